@@ -1,0 +1,45 @@
+"""From the SDK's graphs to the JSON that is deployed."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from workflows import graph
+
+# The order in which a person reads a state; the SDK's own order follows its constructors.
+READING_ORDER = (
+    *("Comment", "StartAt", "States", "Type", "Resource", "InputPath", "Parameters", "ResultSelector", "ResultPath"),
+    *("OutputPath", "Result", "TimeoutSeconds", "TimeoutSecondsPath", "Seconds", "SecondsPath", "Error", "Cause"),
+    *("ErrorPath", "CausePath", "Choices", "Default", "Retry", "Catch", "Next", "End"),
+)
+
+
+def render(name: str) -> str:
+    """The definition of workflow `name` as the text of its golden file, the same on every machine."""
+    with _fixed_region():
+        from workflows import classify_photo, retrain_model
+
+        builders = {"classify-photo": classify_photo.build, "retrain-model": retrain_model.build}
+        definition: dict[str, Any] = builders[name]().to_dict()
+    definition["States"] = {state: _in_order(definition["States"][state]) for state in graph.walk(definition)}
+    return json.dumps(_in_order(definition), indent=2, ensure_ascii=False) + "\n"
+
+
+def _in_order(fields: dict[str, Any]) -> dict[str, Any]:
+    known = {key: fields[key] for key in READING_ORDER if key in fields}
+    return known | fields
+
+
+@contextmanager
+def _fixed_region() -> Iterator[None]:
+    """The SDK writes the partition of the caller's region into every ARN; the template's region decides, not the caller's."""
+    names = ("AWS_REGION", "AWS_DEFAULT_REGION")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "eu-west-1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
