@@ -1,0 +1,68 @@
+"""What happens in this system, as EventBridge sees it: rules, schemas of the events we publish, sample events."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+# The detail-types published on the bus of a stage, source `scones.vehicles`.
+DETAIL_TYPES = (
+    "Driver Routed",
+    "Photo Rejected",
+    "Review Requested",
+    "Review Completed",
+    "Model Promoted",
+    "Model Rejected",
+    "Drift Detected",
+)
+
+_HERE = Path(__file__).parent
+
+
+def schema(detail_type: str) -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of an event's `detail`. Raises KeyError for an event we do not publish."""
+    if detail_type not in DETAIL_TYPES:
+        raise KeyError(f"no event has the detail-type {detail_type!r}; we publish {', '.join(DETAIL_TYPES)}")
+    return _load("schemas", detail_type.lower().replace(" ", "_"))
+
+
+def sample(name: str) -> dict[str, Any]:
+    """A whole event, such as `s3_object_created` or `driver_routed`. Raises KeyError when there is none."""
+    return _load("samples", name)
+
+
+def samples() -> list[str]:
+    """The names of all sample events."""
+    return sorted(path.stem for path in (_HERE / "samples").glob("*.json"))
+
+
+def rule(name: str, **resources: str) -> dict[str, Any]:
+    """A rule's `EventPattern` and its target's `InputTransformer`, as properties for CloudFormation.
+
+    `{"Ref": …}` in it names a resource of the stack. Pass values to have them filled in:
+    `rule("photo_uploaded", UploadsBucket="scones-dev-uploads")`. Raises KeyError when there is no such rule.
+    """
+    return _filled(_load("rules", name), resources)  # type: ignore[no-any-return]  # an object stays an object
+
+
+def _filled(value: Any, resources: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        if set(value) == {"Ref"} and value["Ref"] in resources:
+            return resources[value["Ref"]]
+        return {key: _filled(inner, resources) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_filled(inner, resources) for inner in value]
+    return value
+
+
+def _load(folder: str, name: str) -> dict[str, Any]:
+    return json.loads(_text(folder, name))  # type: ignore[no-any-return]  # a fresh object for each caller
+
+
+@cache
+def _text(folder: str, name: str) -> str:
+    path = _HERE / folder / f"{name}.json"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in path.parent.glob("*.json")))
+        raise KeyError(f"no {name!r} in events/{folder}; there is {known}")
+    return path.read_text(encoding="utf-8")

@@ -1,0 +1,81 @@
+"""AWS Lambda: AssignBay."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from functions.assign_bay.assign import Assignment, assign
+from functions.shared.aws import client
+from functions.shared.decisions import Decision, DecisionTable
+from functions.shared.events import EventBus
+from functions.shared.observability import instruments, reports_failures
+from functions.shared.pending import PhotoTable
+from functions.shared.photo import Photo
+from functions.shared.settings import read
+from functions.shared.times import now, timestamp
+from functions.shared.uploads import Uploads
+from functions.shared.vehicles import vehicles
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the function needs to know of its stack."""
+
+    decision_table: str
+    photo_table: str
+    event_bus: str
+
+
+settings = read(Settings)
+logger, metrics = instruments("assign-bay")
+decisions = DecisionTable(settings.decision_table, client("dynamodb"))
+photos = PhotoTable(settings.photo_table, client("dynamodb"))
+bus = EventBus(settings.event_bus, client("events"))
+uploads = Uploads(client("s3"))
+known = vehicles()
+
+
+@logger.inject_lambda_context(correlation_id_path="execution", clear_state=True)
+@metrics.log_metrics(capture_cold_start_metric=True)
+@reports_failures(logger)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Send the driver of `event["photo"]` to the bay of `event["vehicle"]`; the decision that stands is returned."""
+    photo = uploads.identified_or_gone(Photo.from_state(event.get("photo")))
+    logger.append_keys(photo_id=photo.photo_id)
+    assignment = assign(decision(photo, event), decisions, photos, bus)
+    record(assignment)
+    return assignment.decision.as_state()
+
+
+def decision(photo: Photo, event: dict[str, Any]) -> Decision:
+    """The decision that the workflow asks for."""
+    return Decision(
+        photo=photo,
+        vehicle=event.get("vehicle"),
+        confidence=event.get("confidence"),
+        decided_by=str(event.get("decided_by")),
+        bay=known.bay(event.get("vehicle")),
+        model_version=event.get("model_version"),
+        execution=str(event.get("execution")),
+        decided_at=timestamp(now()),
+    )
+
+
+def record(assignment: Assignment) -> None:
+    """Log the decision; count it once, where it was announced."""
+    decided = assignment.decision
+    logger.info(
+        "driver routed" if assignment.announced else "decided before",
+        vehicle=decided.vehicle,
+        loading_bay=decided.bay.loading_bay,
+        decided_by=decided.decided_by,
+        decided_in=decided.execution,
+    )
+    if assignment.announced:
+        metrics.add_dimension("loading_bay", decided.bay.loading_bay)
+        metrics.add_dimension("decided_by", decided.decided_by)
+        metrics.add_metric("DriversRouted", MetricUnit.Count, 1)
+        metrics.add_metadata("model_version", decided.model_version)
+        metrics.add_metadata("photo_id", decided.photo.photo_id)

@@ -1,0 +1,75 @@
+"""What to do with a photo: the model decides, a person does, or it was decided before."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from functions.classify_photo.endpoint import Answer, Endpoint
+from functions.classify_photo.threshold import Threshold
+from functions.shared.decisions import Decision, DecisionTable
+from functions.shared.errors import UnreadablePhoto
+from functions.shared.photo import Photo
+from functions.shared.uploads import Uploads
+from functions.shared.vehicles import OTHER
+
+CONFIDENT = "confident"
+UNSURE = "unsure"
+DECIDED = "decided"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is known about a photo after asking. A photo that was decided before has no answer of the model."""
+
+    photo: Photo
+    answer: Answer | None = None
+    threshold: float | None = None
+    decision: Decision | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """Why a person should look: `NotAVehicle`, `LowConfidence`, or None when there is no need."""
+        if self.answer is None or self.threshold is None:
+            return None
+        if self.answer.classification.vehicle == OTHER:
+            return "NotAVehicle"
+        return "LowConfidence" if self.answer.classification.confidence < self.threshold else None
+
+    def as_state(self) -> dict[str, Any]:
+        """The outcome as the workflow chooses by it."""
+        return {
+            "photo": self.photo.as_state(),
+            "driver_id": self.photo.driver_id,
+            "classification": self.answer.classification.as_state() if self.answer else None,
+            "threshold": self.threshold,
+            "outcome": DECIDED if self.decision else UNSURE if self.reason else CONFIDENT,
+            "reason": self.reason,
+            "decision": self.decision.as_state() if self.decision else None,
+        }
+
+
+def classify(
+    photo: Photo, decisions: DecisionTable, uploads: Uploads, endpoint: Endpoint, threshold: Threshold
+) -> Outcome:
+    """Classify an identified photo, unless it has a decision already.
+
+    Raises PhotoMissing, PhotoTooLarge, UnreadablePhoto, PhotoUnavailable; ModelUnavailable, ModelAnswerInvalid;
+    InvalidThreshold, ThresholdUnavailable.
+    """
+    if recorded := decisions.get(photo.photo_id):
+        return Outcome(recorded.decision.photo, decision=recorded.decision)
+    photo, image = uploads.read(photo)
+    check_format(photo, image)
+    answer = endpoint.classify(image)
+    return Outcome(photo, answer, threshold.instead_of(answer.threshold))
+
+
+def check_format(photo: Photo, image: bytes) -> None:
+    """Raise UnreadablePhoto unless the bytes begin like a JPEG, a PNG or a WebP. Whether the rest is whole, the
+    endpoint finds out by decoding."""
+    if not image:
+        raise UnreadablePhoto(f"{photo} is empty")
+    jpeg = image.startswith(b"\xff\xd8\xff")
+    png = image.startswith(b"\x89PNG\r\n\x1a\n")
+    webp = image.startswith(b"RIFF") and image[8:12] == b"WEBP"
+    if not (jpeg or png or webp):
+        raise UnreadablePhoto(f"{photo} is not a JPEG, PNG or WebP file, whatever its name says")

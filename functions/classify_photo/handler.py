@@ -1,0 +1,71 @@
+"""AWS Lambda: ClassifyPhoto."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from functions.classify_photo.classify import Outcome, classify
+from functions.classify_photo.endpoint import Endpoint
+from functions.classify_photo.threshold import Threshold
+from functions.shared.aws import client
+from functions.shared.decisions import DecisionTable
+from functions.shared.observability import instruments, reports_failures
+from functions.shared.photo import Photo
+from functions.shared.settings import read
+from functions.shared.uploads import Uploads
+from functions.shared.vehicles import vehicles
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the function needs to know of its stack."""
+
+    decision_table: str
+    endpoint_name: str
+    threshold_parameter: str
+
+
+settings = read(Settings)
+logger, metrics = instruments("classify-photo")
+decisions = DecisionTable(settings.decision_table, client("dynamodb"))
+uploads = Uploads(client("s3"))
+# One attempt: the workflow retries, with a backoff that everyone can see.
+endpoint = Endpoint(settings.endpoint_name, client("sagemaker-runtime", read_timeout_s=15, attempts=1), vehicles())
+threshold = Threshold(settings.threshold_parameter, client("ssm"))
+
+
+@logger.inject_lambda_context(correlation_id_path="execution", clear_state=True)
+@metrics.log_metrics(capture_cold_start_metric=True)
+@reports_failures(logger)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Classify `event["photo"]`; the workflow chooses by the `outcome` of what is returned."""
+    photo = uploads.identified(Photo.from_state(event.get("photo")))
+    logger.append_keys(photo_id=photo.photo_id)
+    outcome = classify(photo, decisions, uploads, endpoint, threshold)
+    record(outcome)
+    return outcome.as_state()
+
+
+def record(outcome: Outcome) -> None:
+    """Log and count what became of a photo; one that was decided before is not counted again."""
+    state = outcome.as_state()
+    if not outcome.answer:
+        logger.info("decided before", outcome=state["outcome"])
+        return
+    classification = outcome.answer.classification
+    logger.info(
+        "classified",
+        outcome=state["outcome"],
+        vehicle=classification.vehicle,
+        confidence=classification.confidence,
+        threshold=outcome.threshold,
+        model_version=classification.model_version,
+    )
+    metrics.add_metric("PhotosClassified", MetricUnit.Count, 1)
+    metrics.add_metric("Confidence", MetricUnit.NoUnit, classification.confidence)
+    metrics.add_metric("LowConfidence", MetricUnit.Count, int(outcome.reason == "LowConfidence"))
+    metrics.add_metric("EndpointLatency", MetricUnit.Milliseconds, outcome.answer.latency_ms)
+    metrics.add_metadata("model_version", classification.model_version)
+    metrics.add_metadata("photo_id", outcome.photo.photo_id)

@@ -1,0 +1,55 @@
+"""AWS Lambda: RejectPhoto."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from functions.reject_photo.reject import Rejection, reject
+from functions.shared.aws import client
+from functions.shared.events import EventBus
+from functions.shared.observability import instruments, reports_failures
+from functions.shared.pending import PhotoTable
+from functions.shared.photo import Photo
+from functions.shared.settings import read
+from functions.shared.times import now
+from functions.shared.uploads import Uploads
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the function needs to know of its stack."""
+
+    photo_table: str
+    event_bus: str
+
+
+settings = read(Settings)
+logger, metrics = instruments("reject-photo")
+photos = PhotoTable(settings.photo_table, client("dynamodb"))
+bus = EventBus(settings.event_bus, client("events"))
+uploads = Uploads(client("s3"))
+
+
+@logger.inject_lambda_context(correlation_id_path="execution", clear_state=True)
+@metrics.log_metrics(capture_cold_start_metric=True)
+@reports_failures(logger)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Reject `event["photo"]` for the error that was caught; the rejection is returned."""
+    photo = uploads.identified_or_gone(Photo.from_state(event.get("photo")))
+    logger.append_keys(photo_id=photo.photo_id)
+    rejection = Rejection.from_state(photo, event, now())
+    record(rejection, announced=reject(rejection, photos, bus))
+    return rejection.as_state()
+
+
+def record(rejection: Rejection, *, announced: bool) -> None:
+    """Log and count a rejection; one that was announced before is not counted again."""
+    logger.info(
+        "photo rejected" if announced else "rejected before", reason=rejection.reason, explanation=rejection.message
+    )
+    if announced:
+        metrics.add_dimension("reason", rejection.reason)
+        metrics.add_metric("PhotosRejected", MetricUnit.Count, 1)
+        metrics.add_metadata("photo_id", rejection.photo.photo_id)

@@ -1,0 +1,66 @@
+"""AWS Lambda: RequestReview, a task that waits for the token it hands to the reviewers."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from functions.request_review.request import ReviewQueue, ReviewRequest, request_review
+from functions.shared.aws import client
+from functions.shared.decisions import DecisionTable
+from functions.shared.events import EventBus
+from functions.shared.observability import instruments, reports_failures
+from functions.shared.pending import PhotoTable
+from functions.shared.photo import Photo
+from functions.shared.settings import read
+from functions.shared.times import now
+from functions.shared.uploads import Uploads
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the function needs to know of its stack."""
+
+    decision_table: str
+    photo_table: str
+    review_queue_url: str
+    event_bus: str
+
+
+settings = read(Settings)
+logger, metrics = instruments("request-review")
+decisions = DecisionTable(settings.decision_table, client("dynamodb"))
+photos = PhotoTable(settings.photo_table, client("dynamodb"))
+bus = EventBus(settings.event_bus, client("events"))
+queue = ReviewQueue(settings.review_queue_url, client("sqs"))
+uploads = Uploads(client("s3"))
+
+
+@logger.inject_lambda_context(correlation_id_path="execution", clear_state=True)
+@metrics.log_metrics(capture_cold_start_metric=True)
+@reports_failures(logger)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Ask a person about `event["photo"]`. The answer reaches the workflow through the task token, not from here."""
+    photo = uploads.identified(Photo.from_state(event.get("photo")))
+    logger.append_keys(photo_id=photo.photo_id)
+    request = ReviewRequest.from_state(photo, event, now())
+    record(request, sent=request_review(request, photos, decisions, bus, queue))
+    return request.as_event()
+
+
+def record(request: ReviewRequest, *, sent: bool) -> None:
+    """Log and count a request; one that was in the queue already is not counted again."""
+    state = request.as_event()
+    logger.info(
+        "review requested" if sent else "review requested before",
+        reason=request.reason,
+        vehicle=state["vehicle"],
+        confidence=state["confidence"],
+        expires_at=state["expires_at"],
+    )
+    if sent:
+        metrics.add_dimension("reason", request.reason)
+        metrics.add_metric("ReviewsRequested", MetricUnit.Count, 1)
+        metrics.add_metadata("model_version", state["model_version"])
+        metrics.add_metadata("photo_id", request.photo.photo_id)

@@ -1,0 +1,46 @@
+"""Values on their way into DynamoDB, whose numbers are decimals, and back."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+
+Attributes = dict[str, Any]
+
+_serialize = TypeSerializer().serialize
+_deserialize = TypeDeserializer().deserialize
+
+
+def attributes(values: Mapping[str, Any]) -> Attributes:
+    """JSON values as DynamoDB attributes.
+
+    >>> attributes({"confidence": 0.97})
+    {'confidence': {'N': '0.97'}}
+    """
+    return {name: _serialize(_decimals(value)) for name, value in values.items()}
+
+
+def values(item: Attributes) -> dict[str, Any]:
+    """DynamoDB attributes as JSON values, the way they were written.
+
+    >>> values({"confidence": {"N": "0.97"}, "size": {"N": "12"}})
+    {'confidence': 0.97, 'size': 12}
+    """
+    return {name: _numbers(_deserialize(value)) for name, value in item.items()}
+
+
+def _decimals(value: Any) -> Any:
+    if isinstance(value, float):
+        return Decimal(repr(value))
+    if isinstance(value, Mapping):
+        return {name: _decimals(inner) for name, inner in value.items()}
+    return value
+
+
+def _numbers(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, Mapping):
+        return {name: _numbers(inner) for name, inner in value.items()}
+    return value
