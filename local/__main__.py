@@ -1,0 +1,55 @@
+"""`python -m local up | down | status`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from local.lifecycle import LocalAwsError, running, start, stop
+from local.settings import Settings
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m local", description="The embedded AWS of this checkout.")
+    parser.add_argument("command", choices=("up", "down", "status"))
+    command = parser.parse_args().command
+    settings = Settings.from_environment()
+    try:
+        return {"up": _up, "down": _down, "status": _status}[command](settings)
+    except LocalAwsError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted; nothing was left running.", file=sys.stderr)
+        return 130
+
+
+def _up(settings: Settings) -> int:
+    began = time.monotonic()
+    server, started = start(settings)
+    if started:
+        print(f"Embedded AWS is up on {server.url} (region {server.region}, {time.monotonic() - began:.1f} s).")
+    else:
+        print(f"Embedded AWS is already running on {server.url} (region {server.region}).")
+    return 0
+
+
+def _down(settings: Settings) -> int:
+    print("Embedded AWS stopped." if stop(settings) else "Embedded AWS was not running.")
+    return 0
+
+
+def _status(settings: Settings) -> int:
+    server = running(settings.port)
+    if server is None:
+        print(f"Embedded AWS is not running on port {settings.port}.")
+        return 1
+    print(
+        f"Embedded AWS runs on {server.url}: region {server.region}, process {server.pid}, files in {server.directory}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

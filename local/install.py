@@ -1,0 +1,20 @@
+"""All seams, in one place: what this package changes in ministack."""
+
+from __future__ import annotations
+
+from ministack.core import lambda_runtime
+
+from local.lambdas import emf, execution, pool
+from local.settings import Settings
+
+
+def everything(settings: Settings) -> None:
+    """Change ministack, in this process, into the embedded AWS; raises SeamBroken when it is not the pinned version."""
+    pool.install(settings)
+    execution.install(settings)
+    emf.install()
+
+
+def end_processes() -> None:
+    """End every process the server has started."""
+    lambda_runtime.reset()

@@ -1,0 +1,122 @@
+"""What a Lambda worker sees: its code, its layers under /opt, AWS's SDK, and a set of variables like AWS's.
+
+On AWS a function sees the zip, the layers and the runtime's boto3, never the packages of whoever deployed it. A worker
+here therefore runs without site-packages, and gets a folder of links to boto3 and what boto3 needs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import uuid
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from local.settings import HOST
+
+SDK_DISTRIBUTIONS = ("boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "urllib3", "six")
+PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
+RESERVED = frozenset(
+    {
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_REGION",
+        "AWS_DEFAULT_REGION",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "LAMBDA_TASK_ROOT",
+    }
+)
+_extraction = threading.Lock()
+
+
+def sdk_folder(parent: Path) -> Path:
+    """A folder under `parent` with links to boto3 and its dependencies only."""
+    folder = parent / "sdk"
+    with _extraction:
+        if folder.exists():
+            return folder
+        staging = Path(tempfile.mkdtemp(dir=parent))
+        for name in SDK_DISTRIBUTIONS:
+            distribution = importlib.metadata.distribution(name)
+            tops = {file.parts[0] for file in distribution.files or () if not file.parts[0].startswith(("..", "__"))}
+            for top in tops:
+                os.symlink(str(distribution.locate_file(top)), staging / top)
+        staging.rename(folder)
+    return folder
+
+
+def unpacked(archives: list[bytes], parent: Path) -> Path:
+    """The archives extracted over each other in order, once per content; raises zipfile.BadZipFile."""
+    digest = hashlib.sha256()
+    for archive in archives:
+        digest.update(hashlib.sha256(archive).digest())
+    folder = parent / digest.hexdigest()[:32]
+    with _extraction:
+        if folder.exists():
+            return folder
+        parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(dir=parent))
+        for archive in archives:
+            source = staging / ".archive"
+            source.write_bytes(archive)
+            with zipfile.ZipFile(source) as opened:
+                opened.extractall(staging)
+            source.unlink()
+        staging.rename(folder)
+    return folder
+
+
+def code_path(code: Path, layers: Path | None) -> list[str]:
+    """`sys.path` entries before the SDK's, in AWS's order: the function, then /opt/python of the layers."""
+    path = [str(code)]
+    if layers is not None:
+        packages = layers / "python"
+        path += [str(folder) for folder in sorted(packages.glob("lib/python*/site-packages"))]
+        path += [str(packages)]
+    return path
+
+
+def variables(
+    config: dict[str, Any], code: Path, credentials: dict[str, str], port: int, region: str
+) -> dict[str, str]:
+    """The worker's whole environment: AWS's variables plus the function's own."""
+    version = config.get("Version", "$LATEST")
+    name = config.get("FunctionName", "")
+    chosen = (config.get("Environment") or {}).get("Variables") or {}
+    return {
+        "AWS_ENDPOINT_URL": f"http://{HOST}:{port}",
+        # Operations with a host prefix would otherwise ask for sync-127.0.0.1.
+        "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
+        "PATH": "/usr/local/bin:/usr/bin:/bin:/opt/bin",
+        "LANG": "en_US.UTF-8",
+        "TZ": ":UTC",
+        "TMPDIR": os.environ.get("TMPDIR", tempfile.gettempdir()),
+        **{key: str(value) for key, value in chosen.items() if key not in RESERVED},
+        **credentials,
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_{config.get('Runtime', PYTHON)}",
+        "AWS_LAMBDA_FUNCTION_NAME": name,
+        "AWS_LAMBDA_FUNCTION_VERSION": version,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(config.get("MemorySize", 128)),
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_LOG_GROUP_NAME": (config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{name}",
+        "AWS_LAMBDA_LOG_STREAM_NAME": f"{datetime.now(UTC):%Y/%m/%d}/[{version}]{uuid.uuid4().hex}",
+        "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+        "LAMBDA_TASK_ROOT": str(code),
+        "_HANDLER": str(config.get("Handler", "")),
+    }
+
+
+def remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,114 @@
+"""Running one invocation: a few slots that queue, AWS's errors, logs and metrics.
+
+Seams: `lambda_svc._execute_function_warm` starts a process for each concurrent call and answers 200 for a function
+without code; `lambda_svc._inbound_invoke_depth` counts chained Lambdas by a header that only ministack's own worker
+sends; `lambda_svc._fetch_code_from_s3` lets a function be created from an object that does not exist.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import re
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from ministack.core import lambda_runtime
+from ministack.services import lambda_svc
+
+from local import seams
+from local.lambdas import emf
+from local.lambdas.pool import LambdaWorker
+from local.settings import Settings
+
+LINEAGE = re.compile(r"Lineage=[^;]*:(\d+)")
+
+
+class Slots:
+    """At most `count` invocations at a time; the others wait in the order they came."""
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._waiting: collections.deque[threading.Event] = collections.deque()
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def taken(self) -> Iterator[None]:
+        turn = threading.Event()
+        with self._lock:
+            if self._free > 0:
+                self._free -= 1
+                turn.set()
+            else:
+                self._waiting.append(turn)
+        turn.wait()
+        try:
+            yield
+        finally:
+            with self._lock:
+                if self._waiting:
+                    self._waiting.popleft().set()
+                else:
+                    self._free += 1
+
+
+def _result(answer: dict[str, Any]) -> dict[str, Any]:
+    if "error" in answer:
+        return {"body": answer["error"], "error": True, "log": answer["log"]}
+    return {"body": answer["body"], "log": answer["log"]}
+
+
+def _end_idle_workers(most: int) -> None:
+    """Keep at most `most` worker processes: end the ones idle for longest."""
+    with lambda_runtime._lock:
+        idle = [w for pool in lambda_runtime._workers.values() for w in pool if not w.in_use]
+        total = sum(len(pool) for pool in lambda_runtime._workers.values())
+        doomed = sorted(idle, key=lambda worker: worker.last_used)[: max(0, total - most)]
+        for key, pool in list(lambda_runtime._workers.items()):
+            lambda_runtime._workers[key] = [worker for worker in pool if worker not in doomed]
+    lambda_runtime.kill_workers(doomed)
+
+
+def _depth_from_trace_header(headers: dict[str, Any]) -> int:
+    match = LINEAGE.search(headers.get("x-amzn-trace-id", ""))
+    return int(match[1]) if match else 0
+
+
+def install(settings: Settings) -> None:
+    slots = Slots(settings.lambda_slots)
+    most_workers = settings.lambda_slots * 2
+
+    def execute(func: dict[str, Any], event: Any, request_id: str) -> dict[str, Any]:
+        config = func.get("config") or func
+        if not str(config.get("Runtime", "")).startswith("python"):
+            return original(func, event, request_id)  # type: ignore[no-any-return]
+        depth = lambda_svc._invoke_depth.get()
+        # A Lambda called by a waiting Lambda must not queue behind its own caller.
+        with contextlib.nullcontext() if depth > 1 else slots.taken():
+            worker, how = lambda_svc.acquire_worker(
+                config["FunctionName"], config, func["code_zip"], qualifier=config.get("Version", "$LATEST")
+            )
+            assert isinstance(worker, LambdaWorker)
+            try:
+                if how == "spawn":
+                    _end_idle_workers(most_workers)
+                answer = worker.run(event, request_id, depth)
+            finally:
+                lambda_svc.release_worker(worker)
+                worker.released()
+        emf.publish(answer["log"])
+        return _result(answer)
+
+    def fetch_code(bucket: str, key: str, version_id: str | None = None) -> bytes:
+        content = original_fetch(bucket, key, version_id)
+        if content is None:
+            raise ValueError(
+                "Error occurred while GetObject. S3 Error Code: NoSuchKey. "
+                f"S3 Error Message: The specified key does not exist. (s3://{bucket}/{key})"
+            )
+        return content  # type: ignore[no-any-return]
+
+    original = seams.replace(lambda_svc, "_execute_function_warm", "func event request_id", execute)
+    original_fetch = seams.replace(lambda_svc, "_fetch_code_from_s3", "bucket key version_id", fetch_code)
+    seams.replace(lambda_svc, "_inbound_invoke_depth", "headers", _depth_from_trace_header)

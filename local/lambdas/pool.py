@@ -1,0 +1,203 @@
+"""One worker process per concurrent invocation of a function, taken from and given back to ministack's pool.
+
+Seam: ministack's own worker imports from the server's site-packages, reports every exception as Runtime.HandlerError
+and dies with it. `LambdaWorker` takes its place through `lambda_runtime._worker_class_for`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+from ministack.core import lambda_runtime
+from ministack.services import lambda_svc
+
+from local import seams
+from local.lambdas import environment
+from local.lambdas.worker import MARKER
+from local.settings import Settings
+
+INIT_TIMEOUT_S = 30.0
+WORKER_SCRIPT = Path(__file__).with_name("worker.py")
+
+
+class WorkerDied(Exception):
+    """The worker process ended before it answered."""
+
+
+class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
+    """A process that has imported the handler and answers invocations one after the other.
+
+    ministack stops workers through `_proc`, also busy ones. AWS lets an invocation finish on the old code, so the
+    process is kept in `_process` and ends after its invocation when ministack has discarded it meanwhile.
+    """
+
+    settings: Settings
+
+    def __init__(self, func_name: str, config: dict[str, Any], code_zip: bytes) -> None:
+        super().__init__(func_name, config, code_zip)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pending_output = b""
+        self._pending_result = b""
+        self._state = threading.Lock()
+        self._discarded = False
+
+    def run(self, event: Any, request_id: str, depth: int) -> dict[str, Any]:
+        """Invoke the handler: {"body": value} or {"error": payload}, always with "log": text.
+
+        The payloads are AWS's: errorType is the exception's class name, Runtime.ImportModuleError, Sandbox.Timedout...
+        """
+        timeout_s = float(self.config.get("Timeout", 3))
+        log = ""
+        try:
+            if self._process is None or self._process.poll() is not None:
+                answer, log = self._start()
+                if "error" in answer:
+                    self.end()
+                    return {**answer, "log": log}
+            call = {
+                "request_id": request_id,
+                "invoked_function_arn": self.config.get("FunctionArn", ""),
+                "deadline_s": time.time() + timeout_s,
+                "trace_id": _trace_id(self.func_name, depth),
+            }
+            self._send({"event": event, "call": call})
+            answer, output = self._receive(request_id, timeout_s)
+            log += output
+        except TimeoutError:
+            self.end()
+            text = f"RequestId: {request_id} Error: Task timed out after {timeout_s:.2f} seconds"
+            return _failed("Sandbox.Timedout", text, log + self._output_so_far())
+        except (WorkerDied, BrokenPipeError):
+            code = self.end()
+            reason = f"signal: {-code}" if code < 0 else f"exit status {code}"
+            text = f"RequestId: {request_id} Error: Runtime exited with error: {reason}"
+            return _failed("Runtime.ExitError", text, log + self._output_so_far())
+        if answer.get("exit"):
+            self.end()
+        if "body" in answer:
+            return {"body": json.loads(answer["body"]), "log": log}
+        return {"error": answer["error"], "log": log}
+
+    def end(self) -> int:
+        """Kill the process and what it started; its exit code, negative for a signal."""
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                stream.close()
+        try:
+            os.killpg(process.pid, 9)
+        except ProcessLookupError:
+            pass
+        code = process.wait()
+        if process.stderr is not None:
+            self._pending_output += process.stderr.read()
+            process.stderr.close()
+        return code
+
+    def released(self) -> None:
+        """After each invocation: end the process when the function was changed or deleted during it."""
+        with self._state:
+            if self._discarded:
+                self.end()
+
+    def _discard_tmpdir(self) -> None:
+        with self._state:
+            self._discarded = True
+            if not self.in_use:
+                self.end()
+
+    def _start(self) -> tuple[dict[str, Any], str]:
+        settings = self.settings
+        folder = settings.work / "lambda"
+        folder.mkdir(parents=True, exist_ok=True)
+        code = environment.unpacked([self.code_zip], folder / "code")
+        contents = [lambda_svc._resolve_layer_zip(layer) for layer in self.config.get("Layers") or ()]
+        archives = [content for content in contents if content]
+        layers = environment.unpacked(archives, folder / "layers") if archives else None
+        _account, region = lambda_runtime._account_region_from_function_config(self.config)
+        self._pending_output = self._pending_result = b""
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-u", str(WORKER_SCRIPT)],
+            cwd=code,
+            env=environment.variables(
+                self.config, code, lambda_runtime.execution_credentials(self.config), settings.port, region
+            ),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,
+        )
+        init = {
+            "handler": self.config.get("Handler", ""),
+            "code_path": environment.code_path(code, layers),
+            "sdk_path": [str(environment.sdk_folder(folder))],
+        }
+        self._send(init)
+        return self._receive("init", INIT_TIMEOUT_S)
+
+    def _send(self, message: dict[str, Any]) -> None:
+        assert self._process is not None and self._process.stdin is not None
+        self._process.stdin.write(json.dumps(message).encode() + b"\n")
+
+    def _receive(self, request_id: str, timeout_s: float) -> tuple[dict[str, Any], str]:
+        """The answer and everything printed before it; raises TimeoutError or WorkerDied."""
+        process = self._process
+        assert process is not None and process.stdout is not None and process.stderr is not None
+        deadline = time.monotonic() + timeout_s
+        end_of_output = f"{MARKER}{request_id}\n".encode()
+        poller = select.poll()
+        results, output = process.stdout.fileno(), process.stderr.fileno()
+        poller.register(results, select.POLLIN)
+        poller.register(output, select.POLLIN)
+        while b"\n" not in self._pending_result or end_of_output not in self._pending_output:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                raise TimeoutError
+            for descriptor, _event in poller.poll(remaining * 1000):
+                data = os.read(descriptor, 65536)
+                if not data:
+                    raise WorkerDied
+                if descriptor == results:
+                    self._pending_result += data
+                else:
+                    self._pending_output += data
+        line, _, self._pending_result = self._pending_result.partition(b"\n")
+        text, _, self._pending_output = self._pending_output.partition(end_of_output)
+        return json.loads(line), text.decode(errors="replace")
+
+    def _output_so_far(self) -> str:
+        text, self._pending_output = self._pending_output.decode(errors="replace"), b""
+        return text
+
+
+def _failed(kind: str, message: str, log: str) -> dict[str, Any]:
+    return {"error": {"errorType": kind, "errorMessage": message}, "log": log}
+
+
+def _trace_id(function: str, depth: int) -> str:
+    """AWS's trace header; botocore passes it on, and its lineage tells how deep a chain of Lambdas is."""
+    root = f"1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]}"
+    return f"Root={root};Parent={uuid.uuid4().hex[:16]};Sampled=0;Lineage=1:{function[:8]}:{depth}"
+
+
+def install(settings: Settings) -> None:
+    """Make every Python function run in a `LambdaWorker`."""
+    LambdaWorker.settings = settings
+
+    def worker_class(config: dict[str, Any]) -> type:
+        runtime = str(config.get("Runtime", ""))
+        return LambdaWorker if runtime.startswith("python") else original(config)  # type: ignore[no-any-return]
+
+    original = seams.replace(lambda_runtime, "_worker_class_for", "config", worker_class)

@@ -1,0 +1,36 @@
+"""How this package takes hold of ministack's private attributes: by name, once, and loudly when they have changed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+
+class SeamBroken(RuntimeError):
+    """ministack no longer has what a seam relies on; the pinned version in requirements.txt was changed."""
+
+
+def replace(module: ModuleType, name: str, parameters: str, new: Callable[..., Any]) -> Callable[..., Any]:
+    """Put `new` in the place of `module.name` and return the original.
+
+    `parameters` are the original's parameter names, separated by spaces. Raises SeamBroken when they differ, because a
+    call with other arguments would fail far from here.
+    """
+    original = getattr(module, name, None)
+    if not callable(original):
+        raise SeamBroken(f"{module.__name__}.{name} is gone")
+    actual = " ".join(inspect.signature(original).parameters)
+    if actual != parameters:
+        raise SeamBroken(f"{module.__name__}.{name}({actual}) was expected to take ({parameters})")
+    setattr(module, name, new)
+    return original
+
+
+def attribute(module: ModuleType, name: str, kind: type) -> Any:
+    """`module.name`, which has to be a `kind`; raises SeamBroken otherwise."""
+    value = getattr(module, name, None)
+    if not isinstance(value, kind):
+        raise SeamBroken(f"{module.__name__}.{name} is {type(value).__name__}, expected {kind.__name__}")
+    return value

@@ -1,0 +1,90 @@
+"""The server process: `python -m local.server`, started by `local.lifecycle`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+from local.lifecycle import STATUS_PATH
+from local.settings import ACCOUNT_ID, HOST, Settings
+
+
+def configure(settings: Settings) -> None:
+    """Set what ministack reads from its environment when it is imported."""
+    temporary = settings.work / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True)
+    os.environ.update(
+        {
+            "BIND_HOST": HOST,
+            "MINISTACK_HOST": HOST,
+            "GATEWAY_PORT": str(settings.port),
+            "MINISTACK_REGION": settings.region,
+            "MINISTACK_ACCOUNT_ID": ACCOUNT_ID,
+            "AUTH": "true" if settings.authorization else "false",
+            "TMPDIR": str(temporary),
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            # Listeners nobody asked for, on fixed ports, and containers of other people.
+            "SFTP_ENABLED": "0",
+            "IOT_MTLS_ENABLED": "0",
+            "DOCKER_HOST": "unix:///nonexistent",
+            "PERSIST_STATE": "0",
+            "S3_PERSIST": "0",
+            "LOG_LEVEL": os.environ.get("LOCAL_AWS_LOG_LEVEL", "WARNING"),
+        }
+    )
+
+
+async def serve(settings: Settings) -> None:
+    from hypercorn.asyncio import serve as hypercorn_serve
+    from hypercorn.config import Config
+    from ministack import app as ministack_app
+
+    from local import install
+
+    install.everything(settings)
+    status = json.dumps(
+        {"server": "embedded-aws", "pid": os.getpid(), "region": settings.region, "directory": str(settings.directory)}
+    ).encode()
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and scope["path"] == STATUS_PATH:
+            headers = [(b"content-type", b"application/json"), (b"content-length", str(len(status)).encode())]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": status})
+            return
+        await ministack_app.app(scope, receive, send)
+
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    config = Config()
+    config.bind = [f"{HOST}:{settings.port}"]
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = 0.5
+    config.loglevel = "WARNING"
+    await hypercorn_serve(application, config, shutdown_trigger=stopping.wait)  # type: ignore[arg-type]
+
+
+def main() -> None:
+    settings = Settings.from_environment()
+    configure(settings)
+    try:
+        asyncio.run(serve(settings))
+    finally:
+        from local import install
+
+        install.end_processes()
+        sys.stdout.flush()
+        # Threads of waiting executions would keep the interpreter from ending.
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

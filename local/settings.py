@@ -1,0 +1,66 @@
+"""Where the embedded AWS listens and where it keeps its files."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+HOST = "127.0.0.1"
+ACCOUNT_ID = "000000000000"
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Port, folder and region of one embedded AWS.
+
+    `directory` holds everything the server writes: its log, its temporary files, its jobs. Two servers need two ports
+    and two directories. `lambda_slots` is how many Lambda invocations run at the same time; more of them queue.
+    """
+
+    port: int = 4566
+    directory: Path = REPOSITORY / "build" / "local"
+    region: str = "eu-west-1"
+    lambda_slots: int = 4
+    authorization: bool = False
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        """Read LOCAL_AWS_PORT, LOCAL_AWS_DIR, AWS_REGION, LOCAL_LAMBDA_SLOTS, LOCAL_AWS_AUTH (`true`: enforce IAM)."""
+        environ = os.environ
+        return cls(
+            port=int(environ.get("LOCAL_AWS_PORT") or cls.port),
+            directory=Path(environ.get("LOCAL_AWS_DIR") or cls.directory).resolve(),
+            region=environ.get("AWS_REGION") or cls.region,
+            lambda_slots=int(environ.get("LOCAL_LAMBDA_SLOTS") or cls.lambda_slots),
+            authorization=(environ.get("LOCAL_AWS_AUTH") or "").lower() == "true",
+        )
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        """What the server printed, kept after `down`."""
+        return self.directory / "server.log"
+
+    @property
+    def pid_file(self) -> Path:
+        return self.directory / "server.pid"
+
+    @property
+    def work(self) -> Path:
+        """Everything that is removed when the server stops."""
+        return self.directory / "work"
+
+    def as_environment(self) -> dict[str, str]:
+        """The variables `from_environment` reads, for a child process."""
+        return {
+            "LOCAL_AWS_PORT": str(self.port),
+            "LOCAL_AWS_DIR": str(self.directory),
+            "AWS_REGION": self.region,
+            "LOCAL_LAMBDA_SLOTS": str(self.lambda_slots),
+            "LOCAL_AWS_AUTH": "true" if self.authorization else "false",
+        }

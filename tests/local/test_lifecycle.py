@@ -1,0 +1,85 @@
+"""`up` and `down` leave nothing behind, whatever happens in between."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+import local
+from tests.local.conftest import Aws, eventually, free_port
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Iterator[local.Settings]:
+    settings = local.Settings(port=free_port(), directory=tmp_path / "aws")
+    yield settings
+    local.stop(settings)
+
+
+def command(settings: local.Settings, verb: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "local", verb],
+        env={**os.environ, **settings.as_environment()},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_up_status_up_down(settings: local.Settings) -> None:
+    assert command(settings, "status").returncode == 1
+    up = command(settings, "up")
+    assert up.returncode == 0 and settings.url in up.stdout
+    assert "already running" in command(settings, "up").stdout
+    assert command(settings, "status").returncode == 0
+    assert command(settings, "down").returncode == 0
+    assert local.running(settings.port) is None
+    assert not settings.work.exists()
+    assert command(settings, "down").returncode == 0
+
+
+def test_a_port_used_by_something_else_is_refused_in_one_sentence(settings: local.Settings) -> None:
+    with socket.create_server(("127.0.0.1", settings.port)):
+        up = command(settings, "up")
+    assert up.returncode == 1
+    assert up.stderr.count("\n") == 1 and "is used by something else" in up.stderr
+
+
+def test_the_server_listens_on_loopback_only(aws: Aws) -> None:
+    process = psutil.Process(aws.server.pid)
+    listening = [c.laddr for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN]
+    assert listening == [("127.0.0.1", aws.server.port)]
+
+
+@pytest.mark.parametrize("end", ["down", "SIGTERM", "SIGKILL"])
+def test_processes_and_files_go_with_the_server(settings: local.Settings, end: str) -> None:
+    server, started = local.start(settings)
+    assert started
+    aws = Aws(server)
+    aws.invoke(aws.function("def handler(e, c): pass"))
+    processes = psutil.Process(server.pid).children(recursive=True)
+    assert processes
+    if end != "down":
+        os.kill(server.pid, getattr(signal, end))
+        eventually(lambda: not any(alive(process) for process in processes))
+    local.stop(settings)
+    assert not any(alive(process) for process in processes)
+    assert not settings.work.exists()
+    again, started = local.start(settings)
+    assert started
+    assert Aws(again).client("lambda").list_functions()["Functions"] == []
