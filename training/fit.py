@@ -1,0 +1,169 @@
+"""Fine-tune the backbone on the configured vehicles, with photos of everything else shown as what they are: others.
+
+Outlier exposure: Hendrycks et al., "Deep Anomaly Detection with Outlier Exposure", 2019.
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from training.augment import Augmentation, augment
+from training.backbone import Backbone
+from training.dataset import Dataset, concatenate
+from training.drawn import JUNK, junk
+from training.metrics import Floats, Ints
+from training.network import Network, fast_type, to_tensor, vehicle_logits
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The hyperparameters of fine-tuning; the defaults are those that ship."""
+
+    epochs: int = 14
+    vehicles_per_batch: int = 64
+    others_per_batch: int = 64
+    rate: float = 0.02
+    head_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    smoothing: float = 0.05
+    all_way: float = 0.3
+    junk_share: float = 0.06
+    average: float = 0.97
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+
+EpochDone = Callable[[int, int, float, float], None]
+"""Called after each epoch with (epoch from 1, epochs, mean loss, accuracy on the vehicles trained on)."""
+
+
+def targets(labels: Dataset | np.ndarray, vehicles: tuple[str, ...]) -> Ints:  # type: ignore[type-arg]
+    """Return (N,): the index of each label among `vehicles`, or len(vehicles) for any other."""
+    names = labels.labels if isinstance(labels, Dataset) else labels
+    places = {name: i for i, name in enumerate(vehicles)}
+    return np.array([places.get(str(name), len(vehicles)) for name in names], dtype=np.intp)
+
+
+def fine_tune(
+    data: Dataset,
+    vehicles: tuple[str, ...],
+    backbone: Backbone | None,
+    recipe: Recipe,
+    seed: int,
+    done: EpochDone = lambda *_: None,
+) -> Network:
+    """Return a network trained on `data`: outputs are `vehicles`, then one per other label, then junk.
+
+    `backbone` None starts from random weights with a stem whitened on `data`. Not meant to be repeated bit by bit on
+    another processor, but on the same one the seed decides everything.
+    """
+    torch.manual_seed(seed)
+    generator = np.random.default_rng(seed)
+    ours, others = data.of(vehicles), data.without(vehicles)
+    others = concatenate([others, junk(max(64, min(2000, len(ours))), seed)])
+    kinds = sorted(set(others.labels) - {JUNK}) + [JUNK]
+    network = _start(vehicles, kinds, ours, backbone)
+    our_target = torch.from_numpy(targets(ours, vehicles))
+    kind_of = {name: i for i, name in enumerate(kinds)}
+    other_kind = np.array([kind_of[str(name)] for name in others.labels])
+    other_target = torch.from_numpy(other_kind + len(vehicles))
+    chance = _chances(other_kind, len(kinds), recipe.junk_share)
+
+    slow = [p for name, p in network.named_parameters() if p.requires_grad and not name.startswith("head")]
+    optimizer = torch.optim.SGD(
+        [{"params": slow, "lr": recipe.rate}, {"params": network.head.parameters(), "lr": recipe.head_rate}],
+        lr=recipe.rate,
+        momentum=recipe.momentum,
+        nesterov=True,
+        weight_decay=recipe.weight_decay,
+    )
+    per_epoch = max(1, len(ours) // recipe.vehicles_per_batch)
+    total = per_epoch * recipe.epochs
+    warm = max(1, total // 6)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / warm, max(0.0, (total - step) / max(1, total - warm)))
+    )
+    averaged = Average(network, recipe.average)
+    for epoch in range(1, recipe.epochs + 1):
+        network.train()
+        order = generator.permutation(len(ours))
+        losses, right = [], 0
+        for step in range(per_epoch):
+            mine = order[step * recipe.vehicles_per_batch : (step + 1) * recipe.vehicles_per_batch]
+            foreign = generator.choice(len(others), recipe.others_per_batch, p=chance)
+            images = np.concatenate([ours.images[mine], others.images[foreign]])
+            target = torch.cat([our_target[mine], other_target[foreign]])
+            photos = augment(to_tensor(images), recipe.augmentation, generator)
+            with torch.autocast("cpu", fast_type(), enabled=fast_type() != torch.float32):
+                logits = network(photos)
+            logits = logits.float()
+            three_way = functional.cross_entropy(
+                vehicle_logits(logits, len(vehicles)),
+                target.clamp(max=len(vehicles)),
+                label_smoothing=recipe.smoothing,
+            )
+            all_way = functional.cross_entropy(logits, target, label_smoothing=recipe.smoothing)
+            loss = three_way + recipe.all_way * all_way
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
+            optimizer.step()
+            schedule.step()
+            averaged.update(network)
+            losses.append(loss.item())
+            right += int((logits[: len(mine)].argmax(dim=1) == target[: len(mine)]).sum())
+        done(epoch, recipe.epochs, float(np.mean(losses)), right / (per_epoch * recipe.vehicles_per_batch))
+    return averaged.network.eval()
+
+
+class Average:
+    """The exponential average of a network's weights: better calibrated than the last step's."""
+
+    def __init__(self, network: Network, decay: float) -> None:
+        self.network = copy.deepcopy(network)
+        self._decay = decay
+        self._steps = 0
+
+    @torch.no_grad()
+    def update(self, network: Network) -> None:
+        """Move the average towards the present weights; early steps count more, or the start would linger."""
+        self._steps += 1
+        decay = min(self._decay, self._steps / (self._steps + 10))
+        for mean, now in zip(self.network.state_dict().values(), network.state_dict().values(), strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(now, 1 - decay)
+            else:
+                mean.copy_(now)
+
+
+@torch.no_grad()
+def predict(network: Network, images: np.ndarray, vehicles: int) -> Floats:  # type: ignore[type-arg]
+    """Return the logits (N, vehicles + 1) of images uint8 (N, SIDE, SIDE, 3), the mean over each and its mirror image."""
+    network.eval()
+    parts = []
+    for start in range(0, len(images), 256):
+        photos = to_tensor(images[start : start + 256])
+        both = vehicle_logits(network(torch.cat([photos, photos.flip(3)])), vehicles)
+        parts.append((both[: len(photos)] + both[len(photos) :]) / 2)
+    return torch.cat(parts).double().numpy() if parts else np.zeros((0, vehicles + 1))
+
+
+def _start(vehicles: tuple[str, ...], kinds: list[str], ours: Dataset, backbone: Backbone | None) -> Network:
+    network = Network(len(vehicles) + len(kinds))
+    if backbone is None:
+        network.whiten(to_tensor(ours.images[:2000]))
+        return network
+    backbone.load_into(network, [*vehicles, *kinds])
+    return network
+
+
+def _chances(kind: np.ndarray, kinds: int, junk_share: float) -> Floats:  # type: ignore[type-arg]
+    """Return how likely each outlier is drawn: every kind alike, JUNK (the last kind) as `junk_share` says."""
+    counts = np.bincount(kind, minlength=kinds)
+    share = np.full(kinds, (1 - junk_share) / max(1, kinds - 1))
+    share[-1] = junk_share if kinds > 1 else 1.0
+    chance: Floats = (share / counts)[kind]
+    return chance / chance.sum()

@@ -1,0 +1,141 @@
+"""Pretrain the backbone on everything but our vehicles: `python -m training.pretrain --data build/data/train`.
+
+Run once per release of the training code; the result is kept in the repository. The configured vehicles and all test
+images are left out, so that cross-validation over all images of the vehicles stays honest.
+"""
+
+import argparse
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from training import dataset
+from training.augment import Augmentation, augment
+from training.backbone import BACKBONE_FILE, Backbone
+from training.dataset import Dataset, concatenate
+from training.drawn import JUNK, junk
+from training.fit import Average
+from training.network import Network, fast_type, to_tensor
+
+NEVER_SEEN = ("bicycle", "motorcycle")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The hyperparameters of pretraining; the defaults made the backbone that ships."""
+
+    epochs: int = 16
+    batch: int = 256
+    rate: float = 0.35
+    momentum: float = 0.85
+    weight_decay: float = 5e-4
+    smoothing: float = 0.1
+    junk_images: int = 500
+    average: float = 0.98
+    augmentation: Augmentation = field(
+        default_factory=lambda: Augmentation(
+            warped=0.25, recoloured=0.35, blurred=0.1, compressed=0.1, resampled=0.08, noisy=0.04, erased=0.4
+        )
+    )
+
+
+def pretrain(data: Dataset, recipe: Recipe, seed: int) -> Backbone:
+    """Return a backbone that tells apart the labels of `data` and junk; prints a line per epoch."""
+    torch.manual_seed(seed)
+    generator = np.random.default_rng(seed)
+    data = concatenate([data, junk(recipe.junk_images, seed)])
+    classes = tuple(sorted(set(data.labels.tolist()) - {JUNK})) + (JUNK,)
+    place = {name: i for i, name in enumerate(classes)}
+    target = torch.tensor([place[str(name)] for name in data.labels])
+    network = Network(len(classes))
+    network.whiten(to_tensor(data.images[generator.permutation(len(data))[:5000]]))
+    decayed = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
+    plain = [p for p in network.parameters() if p.requires_grad and p.ndim == 1]
+    optimizer = torch.optim.SGD(
+        [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+        lr=recipe.rate,
+        momentum=recipe.momentum,
+        nesterov=True,
+    )
+    per_epoch = len(data) // recipe.batch
+    total = per_epoch * recipe.epochs
+    warm = total // 5
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / warm, max(0.0, (total - step) / (total - warm)))
+    )
+    averaged = Average(network, recipe.average)
+    begun, cpu = time.monotonic(), time.process_time()
+    for epoch in range(1, recipe.epochs + 1):
+        network.train()
+        order, losses, right = generator.permutation(len(data)), [], 0
+        for step in range(per_epoch):
+            chosen = order[step * recipe.batch : (step + 1) * recipe.batch]
+            photos = augment(to_tensor(data.images[chosen]), recipe.augmentation, generator)
+            with torch.autocast("cpu", fast_type(), enabled=fast_type() != torch.float32):
+                logits = network(photos)
+            logits = logits.float()
+            loss = functional.cross_entropy(logits, target[chosen], label_smoothing=recipe.smoothing)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
+            optimizer.step()
+            schedule.step()
+            averaged.update(network)
+            losses.append(loss.item())
+            right += int((logits.argmax(dim=1) == target[chosen]).sum())
+        print(
+            f"epoch {epoch}/{recipe.epochs} loss={np.mean(losses):.4f} accuracy={right / (per_epoch * recipe.batch):.4f} "
+            f"{time.monotonic() - begun:.0f} s, {time.process_time() - cpu:.0f} CPU seconds",
+            flush=True,
+        )
+    about = {
+        "seed": str(seed),
+        "epochs": str(recipe.epochs),
+        "images": str(len(data)),
+        "cpu_s": f"{time.process_time() - cpu:.0f}",
+        "made_by": "python -m training.pretrain",
+    }
+    return Backbone(averaged.network.state_dict(), classes, about)
+
+
+@torch.no_grad()
+def accuracy(backbone: Backbone, data: Dataset) -> float:
+    """Return the share of `data` that the backbone's own head names right; labels it does not know are left out."""
+    network = Network(len(backbone.classes))
+    backbone.load_into(network, backbone.classes)
+    network.eval()
+    known = data.of(backbone.classes)
+    right = 0
+    for start in range(0, len(known), 256):
+        photos = to_tensor(known.images[start : start + 256])
+        named = np.array(backbone.classes)[(network(photos) + network(photos.flip(3))).argmax(dim=1).numpy()]
+        right += int((named == known.labels[start : start + 256]).sum())
+    return right / max(1, len(known))
+
+
+def main() -> int:
+    """Pretrain and write the backbone; return the exit status."""
+    parser = argparse.ArgumentParser(description="Pretrain the backbone on everything but our vehicles.")
+    parser.add_argument("--data", type=Path, default=Path("build/data/train"))
+    parser.add_argument("--test", type=Path, help="a folder of test images to report the accuracy on; never trained on")
+    parser.add_argument("--out", type=Path, default=BACKBONE_FILE)
+    parser.add_argument("--epochs", type=int, default=Recipe().epochs)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--hold-out", nargs="*", default=[], help="further classes that it must not see")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    data = dataset.load(arguments.data).without({*NEVER_SEEN, *arguments.hold_out})
+    backbone = pretrain(data, Recipe(epochs=arguments.epochs), arguments.seed)
+    backbone.save(arguments.out)
+    print(f"wrote {arguments.out.name}: {arguments.out.stat().st_size / 1e6:.2f} MB, {len(backbone.classes)} classes")
+    if arguments.test:
+        print(f"accuracy on the test images of its classes: {accuracy(backbone, dataset.load(arguments.test)):.4f}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
