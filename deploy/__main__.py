@@ -1,0 +1,47 @@
+"""The commands behind `make deploy` and `make destroy`."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from deploy import system
+from deploy.errors import DeployError
+from deploy.target import connect
+from deploy.templates import render
+
+
+def main() -> int:
+    """Run one command; 0 when it succeeded, 1 with one clear line when not."""
+    parser = argparse.ArgumentParser(prog="deploy", description="Put the system into AWS, or take it out again.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("deploy", help="create or update everything")
+    destroy = commands.add_parser("destroy", help="remove everything but the data")
+    destroy.add_argument("--data", action="store_true", help="photos, models, labels and decisions too")
+    commands.add_parser("outputs", help="the stack's outputs as JSON")
+    rendering = commands.add_parser("render", help="write the templates as CloudFormation reads them")
+    rendering.add_argument("folder", type=Path)
+    arguments = parser.parse_args()
+    try:
+        if arguments.command == "render":
+            for file in render(arguments.folder):
+                print(file)
+            return 0
+        target = connect()
+        if arguments.command == "deploy":
+            for name, value in system.deploy(target).items():
+                print(f"  {name:<26} {value}")
+        elif arguments.command == "destroy":
+            system.destroy(target, with_data=arguments.data)
+        else:
+            print(json.dumps(system.outputs(target), indent=2))
+    except (DeployError, ClientError, BotoCoreError) as error:
+        print(f"{arguments.command} failed: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""The artefacts of a deployment: one zip per function, the layer of their dependencies, the state machines.
+
+The same inputs give the same bytes, so an artefact is named after its content and an unchanged one deploys nothing.
+"""
+
+import hashlib
+import io
+import json
+import py_compile
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import workflows
+from deploy.errors import DeployError
+
+ROOT = Path(__file__).resolve().parent.parent
+FUNCTIONS = ("classify_photo", "request_review", "assign_bay", "reject_photo")
+RUNTIME = f"python3.{sys.version_info.minor}"
+PREFIX = "artifacts"
+
+# Zip entries carry a date; the first one that zip knows is as good as any.
+_DATE = (1980, 1, 1, 0, 0, 0)
+_SKIPPED = {"bin", ".lock"}
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """`parameter` is the template's parameter that takes the key under which the bytes are stored."""
+
+    parameter: str
+    name: str
+    content: bytes
+
+    @property
+    def key(self) -> str:
+        digest = hashlib.sha256(self.content).hexdigest()[:20]
+        stem, suffix = self.name.split(".", 1)
+        return f"{PREFIX}/{stem}-{digest}.{suffix}"
+
+
+def artefacts(build: Path) -> list[Artefact]:
+    """Everything the app stack is made of. `build` keeps the installed dependencies between calls."""
+    return [
+        Artefact("LayerKey", "layer.zip", layer(build)),
+        *(Artefact(f"{_camel(name)}Key", f"{name}.zip", function(name)) for name in FUNCTIONS),
+        *(
+            Artefact(f"{_camel(name)}AslKey", f"{name}.asl.json", _json(workflows.definition(name)))
+            for name in workflows.NAMES
+        ),
+    ]
+
+
+def function(name: str) -> bytes:
+    """The zip of one function: its own folder, what functions share, and the vehicles' configuration."""
+    folders = (ROOT / "functions" / "shared", ROOT / "functions" / name)
+    files = [ROOT / "vehicles.toml", ROOT / "functions" / "__init__.py"]
+    files += [file for folder in folders for file in folder.rglob("*.py")]
+    return _zip((file.relative_to(ROOT).as_posix(), file.read_bytes()) for file in files)
+
+
+def layer(build: Path) -> bytes:
+    """The zip of what functions/requirements.txt names, compiled for this Python, which is also the runtime's."""
+    requirements = ROOT / "functions" / "requirements.txt"
+    stamp = hashlib.sha256(requirements.read_bytes() + RUNTIME.encode()).hexdigest()[:16]
+    installed = build / f"layer-{stamp}"
+    if not installed.exists():
+        unfinished = build / f"layer-{stamp}.unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        _install(requirements, unfinished)
+        unfinished.rename(installed)
+    files = [file for file in installed.rglob("*") if file.is_file() and not _SKIPPED & set(file.parts)]
+    return _zip((f"python/{file.relative_to(installed).as_posix()}", file.read_bytes()) for file in files)
+
+
+def _install(requirements: Path, folder: Path) -> None:
+    """Pure Python only, so one layer serves every architecture; compiled, which halves the import time of a cold start."""
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--only-binary=:all:"]
+    command += ["--disable-pip-version-check", "--target", str(folder), "--requirement", str(requirements)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise DeployError(f"The functions' dependencies could not be installed:\n{done.stderr.strip()}")
+    if native := [file.name for file in folder.rglob("*.so")]:
+        raise DeployError(
+            f"The layer must be pure Python, but has {', '.join(native)}; see functions/requirements.txt."
+        )
+    for source in folder.rglob("*.py"):
+        py_compile.compile(
+            str(source),
+            cfile=str(source.with_suffix(".pyc")),
+            dfile=f"/opt/python/{source.relative_to(folder).as_posix()}",
+            doraise=True,
+            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+        )
+        compiled = source.parent / "__pycache__" / f"{source.stem}.{sys.implementation.cache_tag}.pyc"
+        compiled.parent.mkdir(exist_ok=True)
+        source.with_suffix(".pyc").rename(compiled)
+
+
+def _zip(files: Iterable[tuple[str, bytes]]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in sorted(files):
+            entry = zipfile.ZipInfo(name, _DATE)
+            entry.external_attr = 0o644 << 16
+            entry.create_system = 3
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, content)
+    return buffer.getvalue()
+
+
+def _json(definition: dict[str, Any]) -> bytes:
+    return json.dumps(definition, indent=1, sort_keys=True).encode()
+
+
+def _camel(name: str) -> str:
+    return "".join(part.capitalize() for part in name.replace("-", "_").split("_"))

@@ -1,0 +1,130 @@
+"""One CloudFormation stack: changed through change sets, followed event by event, deleted."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from deploy.errors import DeployError
+
+POLL_S = 0.5
+# An endpoint-less stack of this size takes three to five minutes on AWS.
+LIMIT_S = 1800
+_BODY_LIMIT = 51_200
+
+Progress = Callable[[str], None]
+
+
+class Stack:
+    """The stack of one name in the current account and region. `progress` is called with a line per change."""
+
+    def __init__(self, name: str, progress: Progress = print) -> None:
+        self.name = name
+        self._progress = progress
+        self._cloudformation: Any = boto3.client("cloudformation")
+
+    def status(self) -> str | None:
+        """CloudFormation's status of the stack, or None when there is no stack."""
+        try:
+            stacks = self._cloudformation.describe_stacks(StackName=self.name)["Stacks"]
+        except ClientError as error:
+            if "does not exist" in str(error):
+                return None
+            raise
+        return str(stacks[0]["StackStatus"]) if stacks[0]["StackStatus"] != "DELETE_COMPLETE" else None
+
+    def outputs(self) -> dict[str, str]:
+        """The outputs of the stack. Raises DeployError when there is no deployed stack."""
+        if self.status() in (None, "REVIEW_IN_PROGRESS"):
+            raise DeployError(f"There is no stack {self.name} here. Run `make deploy` first.")
+        stack = self._cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]
+        return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+    def deploy(self, template: dict[str, Any], parameters: dict[str, str]) -> bool:
+        """Create or update the stack; False when nothing had changed. Raises DeployError with CloudFormation's reason."""
+        body = json.dumps(template, separators=(",", ":"))
+        if len(body) > _BODY_LIMIT:
+            raise DeployError(f"The template of {self.name} has {len(body)} bytes; CloudFormation takes {_BODY_LIMIT}.")
+        status = self.status()
+        if status in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"):
+            self._progress(f"{self.name}: an earlier creation failed ({status}); removing what it left")
+            self.delete()
+            status = None
+        creating = status in (None, "REVIEW_IN_PROGRESS")
+        change_set = self._cloudformation.create_change_set(
+            StackName=self.name,
+            ChangeSetName=f"deploy-{int(time.time() * 1000)}",
+            ChangeSetType="CREATE" if creating else "UPDATE",
+            TemplateBody=body,
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in sorted(parameters.items())],
+            Capabilities=["CAPABILITY_IAM"],
+            Tags=[{"Key": "system", "Value": "scones-vehicles"}, {"Key": "stack", "Value": self.name}],
+        )["Id"]
+        if not self._planned(change_set):
+            self._cloudformation.delete_change_set(ChangeSetName=change_set)
+            self._progress(f"{self.name}: unchanged")
+            return False
+        self._progress(f"{self.name}: {'creating' if creating else 'updating'}")
+        seen = {event["EventId"] for event in self._events(self.name)} if not creating else set()
+        self._cloudformation.execute_change_set(ChangeSetName=change_set)
+        self._follow(self.name, seen, ("CREATE_COMPLETE", "UPDATE_COMPLETE"))
+        return True
+
+    def delete(self) -> bool:
+        """Delete the stack; False when there was none. Buckets in it must be empty."""
+        if self.status() is None:
+            self._progress(f"{self.name}: there is none")
+            return False
+        stack_id = self._cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]["StackId"]
+        seen = {event["EventId"] for event in self._events(stack_id)}
+        self._progress(f"{self.name}: deleting")
+        self._cloudformation.delete_stack(StackName=stack_id)
+        self._follow(stack_id, seen, ("DELETE_COMPLETE",))
+        return True
+
+    def _planned(self, change_set: str) -> bool:
+        for _ in _until(LIMIT_S):
+            plan = self._cloudformation.describe_change_set(ChangeSetName=change_set)
+            if plan["Status"] == "CREATE_COMPLETE":
+                return True
+            if plan["Status"] == "FAILED":
+                reason = plan.get("StatusReason", "")
+                if "didn't contain changes" in reason or "No updates are to be performed" in reason:
+                    return False
+                raise DeployError(f"CloudFormation refuses the change of {self.name}: {reason}")
+        raise DeployError(f"CloudFormation did not plan the change of {self.name} in {LIMIT_S} s. Try again.")
+
+    def _follow(self, stack: str, seen: set[str], good: tuple[str, ...]) -> None:
+        """Report events until the stack is done. `stack` is an id while deleting: the name is gone at the end."""
+        failures: list[str] = []
+        for _ in _until(LIMIT_S):
+            status = self._cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"]
+            for event in reversed([event for event in self._events(stack) if event["EventId"] not in seen]):
+                seen.add(event["EventId"])
+                state = event["ResourceStatus"]
+                if state.endswith("FAILED"):
+                    failures.append(f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', state)}")
+                if not state.endswith("IN_PROGRESS"):
+                    self._progress(f"  {state.lower().replace('_', ' '):<20} {event['LogicalResourceId']}")
+            if not status.endswith("IN_PROGRESS"):
+                break
+        else:
+            raise DeployError(f"{self.name} is still {status} after {LIMIT_S} s. Look at its events in the console.")
+        if status not in good:
+            reasons = "\n  ".join(failures) or "its events in the CloudFormation console say why"
+            raise DeployError(f"{self.name} ended as {status}:\n  {reasons}")
+
+    def _events(self, stack: str) -> list[dict[str, Any]]:
+        """Newest first."""
+        pages = self._cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack)
+        return [event for page in pages for event in page["StackEvents"]]
+
+
+def _until(limit_s: float) -> Iterator[None]:
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        yield
+        time.sleep(POLL_S)

@@ -1,0 +1,129 @@
+"""The whole system: both stacks and the artefacts between them."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from deploy.errors import DeployError
+from deploy.package import PREFIX, ROOT, RUNTIME, Artefact, artefacts
+from deploy.stack import Progress, Stack
+from deploy.target import Target
+from deploy.templates import template
+
+BUILD = ROOT / "build" / "artifacts"
+
+# Parameters of the app stack that an operator may set through the environment, by the variable's name.
+SETTINGS = {
+    "REVIEW_TIMEOUT_S": "ReviewTimeoutSeconds",
+    "LOG_RETENTION_DAYS": "LogRetentionDays",
+    "TRAINING_INSTANCE_TYPE": "TrainingInstanceType",
+    "ENDPOINT_INSTANCE_TYPE": "EndpointInstanceType",
+}
+
+
+def deploy(target: Target, progress: Progress = print, build: Path = BUILD) -> dict[str, str]:
+    """Create or update everything; returns the stack's outputs. Raises DeployError."""
+    tls = "false" if target.is_local else "true"
+    data = Stack(target.data_stack, progress)
+    changed = data.deploy(template("data"), {"Stage": target.stage, "RequireTls": tls})
+    stored = data.outputs()
+    packaged = artefacts(build)
+    for artefact in _missing(stored["MlBucket"], packaged):
+        progress(f"{artefact.key}: {len(artefact.content) / 1e6:.2f} MB uploaded")
+    app = Stack(target.app_stack, progress)
+    changed |= app.deploy(
+        template("app"),
+        {
+            "Stage": target.stage,
+            "Runtime": RUNTIME,
+            **{name: stored[name] for name in ("UploadsBucket", "MlBucket", "DecisionTable", "PhotoTable")},
+            **{artefact.parameter: artefact.key for artefact in packaged},
+            **{parameter: os.environ[name] for name, parameter in SETTINGS.items() if os.environ.get(name)},
+        },
+    )
+    progress(f"Stage {target.stage} is {'deployed' if changed else 'unchanged: nothing to deploy'}.")
+    return app.outputs()
+
+
+def destroy(target: Target, *, with_data: bool, progress: Progress = print) -> None:
+    """Remove everything this system made; photos, models, labels and decisions only `with_data`. Raises DeployError."""
+    app = Stack(target.app_stack, progress)
+    endpoint = f"{target.app_stack}-vehicles"
+    _remove_endpoint(endpoint, f"vehicles-{target.stage}-", progress)
+    app.delete()
+    _remove_log_groups(f"/aws/lambda/{target.app_stack}-", f"/aws/sagemaker/Endpoints/{endpoint}")
+    data = Stack(target.data_stack, progress)
+    if data.status() is None:
+        progress(f"{data.name}: there is none")
+        return
+    stored = data.outputs()
+    if not with_data:
+        progress(f"Data is kept in {', '.join(stored.values())}. `make destroy DATA=yes` removes it too.")
+        return
+    for bucket in (stored["UploadsBucket"], stored["MlBucket"]):
+        progress(f"{bucket}: {_empty(bucket)} objects removed")
+    data.delete()
+
+
+def outputs(target: Target) -> dict[str, str]:
+    """The outputs of the deployed stack. Raises DeployError when it is not deployed."""
+    return Stack(target.app_stack).outputs()
+
+
+def _missing(bucket: str, packaged: Iterable[Artefact]) -> Iterable[Artefact]:
+    """Uploads the artefacts that are not in the bucket yet, and yields each one it uploaded."""
+    s3: Any = boto3.client("s3")
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{PREFIX}/")
+    there = {found["Key"] for page in pages for found in page.get("Contents", [])}
+    for artefact in packaged:
+        if artefact.key not in there:
+            s3.put_object(Bucket=bucket, Key=artefact.key, Body=artefact.content)
+            yield artefact
+
+
+def _remove_endpoint(name: str, prefix: str, progress: Progress) -> None:
+    """The retrain workflow made the endpoint, its configurations and models, so no stack knows of them."""
+    sagemaker: Any = boto3.client("sagemaker")
+    try:
+        sagemaker.delete_endpoint(EndpointName=name)
+        sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig={"Delay": 2, "MaxAttempts": 300})
+        progress(f"endpoint {name}: removed")
+    except ClientError as error:
+        if "Could not find" not in str(error):
+            raise DeployError(f"Endpoint {name} could not be removed: {error}. Try again in a minute.") from error
+    for kind, listing, key, delete in (
+        ("endpoint configurations", "list_endpoint_configs", "EndpointConfigs", sagemaker.delete_endpoint_config),
+        ("models", "list_models", "Models", sagemaker.delete_model),
+    ):
+        field = {"EndpointConfigs": "EndpointConfigName", "Models": "ModelName"}[key]
+        pages = sagemaker.get_paginator(listing).paginate(NameContains=prefix)
+        names = [item[field] for page in pages for item in page[key] if item[field].startswith(prefix)]
+        for found in names:
+            delete(**{field: found})
+        if names:
+            progress(f"{kind}: {len(names)} removed")
+
+
+def _remove_log_groups(*prefixes: str) -> None:
+    """Functions that log while their stack is deleted make their log group anew, without retention."""
+    logs: Any = boto3.client("logs")
+    for prefix in prefixes:
+        for page in logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=prefix):
+            for group in page["logGroups"]:
+                logs.delete_log_group(logGroupName=group["logGroupName"])
+
+
+def _empty(bucket: str) -> int:
+    s3: Any = boto3.client("s3")
+    removed = 0
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+        found = page.get("Versions", []) + page.get("DeleteMarkers", [])
+        if found:
+            objects = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in found]
+            s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+            removed += len(objects)
+    return removed

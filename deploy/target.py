@@ -1,0 +1,78 @@
+"""Where commands go: the embedded AWS of this checkout, or the account of the current AWS credentials."""
+
+import os
+import re
+from dataclasses import dataclass
+
+import boto3
+
+from deploy.errors import DeployError
+
+LOCAL = "local"
+AWS = "aws"
+
+
+@dataclass(frozen=True)
+class Target:
+    """`kind` is `local` or `aws`; `stage` names the stack, `scones-{stage}`."""
+
+    kind: str
+    stage: str
+
+    @property
+    def is_local(self) -> bool:
+        return self.kind == LOCAL
+
+    @property
+    def app_stack(self) -> str:
+        return f"scones-{self.stage}"
+
+    @property
+    def data_stack(self) -> str:
+        return f"scones-{self.stage}-data"
+
+
+def target() -> Target:
+    """The target of the environment variables TARGET (default `local`) and STAGE (default `dev`). Raises DeployError."""
+    kind, stage = os.environ.get("TARGET", LOCAL), os.environ.get("STAGE", "dev")
+    if kind not in (LOCAL, AWS):
+        raise DeployError(f"TARGET is {kind!r}; use TARGET=local for the embedded AWS or TARGET=aws for an account")
+    if not re.fullmatch(r"[a-z][a-z0-9]{0,11}", stage):
+        raise DeployError(f"STAGE is {stage!r}; use up to twelve small letters and digits, a letter first")
+    return Target(kind, stage)
+
+
+def connect() -> Target:
+    """Point every boto3 client of this process at the target, starting the embedded AWS when it is not running.
+
+    Prints where that is. Raises DeployError when there are no usable credentials.
+    """
+    chosen = target()
+    if chosen.is_local:
+        import local
+
+        try:
+            server, _ = local.start()
+        except local.LocalAwsError as error:
+            raise DeployError(str(error)) from error
+        os.environ.update(
+            AWS_ENDPOINT_URL=server.url,
+            AWS_ACCESS_KEY_ID="test",
+            AWS_SECRET_ACCESS_KEY="test",
+            AWS_REGION=server.region,
+            AWS_DEFAULT_REGION=server.region,
+        )
+        os.environ.pop("AWS_PROFILE", None)
+        os.environ.pop("AWS_SESSION_TOKEN", None)
+        print(f"Embedded AWS at {server.url}, region {server.region}, stage {chosen.stage}")
+        return chosen
+    region = os.environ.get("AWS_REGION") or boto3.session.Session().region_name
+    if not region:
+        raise DeployError("No AWS region is configured. Set AWS_REGION, for example AWS_REGION=eu-west-1.")
+    os.environ["AWS_DEFAULT_REGION"] = region
+    try:
+        account = boto3.client("sts").get_caller_identity()["Account"]
+    except Exception as error:
+        raise DeployError(f"AWS did not accept the current credentials: {error}. Log in, then try again.") from error
+    print(f"AWS account {account}, region {region}, stage {chosen.stage}")
+    return chosen

@@ -1,0 +1,52 @@
+"""The CloudFormation templates. They are written with YAML aliases and `!Rule`, and rendered to plain JSON for AWS."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import events
+
+NAMES = ("data", "app")
+_HERE = Path(__file__).parent
+_PLAIN = {"Ref", "Condition"}
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with CloudFormation's short tags, and `!Rule name.Property` for a part of a rule in events/."""
+
+
+def _short_tag(loader: _Loader, suffix: str, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.ScalarNode):
+        value: Any = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_mapping(node, deep=True)  # type: ignore[arg-type]  # the only kind left
+    if suffix == "Rule":
+        name, part = value.split(".")
+        return events.rule(name)[part]
+    if suffix == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {suffix if suffix in _PLAIN else f"Fn::{suffix}": value}
+
+
+_Loader.add_multi_constructor("!", _short_tag)
+
+
+def template(name: str) -> dict[str, Any]:
+    """The template `data` or `app`, as CloudFormation takes it."""
+    loaded: dict[str, Any] = yaml.load((_HERE / f"{name}.yaml").read_text(encoding="utf-8"), _Loader)  # noqa: S506  # a SafeLoader
+    return loaded
+
+
+def render(folder: Path) -> list[Path]:
+    """Write every template as JSON into `folder`; returns the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for name in NAMES:
+        file = folder / f"{name}.template.json"
+        file.write_text(json.dumps(template(name), indent=1), encoding="utf-8")
+        files.append(file)
+    return files
