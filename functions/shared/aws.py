@@ -25,5 +25,6 @@ def client(service: str, *, connect_timeout_s: float = 2, read_timeout_s: float 
 
 def error_code(error: Exception) -> str:
     """The code of an AWS error response, such as `NoSuchKey`; the exception's own name for any other error."""
-    response: dict[str, Any] = getattr(error, "response", {})
+    # A timeout has a response too: None.
+    response: dict[str, Any] = getattr(error, "response", None) or {}
     return str(response.get("Error", {}).get("Code") or type(error).__name__)

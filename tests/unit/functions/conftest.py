@@ -1,0 +1,184 @@
+"""The functions as AWS runs them: their real handlers, against moto, with a model behind a loopback HTTP server."""
+
+import importlib
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from functions.shared.aws import client
+from tests.unit.functions.functions_world import (
+    BUS,
+    DECISIONS,
+    ENDPOINT,
+    PHOTOS,
+    REGION,
+    THRESHOLD,
+    UPLOADS,
+    Breaker,
+    Function,
+    Model,
+    Output,
+    Stack,
+)
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_SESSION_TOKEN": "testing",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        "DECISION_TABLE": DECISIONS,
+        "PHOTO_TABLE": PHOTOS,
+        "EVENT_BUS": BUS,
+        "ENDPOINT_NAME": ENDPOINT,
+        "THRESHOLD_PARAMETER": THRESHOLD,
+        "NO_PROXY": "127.0.0.1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def model_server() -> Iterator[Model]:
+    model = Model()
+
+    class Server(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            model.received.append(self.rfile.read(int(self.headers["Content-Length"])))
+            if model.delay:
+                model.delay.wait(10)
+            with suppress(BrokenPipeError):  # whoever asked may have given up
+                self.answer()
+
+        def answer(self) -> None:
+            self.send_response(model.status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(model.body)))
+            if model.code:
+                self.send_header("x-amzn-errortype", model.code)
+            self.end_headers()
+            self.wfile.write(model.body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    model.url = f"http://127.0.0.1:{server.server_port}"
+    yield model
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def model(model_server: Model, monkeypatch: pytest.MonkeyPatch) -> Iterator[Model]:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", model_server.url)
+    model_server.received.clear()
+    model_server.delay = None
+    model_server.sees(bicycle=0.97, motorcycle=0.02, other=0.01)
+    yield model_server
+    if model_server.delay:
+        model_server.delay.set()
+
+
+@pytest.fixture(autouse=True)
+def stack(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    with mock_aws():
+        client("s3").create_bucket(Bucket=UPLOADS, CreateBucketConfiguration={"LocationConstraint": REGION})
+        for table in (DECISIONS, PHOTOS):
+            client("dynamodb").create_table(
+                TableName=table,
+                KeySchema=[{"AttributeName": "photo_id", "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": "photo_id", "AttributeType": "S"}],
+                BillingMode="PAY_PER_REQUEST",
+            )
+        sqs = client("sqs")
+        queue_url = sqs.create_queue(QueueName="review")["QueueUrl"]
+        events_url = sqs.create_queue(QueueName="events")["QueueUrl"]
+        events_arn = sqs.get_queue_attributes(QueueUrl=events_url, AttributeNames=["QueueArn"])["Attributes"][
+            "QueueArn"
+        ]
+        bus = client("events")
+        bus.create_event_bus(Name=BUS)
+        bus.put_rule(Name="all", EventBusName=BUS, EventPattern=json.dumps({"source": ["scones.vehicles"]}))
+        bus.put_targets(Rule="all", EventBusName=BUS, Targets=[{"Id": "1", "Arn": events_arn}])
+        monkeypatch.setenv("REVIEW_QUEUE_URL", queue_url)
+        stack = Stack(queue_url, events_url)
+        stack.set_threshold("model")
+        yield stack
+
+
+@pytest.fixture
+def function(stack: Stack, model: Model, capsys: pytest.CaptureFixture[str]) -> Callable[[str], Function]:
+    """Start a function anew, as a cold start does: its module reads the environment while it is imported."""
+
+    def start(name: str) -> Function:
+        path = f"functions.{name}.handler"
+        module = importlib.reload(sys.modules[path]) if path in sys.modules else importlib.import_module(path)
+        return Function(module)
+
+    return start
+
+
+@pytest.fixture
+def classify(function: Callable[[str], Function]) -> Function:
+    return function("classify_photo")
+
+
+@pytest.fixture
+def request_review(function: Callable[[str], Function]) -> Function:
+    return function("request_review")
+
+
+@pytest.fixture
+def assign_bay(function: Callable[[str], Function]) -> Function:
+    return function("assign_bay")
+
+
+@pytest.fixture
+def reject_photo(function: Callable[[str], Function]) -> Function:
+    return function("reject_photo")
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> Breaker:
+    """Call it to break an operation of a client; call what it returns to mend it."""
+    return Breaker(monkeypatch)
+
+
+@pytest.fixture
+def output(capsys: pytest.CaptureFixture[str]) -> Callable[[], Output]:
+    """Everything written since the last call."""
+    return lambda: Output(capsys.readouterr().out)
+
+
+@pytest.fixture
+def vehicles_file(tmp_path: Path) -> Callable[[str], Path]:
+    def write(text: str) -> Path:
+        path = tmp_path / "vehicles.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # pytest sets aside the filter of functions/shared/observability.py.
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.filterwarnings("ignore:No application metrics to publish"))

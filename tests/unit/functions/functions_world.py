@@ -1,0 +1,176 @@
+"""What surrounds the functions in their tests: the stack, the model, and what they write."""
+
+import json
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import jsonschema
+import pytest
+from botocore.exceptions import ClientError
+
+import events
+from functions.shared.aws import client
+from functions.shared.items import attributes, values
+from functions.shared.photo import Photo
+
+REGION = "eu-west-1"
+UPLOADS = "scones-test-uploads"
+DECISIONS = "scones-test-decisions"
+PHOTOS = "scones-test-photos"
+BUS = "scones-test"
+ENDPOINT = "scones-test"
+THRESHOLD = "/scones/test/threshold"
+EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:scones-test-classify-photo:first"
+ANOTHER_EXECUTION = EXECUTION.replace("first", "second")
+# Looks like one of Step Functions; opens nothing.
+TASK_TOKEN = "AQCEAAAAKgAAAAMAAAAAAAAA-this-opens-the-execution"  # noqa: S105  # made up
+JPEG = b"\xff\xd8\xff\xe0" + b"the rest of a photo, which only the endpoint reads" * 20
+
+
+@dataclass
+class Model:
+    """A model server. Each photo gets the answer that was set last."""
+
+    url: str = ""
+    status: int = 200
+    body: bytes = b""
+    code: str = ""
+    delay: threading.Event | None = None
+    received: list[bytes] = field(default_factory=list)
+
+    def sees(self, threshold: float = 0.9, **probabilities: float) -> None:
+        vehicle = max(probabilities, key=lambda name: probabilities[name])
+        self.says(
+            {
+                "model_version": "model-1",
+                "vehicle": vehicle,
+                "confidence": probabilities[vehicle],
+                "probabilities": probabilities,
+                "threshold": threshold,
+            }
+        )
+
+    def says(self, answer: Any) -> None:
+        self.status, self.code = 200, ""
+        self.body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+
+    def fails(self, status: int, code: str) -> None:
+        self.status, self.code = status, code
+        self.body = json.dumps({"Code": code, "Message": f"{code} on purpose"}).encode()
+
+
+@dataclass
+class Stack:
+    """What the functions find around them, and what they leave there."""
+
+    queue_url: str
+    _events_url: str
+    _seen: list[dict[str, Any]] = field(default_factory=list)
+
+    def upload(self, body: bytes = JPEG, key: str = "uploads/driver-17/bike.jpg") -> Photo:
+        answer = client("s3").put_object(Bucket=UPLOADS, Key=key, Body=body)
+        return Photo(UPLOADS, key, answer["ETag"].strip('"'), len(body))
+
+    def delete(self, photo: Photo) -> None:
+        client("s3").delete_object(Bucket=photo.bucket, Key=photo.key)
+
+    def set_threshold(self, value: str) -> None:
+        client("ssm").put_parameter(Name=THRESHOLD, Value=value, Type="String", Overwrite=True)
+
+    def item(self, table: str, photo: Photo) -> dict[str, Any] | None:
+        answer = client("dynamodb").get_item(TableName=table, Key=attributes({"photo_id": photo.photo_id}))
+        return values(answer["Item"]) if "Item" in answer else None
+
+    def messages(self) -> list[dict[str, Any]]:
+        """The bodies of all messages in the review queue; they stay there."""
+        return self._bodies(self.queue_url)
+
+    def published(self, detail_type: str | None = None) -> list[dict[str, Any]]:
+        """The details of all events so far, each checked against its schema."""
+        self._seen = self._bodies(self._events_url)
+        for event in self._seen:
+            assert event["source"] == "scones.vehicles"
+            jsonschema.Draft202012Validator(events.schema(event["detail-type"])).validate(event["detail"])
+        return [event["detail"] for event in self._seen if detail_type in (None, event["detail-type"])]
+
+    def _bodies(self, url: str) -> list[dict[str, Any]]:
+        bodies = []
+        while (
+            found := client("sqs")
+            .receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=600, AttributeNames=["All"])
+            .get("Messages")
+        ):
+            bodies += found
+        for message in bodies:
+            client("sqs").change_message_visibility(
+                QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
+            )
+        return [json.loads(message["Body"]) for message in bodies]
+
+
+@dataclass
+class Function:
+    """One function, as the workflow calls it."""
+
+    module: ModuleType
+
+    def __call__(self, execution: str = EXECUTION, **event: Any) -> dict[str, Any]:
+        context = SimpleNamespace(
+            function_name=self.module.__name__,
+            function_version="$LATEST",
+            memory_limit_in_mb=256,
+            invoked_function_arn="arn:aws:lambda:eu-west-1:123456789012:function:scones-test",
+            aws_request_id="52fdfc07-2182-454f-963f-5f0f9a621d72",
+        )
+        for log in self.module.logger.handlers:
+            # pytest gives each test an output of its own; setStream would flush the closed one of the test before.
+            log.stream = sys.stdout
+        answer: dict[str, Any] = self.module.handler({**event, "execution": execution}, context)
+        json.dumps(answer)
+        return answer
+
+
+class Breaker:
+    """Makes one AWS call fail on its way out, the rest of the system staying what it is."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+
+    def __call__(self, client: Any, operation: str, *, after_the_call: bool = False) -> Callable[[], None]:
+        real = getattr(client, operation)
+
+        def broken(**arguments: Any) -> Any:
+            if after_the_call:
+                real(**arguments)
+            raise ClientError({"Error": {"Code": "InternalError", "Message": "on purpose"}}, operation)
+
+        self._monkeypatch.setattr(client, operation, broken)
+        return lambda: self._monkeypatch.setattr(client, operation, real)
+
+
+@dataclass
+class Output:
+    """What a function wrote: log lines and metrics."""
+
+    text: str
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.text.splitlines() if line.strip()]
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        return [line for line in self.lines if "_aws" not in line]
+
+    def metrics(self, name: str) -> list[dict[str, Any]]:
+        """The EMF lines that carry a metric."""
+        return [
+            line
+            for line in self.lines
+            for definition in line.get("_aws", {}).get("CloudWatchMetrics", [])
+            if any(metric["Name"] == name for metric in definition["Metrics"])
+        ]

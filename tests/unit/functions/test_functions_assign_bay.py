@@ -1,0 +1,167 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from functions.shared.aws import client
+from functions.shared.errors import EventNotPublished, InvalidInput
+from functions.shared.photo import Photo
+from tests.unit.functions.functions_world import (
+    ANOTHER_EXECUTION,
+    DECISIONS,
+    EXECUTION,
+    PHOTOS,
+    TASK_TOKEN,
+    Function,
+    Output,
+    Stack,
+)
+
+BY_MODEL = {"vehicle": "bicycle", "confidence": 0.97, "model_version": "model-1", "decided_by": "model"}
+
+
+def test_a_cyclist_is_sent_to_the_nearby_orders(stack: Stack, assign_bay: Function) -> None:
+    photo = stack.upload()
+    decision = assign_bay(photo=photo.as_state(), **BY_MODEL)
+    assert decision.pop("decided_at").endswith("Z")
+    assert decision == {
+        "photo": photo.as_state(),
+        "driver_id": "driver-17",
+        "vehicle": "bicycle",
+        "confidence": 0.97,
+        "decided_by": "model",
+        "loading_bay": "Bay A",
+        "order_range": "nearby",
+        "model_version": "model-1",
+        "execution": EXECUTION,
+    }
+
+
+def test_the_decision_is_the_event_and_the_item(stack: Stack, assign_bay: Function) -> None:
+    photo = stack.upload()
+    decision = assign_bay(photo=photo.as_state(), **BY_MODEL)
+    assert stack.published("Driver Routed") == [decision]
+    item = stack.item(DECISIONS, photo)
+    assert item is not None
+    assert (item["photo_id"], item["announced"]) == (photo.photo_id, True)
+    assert {name: item[name] for name in decision if name not in {"confidence", "photo"}} == {
+        name: value for name, value in decision.items() if name not in {"confidence", "photo"}
+    }
+    assert float(item["confidence"]) == 0.97
+
+
+@pytest.mark.parametrize(
+    ("vehicle", "decided_by", "bay", "orders"),
+    [
+        ("motorcycle", "reviewer", "Bay B", "distant"),
+        ("other", "reviewer", "Help desk", "help-desk"),
+        (None, "fallback", "Help desk", "help-desk"),
+        ("penny-farthing", "reviewer", "Help desk", "help-desk"),
+    ],
+)
+def test_every_answer_leads_to_a_bay(
+    stack: Stack, assign_bay: Function, vehicle: str | None, decided_by: str, bay: str, orders: str
+) -> None:
+    decision = assign_bay(
+        photo=stack.upload().as_state(), vehicle=vehicle, confidence=None, model_version=None, decided_by=decided_by
+    )
+    assert (decision["loading_bay"], decision["order_range"], decision["vehicle"]) == (bay, orders, vehicle)
+    assert len(stack.published("Driver Routed")) == 1
+
+
+def test_the_first_decision_stands_and_another_execution_stays_silent(
+    stack: Stack, assign_bay: Function, output: Callable[[], Output]
+) -> None:
+    photo = stack.upload()
+    first = assign_bay(photo=photo.as_state(), **BY_MODEL)
+    output()
+    second = assign_bay(
+        execution=ANOTHER_EXECUTION, photo=photo.as_state(), vehicle="motorcycle", decided_by="reviewer"
+    )
+    assert second == first
+    assert stack.published("Driver Routed") == [first]
+    assert output().metrics("DriversRouted") == []
+
+
+def test_a_retry_of_the_same_execution_says_nothing_twice(stack: Stack, assign_bay: Function) -> None:
+    photo = stack.upload()
+    first = assign_bay(photo=photo.as_state(), **BY_MODEL)
+    assert assign_bay(photo=photo.as_state(), **BY_MODEL) == first
+    assert len(stack.published("Driver Routed")) == 1
+
+
+def test_a_decision_that_was_recorded_but_not_announced_is_announced_by_the_retry(
+    stack: Stack, assign_bay: Function, broken: Any
+) -> None:
+    photo = stack.upload()
+    mend = broken(client("events"), "put_events")
+    with pytest.raises(ClientError):
+        assign_bay(photo=photo.as_state(), **BY_MODEL)
+    mend()
+    assert stack.published() == []
+    silent = assign_bay(execution=ANOTHER_EXECUTION, photo=photo.as_state(), **BY_MODEL)
+    assert stack.published() == []
+    assert assign_bay(photo=photo.as_state(), **BY_MODEL) == silent
+    assert stack.published("Driver Routed") == [silent]
+
+
+def test_an_event_the_bus_refuses_is_an_error_and_not_marked_as_announced(
+    stack: Stack, assign_bay: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = stack.upload()
+    refusal = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure", "ErrorMessage": "busy"}]}
+    monkeypatch.setattr(client("events"), "put_events", lambda **_: refusal)
+    with pytest.raises(EventNotPublished, match="InternalFailure: busy"):
+        assign_bay(photo=photo.as_state(), **BY_MODEL)
+    assert (stack.item(DECISIONS, photo) or {})["announced"] is False
+
+
+def test_a_decided_photo_no_longer_waits_for_a_person(
+    stack: Stack, assign_bay: Function, request_review: Function
+) -> None:
+    photo = stack.upload()
+    request_review(photo=photo.as_state(), reason="LowConfidence", task_token=TASK_TOKEN, timeout_s=900)
+    assert stack.item(PHOTOS, photo)
+    assign_bay(photo=photo.as_state(), vehicle="bicycle", decided_by="reviewer")
+    assert stack.item(PHOTOS, photo) is None
+
+
+def test_a_driver_whose_photo_vanished_is_still_sent_somewhere(stack: Stack, assign_bay: Function) -> None:
+    gone = {"bucket": "scones-test-uploads", "key": "uploads/driver-17/gone.jpg"}
+    decision = assign_bay(photo=gone, vehicle=None, decided_by="fallback")
+    assert decision["loading_bay"] == "Help desk"
+    assert assign_bay(execution=ANOTHER_EXECUTION, photo=gone, vehicle=None, decided_by="fallback") == decision
+    assert len(stack.published("Driver Routed")) == 1
+
+
+def test_a_photo_named_without_its_etag_gets_the_same_decision(stack: Stack, assign_bay: Function) -> None:
+    photo = stack.upload()
+    first = assign_bay(photo=photo.as_state(), **BY_MODEL)
+    by_name = {"bucket": photo.bucket, "key": photo.key}
+    assert assign_bay(execution=ANOTHER_EXECUTION, photo=by_name, vehicle=None, decided_by="fallback") == first
+
+
+def test_only_model_reviewer_and_fallback_decide(stack: Stack, assign_bay: Function) -> None:
+    photo = stack.upload()
+    with pytest.raises(InvalidInput, match="decided_by"):
+        assign_bay(photo=photo.as_state(), vehicle="bicycle", decided_by="chance")
+    assert stack.item(DECISIONS, photo) is None
+
+
+def test_drivers_are_counted_by_bay_and_by_who_decided(
+    stack: Stack, assign_bay: Function, output: Callable[[], Output]
+) -> None:
+    assign_bay(photo=stack.upload().as_state(), **BY_MODEL)
+    (line,) = output().metrics("DriversRouted")
+    assert set(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0]) == {"service", "loading_bay", "decided_by"}
+    assert (line["loading_bay"], line["decided_by"], line["DriversRouted"]) == ("Bay A", "model", [1.0])
+    assert line["model_version"] == "model-1"
+
+
+def test_a_confidence_of_one_comes_back_as_it_was(stack: Stack, assign_bay: Function) -> None:
+    photo: Photo = stack.upload()
+    first = assign_bay(photo=photo.as_state(), **(BY_MODEL | {"confidence": 1.0}))
+    again = assign_bay(execution=ANOTHER_EXECUTION, photo=photo.as_state(), **BY_MODEL)
+    assert again["confidence"] == first["confidence"] == 1
+    assert again["photo"]["size"] == photo.size

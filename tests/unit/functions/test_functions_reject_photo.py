@@ -1,0 +1,117 @@
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from functions.shared.aws import client
+from functions.shared.errors import InvalidInput
+from tests.unit.functions.functions_world import (
+    ANOTHER_EXECUTION,
+    EXECUTION,
+    PHOTOS,
+    TASK_TOKEN,
+    Function,
+    Output,
+    Stack,
+)
+
+CAUGHT = {
+    "Error": "UnreadablePhoto",
+    "Cause": json.dumps({"errorMessage": "it is empty", "errorType": "UnreadablePhoto", "stackTrace": ["…"]}),
+}
+
+
+def test_a_rejection_says_why_in_words_a_driver_can_be_shown(stack: Stack, reject_photo: Function) -> None:
+    photo = stack.upload(b"")
+    rejection = reject_photo(photo=photo.as_state(), error=CAUGHT)
+    assert rejection.pop("rejected_at").endswith("Z")
+    assert rejection == {
+        "photo": photo.as_state(),
+        "driver_id": "driver-17",
+        "rejected": {"reason": "UnreadablePhoto", "message": "it is empty"},
+        "execution": EXECUTION,
+    }
+
+
+def test_the_rejection_is_published_and_recorded(stack: Stack, reject_photo: Function) -> None:
+    photo = stack.upload(b"")
+    rejection = reject_photo(photo=photo.as_state(), error=CAUGHT)
+    assert stack.published("Photo Rejected") == [rejection]
+    entry = stack.item(PHOTOS, photo)
+    assert entry is not None
+    assert (entry["status"], entry["reason"], entry["message"]) == ("rejected", "UnreadablePhoto", "it is empty")
+    assert entry["rejected_at"] == rejection["rejected_at"]
+    assert int(entry["purge_at"]) > 0
+
+
+def test_a_cause_that_is_plain_text_is_the_message(stack: Stack, reject_photo: Function) -> None:
+    rejection = reject_photo(
+        photo=stack.upload().as_state(), error={"Error": "UnusablePhoto", "Cause": "a reviewer could not use it"}
+    )
+    assert rejection["rejected"] == {"reason": "UnusablePhoto", "message": "a reviewer could not use it"}
+
+
+@pytest.mark.parametrize("cause", [None, "", "[]", "7", '{"other": 1}'])
+def test_a_cause_without_a_message_is_no_reason_to_fail(stack: Stack, reject_photo: Function, cause: Any) -> None:
+    reject_photo(photo=stack.upload().as_state(), error={"Error": "PhotoMissing", "Cause": cause})
+    assert len(stack.published("Photo Rejected")) == 1
+
+
+def test_a_photo_that_is_gone_can_be_rejected(stack: Stack, reject_photo: Function) -> None:
+    gone = {"bucket": "scones-test-uploads", "key": "uploads/driver-17/gone.jpg"}
+    rejection = reject_photo(photo=gone, error={"Error": "PhotoMissing", "Cause": "deleted"})
+    assert rejection["photo"]["etag"] == ""
+    assert stack.published("Photo Rejected") == [rejection]
+
+
+def test_a_retry_of_the_same_execution_publishes_nothing_twice(
+    stack: Stack, reject_photo: Function, output: Callable[[], Output]
+) -> None:
+    photo = stack.upload(b"")
+    reject_photo(photo=photo.as_state(), error=CAUGHT)
+    reject_photo(photo=photo.as_state(), error=CAUGHT)
+    assert len(stack.published("Photo Rejected")) == 1
+    assert len(output().metrics("PhotosRejected")) == 1
+
+
+def test_a_rejection_that_was_recorded_but_not_published_is_published_by_the_retry(
+    stack: Stack, reject_photo: Function, broken: Any
+) -> None:
+    photo = stack.upload(b"")
+    mend = broken(client("events"), "put_events")
+    with pytest.raises(ClientError):
+        reject_photo(photo=photo.as_state(), error=CAUGHT)
+    mend()
+    reject_photo(photo=photo.as_state(), error=CAUGHT)
+    assert len(stack.published("Photo Rejected")) == 1
+
+
+def test_the_same_photo_sent_again_is_answered_again(stack: Stack, reject_photo: Function) -> None:
+    photo = stack.upload(b"")
+    reject_photo(photo=photo.as_state(), error=CAUGHT)
+    reject_photo(execution=ANOTHER_EXECUTION, photo=photo.as_state(), error=CAUGHT)
+    assert [event["execution"] for event in stack.published("Photo Rejected")] == [EXECUTION, ANOTHER_EXECUTION]
+
+
+def test_a_photo_a_reviewer_could_not_use_is_rejected_by_the_execution_that_asked(
+    stack: Stack, request_review: Function, reject_photo: Function
+) -> None:
+    photo = stack.upload()
+    request_review(photo=photo.as_state(), reason="LowConfidence", task_token=TASK_TOKEN, timeout_s=900)
+    reject_photo(photo=photo.as_state(), error={"Error": "UnusablePhoto", "Cause": "a reviewer said so"})
+    assert len(stack.published("Photo Rejected")) == 1
+    assert (stack.item(PHOTOS, photo) or {})["status"] == "rejected"
+
+
+def test_rejections_are_counted_by_reason(stack: Stack, reject_photo: Function, output: Callable[[], Output]) -> None:
+    reject_photo(photo=stack.upload(b"").as_state(), error=CAUGHT)
+    (line,) = output().metrics("PhotosRejected")
+    assert set(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0]) == {"service", "reason"}
+    assert (line["reason"], line["PhotosRejected"]) == ("UnreadablePhoto", [1.0])
+
+
+def test_a_rejection_without_an_error_says_what_to_pass(stack: Stack, reject_photo: Function) -> None:
+    with pytest.raises(InvalidInput, match="error is missing"):
+        reject_photo(photo=stack.upload().as_state(), error=None)

@@ -1,0 +1,224 @@
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from functions.shared.aws import client
+from functions.shared.errors import InvalidInput, PhotoMissing, ReviewPending
+from functions.shared.photo import Photo
+from tests.unit.functions.functions_world import (
+    ANOTHER_EXECUTION,
+    EXECUTION,
+    PHOTOS,
+    TASK_TOKEN,
+    Function,
+    Output,
+    Stack,
+)
+
+CLASSIFICATION = {
+    "vehicle": "motorcycle",
+    "confidence": 0.71,
+    "probabilities": {"bicycle": 0.25, "motorcycle": 0.71, "other": 0.04},
+    "model_version": "model-1",
+}
+NEW_TOKEN = TASK_TOKEN + "-of-the-second-attempt"
+ANOTHER_TOKEN = TASK_TOKEN + "-of-another-execution"
+
+
+def asked(photo: Photo, **changes: Any) -> dict[str, Any]:
+    return {
+        "photo": photo.as_state(),
+        "classification": CLASSIFICATION,
+        "threshold": 0.93,
+        "reason": "LowConfidence",
+        "task_token": TASK_TOKEN,
+        "timeout_s": 900,
+    } | changes
+
+
+def digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def test_a_reviewer_finds_all_about_the_photo_in_the_queue(stack: Stack, request_review: Function) -> None:
+    photo = stack.upload()
+    request_review(**asked(photo))
+    (message,) = stack.messages()
+    requested_at, expires_at = (datetime.fromisoformat(message.pop(name)) for name in ("requested_at", "expires_at"))
+    assert expires_at - requested_at == timedelta(minutes=15)
+    assert message == {
+        "photo": photo.as_state(),
+        "driver_id": "driver-17",
+        "vehicle": "motorcycle",
+        "confidence": 0.71,
+        "probabilities": {"bicycle": 0.25, "motorcycle": 0.71, "other": 0.04},
+        "model_version": "model-1",
+        "threshold": 0.93,
+        "reason": "LowConfidence",
+        "execution": EXECUTION,
+        "task_token": TASK_TOKEN,
+    }
+
+
+def test_everyone_else_hears_of_it_without_the_task_token(stack: Stack, request_review: Function) -> None:
+    photo = stack.upload()
+    answer = request_review(**asked(photo))
+    (event,) = stack.published("Review Requested")
+    assert event == answer
+    assert event["photo"] == photo.as_state()
+    assert TASK_TOKEN not in json.dumps(event)
+
+
+def test_a_model_that_gave_no_answer_leaves_its_fields_empty(stack: Stack, request_review: Function) -> None:
+    photo = stack.upload()
+    request_review(**asked(photo, classification=None, threshold=None, reason="ModelUnavailable"))
+    (message,) = stack.messages()
+    assert (message["vehicle"], message["confidence"], message["reason"]) == (None, None, "ModelUnavailable")
+    assert len(stack.published("Review Requested")) == 1
+
+
+def test_the_photo_table_shows_who_waits_and_names_the_token_without_holding_it(
+    stack: Stack, request_review: Function
+) -> None:
+    photo = stack.upload()
+    request_review(**asked(photo))
+    entry = stack.item(PHOTOS, photo)
+    assert entry is not None
+    assert (entry["status"], entry["execution"], entry["reason"]) == ("in_review", EXECUTION, "LowConfidence")
+    assert entry["token_hash"] == entry["sent_token"] == digest(TASK_TOKEN)
+    assert TASK_TOKEN not in str(entry)
+    assert datetime.fromtimestamp(int(entry["purge_at"]), UTC) > datetime.now(UTC) + timedelta(days=29)
+
+
+def test_a_photo_another_execution_asks_about_is_not_asked_about_twice(stack: Stack, request_review: Function) -> None:
+    photo = stack.upload()
+    request_review(**asked(photo))
+    with pytest.raises(ReviewPending, match=photo.photo_id):
+        request_review(execution=ANOTHER_EXECUTION, **asked(photo, task_token=ANOTHER_TOKEN))
+    assert len(stack.messages()) == 1
+    assert len(stack.published()) == 1
+    assert (stack.item(PHOTOS, photo) or {})["execution"] == EXECUTION
+
+
+def test_a_request_that_has_expired_is_free_for_another_execution(stack: Stack, request_review: Function) -> None:
+    photo = stack.upload()
+    request_review(**asked(photo, timeout_s=0.001))
+    request_review(execution=ANOTHER_EXECUTION, **asked(photo, task_token=ANOTHER_TOKEN))
+    assert [message["execution"] for message in stack.messages()] == [EXECUTION, ANOTHER_EXECUTION]
+    assert len(stack.published("Review Requested")) == 2
+
+
+def test_the_same_attempt_delivered_twice_leaves_one_message(
+    stack: Stack, request_review: Function, output: Callable[[], Output]
+) -> None:
+    photo = stack.upload()
+    request_review(**asked(photo))
+    output()
+    request_review(**asked(photo))
+    assert len(stack.messages()) == 1
+    assert len(stack.published()) == 1
+    assert output().metrics("ReviewsRequested") == []
+
+
+def test_an_attempt_that_failed_before_the_message_leaves_none_to_its_retry(
+    stack: Stack, request_review: Function, broken: Any
+) -> None:
+    photo = stack.upload()
+    mend = broken(client("sqs"), "send_message")
+    with pytest.raises(ClientError):
+        request_review(**asked(photo))
+    mend()
+    request_review(**asked(photo, task_token=NEW_TOKEN))
+    (message,) = stack.messages()
+    assert message["task_token"] == NEW_TOKEN
+    assert len(stack.published("Review Requested")) == 1
+
+
+def test_a_failing_event_puts_no_message_into_the_queue(stack: Stack, request_review: Function, broken: Any) -> None:
+    photo = stack.upload()
+    mend = broken(client("events"), "put_events")
+    with pytest.raises(ClientError):
+        request_review(**asked(photo))
+    mend()
+    assert stack.messages() == []
+    request_review(**asked(photo, task_token=NEW_TOKEN))
+    assert [message["task_token"] for message in stack.messages()] == [NEW_TOKEN]
+    assert len(stack.published("Review Requested")) == 1
+
+
+def test_when_only_the_queues_answer_was_lost_the_table_tells_the_live_message_from_the_void_one(
+    stack: Stack, request_review: Function, broken: Any
+) -> None:
+    photo = stack.upload()
+    mend = broken(client("sqs"), "send_message", after_the_call=True)
+    with pytest.raises(ClientError):
+        request_review(**asked(photo))
+    mend()
+    request_review(**asked(photo, task_token=NEW_TOKEN))
+    tokens = {message["task_token"] for message in stack.messages()}
+    assert tokens == {TASK_TOKEN, NEW_TOKEN}
+    assert (stack.item(PHOTOS, photo) or {})["token_hash"] == digest(NEW_TOKEN)
+    assert len(stack.published("Review Requested")) == 1
+
+
+def test_a_photo_decided_since_it_was_classified_is_not_asked_about(
+    stack: Stack, request_review: Function, assign_bay: Function
+) -> None:
+    photo = stack.upload()
+    assign_bay(execution=ANOTHER_EXECUTION, photo=photo.as_state(), vehicle="bicycle", decided_by="reviewer")
+    with pytest.raises(ReviewPending, match="decided"):
+        request_review(**asked(photo))
+    assert stack.messages() == []
+    assert stack.item(PHOTOS, photo) is None
+
+
+def test_a_photo_rejected_once_may_still_be_asked_about(
+    stack: Stack, request_review: Function, reject_photo: Function
+) -> None:
+    photo = stack.upload()
+    reject_photo(photo=photo.as_state(), error={"Error": "UnreadablePhoto", "Cause": ""})
+    request_review(execution=ANOTHER_EXECUTION, **asked(photo))
+    assert len(stack.messages()) == 1
+
+
+def test_a_photo_named_without_its_etag_is_identified_first(stack: Stack, request_review: Function) -> None:
+    photo = stack.upload()
+    request_review(**(asked(photo) | {"photo": {"bucket": photo.bucket, "key": photo.key}}))
+    assert stack.messages()[0]["photo"] == photo.as_state()
+
+
+def test_nobody_is_asked_about_a_photo_that_is_gone(stack: Stack, request_review: Function) -> None:
+    photo = stack.upload()
+    stack.delete(photo)
+    with pytest.raises(PhotoMissing):
+        request_review(**(asked(photo) | {"photo": {"bucket": photo.bucket, "key": photo.key}}))
+    assert stack.messages() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("task_token", None), ("reason", ""), ("timeout_s", 0), ("timeout_s", "900"), ("timeout_s", None)],
+)
+def test_a_request_that_lacks_something_says_what(
+    stack: Stack, request_review: Function, name: str, value: Any
+) -> None:
+    with pytest.raises(InvalidInput, match=name):
+        request_review(**asked(stack.upload(), **{name: value}))
+
+
+def test_requests_are_counted_by_reason(stack: Stack, request_review: Function, output: Callable[[], Output]) -> None:
+    request_review(**asked(stack.upload()))
+    (line,) = output().metrics("ReviewsRequested")
+    assert set(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0]) == {"service", "reason"}
+    assert (line["reason"], line["ReviewsRequested"], line["model_version"]) == ("LowConfidence", [1.0], "model-1")
+
+
+def test_the_message_keeps_umlauts_readable(stack: Stack, request_review: Function) -> None:
+    request_review(**asked(stack.upload(key="uploads/jürgen/rädle.jpg")))
+    (raw,) = client("sqs").receive_message(QueueUrl=stack.queue_url)["Messages"]
+    assert "uploads/jürgen/rädle.jpg" in raw["Body"]
