@@ -1,4 +1,4 @@
-"""Random changes that leave a photo's subject what it is: position, light, and what cameras and uploads do to photos."""
+"""Random changes that leave a photo's subject what it is: position, light, and what cameras and uploads do."""
 
 import io
 from dataclasses import dataclass

@@ -44,6 +44,7 @@ def choose_threshold(probabilities: Floats, truth: Ints) -> float:
     if not len(confidence):
         return _HIGHEST
     error = np.cumsum(wrong) / np.cumsum(weight)
-    allowed = np.flatnonzero(error <= ACCEPTED_ERROR)
+    last_of_its_confidence = np.append(confidence[1:] < confidence[:-1], True)
+    allowed = np.flatnonzero((error <= ACCEPTED_ERROR) & last_of_its_confidence)
     lowest = confidence[allowed[-1]] if len(allowed) else 1.0
     return float(np.clip(lowest, _LOWEST, _HIGHEST))

@@ -77,7 +77,7 @@ def _gradient(generator: np.random.Generator) -> NDArray[np.uint8]:
     if generator.random() < 0.3:
         position = np.hypot(x, y) / 0.71
     first, second = generator.uniform(0, 255, (2, 3))
-    return (first + (second - first) * position[..., None]).clip(0, 255).astype(np.uint8)
+    return _levels(first + (second - first) * position[..., None])
 
 
 def _stripes(generator: np.random.Generator) -> NDArray[np.uint8]:
@@ -88,7 +88,12 @@ def _stripes(generator: np.random.Generator) -> NDArray[np.uint8]:
         wave = wave * np.sin(2 * np.pi * (np.sin(angle) * x - np.cos(angle) * y) / period)
     share = (np.sign(wave) if generator.random() < 0.5 else wave) / 2 + 0.5
     first, second = generator.uniform(0, 255, (2, 3))
-    return (first + (second - first) * share[..., None]).clip(0, 255).astype(np.uint8)
+    return _levels(first + (second - first) * share[..., None])
+
+
+def _levels(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    levels: NDArray[np.uint8] = values.clip(0, 255).astype(np.uint8)
+    return levels
 
 
 def _blocks(generator: np.random.Generator) -> NDArray[np.uint8]:
@@ -218,4 +223,3 @@ def _tree(pen: _Pen, generator: np.random.Generator) -> None:
     pen.polygon([(0.45, 0.5), (0.55, 0.5), (0.57, 0.95), (0.43, 0.95)], (90, 60, 30))
     for centre in ((0.5, 0.3), (0.36, 0.42), (0.64, 0.42), (0.5, 0.46)):
         pen.disc(centre, 0.2, (int(generator.integers(0, 90)), int(generator.integers(90, 190)), 40))
-

@@ -1,5 +1,6 @@
 """The report on one model over labelled photos: what `evaluation.json` holds."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -8,6 +9,9 @@ from numpy.typing import NDArray
 
 from training import metrics
 from training.metrics import Floats, Ints
+
+FIGURES = ("accuracy", "accuracy_with_other", "ece", "auroc", "coverage", "error_accepted", "other_accepted")
+"""The headline figures, each with an interval."""
 
 STEPS = tuple(round(0.5 + i / 100, 2) for i in range(50))
 """The thresholds from 0.50 to 0.99 that are tabulated."""
@@ -23,10 +27,10 @@ def evaluate(
 ) -> dict[str, Any]:
     """Return the report; a figure that cannot be computed is None.
 
-    `probabilities` (N, V + 1) and `truth` (N,) as in training.metrics; `folders` (N,) is the class folder of each photo;
+    `probabilities` (N, V + 1) and `truth` (N,) as in training.metrics; `folders` (N,) is each photo's class folder;
     `unreadable` names the files that are no photos. `intervals` are 95% by bootstrap over `rounds`.
     """
-    figures = {
+    figures: dict[str, Callable[[Floats, Ints], float]] = {
         "accuracy": metrics.accuracy,
         "accuracy_with_other": metrics.accuracy_with_other,
         "ece": metrics.ece,

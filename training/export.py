@@ -5,6 +5,7 @@ folded into the convolutions, the mean over a photo and its mirror image, and th
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from training.images import SIDE
-from training.network import LOGIT_SCALE, Block, Network
+from training.network import Block, Network
 
 OPSET = 17
 
@@ -30,7 +31,7 @@ class _Graph:
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
-    def add(self, operator: str, *inputs: str, output: str | None = None, **attributes: object) -> str:
+    def add(self, operator: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
         name = output or f"{operator.lower()}{len(self.nodes)}"
         self.nodes.append(helper.make_node(operator, list(inputs), [name], **attributes))
         return name
@@ -70,8 +71,8 @@ def export(network: Network, vehicles: int, temperature: float, path: Path) -> N
         weight = _numpy(block.conv2.weight) * scale[:, None, None, None]
         x = graph.add("Conv", x, graph.constant(weight), graph.constant(shift), pads=[1, 1, 1, 1])
         x = graph.add("Relu", x)
-    x = graph.add("ReduceMax", x, axes=[2, 3], keepdims=0)
-    weight, bias = (_numpy(value) * np.float32(LOGIT_SCALE) for value in (network.head.weight, network.head.bias))
+    x = graph.add("ReduceMean", x, axes=[2, 3], keepdims=0)
+    weight, bias = (_numpy(value) for value in (network.head.weight, network.head.bias))
     x = graph.add("Gemm", x, graph.constant(weight), graph.constant(bias), transB=1)
     others = graph.add("ReduceLogSumExp", graph.slice(x, 1, vehicles, weight.shape[0]), axes=[1], keepdims=1)
     x = graph.add("Concat", graph.slice(x, 1, 0, vehicles), others, axis=1)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional
 
 from training.augment import Augmentation, augment
@@ -41,7 +42,7 @@ EpochDone = Callable[[int, int, float, float], None]
 """Called after each epoch with (epoch from 1, epochs, mean loss, accuracy on the vehicles trained on)."""
 
 
-def targets(labels: Dataset | np.ndarray, vehicles: tuple[str, ...]) -> Ints:  # type: ignore[type-arg]
+def targets(labels: Dataset | NDArray[np.str_], vehicles: tuple[str, ...]) -> Ints:
     """Return (N,): the index of each label among `vehicles`, or len(vehicles) for any other."""
     names = labels.labels if isinstance(labels, Dataset) else labels
     places = {name: i for i, name in enumerate(vehicles)}
@@ -65,7 +66,7 @@ def fine_tune(
     generator = np.random.default_rng(seed)
     ours, others = data.of(vehicles), data.without(vehicles)
     others = concatenate([others, junk(max(64, min(2000, len(ours))), seed)])
-    kinds = sorted(set(others.labels) - {JUNK}) + [JUNK]
+    kinds = [*sorted(set(others.labels) - {JUNK}), JUNK]
     network = _start(vehicles, kinds, ours, backbone)
     our_target = torch.from_numpy(targets(ours, vehicles))
     kind_of = {name: i for i, name in enumerate(kinds)}
@@ -140,8 +141,8 @@ class Average:
 
 
 @torch.no_grad()
-def predict(network: Network, images: np.ndarray, vehicles: int) -> Floats:  # type: ignore[type-arg]
-    """Return the logits (N, vehicles + 1) of images uint8 (N, SIDE, SIDE, 3), the mean over each and its mirror image."""
+def predict(network: Network, images: NDArray[np.uint8], vehicles: int) -> Floats:
+    """Return the logits (N, vehicles + 1) of images uint8 (N, SIDE, SIDE, 3), each averaged with its mirror image."""
     network.eval()
     parts = []
     for start in range(0, len(images), 256):
@@ -160,10 +161,11 @@ def _start(vehicles: tuple[str, ...], kinds: list[str], ours: Dataset, backbone:
     return network
 
 
-def _chances(kind: np.ndarray, kinds: int, junk_share: float) -> Floats:  # type: ignore[type-arg]
+def _chances(kind: Ints, kinds: int, junk_share: float) -> Floats:
     """Return how likely each outlier is drawn: every kind alike, JUNK (the last kind) as `junk_share` says."""
     counts = np.bincount(kind, minlength=kinds)
     share = np.full(kinds, (1 - junk_share) / max(1, kinds - 1))
     share[-1] = junk_share if kinds > 1 else 1.0
     chance: Floats = (share / counts)[kind]
-    return chance / chance.sum()
+    chance /= chance.sum()
+    return chance

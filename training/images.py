@@ -13,7 +13,7 @@ SIDE = 32
 MAX_PIXELS = 50_000_000
 FORMATS = ("JPEG", "PNG", "WEBP")
 
-_WIDEST = 2.0  # beyond this ratio of sides, squeezing the photo into a square would distort the vehicle past recognition
+_WIDEST = 2.0  # ratio of sides; squeezed further into a square, a vehicle is distorted past recognition
 _DRAFT = 4 * SIDE  # JPEG decoding may shrink to no less than this: enough for the final filter to work on
 
 
@@ -38,7 +38,7 @@ def prepare(photo: bytes) -> NDArray[np.uint8]:
     Raises UnreadablePhoto, and PhotoTooLarge before anything is decoded.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns about large and about slightly broken files; both are handled here
+        warnings.simplefilter("ignore")  # about large and slightly broken files, both of which are handled here
         try:
             with Image.open(io.BytesIO(photo), formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
@@ -52,7 +52,7 @@ def prepare(photo: bytes) -> NDArray[np.uint8]:
             raise PhotoTooLarge(f"more than {MAX_PIXELS} pixels") from None
         except MemoryError:
             raise PhotoTooLarge("the decoded photo does not fit in memory") from None
-        except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, zlib.error...
+        except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, zlib.error and more
             raise UnreadablePhoto(f"not a complete JPEG, PNG or WebP image ({type(error).__name__})") from None
 
 

@@ -53,7 +53,9 @@ def model_fn(model_dir: str | os.PathLike[str], context: object = None) -> Model
     return Model(session, tuple(about["classes"]), float(about["threshold"]), str(about["version"]))
 
 
-def input_fn(body: bytes, content_type: str = CONTENT_TYPES[0], context: object = None) -> NDArray[np.uint8] | PhotoError:
+def input_fn(
+    body: bytes, content_type: str = CONTENT_TYPES[0], context: object = None
+) -> NDArray[np.uint8] | PhotoError:
     """Return the prepared image (SIDE, SIDE, 3), or the error when the photo itself is at fault.
 
     A photo's own fault is an answer, not a failure: the endpoint is healthy, and the caller must not retry.

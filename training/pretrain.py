@@ -30,7 +30,7 @@ class Recipe:
 
     epochs: int = 16
     batch: int = 256
-    rate: float = 0.35
+    rate: float = 0.15
     momentum: float = 0.85
     weight_decay: float = 5e-4
     smoothing: float = 0.1
@@ -38,7 +38,7 @@ class Recipe:
     average: float = 0.98
     augmentation: Augmentation = field(
         default_factory=lambda: Augmentation(
-            warped=0.25, recoloured=0.35, blurred=0.1, compressed=0.1, resampled=0.08, noisy=0.04, erased=0.4
+            warped=0.2, recoloured=0.2, blurred=0.07, compressed=0.07, resampled=0.05, noisy=0.03, erased=0.2
         )
     )
 
@@ -48,7 +48,7 @@ def pretrain(data: Dataset, recipe: Recipe, seed: int) -> Backbone:
     torch.manual_seed(seed)
     generator = np.random.default_rng(seed)
     data = concatenate([data, junk(recipe.junk_images, seed)])
-    classes = tuple(sorted(set(data.labels.tolist()) - {JUNK})) + (JUNK,)
+    classes = (*tuple(sorted(set(data.labels.tolist()) - {JUNK})), JUNK)
     place = {name: i for i, name in enumerate(classes)}
     target = torch.tensor([place[str(name)] for name in data.labels])
     network = Network(len(classes))
@@ -63,9 +63,9 @@ def pretrain(data: Dataset, recipe: Recipe, seed: int) -> Backbone:
     )
     per_epoch = len(data) // recipe.batch
     total = per_epoch * recipe.epochs
-    warm = total // 5
+    warm = total // 8
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / warm, max(0.0, (total - step) / (total - warm)))
+        optimizer, lambda step: min(0.2 + 0.8 * step / warm, max(0.0, (total - step) / (total - warm)))
     )
     averaged = Average(network, recipe.average)
     begun, cpu = time.monotonic(), time.process_time()
@@ -87,8 +87,8 @@ def pretrain(data: Dataset, recipe: Recipe, seed: int) -> Backbone:
             losses.append(loss.item())
             right += int((logits.argmax(dim=1) == target[chosen]).sum())
         print(
-            f"epoch {epoch}/{recipe.epochs} loss={np.mean(losses):.4f} accuracy={right / (per_epoch * recipe.batch):.4f} "
-            f"{time.monotonic() - begun:.0f} s, {time.process_time() - cpu:.0f} CPU seconds",
+            f"epoch {epoch}/{recipe.epochs} loss={np.mean(losses):.4f} accuracy={right / (per_epoch * recipe.batch):.4f}"
+            f" {time.monotonic() - begun:.0f} s, {time.process_time() - cpu:.0f} CPU seconds",
             flush=True,
         )
     about = {

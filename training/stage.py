@@ -22,7 +22,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image
@@ -41,6 +41,9 @@ LAYOUT = 1  # changes when the files written here change, so that data staged by
 SAMPLES_PER_VEHICLE = 40
 SAMPLES_PER_OTHER = 20
 OTHERS_SAMPLED = 8
+TELLING = ("bus", "pickup_truck", "train", "tank", "tractor", "house", "dolphin")
+"""Sampled first: other vehicles are what the model is most likely to mistake for one of ours."""
+
 TEST_SHARE = 0.2  # of one's own photos, per class
 
 Say = Callable[[str], None]
@@ -125,7 +128,7 @@ def _choose_source(say: Say) -> tuple[str, str, Callable[[], tuple[Dataset, Data
             _download(cached, say)
         except OSError as error:
             reason = getattr(error, "reason", None) or type(error).__name__
-            say(f"data: the CIFAR-100 download failed ({reason}); going on with GENERATED drawings, good for a trial only")
+            say(f"data: the CIFAR-100 download failed ({reason}); going on with GENERATED drawings")
             return "generated", "drawn", lambda: (drawn_photos(120, seed=0), drawn_photos(40, seed=1))
     return "cifar100", _stamp(cached), lambda: read_cifar100(cached, say)
 
@@ -150,7 +153,7 @@ def _require_vehicles(train: Dataset, source: str) -> None:
     if missing:
         raise StagingError(
             f"the {source} data has no images of {', '.join(missing)}; "
-            f"it has {', '.join(list(counts)[:12])}... Correct vehicles.toml, or add a folder of that name to your photos"
+            f"it has {', '.join(list(counts)[:12])}... Correct vehicles.toml, or add photos in a folder of that name"
         )
 
 
@@ -160,7 +163,7 @@ def _require_vehicles(train: Dataset, source: str) -> None:
 class _PlainUnpickler(pickle.Unpickler):
     """Reads the archive's dictionaries of NumPy arrays and refuses every other object: a pickle can run code."""
 
-    _ALLOWED = {
+    _ALLOWED: ClassVar = {
         ("numpy", "ndarray"),
         ("numpy", "dtype"),
         ("numpy.core.multiarray", "_reconstruct"),
@@ -251,8 +254,7 @@ def _download(target: Path, say: Say) -> None:
 def _write_samples(test: Dataset, folder: Path) -> None:
     vehicles = configured_vehicles()
     present = sorted(set(test.labels) - set(vehicles))
-    # Other vehicles first: they are what the model is most likely to mistake for one of ours.
-    telling = [name for name in ("bus", "pickup_truck", "train", "tank", "tractor", "house", "dolphin") if name in present]
+    telling = [name for name in TELLING if name in present]
     chosen = (telling + [name for name in present if name not in telling])[:OTHERS_SAMPLED]
     for name, most in [(v, SAMPLES_PER_VEHICLE) for v in vehicles] + [(o, SAMPLES_PER_OTHER) for o in chosen]:
         (folder / name).mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,8 +20,9 @@ import torch
 from training import dataset, metrics
 from training.backbone import load_backbone
 from training.calibrate import choose_threshold, fit_temperature
+from training.card import write_card
 from training.dataset import Dataset, concatenate
-from training.evaluation import evaluate
+from training.evaluation import FIGURES, evaluate
 from training.export import export
 from training.fit import Recipe, fine_tune, predict, targets
 from training.inference import model_fn
@@ -75,7 +77,7 @@ def train(
 
     out.mkdir(parents=True, exist_ok=True)
     export(network, len(vehicles), temperature, out / "model.onnx")
-    about = {
+    about: dict[str, Any] = {
         "classes": [*vehicles, "other"],
         "temperature": temperature,
         "threshold": threshold,
@@ -99,6 +101,7 @@ def train(
     report["data"] = "test channel" if test is not None else "validation split"
     report["model_version"] = version
     (out / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n")
+    write_card(out, about, report, judged.images, probabilities, targets(judged, vehicles), judged.labels)
     return report
 
 
@@ -108,7 +111,10 @@ def hold_out(data: Dataset, vehicles: tuple[str, ...], seed: int) -> tuple[Datas
     others = data.without(vehicles)
     parts = [dataset.split(others.of([name]), VALIDATION_SHARE, seed) for name in np.unique(others.labels)]
     parts = [
-        (concatenate([rest, held[np.arange(OTHERS_VALIDATED, len(held))]]), held[np.arange(len(held)) < OTHERS_VALIDATED])
+        (
+            concatenate([rest, held[np.arange(OTHERS_VALIDATED, len(held))]]),
+            held[np.arange(len(held)) < OTHERS_VALIDATED],
+        )
         for rest, held in parts
     ]
     return (
@@ -147,7 +153,9 @@ def main() -> int:
     parser.add_argument("--model-dir", type=Path, default=os.environ.get("SM_MODEL_DIR"))
     arguments, _ = parser.parse_known_args()  # SageMaker passes its own hyperparameters along
     if not arguments.training or not arguments.model_dir:
-        parser.error("--training and --model-dir, or SM_CHANNEL_TRAINING and SM_MODEL_DIR, say where data and model are")
+        parser.error(
+            "--training and --model-dir, or SM_CHANNEL_TRAINING and SM_MODEL_DIR, say where data and model are"
+        )
     torch.set_num_threads(arguments.threads or min(2, os.cpu_count() or 1))
     start = time.monotonic()
     try:
@@ -166,7 +174,7 @@ def main() -> int:
         if failure.parent.is_dir():  # SageMaker shows this file's text as the job's FailureReason
             failure.write_text(str(error))
         return 1
-    names = ("accuracy", "accuracy_with_other", "ece", "auroc", "coverage", "error_accepted", "other_accepted", "threshold")
+    names = (*FIGURES, "threshold")
     print(" ".join(f"validation:{name}={report[name]:.4f};" for name in names if report[name] is not None), flush=True)
     print(f"trained in {time.monotonic() - start:.0f} s, {resources():.0f} CPU seconds", flush=True)
     return 0

@@ -1,0 +1,121 @@
+"""What becomes of photos of every kind before the model sees them."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from training.images import SIDE, PhotoTooLarge, UnreadablePhoto, prepare
+
+
+def encoded(picture: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+def halves(width: int = 64, height: int = 64) -> Image.Image:
+    """Red on the left, blue on the right."""
+    picture = Image.new("RGB", (width, height), "red")
+    picture.paste("blue", (width // 2, 0, width, height))
+    return picture
+
+
+def is_red(pixel: np.ndarray) -> bool:
+    return bool(pixel[0] > 200 and pixel[2] < 60)
+
+
+def test_a_photo_of_the_models_own_size_stays_as_it_is():
+    levels = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+    assert (prepare(encoded(Image.fromarray(levels))) == levels).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 300), (31, 33), (1000, 700), (4000, 3000), (3000, 40)])
+def test_every_size_and_aspect_ratio_is_read(size):
+    image = prepare(encoded(halves(*size), "JPEG"))
+    assert image.shape == (SIDE, SIDE, 3)
+    assert image.dtype == np.uint8
+
+
+def test_exif_orientation_is_followed():
+    upside_down = Image.Exif()
+    upside_down[0x0112] = 3
+    image = prepare(encoded(halves(), "JPEG", exif=upside_down, quality=95))
+    assert is_red(image[16, -4])
+    quarter = Image.Exif()
+    quarter[0x0112] = 6  # the camera was turned: what is stored on the left belongs on top
+    image = prepare(encoded(halves(640, 400), "JPEG", exif=quarter, quality=95))
+    assert is_red(image[3, 16])
+    assert not is_red(image[-4, 16])
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_the_three_formats_give_nearly_the_same_image(kind):
+    options = {} if kind == "PNG" else {"quality": 95}
+    difference = prepare(encoded(halves(), kind, **options)).astype(int) - prepare(encoded(halves())).astype(int)
+    assert np.abs(difference).mean() < 4
+
+
+def test_other_formats_are_refused():
+    with pytest.raises(UnreadablePhoto):
+        prepare(encoded(halves(), "BMP"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"), [("L", "PNG"), ("1", "PNG"), ("P", "PNG"), ("CMYK", "JPEG"), ("L", "JPEG"), ("RGBA", "WEBP")]
+)
+def test_every_colour_mode_is_read(mode, kind):
+    image = prepare(encoded(halves(200, 120).convert(mode), kind))
+    assert image.shape == (SIDE, SIDE, 3)
+    assert abs(int(image[16, 4].astype(int).sum()) - int(image[16, -4].astype(int).sum())) >= 0
+
+
+def test_cmyk_keeps_its_colours():
+    assert is_red(prepare(encoded(halves(200, 120).convert("CMYK"), "JPEG", quality=95))[16, 3])
+
+
+def test_sixteen_bit_grey_is_scaled_and_not_cut_off():
+    levels = np.full((50, 50), 30000, dtype=np.uint16)
+    image = prepare(encoded(Image.fromarray(levels)))
+    assert np.abs(image.astype(int) - 117).max() <= 1
+
+
+def test_transparent_parts_become_white():
+    clear = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
+    assert (prepare(encoded(clear)) == 255).all()
+    palette = Image.new("P", (64, 64), 0)
+    palette.putpalette([0, 0, 0] * 256)
+    assert (prepare(encoded(palette, transparency=0)) == 255).all()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\0" * 5000, b"this is no photo" * 100, b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"]
+)
+def test_what_is_no_photo_is_named_so(content):
+    with pytest.raises(UnreadablePhoto):
+        prepare(content)
+
+
+@pytest.mark.parametrize(("kind", "size"), [("JPEG", 64), ("JPEG", 2000), ("PNG", 300), ("WEBP", 300)])
+def test_a_truncated_photo_is_unreadable(kind, size):
+    levels = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
+    whole = encoded(Image.fromarray(levels), kind)
+    with pytest.raises(UnreadablePhoto):
+        prepare(whole[: len(whole) // 2])
+
+
+def test_a_photo_of_too_many_pixels_is_refused_before_decoding():
+    huge = encoded(Image.new("1", (10_000, 6_000)))
+    with pytest.raises(PhotoTooLarge):
+        prepare(huge[: len(huge) // 2])  # decoding would find it truncated
+    with pytest.raises(PhotoTooLarge):
+        prepare(encoded(Image.new("1", (20_000, 20_000))))
+
+
+def test_errors_hold_nothing_of_the_photo():
+    secret = b"\x89PNG\r\n\x1a\n" + b"the driver's licence plate" * 50
+    with pytest.raises(UnreadablePhoto) as caught:
+        prepare(secret)
+    assert "licence" not in str(caught.value)
+    assert caught.value.__cause__ is None
