@@ -1,0 +1,20 @@
+"""Fixtures of the workflow tests."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.workflow import harness
+
+
+@pytest.fixture(scope="session")
+def handlers() -> dict[str, harness.Handler]:
+    """The real Lambda handlers, loaded once."""
+    return harness.load_handlers(list(harness.CLASSIFY_FUNCTIONS.values()))
+
+
+@pytest.fixture
+def stage(handlers: dict[str, harness.Handler]) -> Iterator[harness.Stage]:
+    """A fresh stage with an endpoint that is sure of itself."""
+    with harness.aws(handlers) as fresh:
+        yield fresh
