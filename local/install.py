@@ -5,6 +5,7 @@ from __future__ import annotations
 from ministack.core import lambda_runtime
 
 from local.lambdas import emf, execution, pool
+from local.sagemaker import service
 from local.settings import Settings
 
 
@@ -13,8 +14,10 @@ def everything(settings: Settings) -> None:
     pool.install(settings)
     execution.install(settings)
     emf.install()
+    service.install(settings)
 
 
 def end_processes() -> None:
     """End every process the server has started."""
+    service.end_processes()
     lambda_runtime.reset()

@@ -54,12 +54,13 @@ def _data(record: dict[str, Any], directive: dict[str, Any], timestamp_s: float)
 def publish(text: str) -> None:
     """Put the metrics in `text` into the account and region of the calling thread."""
     for namespace, data in metrics_in(text):
-        if data:
-            _put_metric_data({}, {"Namespace": namespace, "MetricData": data}, False, True)
+        put(namespace, data)
 
 
-def _put_metric_data(*arguments: Any) -> None:
-    cloudwatch._put_metric_data(*arguments)
+def put(namespace: str, data: list[dict[str, Any]]) -> None:
+    """PutMetricData in the account and region of the calling thread; alarms are evaluated."""
+    if data:
+        cloudwatch._put_metric_data({}, {"Namespace": namespace, "MetricData": data}, False, True)
 
 
 def install() -> None:

@@ -1,0 +1,200 @@
+"""What the rest of this package needs from the AWS around it: S3, CloudWatch Logs, metrics, account and region.
+
+Seams: ministack's request scope (account and region of the calling thread), `app.call_service_handler_sync`.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import json
+import tarfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from ministack import app
+from ministack.core.responses import get_account_id, get_region
+
+from local.lambdas import emf
+from local.settings import Settings
+
+
+class DataError(Exception):
+    """Data that a job or a model needs is not in S3; the message is AWS's."""
+
+
+def arn(kind: str, name: str) -> str:
+    return f"arn:aws:sagemaker:{get_region()}:{get_account_id()}:{kind}/{name}"
+
+
+def in_background(name: str, function: Callable[..., None], *arguments: Any) -> None:
+    """Run `function` on a thread of its own, in the account and region of the caller."""
+    context = contextvars.copy_context()
+    threading.Thread(target=context.run, args=(function, *arguments), name=name, daemon=True).start()
+
+
+def put_metrics(namespace: str, dimensions: dict[str, str], values: dict[str, tuple[float, str]]) -> None:
+    """Publish {metric name: (value, unit)}."""
+    pairs = [{"Name": name, "Value": value} for name, value in dimensions.items()]
+    data = [
+        {"MetricName": name, "Dimensions": pairs, "Value": value, "Unit": unit, "Timestamp": time.time()}
+        for name, (value, unit) in values.items()
+    ]
+    emf.put(namespace, data)
+
+
+class Storage:
+    """S3 through its public API, for the server's own threads; never to be used on the event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._local = threading.local()
+
+    @property
+    def client(self) -> Any:
+        account, region = get_account_id(), get_region()
+        if getattr(self._local, "scope", None) != (account, region):
+            self._local.scope = (account, region)
+            self._local.client = _session().client(
+                "s3",
+                endpoint_url=self._settings.url,
+                region_name=region,
+                aws_access_key_id=account,
+                aws_secret_access_key="test",
+                config=Config(retries={"max_attempts": 2}, s3={"addressing_style": "path"}),
+            )
+        return self._local.client
+
+    def exists(self, uri: str) -> bool:
+        """Whether there is an object of this name, or at least one under this prefix."""
+        bucket, key = split(uri)
+        try:
+            return bool(self.client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("KeyCount"))
+        except ClientError:
+            return False
+
+    def fetch(self, uri: str, target: Path) -> None:
+        """Download one object; raises DataError."""
+        bucket, key = split(uri)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.client.download_file(bucket, key, str(target))
+        except ClientError as error:
+            raise DataError(f"Could not find data at {uri}.") from error
+
+    def fetch_prefix(self, uri: str, folder: Path) -> int:
+        """Download all objects whose key starts with the prefix, as SageMaker's File mode lays them out.
+
+        Returns how many. The path in `folder` is what follows the last slash of the prefix.
+        """
+        bucket, prefix = split(uri)
+        folder.mkdir(parents=True, exist_ok=True)
+        count = 0
+        try:
+            pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+            for page in pages:
+                for item in page.get("Contents", ()):
+                    key = item["Key"]
+                    if key.endswith("/"):
+                        continue
+                    relative = _below(key, prefix)
+                    self.fetch(f"s3://{bucket}/{key}", folder / relative)
+                    count += 1
+        except ClientError as error:
+            raise DataError(f"Could not list {uri}: {error}") from error
+        return count
+
+    def store(self, path: Path, uri: str) -> None:
+        bucket, key = split(uri)
+        self.client.upload_file(str(path), bucket, key)
+
+    def store_folder(self, folder: Path, uri: str) -> int:
+        """Upload every file under `folder` below the prefix; returns how many."""
+        files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        for path in files:
+            self.store(path, f"{uri.rstrip('/')}/{path.relative_to(folder).as_posix()}")
+        return len(files)
+
+    def store_text(self, text: str, uri: str) -> None:
+        bucket, key = split(uri)
+        self.client.put_object(Bucket=bucket, Key=key, Body=text.encode())
+
+
+_session_lock = threading.Lock()
+_shared_session: list[boto3.session.Session] = []
+
+
+def _session() -> boto3.session.Session:
+    """One session for all threads; creating clients from it is guarded, because sessions are not thread-safe."""
+    with _session_lock:
+        if not _shared_session:
+            _shared_session.append(boto3.session.Session())
+        return _shared_session[0]
+
+
+def _below(key: str, prefix: str) -> str:
+    """Where File mode puts an object: below the prefix when that is a folder, else by its own name."""
+    if prefix.endswith("/"):
+        return key[len(prefix) :]
+    if key.startswith(prefix + "/"):
+        return key[len(prefix) + 1 :]
+    return key[prefix.rfind("/") + 1 :]
+
+
+def split(uri: str) -> tuple[str, str]:
+    """Bucket and key of an s3:// address."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Extract a .tar.gz, refusing members that would leave `folder`; raises tarfile.TarError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(archive) as opened:
+        opened.extractall(folder, filter="data")
+
+
+def pack(folder: Path, archive: Path) -> None:
+    """Write the contents of `folder` as a .tar.gz."""
+    with tarfile.open(archive, "w:gz", compresslevel=1) as opened:
+        for path in sorted(folder.iterdir()):
+            opened.add(path, arcname=path.name)
+
+
+class LogStream:
+    """One stream of CloudWatch Logs, written while a process runs: lines are sent at most FLUSH_S later."""
+
+    FLUSH_S = 0.2
+
+    def __init__(self, group: str, stream: str) -> None:
+        self._where = {"logGroupName": group, "logStreamName": stream}
+        self._lines: list[dict[str, Any]] = []
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
+        self._context = contextvars.copy_context()
+        self._call("CreateLogGroup", {"logGroupName": group})
+        self._call("CreateLogStream", self._where)
+
+    def write(self, line: str) -> None:
+        with self._lock:
+            self._lines.append({"timestamp": int(time.time() * 1000), "message": line or " "})
+            if self._timer is None:
+                self._timer = threading.Timer(self.FLUSH_S, self._context.copy().run, (self.flush,))
+                self._timer.daemon = True
+                self._timer.start()
+
+    def flush(self) -> None:
+        with self._lock:
+            lines, self._lines, self._timer = self._lines, [], None
+        if lines:
+            self._call("PutLogEvents", {**self._where, "logEvents": lines})
+
+    def _call(self, operation: str, request: dict[str, Any]) -> None:
+        headers = {"x-amz-target": f"Logs_20140328.{operation}", "content-type": "application/x-amz-json-1.1"}
+        handler = app.SERVICE_HANDLERS["logs"]
+        app.call_service_handler_sync(handler, "POST", "/", headers, json.dumps(request).encode(), {})

@@ -1,0 +1,136 @@
+"""A process that stands in for a container of SageMaker.
+
+Its /opt/ml is a folder; its output goes to CloudWatch Logs while it runs; it ends with the server. It sees a clean
+environment plus what the request gives it, and paths under /opt/ml in those values are rewritten to the folder.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from ministack.core.responses import get_account_id, get_region
+
+from local.sagemaker.aws import LogStream, in_background
+from local.settings import Settings
+
+GUARD = Path(__file__).resolve().parent.parent / "guard.py"
+OPT_ML = re.compile(r"/opt/ml(?=/|$)")
+KEPT_LINES = 200
+
+
+class Container:
+    """One started process. `tail` holds its last lines of output."""
+
+    _running: set[Container] = set()
+    _lock = threading.Lock()
+
+    def __init__(
+        self,
+        command: list[str],
+        environment: dict[str, str],
+        cwd: Path,
+        log: LogStream,
+        on_line: Callable[[str], None] | None = None,
+    ) -> None:
+        self.tail: deque[str] = deque(maxlen=KEPT_LINES)
+        self._log = log
+        self._on_line = on_line
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(GUARD), *command],
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._drained = threading.Event()
+        with self._lock:
+            self._running.add(self)
+        in_background("container output", self._read_output)
+
+    def wait(self, timeout_s: float | None = None) -> int | None:
+        """The exit code once the process has ended and its output is logged, or None after `timeout_s`."""
+        try:
+            code = self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
+        self._drained.wait(5)
+        self._log.flush()
+        with self._lock:
+            self._running.discard(self)
+        return code
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def terminate(self) -> None:
+        """SIGTERM to everything in the container."""
+        if self.alive():
+            self._process.terminate()
+
+    def kill(self) -> None:
+        """SIGKILL to everything in the container, through the guard's closed pipe."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+    def stop(self, grace_s: float) -> int:
+        """SIGTERM, then SIGKILL after `grace_s`; the exit code."""
+        self.terminate()
+        code = self.wait(grace_s)
+        if code is None:
+            self.kill()
+            code = self.wait(10)
+        return -9 if code is None else code
+
+    def _read_output(self) -> None:
+        assert self._process.stdout is not None
+        for raw in self._process.stdout:
+            line = raw.decode(errors="replace").rstrip("\r\n")
+            self.tail.append(line)
+            self._log.write(line)
+            if self._on_line is not None:
+                self._on_line(line)
+        self._drained.set()
+
+    @classmethod
+    def kill_all(cls) -> None:
+        """When the server stops."""
+        with cls._lock:
+            running = list(cls._running)
+        for container in running:
+            container.kill()
+        deadline = time.monotonic() + 2
+        for container in running:
+            container.wait(max(0.0, deadline - time.monotonic()))
+
+
+def environment(settings: Settings, home: Path, given: dict[str, str]) -> dict[str, str]:
+    """A container's variables: AWS's, then the request's own, with /opt/ml rewritten to the folder `home`/opt/ml."""
+    folder = str(home / "opt" / "ml")
+    temporary = home / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True)
+    region = get_region()
+    return {
+        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "TMPDIR": str(temporary),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONIOENCODING": "UTF-8",
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_ACCESS_KEY_ID": get_account_id(),
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_ENDPOINT_URL": settings.url,
+        **{name: OPT_ML.sub(folder, value) for name, value in given.items()},
+        **{name: os.environ[name] for name in ("OMP_NUM_THREADS", "LD_LIBRARY_PATH") if name in os.environ},
+    }

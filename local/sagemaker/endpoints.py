@@ -1,0 +1,264 @@
+"""Endpoints: created, updated without a gap, invoked."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from typing import Any
+
+from ministack.core.responses import get_account_id, get_region
+
+from local.sagemaker.aws import DataError, Storage, arn, in_background, put_metrics
+from local.sagemaker.capture import Capture
+from local.sagemaker.errors import SageMakerError, validation_error
+from local.sagemaker.jobs import logger
+from local.sagemaker.models import EndpointConfigs, Models
+from local.sagemaker.records import Records, page
+from local.sagemaker.variants import NoAnswer, NotHealthy, Unreachable, Variant
+from local.settings import Settings
+
+# "Real-time inference ... payload sizes up to 25 MB", Amazon SageMaker AI Developer Guide, Inference options.
+MAX_BODY_BYTES = 25 * 1024 * 1024
+
+
+class Endpoint:
+    """One endpoint: the variants that answer now, and the change under way, if any."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.arn = arn("endpoint", name)
+        self.status = "Creating"
+        self.failure_reason: str | None = None
+        self.created = self.modified = time.time()
+        self.config: dict[str, Any] = {}
+        self.pending: dict[str, Any] | None = None
+        self.variants: list[Variant] = []
+        self.capture: Capture | None = None
+        self.deleted = threading.Event()
+        self.lock = threading.Lock()
+
+    def set(self, status: str, failure_reason: str | None = None) -> None:
+        self.status = status
+        self.failure_reason = failure_reason
+        self.modified = time.time()
+
+    def choose(self, target: str) -> Variant:
+        """The variant an invocation goes to: the target, or one by weight. Raises ValidationError."""
+        variants = self.variants
+        if target:
+            for variant in variants:
+                if variant.name == target:
+                    return variant
+            raise SageMakerError("ValidationError", f"Variant {target} not found for endpoint {self.name}.")
+        weights = [float(variant.definition["InitialVariantWeight"]) for variant in variants]
+        return random.choices(variants, weights if any(weights) else None)[0]
+
+
+class Endpoints:
+    """The endpoint operations and InvokeEndpoint."""
+
+    def __init__(self, models: Models, configs: EndpointConfigs, settings: Settings, storage: Storage) -> None:
+        self._models = models
+        self._configs = configs
+        self._settings = settings
+        self._storage = storage
+        self._endpoints: Records[Endpoint] = Records()
+
+    def create_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
+        config = self._configs.find(request["EndpointConfigName"])
+        endpoint = Endpoint(request["EndpointName"])
+        endpoint.config = config
+        taken = validation_error(f'Cannot create already existing endpoint "{endpoint.arn}".')
+        self._endpoints.add(endpoint.name, endpoint, lambda: taken)
+        in_background(f"create {endpoint.name}", self._deploy, endpoint, config)
+        return {"EndpointArn": endpoint.arn}
+
+    def update_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
+        endpoint = self.find(request["EndpointName"])
+        config = self._configs.find(request["EndpointConfigName"])
+        with endpoint.lock:
+            if endpoint.status != "InService":
+                in_progress = endpoint.status in ("Creating", "Updating", "Deleting")
+                word = "in-progress" if in_progress else endpoint.status.lower()
+                raise validation_error(f'Cannot update {word} endpoint "{endpoint.arn}".')
+            endpoint.set("Updating")
+            endpoint.pending = config
+        in_background(f"update {endpoint.name}", self._deploy, endpoint, config)
+        return {"EndpointArn": endpoint.arn}
+
+    def delete_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
+        endpoint = self.find(request["EndpointName"])
+        with endpoint.lock:
+            if endpoint.status in ("Creating", "Updating"):
+                raise validation_error(f'Cannot delete in-progress endpoint "{endpoint.arn}".')
+            endpoint.set("Deleting")
+            endpoint.deleted.set()
+        in_background(f"delete {endpoint.name}", self._remove, endpoint)
+        return {}
+
+    def describe_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
+        endpoint = self.find(request["EndpointName"])
+        answer: dict[str, Any] = {
+            "EndpointName": endpoint.name,
+            "EndpointArn": endpoint.arn,
+            "EndpointConfigName": endpoint.config["EndpointConfigName"],
+            "EndpointStatus": endpoint.status,
+            "CreationTime": endpoint.created,
+            "LastModifiedTime": endpoint.modified,
+        }
+        if endpoint.variants:
+            answer["ProductionVariants"] = [
+                _variant_summary(variant, endpoint.modified) for variant in endpoint.variants
+            ]
+        if endpoint.failure_reason:
+            answer["FailureReason"] = endpoint.failure_reason
+        if endpoint.pending is not None:
+            answer["PendingDeploymentSummary"] = {
+                "EndpointConfigName": endpoint.pending["EndpointConfigName"],
+                "StartTime": endpoint.modified,
+            }
+        capture = endpoint.config.get("DataCaptureConfig")
+        if capture:
+            answer["DataCaptureConfig"] = {
+                "EnableCapture": capture.get("EnableCapture", True),
+                "CaptureStatus": "Started" if capture.get("EnableCapture", True) else "Stopped",
+                "CurrentSamplingPercentage": capture["InitialSamplingPercentage"],
+                "DestinationS3Uri": capture["DestinationS3Uri"],
+                "KmsKeyId": capture.get("KmsKeyId", ""),
+            }
+        return answer
+
+    def list_endpoints(self, request: dict[str, Any]) -> dict[str, Any]:
+        items = [
+            {
+                "EndpointName": endpoint.name,
+                "EndpointArn": endpoint.arn,
+                "CreationTime": endpoint.created,
+                "LastModifiedTime": endpoint.modified,
+                "EndpointStatus": endpoint.status,
+            }
+            for endpoint in self._endpoints
+        ]
+        chosen, more = page(request, items, "EndpointName", "EndpointStatus")
+        return {"Endpoints": chosen, **more}
+
+    def find(self, name: str) -> Endpoint:
+        return self._endpoints.require(name, validation_error(f'Could not find endpoint "{arn("endpoint", name)}".'))
+
+    def invoke_endpoint(self, name: str, body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+        """Body and headers of the answer; raises ValidationError, ModelError or ServiceUnavailable."""
+        endpoint = self._endpoints.get(name)
+        if endpoint is None or endpoint.status not in ("InService", "Updating"):
+            raise SageMakerError("ValidationError", f"Endpoint {name} of account {get_account_id()} not found.")
+        if len(body) > MAX_BODY_BYTES:
+            raise SageMakerError("ValidationError", f"Request size exceeds the limit of {MAX_BODY_BYTES} bytes.", 413)
+        variant = endpoint.choose(headers.get("x-amzn-sagemaker-target-variant", ""))
+        content_type = headers.get("content-type", "application/octet-stream")
+        sent = {"Content-Type": content_type, "Accept": headers.get("accept", "*/*")}
+        for header in ("x-amzn-sagemaker-custom-attributes", "x-amzn-sagemaker-inference-id"):
+            if header in headers:
+                sent[header] = headers[header]
+        began = time.monotonic()
+        status, answer, kind = self._ask(endpoint, variant, body, sent)
+        self._count(endpoint, variant, status, time.monotonic() - began)
+        if status >= 400 or status == 0:
+            raise _model_error(endpoint, variant, status, answer)
+        if endpoint.capture is not None:
+            inference_id = headers.get("x-amzn-sagemaker-inference-id", "")
+            endpoint.capture.record(variant.name, inference_id, (body, content_type), (answer, kind))
+        return answer, {"Content-Type": kind, "x-Amzn-Invoked-Production-Variant": variant.name}
+
+    def _ask(
+        self, endpoint: Endpoint, variant: Variant, body: bytes, headers: dict[str, str]
+    ) -> tuple[int, bytes, str]:
+        try:
+            return variant.invoke(body, headers)
+        except NoAnswer as error:
+            return 0, str(error).encode(), "text/plain"
+        except Unreachable as error:
+            self._count(endpoint, variant, 503, 0.0)
+            text = f"Endpoint {endpoint.name} has no healthy instance at the moment."
+            raise SageMakerError("ServiceUnavailable", text, 503) from error
+
+    def _count(self, endpoint: Endpoint, variant: Variant, status: int, seconds: float) -> None:
+        where = {"EndpointName": endpoint.name, "VariantName": variant.name}
+        values = {
+            "Invocations": (1.0, "None"),
+            "Invocation4XXErrors": (float(400 <= status < 500), "None"),
+            "Invocation5XXErrors": (float(status >= 500 or status == 0), "None"),
+            "ModelLatency": (seconds * 1e6, "Microseconds"),
+        }
+        put_metrics("AWS/SageMaker", where, values)
+
+    def _deploy(self, endpoint: Endpoint, config: dict[str, Any]) -> None:
+        """Start the variants of `config`; the old ones answer until all new ones are healthy and stay if one is not."""
+        started: list[Variant] = []
+        try:
+            for definition in config["ProductionVariants"]:
+                container = self._models.container(definition["ModelName"])
+                variant = Variant(endpoint.name, definition, container, self._settings, self._storage)
+                variant.start()
+                started.append(variant)
+        except Exception as error:
+            for variant in started:
+                variant.stop()
+            if not isinstance(error, NotHealthy | DataError | SageMakerError):
+                logger.exception("endpoint %s", endpoint.name)
+            with endpoint.lock:
+                endpoint.pending = None
+                # A failed update rolls back: the endpoint is in service with what it had.
+                endpoint.set("InService" if endpoint.variants else "Failed", str(error))
+            return
+        capture = config.get("DataCaptureConfig")
+        with endpoint.lock:
+            previous, endpoint.variants = endpoint.variants, started
+            last_capture, endpoint.capture = endpoint.capture, None
+            if capture:
+                endpoint.capture = Capture(endpoint.name, capture, self._storage)
+            endpoint.config, endpoint.pending = config, None
+            endpoint.set("InService")
+        for variant in previous:
+            variant.stop()
+        if last_capture is not None:
+            last_capture.flush()
+
+    def _remove(self, endpoint: Endpoint) -> None:
+        for variant in endpoint.variants:
+            variant.stop()
+        if endpoint.capture is not None:
+            endpoint.capture.flush()
+        self._endpoints.remove(endpoint.name)
+
+
+def _variant_summary(variant: Variant, since: float) -> dict[str, Any]:
+    weight = float(variant.definition["InitialVariantWeight"])
+    count = int(variant.definition.get("InitialInstanceCount", 1))
+    image = {"SpecifiedImage": variant.image, "ResolvedImage": variant.image, "ResolutionTime": since}
+    return {
+        "VariantName": variant.name,
+        **({"DeployedImages": [image]} if variant.image else {}),
+        "CurrentWeight": weight,
+        "DesiredWeight": weight,
+        "CurrentInstanceCount": count,
+        "DesiredInstanceCount": count,
+    }
+
+
+def _model_error(endpoint: Endpoint, variant: Variant, status: int, answer: bytes) -> SageMakerError:
+    side = "client" if 400 <= status < 500 else "server"
+    original = answer.decode(errors="replace")[:8192]
+    group = f"/aws/sagemaker/Endpoints/{endpoint.name}"
+    error = SageMakerError(
+        "ModelError",
+        f'Received {side} error ({status}) from primary with message "{original}". See '
+        f"https://{get_region()}.console.aws.amazon.com/cloudwatch/home?region={get_region()}"
+        f"#logEventViewer:group={group} in account {get_account_id()} for more information.",
+        424,
+    )
+    error.details = {
+        "OriginalMessage": original,
+        "OriginalStatusCode": status,
+        "LogStreamArn": f"arn:aws:logs:{get_region()}:{get_account_id()}:log-group:{group}",
+    }
+    return error

@@ -1,0 +1,88 @@
+"""What training and processing jobs have in common: a folder, a thread that walks through their phases, stopping."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from local.sagemaker.aws import LogStream, Storage
+from local.sagemaker.containers import Container
+from local.settings import Settings
+
+logger = logging.getLogger("local.sagemaker")
+# "SageMaker sends the algorithm a SIGTERM signal, which delays job termination for 120 seconds" (StopTrainingJob).
+STOP_GRACE_S = 120.0
+
+
+class JobFailed(Exception):
+    """A job ends as Failed, with this FailureReason."""
+
+
+class JobStopped(Exception):
+    """A job was stopped; `phase` is how it ends."""
+
+    def __init__(self, phase: str = "Stopped") -> None:
+        super().__init__(phase)
+        self.phase = phase
+
+
+class Job:
+    """One job: its request, its folder and the process it runs. Subclasses run it and describe it."""
+
+    def __init__(self, kind: str, name: str, request: dict[str, Any], settings: Settings, storage: Storage) -> None:
+        self.name = name
+        self.request = request
+        self.settings = settings
+        self.storage = storage
+        self.created = time.time()
+        self.home = settings.work / "sagemaker" / kind / name
+        self.stop_requested = threading.Event()
+        self.ended = threading.Event()
+        self._container: Container | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def opt_ml(self) -> Path:
+        return self.home / "opt" / "ml"
+
+    def log_stream(self, group: str) -> LogStream:
+        return LogStream(group, f"{self.name}/algo-1-{int(self.created)}")
+
+    def check_stop(self) -> None:
+        """Raises JobStopped when the job was asked to stop."""
+        if self.stop_requested.is_set():
+            raise JobStopped
+
+    def request_stop(self) -> None:
+        """Ask the job to stop: SIGTERM now, SIGKILL after the grace period."""
+        with self._lock:
+            self.stop_requested.set()
+            container = self._container
+        if container is not None:
+            container.terminate()
+
+    def run_container(self, container: Container, limit_s: float) -> int | None:
+        """Wait for the container; None when it was stopped after `limit_s`. Raises JobStopped."""
+        with self._lock:
+            self._container = container
+        if self.stop_requested.is_set():
+            container.terminate()
+        deadline = time.monotonic() + limit_s
+        while time.monotonic() < deadline:
+            code = container.wait(min(0.5, max(0.01, deadline - time.monotonic())))
+            if self.stop_requested.is_set():
+                if code is None:
+                    container.stop(STOP_GRACE_S)
+                raise JobStopped
+            if code is not None:
+                return code
+        container.stop(STOP_GRACE_S)
+        return None
+
+    def clean_up(self) -> None:
+        """Remove the job's folder; what matters is in S3 and in the log."""
+        shutil.rmtree(self.home, ignore_errors=True)

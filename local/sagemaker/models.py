@@ -1,0 +1,106 @@
+"""Models and endpoint configurations."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from local.sagemaker.aws import Storage, arn
+from local.sagemaker.errors import validation_error
+from local.sagemaker.records import Records, page
+
+
+class Models:
+    """The model operations. A model is its CreateModel request plus when it was created."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._models: Records[dict[str, Any]] = Records()
+
+    def create_model(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = request["ModelName"]
+        containers = _containers(request)
+        if len(containers) != 1:
+            raise validation_error("The embedded AWS runs models of one container: give PrimaryContainer.")
+        url = containers[0].get("ModelDataUrl")
+        if url and not self._storage.exists(url):
+            raise validation_error(f"Could not find model data at {url}.")
+        model = {**request, "ModelArn": arn("model", name), "CreationTime": time.time()}
+        taken = validation_error(f'Cannot create already existing model "{model["ModelArn"]}".')
+        self._models.add(name, model, lambda: taken)
+        return {"ModelArn": model["ModelArn"]}
+
+    def describe_model(self, request: dict[str, Any]) -> dict[str, Any]:
+        model = self.find(request["ModelName"])
+        return {name: value for name, value in model.items() if name != "Tags"}
+
+    def delete_model(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.find(request["ModelName"])
+        self._models.remove(request["ModelName"])
+        return {}
+
+    def list_models(self, request: dict[str, Any]) -> dict[str, Any]:
+        shown = ("ModelName", "ModelArn", "CreationTime")
+        items = [{key: model[key] for key in shown} for model in self._models]
+        chosen, more = page(request, items, "ModelName")
+        return {"Models": chosen, **more}
+
+    def find(self, name: str) -> dict[str, Any]:
+        return self._models.require(name, validation_error(f'Could not find model "{arn("model", name)}".'))
+
+    def container(self, name: str) -> dict[str, Any]:
+        """The container definition of a model."""
+        return _containers(self.find(name))[0]
+
+
+class EndpointConfigs:
+    """The endpoint configuration operations."""
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+        self._configs: Records[dict[str, Any]] = Records()
+
+    def create_endpoint_config(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = request["EndpointConfigName"]
+        variants = request["ProductionVariants"]
+        if len({variant["VariantName"] for variant in variants}) != len(variants):
+            raise validation_error("Variant names within an endpoint configuration must be unique.")
+        for variant in variants:
+            if "ModelName" not in variant:
+                raise validation_error("The embedded AWS needs a ModelName in every production variant.")
+            self._models.find(variant["ModelName"])
+        config = {
+            **request,
+            "ProductionVariants": [{"InitialVariantWeight": 1.0, **variant} for variant in variants],
+            "EndpointConfigArn": arn("endpoint-config", name),
+            "CreationTime": time.time(),
+        }
+        taken = validation_error(
+            f'Cannot create already existing endpoint configuration "{config["EndpointConfigArn"]}".'
+        )
+        self._configs.add(name, config, lambda: taken)
+        return {"EndpointConfigArn": config["EndpointConfigArn"]}
+
+    def describe_endpoint_config(self, request: dict[str, Any]) -> dict[str, Any]:
+        config = self.find(request["EndpointConfigName"])
+        return {name: value for name, value in config.items() if name != "Tags"}
+
+    def delete_endpoint_config(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.find(request["EndpointConfigName"])
+        self._configs.remove(request["EndpointConfigName"])
+        return {}
+
+    def list_endpoint_configs(self, request: dict[str, Any]) -> dict[str, Any]:
+        shown = ("EndpointConfigName", "EndpointConfigArn", "CreationTime")
+        items = [{key: config[key] for key in shown} for config in self._configs]
+        chosen, more = page(request, items, "EndpointConfigName")
+        return {"EndpointConfigs": chosen, **more}
+
+    def find(self, name: str) -> dict[str, Any]:
+        missing = f'Could not find endpoint configuration "{arn("endpoint-config", name)}".'
+        return self._configs.require(name, validation_error(missing))
+
+
+def _containers(request: dict[str, Any]) -> list[dict[str, Any]]:
+    primary = request.get("PrimaryContainer")
+    return [primary] if primary else list(request.get("Containers", ()))

@@ -1,0 +1,123 @@
+"""The SageMaker API on the embedded AWS's port.
+
+Seams: ministack's routing tables (`router.SERVICE_PATTERNS`, `app.SERVICE_HANDLERS`, `app.SERVICE_REGISTRY`,
+`app._loaded_modules`), and `iam_actions.SERVICE_TO_IAM_NAMESPACE` for authorisation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import unquote
+
+from botocore.model import OperationModel
+from ministack import app
+from ministack.core import iam_actions, router
+
+from local import seams
+from local.sagemaker import validation
+from local.sagemaker.aws import Storage
+from local.sagemaker.containers import Container
+from local.sagemaker.endpoints import Endpoints
+from local.sagemaker.errors import SageMakerError
+from local.sagemaker.models import EndpointConfigs, Models
+from local.sagemaker.training import TrainingJobs
+from local.settings import Settings
+
+logger = logging.getLogger("local.sagemaker")
+Answer = tuple[int, dict[str, str], bytes]
+INVOCATION = re.compile(r"/endpoints/([^/]+)/invocations")
+
+
+class SageMaker:
+    """All operations by name, whoever calls them: the HTTP API or a workflow."""
+
+    def __init__(self, settings: Settings) -> None:
+        storage = Storage(settings)
+        self.training = TrainingJobs(settings, storage)
+        self.models = Models(storage)
+        self.configs = EndpointConfigs(self.models)
+        self.endpoints = Endpoints(self.models, self.configs, settings, storage)
+        self._groups = (self.training, self.models, self.configs, self.endpoints)
+
+    def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        """Run one operation of the API; raises SageMakerError. May wait for S3, so never on the event loop."""
+        model = self._operation(operation)
+        validation.validate(model, request)
+        method = self._method(operation)
+        if method is None:
+            raise SageMakerError("UnknownOperationException", f"The embedded AWS does not have {operation}.")
+        return method(request)
+
+    @staticmethod
+    def _operation(name: str) -> OperationModel:
+        model = validation.service_model()
+        if name not in model.operation_names:
+            raise SageMakerError("UnknownOperationException", f"SageMaker has no operation {name}.")
+        return model.operation_model(name)
+
+    def _method(self, operation: str) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
+        name = re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower()
+        for group in self._groups:
+            if hasattr(group, name):
+                return getattr(group, name)  # type: ignore[no-any-return]
+        return None
+
+    async def handle_request(
+        self, method: str, path: str, headers: dict[str, str], body: bytes, query_params: dict[str, Any]
+    ) -> Answer:
+        """What ministack calls for every request to SageMaker."""
+        return await asyncio.to_thread(self._handle, path, headers, body)
+
+    def _handle(self, path: str, headers: dict[str, str], body: bytes) -> Answer:
+        invocation = INVOCATION.fullmatch(path)
+        try:
+            if invocation:
+                answer, answer_headers = self.endpoints.invoke_endpoint(unquote(invocation[1]), body, headers)
+                return 200, answer_headers, answer
+            operation = headers.get("x-amz-target", "").rpartition(".")[2]
+            request = json.loads(body or b"{}")
+            answer = json.dumps(self.call(operation, request)).encode()
+            return 200, {"Content-Type": "application/x-amz-json-1.1"}, answer
+        except SageMakerError as error:
+            return _refusal(error, rest=invocation is not None)
+        except ValueError as error:
+            return _refusal(SageMakerError("SerializationException", str(error)), rest=False)
+
+
+def _refusal(error: SageMakerError, rest: bool) -> Answer:
+    if rest:
+        content = {"Message": error.message, "ErrorCode": error.code, **error.details}
+        return (
+            error.status,
+            {"Content-Type": "application/json", "x-amzn-ErrorType": error.code},
+            json.dumps(content).encode(),
+        )
+    content = {"__type": error.code, "message": error.message}
+    return error.status, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(content).encode()
+
+
+def install(settings: Settings) -> SageMaker:
+    """Route SageMaker's requests to this package."""
+    service = SageMaker(settings)
+    seams.attribute(router, "SERVICE_PATTERNS", dict)["sagemaker"] = {
+        "host_patterns": [r"api\.sagemaker\.", r"runtime\.sagemaker\."],
+        "target_prefixes": ["SageMaker."],
+    }
+    seams.attribute(app, "SERVICE_HANDLERS", dict)["sagemaker"] = service.handle_request
+    seams.attribute(app, "SERVICE_REGISTRY", dict)["sagemaker"] = {"module": "sagemaker"}
+    seams.attribute(app, "_loaded_modules", dict)["sagemaker"] = SimpleNamespace(
+        handle_request=service.handle_request, get_state=lambda: None, reset=lambda: None
+    )
+    seams.attribute(iam_actions, "SERVICE_TO_IAM_NAMESPACE", dict)["sagemaker"] = "sagemaker"
+    return service
+
+
+def end_processes() -> None:
+    """End every job and model server."""
+    Container.kill_all()

@@ -1,0 +1,161 @@
+"""What SageMaker's training toolkit does inside a script-mode container, before and after the script.
+
+Source: the environment variables and command line of aws/sagemaker-training-toolkit (ENVIRONMENT_VARIABLES.md).
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+MAX_REASON = 1024
+
+
+def decoded(hyperparameters: dict[str, str]) -> dict[str, Any]:
+    """Values as the toolkit reads them: JSON where it is JSON, the text itself where it is not."""
+    values: dict[str, Any] = {}
+    for name, text in hyperparameters.items():
+        try:
+            values[name] = json.loads(text)
+        except ValueError:
+            values[name] = text
+    return values
+
+
+def arguments(values: dict[str, Any]) -> list[str]:
+    """`--name value` for each hyperparameter of the user, sorted by name; one-letter names get one dash."""
+    result = []
+    for name in sorted(values):
+        value = values[name]
+        if isinstance(value, dict):
+            value = ",".join(f"{key}={item}" for key, item in sorted(value.items()))
+        result += [f"-{name}" if len(name) == 1 else f"--{name}", value if isinstance(value, str) else str(value)]
+    return result
+
+
+def variables(job: dict[str, Any], values: dict[str, Any], channels: Iterable[str], program: str) -> dict[str, str]:
+    """The SM_* variables of a one-instance job whose /opt/ml is the usual one.
+
+    `job` is the CreateTrainingJob request, `values` the decoded hyperparameters of the user.
+    """
+    names = sorted(channels)
+    instance = job["ResourceConfig"].get("InstanceType", "local")
+    plain: dict[str, Any] = {
+        "SM_MODEL_DIR": "/opt/ml/model",
+        "SM_INPUT_DIR": "/opt/ml/input",
+        "SM_INPUT_CONFIG_DIR": "/opt/ml/input/config",
+        "SM_OUTPUT_DIR": "/opt/ml/output",
+        "SM_OUTPUT_DATA_DIR": "/opt/ml/output/data",
+        "SM_OUTPUT_INTERMEDIATE_DIR": "/opt/ml/output/intermediate",
+        "SM_MODULE_DIR": "/opt/ml/code",
+        "SM_MODULE_NAME": Path(program).stem,
+        "SM_USER_ENTRY_POINT": program,
+        "SM_CHANNELS": names,
+        **{f"SM_CHANNEL_{name.upper()}": f"/opt/ml/input/data/{name}" for name in names},
+        "SM_HPS": values,
+        **{f"SM_HP_{name.replace('-', '_').upper()}": value for name, value in values.items()},
+        "SM_USER_ARGS": arguments(values),
+        "SM_NUM_CPUS": os.cpu_count() or 1,
+        "SM_NUM_GPUS": 0,
+        "SM_NUM_NEURONS": 0,
+        "SM_HOSTS": ["algo-1"],
+        "SM_CURRENT_HOST": "algo-1",
+        "SM_CURRENT_INSTANCE_TYPE": instance,
+        "SM_CURRENT_INSTANCE_GROUP": "homogeneousCluster",
+        "SM_NETWORK_INTERFACE_NAME": "lo",
+        "SM_LOG_LEVEL": 20,
+        "SM_RESOURCE_CONFIG": resource_config(instance),
+        "SM_INPUT_DATA_CONFIG": input_data_config(job),
+        "SM_FRAMEWORK_MODULE": "",
+    }
+    plain["SM_TRAINING_ENV"] = {name[3:].lower(): value for name, value in plain.items()}
+    return {
+        **{name: value if isinstance(value, str) else _json(value) for name, value in plain.items()},
+        "TRAINING_JOB_NAME": job["TrainingJobName"],
+    }
+
+
+def resource_config(instance: str) -> dict[str, Any]:
+    return {
+        "current_host": "algo-1",
+        "current_instance_type": instance,
+        "current_group_name": "homogeneousCluster",
+        "hosts": ["algo-1"],
+        "network_interface_name": "lo",
+    }
+
+
+def input_data_config(job: dict[str, Any]) -> dict[str, Any]:
+    return {
+        channel["ChannelName"]: {
+            "TrainingInputMode": channel.get("InputMode", "File"),
+            "S3DistributionType": "FullyReplicated",
+            "RecordWrapperType": "None",
+            **({"ContentType": channel["ContentType"]} if "ContentType" in channel else {}),
+        }
+        for channel in job.get("InputDataConfig", ())
+    }
+
+
+def command(code: Path, program: str, args: list[str]) -> list[str]:
+    """How the toolkit runs an entry point: Python for .py, the shell for anything else."""
+    if program.endswith(".py"):
+        return [sys.executable, program, *args]
+    return ["/bin/sh", "-c", f'./{program} "$@"', program, *args]
+
+
+def unsatisfied(requirements: Path) -> list[str]:
+    """Lines of a requirements.txt that this environment does not satisfy, each with what it has instead.
+
+    A container would install them with pip; a job here runs in the environment the server was started from.
+    """
+    problems = []
+    for raw in requirements.read_text().splitlines():
+        line = re.sub(r"(^|\s)#.*$", "", raw).strip()
+        if not line or line.startswith("-"):
+            continue
+        try:
+            requirement = Requirement(line)
+        except InvalidRequirement:
+            problems.append(f"{line} (not a requirement)")
+            continue
+        if requirement.marker is not None and not requirement.marker.evaluate():
+            continue
+        try:
+            installed = importlib.metadata.version(requirement.name)
+        except importlib.metadata.PackageNotFoundError:
+            problems.append(f"{line} (not installed)")
+            continue
+        if not requirement.specifier.contains(installed, prereleases=True):
+            problems.append(f"{line} (installed: {installed})")
+    return problems
+
+
+def failure_reason(run: list[str], code: int, output: Iterable[str], written: Path) -> str:
+    """FailureReason of a script that ended with `code`: what it wrote to /opt/ml/output/failure, or its last words."""
+    own = written.read_text(errors="replace").strip() if written.is_file() else ""
+    if own:
+        return f"AlgorithmError: {own[: MAX_REASON - 40]}, exit code: {code}"
+    shown = " ".join(["python3" if part == sys.executable else part for part in run])
+    tail = f'"\nCommand "{shown}", exit code: {code}'[:300]
+    head = f'AlgorithmError: ExecuteUserScriptError:\nExitCode {code}\nErrorMessage "'
+    room = MAX_REASON - len(head) - len(tail)
+    return f"{head}{_last_words(list(output))[-room:]}{tail}"
+
+
+def _last_words(lines: list[str]) -> str:
+    """The end of the output, from the last traceback on when there is one."""
+    starts = [index for index, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
+    return "\n".join(lines[starts[-1] + 1 :] if starts else lines[-5:])
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

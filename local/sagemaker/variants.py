@@ -1,0 +1,206 @@
+"""One production variant of an endpoint: a model server process that is kept running."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import queue
+import shutil
+import sys
+import tarfile
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+from local.sagemaker.aws import DataError, LogStream, Storage, in_background, unpack
+from local.sagemaker.containers import Container, environment
+from local.settings import HOST, Settings
+
+SERVER = Path(__file__).with_name("model_server.py")
+# AWS keeps trying for the start-up health check time-out; a model that fails here three times will not pass either.
+START_ATTEMPTS = 3
+START_TIMEOUT_S = 120.0
+FIRST_RESTART_S, LONGEST_RESTART_S = 0.5, 30.0
+INVOCATION_TIMEOUT_S = 60.0
+DRAIN_S = 60.0
+
+
+class NotHealthy(Exception):
+    """The model server never answered /ping; the message is AWS's FailureReason."""
+
+
+class Unreachable(Exception):
+    """No model server process is running at the moment."""
+
+
+class NoAnswer(Exception):
+    """The model server died or took too long in the middle of an invocation."""
+
+
+class Variant:
+    """A running production variant.
+
+    `start` blocks until the model answers /ping. A server that dies later is started again, with a growing pause.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        variant: dict[str, Any],
+        container: dict[str, Any],
+        settings: Settings,
+        storage: Storage,
+    ) -> None:
+        self.name: str = variant["VariantName"]
+        self.definition = variant
+        self.image: str = container.get("Image", "")
+        self._container_definition = container
+        self._settings = settings
+        self._storage = storage
+        self._home = settings.work / "sagemaker" / "endpoints" / f"{endpoint}-{self.name}-{uuid.uuid4().hex[:8]}"
+        self._log = LogStream(f"/aws/sagemaker/Endpoints/{endpoint}", f"{self.name}/i-{uuid.uuid4().hex[:17]}")
+        self._process: Container | None = None
+        self._port: int | None = None
+        self._stopping = threading.Event()
+        self._connections: queue.LifoQueue[http.client.HTTPConnection] = queue.LifoQueue()
+        self._busy = 0
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Load the model; raises NotHealthy or DataError."""
+        try:
+            self._prepare()
+            limit = self.definition.get("ContainerStartupHealthCheckTimeoutInSeconds", START_TIMEOUT_S)
+            deadline = time.monotonic() + float(limit)
+            for attempt in range(START_ATTEMPTS):
+                if self._launch(deadline):
+                    in_background(f"variant {self.name}", self._keep_running)
+                    return
+                if self._stopping.wait(FIRST_RESTART_S * attempt) or time.monotonic() > deadline:
+                    break
+            raise NotHealthy(
+                f"The primary container for production variant {self.name} did not pass the ping health check. "
+                "Please check CloudWatch logs for this endpoint."
+            )
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End the model server after the invocations it has begun."""
+        deadline = time.monotonic() + DRAIN_S
+        while self._busy and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self._stopping.set()
+        if self._process is not None:
+            self._process.stop(2.0)
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def invoke(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes, str]:
+        """Status, body and content type of the model's answer; raises Unreachable or NoAnswer."""
+        with self._lock:
+            self._busy += 1
+        try:
+            return self._post(body, headers)
+        finally:
+            with self._lock:
+                self._busy -= 1
+
+    def _post(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes, str]:
+        port, process = self._port, self._process
+        if port is None or process is None or not process.alive():
+            raise Unreachable
+        connection = self._connection(port)
+        try:
+            connection.request("POST", "/invocations", body, headers)
+            response = connection.getresponse()
+            content = response.read()
+        except TimeoutError as error:
+            connection.close()
+            raise NoAnswer(
+                "Your invocation timed out while waiting for a response from container primary. Review the latency "
+                "metrics for each container in Amazon CloudWatch, resolve the issue, and try again."
+            ) from error
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise NoAnswer("Connection to the container primary was lost.") from error
+        self._connections.put(connection)
+        return response.status, content, response.headers.get("Content-Type", "application/octet-stream")
+
+    def _connection(self, port: int) -> http.client.HTTPConnection:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                connection = self._connections.get_nowait()
+                if connection.port == port:
+                    return connection
+                connection.close()
+        connection = http.client.HTTPConnection(HOST, port, timeout=INVOCATION_TIMEOUT_S)
+        return connection
+
+    def _prepare(self) -> None:
+        model = self._home / "opt" / "ml" / "model"
+        model.mkdir(parents=True, exist_ok=True)
+        url = self._container_definition.get("ModelDataUrl")
+        if url:
+            archive = self._home / "model.tar.gz"
+            self._storage.fetch(url, archive)
+            try:
+                unpack(archive, model)
+            except (tarfile.TarError, OSError, EOFError) as error:
+                raise DataError(f"Failed to extract model data archive from {url}: {error}") from error
+            archive.unlink()
+
+    def _launch(self, deadline: float) -> bool:
+        """Start the process and wait for /ping; False when it ended or the time is over."""
+        port_file = self._home / "port"
+        port_file.unlink(missing_ok=True)
+        model = self._home / "opt" / "ml" / "model"
+        given = {
+            "SAGEMAKER_PROGRAM": "inference.py",
+            "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
+            **self._container_definition.get("Environment", {}),
+            "SM_MODEL_DIR": "/opt/ml/model",
+        }
+        variables = environment(self._settings, self._home, given)
+        self._process = process = Container(
+            [sys.executable, "-P", str(SERVER), str(model), str(port_file)], variables, model, self._log
+        )
+        while process.alive() and not self._stopping.is_set():
+            if time.monotonic() > deadline:
+                process.stop(0.5)
+                return False
+            if port_file.exists() and _ping(port := int(port_file.read_text())):
+                self._port = port
+                return True
+            time.sleep(0.02)
+        process.wait(1)
+        return False
+
+    def _keep_running(self) -> None:
+        pause = FIRST_RESTART_S
+        while not self._stopping.is_set():
+            healthy_since = time.monotonic()
+            process = self._process
+            while process is not None and process.wait(1.0) is None:
+                pass
+            self._port = None
+            if time.monotonic() - healthy_since > LONGEST_RESTART_S:
+                pause = FIRST_RESTART_S
+            if self._stopping.is_set() or self._stopping.wait(pause):
+                return
+            pause = min(pause * 2, LONGEST_RESTART_S)
+            self._log.write("Model server ended; starting it again")
+            self._launch(time.monotonic() + START_TIMEOUT_S)
+
+
+def _ping(port: int) -> bool:
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    try:
+        connection.request("GET", "/ping")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,182 @@
+"""The smallest application that SageMaker can train and serve: its "model" is a word."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import textwrap
+import uuid
+from typing import Any
+
+from tests.local.conftest import ROLE, Aws, eventually
+
+INFERENCE = """
+import os, sys, time
+
+def model_fn(model_dir):
+    print("loading", flush=True)
+    word = open(os.path.join(model_dir, "word.txt")).read()
+    if word == "broken":
+        raise RuntimeError("the model is broken")
+    return word
+
+def input_fn(body, content_type):
+    if content_type != "text/plain":
+        raise ValueError("cannot read " + content_type)
+    return body
+
+def predict_fn(data, model):
+    if data == "die":
+        os._exit(3)
+    if data == "who":
+        return str(os.getpid())
+    return f"{model} {data}"
+
+def output_fn(prediction, accept):
+    return prediction, "text/plain"
+"""
+
+TRAIN = """
+import argparse, json, os, pathlib, sys, time
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--word", default="hello")
+parser.add_argument("--epochs", type=int, default=1)
+parser.add_argument("--sleep", type=float, default=0)
+parser.add_argument("--fail", default="")
+args = parser.parse_args()
+for epoch in range(args.epochs):
+    print(f"epoch={epoch} accuracy={0.5 + epoch / 10};", flush=True)
+time.sleep(args.sleep)
+if args.fail == "written":
+    (pathlib.Path(os.environ["SM_OUTPUT_DIR"]) / "failure").write_text("the photos are gone")
+if args.fail:
+    raise ValueError("told to fail")
+model = pathlib.Path(os.environ["SM_MODEL_DIR"])
+(model / "code").mkdir()
+(model / "code" / "inference.py").write_text(pathlib.Path("inference.py").read_text())
+(model / "word.txt").write_text(args.word)
+seen = {"arguments": sys.argv[1:], "environment": dict(os.environ), "cwd": os.getcwd(), "path": sys.path,
+        "channels": sorted(str(p.relative_to(os.environ["SM_INPUT_DIR"] + "/data"))
+                           for p in pathlib.Path(os.environ["SM_INPUT_DIR"], "data").rglob("*") if p.is_file())}
+(pathlib.Path(os.environ["SM_OUTPUT_DATA_DIR"]) / "seen.json").write_text(json.dumps(seen))
+"""
+
+
+def targz(files: dict[str, str]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for path, source in files.items():
+            content = textwrap.dedent(source).encode()
+            member = tarfile.TarInfo(path)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def unique(prefix: str) -> str:
+    return f"{prefix}-{uuid.uuid4().hex[:10]}"
+
+
+class FakeApplication:
+    """Trains and serves on one embedded AWS, with one bucket."""
+
+    def __init__(self, aws: Aws) -> None:
+        self.aws = aws
+        self.sagemaker = aws.client("sagemaker")
+        self.s3 = aws.client("s3")
+        self.bucket = aws.bucket()
+        self.put("data/train/a.txt", b"a")
+        self.put("data/train/deep/b.txt", b"b")
+
+    def put(self, key: str, body: bytes) -> str:
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
+        return f"s3://{self.bucket}/{key}"
+
+    def get(self, uri: str) -> bytes:
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        return bytes(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+
+    def training_request(
+        self, hyperparameters: dict[str, str] | None = None, source: dict[str, str] | None = None, **changes: Any
+    ) -> dict[str, Any]:
+        code = targz({"train.py": TRAIN, "inference.py": INFERENCE, **(source or {})})
+        channel = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{self.bucket}/data/train"}
+        return {
+            "TrainingJobName": unique("job"),
+            "RoleArn": ROLE,
+            "AlgorithmSpecification": {
+                "TrainingImage": "image",
+                "TrainingInputMode": "File",
+                "MetricDefinitions": [{"Name": "accuracy", "Regex": "accuracy=([0-9.]+);"}],
+            },
+            "HyperParameters": {
+                "sagemaker_program": json.dumps("train.py"),
+                "sagemaker_submit_directory": json.dumps(self.put(f"code/{uuid.uuid4().hex}.tar.gz", code)),
+                **(hyperparameters or {}),
+            },
+            "InputDataConfig": [{"ChannelName": "training", "DataSource": {"S3DataSource": channel}}],
+            "OutputDataConfig": {"S3OutputPath": f"s3://{self.bucket}/models"},
+            "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+            "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+            **changes,
+        }
+
+    def train(self, *args: Any, **changes: Any) -> str:
+        request = self.training_request(*args, **changes)
+        self.sagemaker.create_training_job(**request)
+        return str(request["TrainingJobName"])
+
+    def trained(self, name: str) -> dict[str, Any]:
+        """The description of a job that has ended."""
+        return dict(
+            eventually(
+                lambda: self.sagemaker.describe_training_job(TrainingJobName=name),
+                lambda job: job["TrainingJobStatus"] not in ("InProgress", "Stopping"),
+            )
+        )
+
+    def model_archive(self, word: str, inference: str = INFERENCE) -> str:
+        archive = targz({"word.txt": word, "code/inference.py": inference})
+        return self.put(f"models/{uuid.uuid4().hex}/model.tar.gz", archive)
+
+    def model(self, word: str, inference: str = INFERENCE) -> str:
+        name = unique("model")
+        container = {"Image": "image", "ModelDataUrl": self.model_archive(word, inference)}
+        self.sagemaker.create_model(ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
+        return name
+
+    def endpoint_config(self, model: str, **options: Any) -> str:
+        name = unique("config")
+        variant = {
+            "VariantName": "AllTraffic",
+            "ModelName": model,
+            "InstanceType": "ml.m5.large",
+            "InitialInstanceCount": 1,
+        }
+        self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], **options)
+        return name
+
+    def endpoint(self, word: str, **options: Any) -> str:
+        """An endpoint that is in service."""
+        name = unique("endpoint")
+        config = self.endpoint_config(self.model(word), **options)
+        self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
+        assert self.settled(name)["EndpointStatus"] == "InService"
+        return name
+
+    def settled(self, name: str) -> dict[str, Any]:
+        """The description of an endpoint once it stops changing."""
+        return dict(
+            eventually(
+                lambda: self.sagemaker.describe_endpoint(EndpointName=name),
+                lambda it: it["EndpointStatus"] not in ("Creating", "Updating", "Deleting"),
+            )
+        )
+
+    def ask(self, endpoint: str, text: str, **options: Any) -> str:
+        answer = self.aws.client("sagemaker-runtime").invoke_endpoint(
+            EndpointName=endpoint, ContentType="text/plain", Body=text.encode(), **options
+        )
+        return str(answer["Body"].read().decode())

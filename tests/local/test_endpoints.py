@@ -1,0 +1,193 @@
+"""Endpoints serve a model archive, survive their model server and change without a gap."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.local.conftest import ROLE, Aws, eventually
+from tests.local.fake_application import FakeApplication, unique
+from tests.local.test_training_jobs import refusal
+
+
+@pytest.fixture(scope="module")
+def application(aws: Aws) -> FakeApplication:
+    return FakeApplication(aws)
+
+
+@pytest.fixture(scope="module")
+def endpoint(application: FakeApplication) -> str:
+    return application.endpoint("hello")
+
+
+def test_an_endpoint_answers_with_its_model(application: FakeApplication, endpoint: str) -> None:
+    answer = application.aws.client("sagemaker-runtime").invoke_endpoint(
+        EndpointName=endpoint, ContentType="text/plain", Body=b"driver"
+    )
+    assert answer["Body"].read() == b"hello driver"
+    assert answer["InvokedProductionVariant"] == "AllTraffic"
+    assert answer["ContentType"] == "text/plain"
+    eventually(lambda: "loading" in application.aws.logs(f"/aws/sagemaker/Endpoints/{endpoint}"))
+
+
+def test_an_error_of_the_model_is_a_model_error(application: FakeApplication, endpoint: str) -> None:
+    runtime = application.aws.client("sagemaker-runtime")
+    with pytest.raises(runtime.exceptions.ModelError) as caught:
+        runtime.invoke_endpoint(EndpointName=endpoint, ContentType="image/jpeg", Body=b"\xff\xd8")
+    response = caught.value.response
+    assert response["ResponseMetadata"]["HTTPStatusCode"] == 424
+    assert response["OriginalStatusCode"] == 500
+    assert "cannot read image/jpeg" in response["OriginalMessage"]
+    assert 'Received server error (500) from primary with message "' in response["Error"]["Message"]
+
+
+def test_a_model_server_that_dies_shows_and_comes_back(application: FakeApplication) -> None:
+    endpoint = application.endpoint("back")
+    runtime = application.aws.client("sagemaker-runtime")
+    with pytest.raises(runtime.exceptions.ModelError):
+        application.ask(endpoint, "die")
+    codes = set()
+
+    def answer() -> str | None:
+        try:
+            return application.ask(endpoint, "again")
+        except ClientError as error:
+            codes.add(error.response["Error"]["Code"])
+            return None
+
+    assert eventually(answer) == "back again"
+    assert codes <= {"ServiceUnavailable", "ModelError"}
+    os.kill(int(application.ask(endpoint, "who")), signal.SIGKILL)
+    assert eventually(answer) == "back again"
+
+
+def test_unknown_endpoints_are_refused(application: FakeApplication) -> None:
+    with pytest.raises(ClientError) as caught:
+        application.ask("nothing", "x")
+    assert caught.value.response["Error"] == {
+        "Code": "ValidationError",
+        "Message": "Endpoint nothing of account 000000000000 not found.",
+    } | {key: value for key, value in caught.value.response["Error"].items() if key not in ("Code", "Message")}
+    code, message = refusal(application.sagemaker.describe_endpoint, EndpointName="nothing")
+    assert code == "ValidationException"
+    assert message == 'Could not find endpoint "arn:aws:sagemaker:eu-west-1:000000000000:endpoint/nothing".'
+
+
+def test_a_broken_model_never_gets_in_service(application: FakeApplication) -> None:
+    name = unique("endpoint")
+    config = application.endpoint_config(application.model("broken"))
+    application.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
+    with pytest.raises(ClientError):
+        application.ask(name, "x")
+    described = application.settled(name)
+    assert described["EndpointStatus"] == "Failed"
+    assert "did not pass the ping health check" in described["FailureReason"]
+    lines = application.aws.logs(f"/aws/sagemaker/Endpoints/{name}")
+    assert any("the model is broken" in line for line in lines)
+    application.sagemaker.delete_endpoint(EndpointName=name)
+
+
+def test_an_update_has_no_gap(application: FakeApplication) -> None:
+    endpoint = application.endpoint("old")
+    answers: list[Any] = []
+    done = threading.Event()
+
+    def keep_asking() -> None:
+        while not done.is_set():
+            try:
+                answers.append(application.ask(endpoint, "x"))
+            except ClientError as error:
+                answers.append(error)
+            time.sleep(0.01)
+
+    asking = threading.Thread(target=keep_asking)
+    asking.start()
+    config = application.endpoint_config(application.model("new"))
+    application.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=config)
+    assert (
+        "in-progress"
+        in refusal(application.sagemaker.update_endpoint, EndpointName=endpoint, EndpointConfigName=config)[1]
+    )
+    described = application.settled(endpoint)
+    eventually(lambda: answers[-1] == "new x")
+    done.set()
+    asking.join()
+    assert described["EndpointConfigName"] == config
+    assert set(answers) == {"old x", "new x"}
+    assert answers == sorted(answers, key=lambda answer: answer == "new x")
+
+
+def test_a_failed_update_keeps_what_was_there(application: FakeApplication) -> None:
+    endpoint = application.endpoint("kept")
+    before = application.sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointConfigName"]
+    config = application.endpoint_config(application.model("broken"))
+    application.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=config)
+    described = application.settled(endpoint)
+    assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", before)
+    assert "ping health check" in described["FailureReason"]
+    assert application.ask(endpoint, "x") == "kept x"
+
+
+def test_captured_invocations_are_in_s3(application: FakeApplication) -> None:
+    capture = {
+        "EnableCapture": True,
+        "InitialSamplingPercentage": 100,
+        "DestinationS3Uri": f"s3://{application.bucket}/capture",
+        "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+    }
+    endpoint = application.endpoint("captured", DataCaptureConfig=capture)
+    application.ask(endpoint, "me", InferenceId="photo-1")
+    prefix = f"capture/{endpoint}/AllTraffic/{time.strftime('%Y/%m/%d', time.gmtime())}/"
+    listed = eventually(
+        lambda: application.s3.list_objects_v2(Bucket=application.bucket, Prefix=prefix).get("Contents")
+    )
+    record = json.loads(application.get(f"s3://{application.bucket}/{listed[0]['Key']}"))
+    assert record["captureData"]["endpointInput"]["observedContentType"] == "text/plain"
+    assert record["captureData"]["endpointOutput"]["mode"] == "OUTPUT"
+    assert record["eventMetadata"]["inferenceId"] == "photo-1"
+
+
+def test_deleting_an_endpoint_ends_its_process(application: FakeApplication) -> None:
+    endpoint = application.endpoint("gone")
+    process = int(application.ask(endpoint, "who"))
+    application.sagemaker.delete_endpoint(EndpointName=endpoint)
+
+    def code() -> str:
+        try:
+            application.sagemaker.describe_endpoint(EndpointName=endpoint)
+            return ""
+        except ClientError as error:
+            return str(error.response["Error"]["Code"])
+
+    assert eventually(code) == "ValidationException"
+    assert not os.path.exists(f"/proc/{process}")
+
+
+def test_models_and_configs_refuse_what_aws_refuses(application: FakeApplication) -> None:
+    sagemaker = application.sagemaker
+    container = {"Image": "image", "ModelDataUrl": f"s3://{application.bucket}/none.tar.gz"}
+    code, message = refusal(sagemaker.create_model, ModelName="m", ExecutionRoleArn=ROLE, PrimaryContainer=container)
+    assert (code, message) == ("ValidationException", f"Could not find model data at {container['ModelDataUrl']}.")
+    model = application.model("x")
+    container["ModelDataUrl"] = application.model_archive("x")
+    again = {"ModelName": model, "ExecutionRoleArn": ROLE, "PrimaryContainer": container}
+    assert "Cannot create already existing model" in refusal(sagemaker.create_model, **again)[1]
+    variant = {"VariantName": "v", "ModelName": "nothing", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    message = refusal(sagemaker.create_endpoint_config, EndpointConfigName="c", ProductionVariants=[variant])[1]
+    assert message == 'Could not find model "arn:aws:sagemaker:eu-west-1:000000000000:model/nothing".'
+    assert (
+        "Could not find endpoint configuration"
+        in refusal(sagemaker.create_endpoint, EndpointName="e", EndpointConfigName="nothing")[1]
+    )
+    config = application.endpoint_config(model)
+    assert config in [item["EndpointConfigName"] for item in sagemaker.list_endpoint_configs()["EndpointConfigs"]]
+    sagemaker.delete_endpoint_config(EndpointConfigName=config)
+    sagemaker.delete_model(ModelName=model)
+    assert "Could not find model" in refusal(sagemaker.describe_model, ModelName=model)[1]
