@@ -79,7 +79,7 @@ def layer(build: Path) -> bytes:
 
 
 def _install(requirements: Path, folder: Path) -> None:
-    """Pure Python only, so one layer serves every architecture; compiled, which halves the import time of a cold start."""
+    """Pure Python, so one layer serves every architecture; compiled, which halves the import time of a cold start."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--only-binary=:all:"]
     command += ["--disable-pip-version-check", "--target", str(folder), "--requirement", str(requirements)]
     done = subprocess.run(command, capture_output=True, text=True)

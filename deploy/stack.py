@@ -44,7 +44,10 @@ class Stack:
         return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
     def deploy(self, template: dict[str, Any], parameters: dict[str, str]) -> bool:
-        """Create or update the stack; False when nothing had changed. Raises DeployError with CloudFormation's reason."""
+        """Create or update the stack; False when nothing had changed.
+
+        Raises DeployError with CloudFormation's reason.
+        """
         body = json.dumps(template, separators=(",", ":"))
         if len(body) > _BODY_LIMIT:
             raise DeployError(f"The template of {self.name} has {len(body)} bytes; CloudFormation takes {_BODY_LIMIT}.")

@@ -33,7 +33,7 @@ class Target:
 
 
 def target() -> Target:
-    """The target of the environment variables TARGET (default `local`) and STAGE (default `dev`). Raises DeployError."""
+    """The target that TARGET (default `local`) and STAGE (default `dev`) name. Raises DeployError."""
     kind, stage = os.environ.get("TARGET", LOCAL), os.environ.get("STAGE", "dev")
     if kind not in (LOCAL, AWS):
         raise DeployError(f"TARGET is {kind!r}; use TARGET=local for the embedded AWS or TARGET=aws for an account")
@@ -58,7 +58,7 @@ def connect() -> Target:
         os.environ.update(
             AWS_ENDPOINT_URL=server.url,
             AWS_ACCESS_KEY_ID="test",
-            AWS_SECRET_ACCESS_KEY="test",
+            AWS_SECRET_ACCESS_KEY="test",  # noqa: S106  # what the embedded AWS accepts
             AWS_REGION=server.region,
             AWS_DEFAULT_REGION=server.region,
         )

@@ -13,7 +13,7 @@ _HERE = Path(__file__).parent
 _PLAIN = {"Ref", "Condition"}
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
     """YAML with CloudFormation's short tags, and `!Rule name.Property` for a part of a rule in events/."""
 
 
@@ -23,7 +23,7 @@ def _short_tag(loader: _Loader, suffix: str, node: yaml.Node) -> Any:
     elif isinstance(node, yaml.SequenceNode):
         value = loader.construct_sequence(node, deep=True)
     else:
-        value = loader.construct_mapping(node, deep=True)  # type: ignore[arg-type]  # the only kind left
+        value = loader.construct_mapping(node, deep=True)
     if suffix == "Rule":
         name, part = value.split(".")
         return events.rule(name)[part]

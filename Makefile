@@ -1,0 +1,67 @@
+# TARGET=local (the default) is the embedded AWS, started when it is not running; TARGET=aws is the account of the
+# current AWS credentials. STAGE names the deployment, dev unless said otherwise.
+export TARGET ?= local
+export STAGE ?= dev
+export SAGEMAKER_SUPPRESS_V2_WARNING := 1
+export PYTHONUNBUFFERED := 1
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test deploy destroy retrain upload review evaluate pretrain stage up down lint asl
+
+help:  ## list the commands
+	@echo "Scones Unlimited, vehicle router. TARGET=$(TARGET) STAGE=$(STAGE)"
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+setup: $(READY)  ## install everything into .venv
+
+$(READY): requirements.txt constraints.txt
+	@echo "Setting up $(VENV), once: about 2 minutes and 1.8 GB"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or later is needed, $(PYTHON) is $$($(PYTHON) --version). Pass PYTHON=<a later one>."; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --progress-bar on -r requirements.txt
+	@touch $@
+
+demo: $(READY)  ## the main job, from nothing: deploy, train, upload photos, show what became of each
+	@$(PY) -m operate demo
+
+test: $(READY)  ## every test
+	@$(PY) -m pytest $(ARGS)
+
+deploy: $(READY)  ## create or update the stack
+	@$(PY) -m deploy deploy
+
+destroy: $(READY)  ## remove the stack; photos, models, labels and decisions only with DATA=yes
+	@$(PY) -m deploy destroy $(if $(filter yes,$(DATA)),--data)
+
+stage: $(READY)  ## bring the training data into build/data
+	@$(PY) -m training.stage --out build/data
+
+retrain: $(READY)  ## train, compare and promote a model, followed state by state
+	@$(PY) -m operate retrain
+
+upload: $(READY)  ## PHOTOS=<file or folder>: upload, follow, print each decision
+	@test -n "$(PHOTOS)" || { echo 'Which photos? make upload PHOTOS=<file or folder>'; exit 1; }
+	@$(PY) -m operate upload "$(PHOTOS)"
+
+up: $(READY)  ## start the embedded AWS alone
+	@$(PY) -m local up
+
+down: $(READY)  ## stop the embedded AWS and everything it started
+	@$(PY) -m local down
+
+asl: $(READY)  ## render the workflows again after changing them
+	@$(PY) -m workflows
+
+lint: $(READY)  ## ruff, types, CloudFormation, the workflows as graphs
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(PY) -m deploy render build/templates > /dev/null
+	@$(VENV)/bin/cfn-lint build/templates/*.template.json
+	@$(PY) -m workflows --check

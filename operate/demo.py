@@ -1,0 +1,84 @@
+"""The main job from nothing: deploy, stage data, train, upload photos, show what became of each."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from deploy import system
+from deploy.target import Target
+from operate import retrain, show
+from operate.errors import CommandError
+from operate.show import console
+from operate.stack import Deployed
+from operate.tap import Tap
+from operate.uploads import LOST, Source, photos_in, send, summary
+from training import source as training_source
+from training import stage as staging
+from training.vehicles import configured_vehicles
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "build" / "data"
+REPORT = ROOT / "build" / "reports" / "demo.json"
+PER_VEHICLE = 30
+PER_OTHER = 4
+OTHERS = 6
+
+
+def run(target: Target) -> dict[str, Any]:
+    """Everything the system is for, once. Writes the report, returns it. Raises CommandError when a photo was lost."""
+    console.rule("1/4 Deploy", align="left")
+    deployed = Deployed.of(system.deploy(target, progress=console.print))
+    console.rule("2/4 Stage data", align="left")
+    training_input = staged_input(deployed)
+    console.rule("3/4 Train and put the model behind its endpoint (retrain-model)", align="left")
+    model = retrain.follow(retrain.start(deployed, training_input))
+    console.print(f"  {model.get('model_version') or model.get('name')} answers at endpoint {deployed.endpoint_name}")
+    console.rule("4/4 Drivers upload photos", align="left")
+    sources = mixed_photos(DATA / "photos")
+    with Tap(deployed.event_bus) as tap:
+        journeys = send(deployed, tap, sources, show.live())
+    show.table(journeys)
+    figures = summary(journeys)
+    show.figures(figures)
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    REPORT.write_text(json.dumps({**figures, "photos": [_as_json(j) for j in journeys]}, indent=2), encoding="utf-8")
+    console.print(f"Report: {REPORT.relative_to(ROOT)}")
+    if lost := [journey.photo for journey in journeys if journey.outcome == LOST]:
+        raise CommandError(
+            f"{len(lost)} photos have no outcome, the first is {lost[0]}. Look at its execution's history."
+        )
+    return figures
+
+
+def staged_input(deployed: Deployed) -> dict[str, Any]:
+    """Stage the training data and code, publish both, and return the input of retrain-model."""
+    staged = staging.stage(DATA, say=console.print)
+    archive = ROOT / "build" / "source" / "sourcedir.tar.gz"
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    training_source.build(archive)
+    return retrain.publish_training_input(deployed, staged.train, archive)
+
+
+def mixed_photos(folder: Path) -> list[Source]:
+    """Test photos of every vehicle, photos of other things, and one file that is no photo."""
+    vehicles = set(configured_vehicles())
+    classes = sorted(path for path in folder.iterdir() if path.is_dir())
+    others = [path for path in classes if path.name not in vehicles][:OTHERS]
+    chosen: list[Source] = []
+    for path in classes:
+        if path.name in vehicles or path in others:
+            chosen += photos_in(path)[: PER_VEHICLE if path.name in vehicles else PER_OTHER]
+    return [*chosen, Source("broken.jpg", b"\xff\xd8\xff\xe0 this was a photo once", "broken")]
+
+
+def _as_json(journey: Any) -> dict[str, Any]:
+    return {
+        "photo": str(journey.photo),
+        "label": journey.source.label,
+        "outcome": journey.outcome,
+        "vehicle": journey.decision.get("vehicle"),
+        "loading_bay": journey.decision.get("loading_bay"),
+        "confidence": journey.decision.get("confidence"),
+        "reason": journey.reason or None,
+        "latency_ms": journey.latency_ms,
+    }

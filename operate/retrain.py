@@ -1,0 +1,152 @@
+"""Starting retrain-model and following it, state by state."""
+
+import hashlib
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import boto3
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from operate.errors import CommandError
+from operate.show import console
+from operate.stack import Deployed
+
+TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
+POLL_S = 0.5
+_EPOCH = re.compile(r"epoch (\d+)/(\d+)(.*)")
+
+
+def publish_training_input(deployed: Deployed, train: Path, source: Path) -> dict[str, Any]:
+    """Put the staged data set and the training code into the ML bucket, each under its content's hash.
+
+    Returns the input of retrain-model. What is there already is not uploaded again.
+    """
+    s3: Any = boto3.client("s3")
+    files = sorted(file for file in train.iterdir() if file.is_file())
+    if not files:
+        raise CommandError(f"There is no staged data in {train}. Run `make stage`.")
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.name.encode())
+        digest.update(file.read_bytes())
+    prefix = f"datasets/base/{digest.hexdigest()[:20]}"
+    source_key = f"source/{hashlib.sha256(source.read_bytes()).hexdigest()[:20]}/sourcedir.tar.gz"
+    for file, key in [*((file, f"{prefix}/{file.name}") for file in files), (source, source_key)]:
+        if s3.list_objects_v2(Bucket=deployed.ml_bucket, Prefix=key)["KeyCount"]:
+            continue
+        s3.upload_file(str(file), deployed.ml_bucket, key)
+        console.print(f"  {file.stat().st_size / 1e6:,.1f} MB to s3://{deployed.ml_bucket}/{key}")
+    return {
+        "dataset": f"s3://{deployed.ml_bucket}/{prefix}/",
+        "source": f"s3://{deployed.ml_bucket}/{source_key}",
+        "hyperparameters": {},
+    }
+
+
+def start(deployed: Deployed, training_input: dict[str, Any]) -> str:
+    """Start retrain-model; returns the execution's ARN."""
+    states: Any = boto3.client("stepfunctions")
+    arn: str = states.start_execution(stateMachineArn=deployed.retrain_model_arn, input=json.dumps(training_input))[
+        "executionArn"
+    ]
+    return arn
+
+
+def follow(execution: str) -> dict[str, Any]:
+    """Print each state as it is entered, with the training's progress; returns the execution's output.
+
+    Raises CommandError with the reason when the execution did not succeed.
+    """
+    states: Any = boto3.client("stepfunctions")
+    started = time.monotonic()
+    last_event = 0
+    training = _TrainingLog()
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("retrain-model", total=None)
+        while True:
+            status = states.describe_execution(executionArn=execution)["status"]
+            for event in _events_after(states, execution, last_event):
+                last_event = event["id"]
+                entered = event.get("stateEnteredEventDetails")
+                if entered and entered["name"] not in ("WaitForEndpoint", "LookAtEndpoint", "CountLooks", "InService?"):
+                    console.print(f"  {time.monotonic() - started:6.1f} s  {entered['name']}")
+                    bar.update(task, description=entered["name"], total=None)
+                training.note(event)
+            for epoch, epochs, rest in training.epochs():
+                bar.update(task, description=f"epoch {epoch}/{epochs}{rest}", total=epochs, completed=epoch)
+            if status != "RUNNING":
+                break
+            time.sleep(POLL_S)
+    ended = states.describe_execution(executionArn=execution)
+    if status != "SUCCEEDED":
+        for line in training.last_lines(15):
+            console.print(f"  | {line}", markup=False)
+        raise CommandError(
+            f"retrain-model ended as {status}: {ended.get('error', '')}: {ended.get('cause', 'no cause given')}\n"
+            f"The previous model, if there was one, still answers. Execution: {execution}"
+        )
+    output: dict[str, Any] = json.loads(ended["output"])
+    return output
+
+
+def _events_after(states: Any, execution: str, last: int) -> list[dict[str, Any]]:
+    """Oldest first; read from the newest back, so that a long history is not read again and again."""
+    found: list[dict[str, Any]] = []
+    for page in states.get_paginator("get_execution_history").paginate(executionArn=execution, reverseOrder=True):
+        for event in page["events"]:
+            if event["id"] <= last:
+                return found[::-1]
+            found.append(event)
+    return found[::-1]
+
+
+class _TrainingLog:
+    """The log of the training job that the execution started, as far as it has been written."""
+
+    def __init__(self) -> None:
+        self._logs: Any = boto3.client("logs")
+        self._job = ""
+        self._stream = ""
+        self._token: str | None = None
+        self._lines: list[str] = []
+
+    def note(self, event: dict[str, Any]) -> None:
+        """Learn the job's name from the event that scheduled it."""
+        details = event.get("taskScheduledEventDetails") or {}
+        if "createTrainingJob" in details.get("resource", ""):
+            self._job = json.loads(details["parameters"])["TrainingJobName"]
+
+    def epochs(self) -> list[tuple[int, int, str]]:
+        """The epochs finished since the last call, as (epoch, of how many, what the script said about it)."""
+        found = [match for line in self._new_lines() if (match := _EPOCH.search(line))]
+        return [(int(match[1]), int(match[2]), match[3]) for match in found]
+
+    def last_lines(self, count: int) -> list[str]:
+        self._new_lines()
+        return self._lines[-count:]
+
+    def _new_lines(self) -> list[str]:
+        if not self._job:
+            return []
+        try:
+            if not self._stream:
+                streams = self._logs.describe_log_streams(
+                    logGroupName=TRAINING_LOGS, logStreamNamePrefix=f"{self._job}/"
+                )["logStreams"]
+                if not streams:
+                    return []
+                self._stream = streams[0]["logStreamName"]
+            more = {"nextToken": self._token} if self._token else {}
+            answer = self._logs.get_log_events(
+                logGroupName=TRAINING_LOGS, logStreamName=self._stream, startFromHead=True, **more
+            )
+        except self._logs.exceptions.ResourceNotFoundException:
+            return []  # SageMaker makes group and stream with the job's first line.
+        self._token = answer["nextForwardToken"]
+        lines = [event["message"] for event in answer["events"]]
+        self._lines += lines
+        return lines

@@ -1,0 +1,30 @@
+"""The deployed stack, by the names of its outputs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """Names, URLs and ARNs that the stack gives out."""
+
+    uploads_bucket: str
+    ml_bucket: str
+    decision_table: str
+    photo_table: str
+    review_queue_url: str
+    event_bus: str
+    classify_photo_arn: str
+    retrain_model_arn: str
+    endpoint_name: str
+    threshold_parameter: str
+
+    @classmethod
+    def of(cls, outputs: Mapping[str, str]) -> "Deployed":
+        """Read CloudFormation's outputs, `UploadsBucket` for `uploads_bucket`. Raises KeyError when one is missing."""
+        return cls(
+            **{
+                field.name: outputs["".join(part.capitalize() for part in field.name.split("_"))]
+                for field in fields(cls)
+            }
+        )
