@@ -1,0 +1,91 @@
+"""The artefacts of a deployment, built for real."""
+
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import botocore
+import pytest
+
+from deploy.package import FUNCTIONS, RUNTIME, Artefact, artefacts
+
+# What AWS's Python runtimes have beside the standard library: boto3 and what it needs.
+RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six.py")
+SETTINGS = {
+    "DECISION_TABLE": "d",
+    "PHOTO_TABLE": "p",
+    "REVIEW_QUEUE_URL": "http://127.0.0.1:9/q",
+    "EVENT_BUS": "b",
+    "ENDPOINT_NAME": "e",
+    "THRESHOLD_PARAMETER": "/t",
+    "AWS_DEFAULT_REGION": "eu-west-1",
+    "POWERTOOLS_METRICS_NAMESPACE": "Scones/Vehicles",
+}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artefact]:
+    return {artefact.parameter: artefact for artefact in artefacts(tmp_path_factory.mktemp("artefacts"))}
+
+
+def test_building_twice_from_scratch_gives_the_same_bytes(built: dict[str, Artefact], tmp_path: Path) -> None:
+    again = {artefact.parameter: artefact for artefact in artefacts(tmp_path)}
+    assert {name: artefact.key for name, artefact in again.items()} == {
+        name: artefact.key for name, artefact in built.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def runtime(built: dict[str, Artefact], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the layer, unpacked at python/, and links to what the runtime itself has."""
+    folder = tmp_path_factory.mktemp("runtime")
+    zipfile.ZipFile(io.BytesIO(built["LayerKey"].content)).extractall(folder)
+    site = Path(botocore.__file__).parent.parent
+    (folder / "boto3").mkdir()
+    for name in RUNTIME_PACKAGES:
+        (folder / "boto3" / name).symlink_to(site / name)
+    return folder
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_handler_imports_from_its_own_zip_and_the_layer_alone(
+    name: str, built: dict[str, Artefact], runtime: Path, tmp_path: Path
+) -> None:
+    parameter = "".join(part.capitalize() for part in name.split("_")) + "Key"
+    zipfile.ZipFile(io.BytesIO(built[parameter].content)).extractall(tmp_path)
+    paths = [str(tmp_path), str(runtime / "python"), str(runtime / "boto3")]
+    script = (
+        f"import sys; sys.path[:0] = {paths!r}\n"
+        f"from functions.{name}.handler import handler\n"
+        "print(sorted({m.split('.')[0] for m in sys.modules} & {'numpy', 'PIL', 'events', 'training', 'deploy'}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script], env=SETTINGS, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_layer_is_compiled_for_the_runtime_that_the_template_gets(built: dict[str, Artefact]) -> None:
+    names = zipfile.ZipFile(io.BytesIO(built["LayerKey"].content)).namelist()
+    tag = "cpython-" + RUNTIME.removeprefix("python").replace(".", "")
+    assert f"python/aws_lambda_powertools/__pycache__/__init__.{tag}.pyc" in names
+    assert not [name for name in names if name.endswith(".so")]
+
+
+def test_the_state_machines_are_valid_json_with_only_known_placeholders(built: dict[str, Artefact]) -> None:
+    from deploy.templates import template
+
+    resources = template("app")["Resources"]
+    for workflow, parameter in (
+        ("ClassifyPhotoWorkflow", "ClassifyPhotoAslKey"),
+        ("RetrainModelWorkflow", "RetrainModelAslKey"),
+    ):
+        text = built[parameter].content.decode()
+        json.loads(text)
+        known = set(resources[workflow]["Properties"]["DefinitionSubstitutions"])
+        used = {part.split("}", 1)[0] for part in text.split("${")[1:]}
+        assert used == known, f"{workflow}: {used ^ known}"

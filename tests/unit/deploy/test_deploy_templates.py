@@ -1,0 +1,97 @@
+"""What the templates promise. The emulator drops much of it silently, so it is read here."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.templates import render, template
+
+APP: dict[str, Any] = template("app")
+DATA: dict[str, Any] = template("data")
+OUTPUTS = {
+    "UploadsBucket", "MlBucket", "DecisionTable", "ReviewQueueUrl", "ReviewDeadLetterQueueUrl", "EventBus",
+    "ClassifyPhotoArn", "RetrainModelArn", "EndpointName", "ThresholdParameter", "AlertTopicArn",
+}  # fmt: skip
+
+
+def of_type(kind: str, source: dict[str, Any] = APP) -> dict[str, Any]:
+    return {
+        name: resource["Properties"] for name, resource in source["Resources"].items() if resource["Type"] == kind
+    }
+
+
+def test_cloudformation_s_linter_has_no_objection(tmp_path: Path) -> None:
+    files = [str(file) for file in render(tmp_path)]
+    done = subprocess.run([str(Path(sys.executable).parent / "cfn-lint"), *files], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_stack_gives_out_every_name_that_others_rely_on() -> None:
+    assert set(APP["Outputs"]) >= OUTPUTS
+
+
+@pytest.mark.parametrize("bucket", ["UploadsBucket", "MlBucket"])
+def test_buckets_are_private_and_encrypted(bucket: str) -> None:
+    properties = DATA["Resources"][bucket]["Properties"]
+    assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+    assert len(properties["PublicAccessBlockConfiguration"]) == 4
+    rule = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"][0]
+    assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+    policy = DATA["Resources"][f"{bucket}Policy"]["Properties"]["PolicyDocument"]["Statement"][0]
+    assert (policy["Effect"], policy["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": False}})
+
+
+def test_uploads_reach_eventbridge() -> None:
+    notifications = DATA["Resources"]["UploadsBucket"]["Properties"]["NotificationConfiguration"]
+    assert notifications == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+
+
+def test_every_function_has_a_role_and_a_log_group_of_its_own() -> None:
+    functions = of_type("AWS::Lambda::Function")
+    roles = [json.dumps(properties["Role"]) for properties in functions.values()]
+    assert len(set(roles)) == len(functions)
+    groups = of_type("AWS::Logs::LogGroup")
+    for name in functions:
+        logs = groups[name.removesuffix("Function") + "Logs"]
+        assert logs["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+        assert logs["LogGroupName"]["Fn::Sub"] == "/aws/lambda/" + functions[name]["FunctionName"]["Fn::Sub"]
+
+
+def test_no_role_may_do_everything() -> None:
+    for name, role in of_type("AWS::IAM::Role").items():
+        for policy in role["Policies"]:
+            for statement in policy["PolicyDocument"]["Statement"]:
+                actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+                assert not [action for action in actions if action.endswith("*")], name
+
+
+def test_an_upload_that_eventbridge_cannot_deliver_is_kept() -> None:
+    (rule,) = of_type("AWS::Events::Rule").values()
+    (goal,) = rule["Targets"]
+    assert goal["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["UnroutedQueue", "Arn"]}}
+    assert goal["RetryPolicy"]["MaximumRetryAttempts"] > 0
+    (statement,) = APP["Resources"]["UnroutedQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+
+
+def test_a_message_that_no_reviewer_can_open_goes_to_the_dead_letters() -> None:
+    queue = APP["Resources"]["ReviewQueue"]["Properties"]
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
+    assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
+
+
+def test_task_tokens_are_not_logged() -> None:
+    logging = APP["Resources"]["ClassifyPhotoWorkflow"]["Properties"]["LoggingConfiguration"]
+    assert logging["IncludeExecutionData"] is False
+
+
+def test_every_alarm_tells_somebody_what_to_do() -> None:
+    alarms = of_type("AWS::CloudWatch::Alarm")
+    assert len(alarms) >= 4
+    for name, alarm in alarms.items():
+        assert alarm["AlarmActions"] == [{"Ref": "AlertTopic"}], name
+        assert len(alarm["AlarmDescription"]) > 40, name
