@@ -71,8 +71,8 @@ def concatenate(parts: Sequence[Dataset]) -> Dataset:
     return Dataset(np.concatenate([part.images for part in parts]), np.concatenate([part.labels for part in parts]))
 
 
-def split(data: Dataset, fraction: float, seed: int) -> tuple[Dataset, Dataset]:
-    """Return (rest, held out): of every label at least one and about `fraction` of its images are held out.
+def split(data: Dataset, fraction: float, seed: int, most: int = 1_000_000) -> tuple[Dataset, Dataset]:
+    """Return (rest, held out): of every label about `fraction` of its images, at least one and at most `most`.
 
     A label with a single image stays in the rest.
     """
@@ -81,7 +81,7 @@ def split(data: Dataset, fraction: float, seed: int) -> tuple[Dataset, Dataset]:
     for name in np.unique(data.labels):
         places = generator.permutation(np.flatnonzero(data.labels == name))
         if len(places) > 1:
-            held_out[places[: max(1, round(fraction * len(places)))]] = True
+            held_out[places[: min(most, max(1, round(fraction * len(places))))]] = True
     return data[~held_out], data[held_out]
 
 

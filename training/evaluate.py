@@ -1,6 +1,6 @@
 """Judge a model on labelled photos: `python -m training.evaluate --model model.tar.gz --photos <folder>`.
 
-The folder holds class folders. One named after one of the model's vehicles holds photos of it; every other folder counts as `other`.
+The folder holds class folders: one named after a vehicle of the model holds photos of it, any other counts as `other`.
 """
 
 import argparse

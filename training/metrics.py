@@ -60,7 +60,7 @@ def at_threshold(probabilities: Floats, truth: Ints, threshold: float) -> AtThre
 
 
 def accuracy(probabilities: Floats, truth: Ints) -> float:
-    """Return vehicle against vehicle: the share of vehicle photos whose most probable vehicle, not `other`, is right."""
+    """Return vehicle against vehicle: the share of vehicle photos whose most probable vehicle is right."""
     is_vehicle = truth < probabilities.shape[1] - 1
     return _share(probabilities[:, :-1].argmax(axis=1) == truth, is_vehicle)
 

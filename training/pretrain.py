@@ -87,8 +87,9 @@ def pretrain(data: Dataset, recipe: Recipe, seed: int) -> Backbone:
             losses.append(loss.item())
             right += int((logits.argmax(dim=1) == target[chosen]).sum())
         print(
-            f"epoch {epoch}/{recipe.epochs} loss={np.mean(losses):.4f} accuracy={right / (per_epoch * recipe.batch):.4f}"
-            f" {time.monotonic() - begun:.0f} s, {time.process_time() - cpu:.0f} CPU seconds",
+            f"epoch {epoch}/{recipe.epochs} loss={np.mean(losses):.4f} "
+            f"accuracy={right / (per_epoch * recipe.batch):.4f} "
+            f"{time.monotonic() - begun:.0f} s, {time.process_time() - cpu:.0f} CPU seconds",
             flush=True,
         )
     about = {

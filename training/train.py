@@ -12,25 +12,20 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from training import dataset, metrics
+from training import dataset
 from training.backbone import load_backbone
-from training.calibrate import choose_threshold, fit_temperature
 from training.card import write_card
-from training.dataset import Dataset, concatenate
+from training.classifier import learn
+from training.dataset import Dataset
 from training.evaluation import FIGURES, evaluate
 from training.export import export
-from training.fit import Recipe, fine_tune, predict, targets
+from training.fit import Recipe, targets
 from training.inference import model_fn
-from training.vehicles import VEHICLES_FILE, configured_vehicles
-
-VALIDATION_SHARE = 0.15
-OTHERS_VALIDATED = 12
-"""Validation photos taken of each other class, at most: enough to see what is accepted, cheap to predict."""
+from training.vehicles import OTHER, VEHICLES_FILE, configured_vehicles
 
 _SERVED = ("__init__.py", "images.py", "inference.py")
 _ENTRY = '''"""What the SageMaker PyTorch inference toolkit calls."""
@@ -50,82 +45,46 @@ def train(
     recipe: Recipe | None = None,
     seed: int = 0,
     version: str = "untracked",
-    backbone: Path | None = None,
 ) -> dict[str, object]:
     """Train on `data`, write the model's files to `out` and return its evaluation report.
 
     Raises ValueError when a vehicle has too few photos to train and validate on.
     """
     recipe = recipe or Recipe()
-    counts = data.counts()
-    poor = [f"{name} ({counts.get(name, 0)})" for name in vehicles if counts.get(name, 0) < 8]
-    if poor:
-        raise ValueError(f"too few training photos of {', '.join(poor)}; at least 8 of each vehicle are needed")
-    start = resources()
-    fitting, validation = hold_out(data, vehicles, seed)
-    print(f"training on {len(fitting)} images of {len(counts)} classes, validating on {len(validation)}", flush=True)
-    weights = load_backbone(backbone) if backbone else load_backbone()
+    weights = load_backbone()
     if weights is None:
         print("no pretrained backbone beside the code: training from random weights", flush=True)
-    network = fine_tune(fitting, vehicles, weights, recipe, seed, done=_say_epoch)
-    fitted = resources()
-
-    truth = targets(validation, vehicles)
-    logits = predict(network, validation.images, len(vehicles))
-    temperature = fit_temperature(logits, truth)
-    threshold = choose_threshold(metrics.softmax(logits, temperature), truth)
+    print(f"training on {len(data)} images of {len(data.counts())} classes", flush=True)
+    classifier = learn(data, vehicles, weights, recipe, seed, done=_say_epoch)
 
     out.mkdir(parents=True, exist_ok=True)
-    export(network, len(vehicles), temperature, out / "model.onnx")
-    about: dict[str, Any] = {
-        "classes": [*vehicles, "other"],
-        "temperature": temperature,
-        "threshold": threshold,
+    export(classifier.network, len(vehicles), classifier.temperature, out / "model.onnx")
+    about = {
+        "classes": [*vehicles, OTHER],
+        "temperature": classifier.temperature,
+        "threshold": classifier.threshold,
         "version": version,
         "seed": seed,
         "epochs": recipe.epochs,
-        "training_images": len(fitting),
-        "validation_images": len(validation),
-        "fine_tuning_cpu_s": round(fitted - start, 1),
+        "training_images": classifier.fitting,
+        "validation_images": len(classifier.validation),
+        "fine_tuning_cpu_s": round(classifier.cpu_s, 1),
         "backbone": weights.about if weights else None,
     }
     (out / "model.json").write_text(json.dumps(about, indent=2) + "\n")
     _write_code(out / "code")
 
-    judged = test if test is not None else validation
+    judged = test if test is not None else classifier.validation
     model = model_fn(out)
     probabilities = np.concatenate(
         [model.probabilities(judged.images[i : i + 256]) for i in range(0, len(judged), 256)]
     ).astype(np.float64)
-    report = evaluate(probabilities, targets(judged, vehicles), threshold, judged.labels)
+    report = evaluate(probabilities, targets(judged, vehicles), classifier.threshold, judged.labels)
     report["data"] = "test channel" if test is not None else "validation split"
     report["model_version"] = version
     (out / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n")
     write_card(out, about, report, judged.images, probabilities, targets(judged, vehicles), judged.labels)
     return report
-
-
-def hold_out(data: Dataset, vehicles: tuple[str, ...], seed: int) -> tuple[Dataset, Dataset]:
-    """Return (fitting, validation): VALIDATION_SHARE of each vehicle, and a few photos of each other class."""
-    fitting, validation = dataset.split(data.of(vehicles), VALIDATION_SHARE, seed)
-    others = data.without(vehicles)
-    parts = [dataset.split(others.of([name]), VALIDATION_SHARE, seed) for name in np.unique(others.labels)]
-    parts = [
-        (
-            concatenate([rest, held[np.arange(OTHERS_VALIDATED, len(held))]]),
-            held[np.arange(len(held)) < OTHERS_VALIDATED],
-        )
-        for rest, held in parts
-    ]
-    return (
-        concatenate([fitting, *(rest for rest, _ in parts)]),
-        concatenate([validation, *(held for _, held in parts)]),
-    )
-
-
-def resources() -> float:
-    """Return the CPU seconds this process has used, all threads together."""
-    return time.process_time()
 
 
 def _say_epoch(epoch: int, epochs: int, loss: float, accuracy: float) -> None:
@@ -176,7 +135,7 @@ def main() -> int:
         return 1
     names = (*FIGURES, "threshold")
     print(" ".join(f"validation:{name}={report[name]:.4f};" for name in names if report[name] is not None), flush=True)
-    print(f"trained in {time.monotonic() - start:.0f} s, {resources():.0f} CPU seconds", flush=True)
+    print(f"trained in {time.monotonic() - start:.0f} s, {time.process_time():.0f} CPU seconds", flush=True)
     return 0
 
 

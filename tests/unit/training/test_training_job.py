@@ -14,12 +14,13 @@ from PIL import Image
 
 from training import dataset, source
 from training.calibrate import choose_threshold
+from training.classifier import hold_out
 from training.drawn import drawn_photos, junk
 from training.evaluate import EvaluationError, evaluate_photos, unpacked
 from training.evaluate import main as evaluate_main
 from training.fit import Recipe, fine_tune, predict
 from training.inference import input_fn, model_fn, output_fn, predict_fn
-from training.train import hold_out, train
+from training.train import train
 from training.vehicles import configured_vehicles
 
 ROOT = Path(__file__).resolve().parents[3]
