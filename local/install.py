@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from ministack.core import lambda_runtime
 
+from local import logs
 from local.lambdas import emf, execution, pool
 from local.sagemaker import service
 from local.settings import Settings
+from local.states import callbacks, executions, nested, sagemaker_tasks, tasks
 
 
 def everything(settings: Settings) -> None:
@@ -14,7 +16,12 @@ def everything(settings: Settings) -> None:
     pool.install(settings)
     execution.install(settings)
     emf.install()
-    service.install(settings)
+    logs.install()
+    executions.install()
+    callbacks.install()
+    tasks.install()
+    nested.install()
+    sagemaker_tasks.install(service.install(settings))
 
 
 def end_processes() -> None:

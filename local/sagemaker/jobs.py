@@ -83,6 +83,10 @@ class Job:
         container.stop(STOP_GRACE_S)
         return None
 
+    def describe(self) -> dict[str, Any]:
+        """The Describe call's answer."""
+        raise NotImplementedError
+
     def clean_up(self) -> None:
         """Remove the job's folder; what matters is in S3 and in the log."""
         shutil.rmtree(self.home, ignore_errors=True)

@@ -25,6 +25,7 @@ from local.sagemaker.aws import Storage
 from local.sagemaker.containers import Container
 from local.sagemaker.endpoints import Endpoints
 from local.sagemaker.errors import SageMakerError
+from local.sagemaker.jobs import Job
 from local.sagemaker.models import EndpointConfigs, Models
 from local.sagemaker.training import TrainingJobs
 from local.settings import Settings
@@ -53,6 +54,10 @@ class SageMaker:
         if method is None:
             raise SageMakerError("UnknownOperationException", f"The embedded AWS does not have {operation}.")
         return method(request)
+
+    def job(self, kind: str, name: str) -> Job:
+        """A training or processing job that exists; `kind` is Training or Processing."""
+        return {"Training": self.training.find}[kind](name)
 
     @staticmethod
     def _operation(name: str) -> OperationModel:

@@ -1,0 +1,164 @@
+"""Executions: they start at once, can be stopped in any state, and time out.
+
+Seams in ministack's `stepfunctions`: `_run_execution` sleeps 0.15 s before the first state and ignores the machine's
+TimeoutSeconds; `_stop_execution` does not interrupt a waiting state; `_fail_execution` overwrites ABORTED with FAILED;
+`_scaled_sleep` (Wait states, retries) cannot be interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ministack.services import stepfunctions
+
+from local import seams
+
+START_PAUSE_S = 0.15
+
+
+class Aborted(stepfunctions._ExecutionError):  # type: ignore[misc]
+    """The execution was stopped or timed out; nothing may retry or catch it."""
+
+    def __init__(self) -> None:
+        super().__init__("States.Aborted", "The execution was stopped.")
+
+
+class Run:
+    """One execution while it runs: `stopped` is set when it must not go on, `ended` when its thread is done."""
+
+    _runs: dict[str, Run] = {}
+    _lock = threading.Lock()
+
+    def __init__(self, arn: str) -> None:
+        self.arn = arn
+        self.stopped = threading.Event()
+        self.ended = threading.Event()
+        self._callbacks: list[Callable[[], None]] = []
+
+    @classmethod
+    def of(cls, arn: str) -> Run:
+        with cls._lock:
+            return cls._runs.setdefault(arn, cls(arn))
+
+    @classmethod
+    def forget(cls, arn: str) -> None:
+        with cls._lock:
+            cls._runs.pop(arn, None)
+
+    def stop(self) -> None:
+        self.stopped.set()
+        for callback in list(self._callbacks):
+            callback()
+
+    @contextlib.contextmanager
+    def on_stop(self, callback: Callable[[], None]) -> Iterator[None]:
+        """Call `callback` when the execution stops during the block."""
+        self._callbacks.append(callback)
+        try:
+            if self.stopped.is_set():
+                callback()
+            yield
+        finally:
+            self._callbacks.remove(callback)
+
+    def check(self) -> None:
+        """Raises Aborted when the execution must not go on."""
+        if self.stopped.is_set():
+            raise Aborted
+
+
+_current: contextvars.ContextVar[Run] = contextvars.ContextVar("execution")
+
+
+def current() -> Run:
+    """The execution the calling thread works for; outside of one, a run that nobody stops."""
+    return _current.get(None) or Run("")
+
+
+def pause(seconds: float) -> None:
+    """Sleep for the current execution; raises Aborted when it is stopped meanwhile."""
+    run = current()
+    if run.stopped.wait(max(0.0, seconds)):
+        raise Aborted
+
+
+class _Clock:
+    """`time` for ministack's module, without the pause before each execution."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)
+
+    @staticmethod
+    def sleep(seconds: float) -> None:
+        if seconds != START_PAUSE_S:
+            time.sleep(seconds)
+
+
+def _time_out(arn: str) -> None:
+    execution = stepfunctions._executions.get(arn)
+    if execution is None or execution["status"] != "RUNNING":
+        return
+    execution["status"] = "TIMED_OUT"
+    execution["stopDate"] = stepfunctions.now_iso()
+    execution["error"] = "States.Timeout"
+    stepfunctions._add_event(execution, "ExecutionTimedOut", {"executionTimedOutEventDetails": {}})
+    stepfunctions._emit_execution_status_event(execution)
+    Run.of(arn).stop()
+
+
+@contextlib.contextmanager
+def _time_limit(arn: str) -> Iterator[None]:
+    """Stop the execution after its machine's TimeoutSeconds."""
+    execution = stepfunctions._executions.get(arn) or {}
+    machine = stepfunctions._state_machines.get(execution.get("stateMachineArn", "")) or {}
+    try:
+        limit = json.loads(machine.get("definition", "{}")).get("TimeoutSeconds")
+    except ValueError:
+        limit = None
+    if not limit:
+        yield
+        return
+    timer = threading.Timer(float(limit), contextvars.copy_context().run, (_time_out, arn))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def install() -> None:
+    def run_execution(exec_arn: str) -> None:
+        run = Run.of(exec_arn)
+        token = _current.set(run)
+        try:
+            with _time_limit(exec_arn):
+                original_run(exec_arn)
+        finally:
+            _current.reset(token)
+            run.ended.set()
+            Run.forget(exec_arn)
+
+    def stop_execution(data: dict[str, Any]) -> Any:
+        answer = original_stop(data)
+        if answer[0] == 200:
+            Run.of(data["executionArn"]).stop()
+        return answer
+
+    def fail_execution(execution: dict[str, Any], error: str, cause: str) -> None:
+        if execution["status"] == "RUNNING":
+            original_fail(execution, error, cause)
+
+    if not hasattr(stepfunctions, "time"):
+        raise seams.SeamBroken("ministack.services.stepfunctions no longer sleeps through the time module")
+    stepfunctions.time = _Clock()
+    original_run = seams.replace(stepfunctions, "_run_execution", "exec_arn", run_execution)
+    original_stop = seams.replace(stepfunctions, "_stop_execution", "data", stop_execution)
+    original_fail = seams.replace(stepfunctions, "_fail_execution", "execution error cause", fail_execution)
+    seams.replace(stepfunctions, "_scaled_sleep", "seconds", pause)

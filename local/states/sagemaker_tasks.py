@@ -1,0 +1,98 @@
+"""SageMaker as Step Functions calls it: the optimized integrations, `.sync`, and `aws-sdk:sagemaker:*`.
+
+Seams in ministack's `stepfunctions`: `_SERVICE_DISPATCH` (matched by prefix in order, so longer names come first),
+`_AWS_SDK_SERVICE_MAP`, `_AWS_SDK_ERROR_PREFIX`, `_AWS_SDK_ERROR_CODE_OVERRIDES`.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from ministack.services import stepfunctions
+from ministack.services.stepfunctions import _ExecutionError
+
+from local import seams
+from local.sagemaker.errors import SageMakerError
+from local.sagemaker.service import SageMaker
+from local.states import tasks
+
+PREFIX = "arn:aws:states:::sagemaker:"
+OPERATIONS = (
+    "createTrainingJob",
+    "createProcessingJob",
+    "createEndpointConfig",
+    "createEndpoint",
+    "createModel",
+    "updateEndpoint",
+)
+MODELLED = ("ResourceInUse", "ResourceNotFound", "ResourceLimitExceeded", "ConflictException")
+POLL_S = 0.05
+
+
+def _refused(error: SageMakerError) -> _ExecutionError:
+    """A refusal as the optimized integration names it."""
+    name = f"{error.code.removesuffix('Exception')}Exception" if error.code in MODELLED else "AmazonSageMakerException"
+    cause = (
+        f"{error.message} (Service: AmazonSageMaker; Status Code: {error.status}; "
+        f"Error Code: {error.code}; Request ID: {uuid.uuid4()}; Proxy: null)"
+    )
+    return _ExecutionError(f"SageMaker.{name}", cause)
+
+
+def _plain(value: Any) -> Any:
+    """Times as epoch milliseconds, as the optimized integrations give them."""
+    if isinstance(value, dict):
+        return {key: int(item * 1000) if _is_time(key, item) else _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _is_time(name: str, value: Any) -> bool:
+    return isinstance(value, float) and (name.endswith("Time") or name == "Timestamp")
+
+
+def _run_job(service: SageMaker, kind: str, name: str) -> dict[str, Any]:
+    """Wait for a job that was created; raises States.TaskFailed unless it completes. Stops it with its state."""
+    job = service.job(kind, name)
+    cancelled = tasks.cancelled()
+    while not job.ended.wait(POLL_S):
+        if cancelled.is_set():
+            job.request_stop()
+            raise _ExecutionError("States.Aborted", "")
+    described = job.describe()
+    if described[f"{kind}JobStatus"] != "Completed":
+        raise _ExecutionError("States.TaskFailed", json.dumps(_plain(described)))
+    return described
+
+
+def _task(service: SageMaker, operation: str) -> Callable[[str, dict[str, Any]], dict[str, Any]]:
+    def call(resource: str, input_data: dict[str, Any]) -> dict[str, Any]:
+        name = operation[0].upper() + operation[1:]
+        try:
+            answer = service.call(name, input_data)
+        except SageMakerError as error:
+            raise _refused(error) from error
+        if resource.endswith(".sync"):
+            kind = name.removeprefix("Create").removesuffix("Job")
+            answer = _run_job(service, kind, input_data[f"{kind}JobName"])
+        return _plain(answer)  # type: ignore[no-any-return]
+
+    return call
+
+
+def install(service: SageMaker) -> None:
+    dispatch = seams.attribute(stepfunctions, "_SERVICE_DISPATCH", dict)
+    for operation in sorted(OPERATIONS, key=len, reverse=True):
+        dispatch[PREFIX + operation] = _task(service, operation)
+    services = seams.attribute(stepfunctions, "_AWS_SDK_SERVICE_MAP", dict)
+    services["sagemaker"] = {"target_prefix": "SageMaker", "protocol": "json"}
+    seams.attribute(stepfunctions, "_AWS_SDK_ERROR_PREFIX", dict)["sagemaker"] = "SageMaker"
+    overrides = seams.attribute(stepfunctions, "_AWS_SDK_ERROR_CODE_OVERRIDES", dict)
+    overrides["sagemaker"] = {
+        "ValidationException": "SageMakerException",
+        **{code: f"{code.removesuffix('Exception')}Exception" for code in MODELLED},
+    }
