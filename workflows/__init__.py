@@ -1,7 +1,7 @@
 """The state machines: written with the Step Functions Data Science SDK, deployed as the JSON under `asl/`.
 
-`python -m workflows` renders the SDK's definitions into `asl/*.asl.json`, which are kept under version control: importing
-the SDK takes seconds and hundreds of megabytes, so deployment and tests read the JSON through `definition` instead.
+`python -m workflows` renders the SDK's definitions into `asl/*.asl.json`, which are kept under version control:
+importing the SDK takes seconds and hundreds of megabytes, so deployment and tests read the JSON through `definition`.
 """
 
 import json

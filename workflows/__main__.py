@@ -1,4 +1,4 @@
-"""`python -m workflows` renders every workflow to its golden file; `--check` only says whether the files are sound and current."""
+"""`python -m workflows` renders the workflows to their golden files, `--check` says whether those are sound."""
 
 import argparse
 import sys

@@ -4,9 +4,9 @@ Input `{"photo": {"bucket", "key", "etag"?, "size"?}}`; the output is the decisi
 workflow, because it may wait for a person.
 
 What the execution carries, each in its own slot so that no path below can be missing: `photo` as it came in,
-`model.answer` from the endpoint, `review` (what a person is asked), `reviewer` (what the person answered), `error` (what
-was caught last), `pending` (how long to wait for somebody else's review). The states before AssignBay replace all of it
-by AssignBay's own input.
+`model.answer` from the endpoint, `review` (what a person is asked), `reviewer` (what the person answered), `error`
+(what was caught last), `pending` (how long to wait for somebody else's review). The states before AssignBay replace all
+of it by AssignBay's own input.
 """
 
 from typing import Any
@@ -19,8 +19,8 @@ from workflows.tasks import call, on_error, retry
 # Longer than a Lambda may run, because a burst of photos also waits here for a free Lambda environment.
 LAMBDA_TIMEOUT_S = 120
 
-# The first wait for another execution's review, and how much longer each further one gets. A constant wait write 16 history
-# events per round and hit the limit of 25,000 within a review timeout of one day; this one needs 107 rounds for it.
+# The first wait for another execution's review, and how much longer each further one gets. A constant 15 s would
+# write 16 history events per round and hit the limit of 25,000 within seven hours; this one waits a day in 107 rounds.
 PENDING_WAIT_S = 15
 
 EXECUTION = {"execution.$": "$$.Execution.Id"}
@@ -166,7 +166,12 @@ def build() -> Any:
         retry=[TRANSIENT, retry("States.ALL", first_s=2, attempts=3)],
     )
     waited_before = Choice("WaitedBefore?", comment="Another execution is already asking about this photo.")
-    wait_shortly = Pass("WaitShortly", result={"wait_s": PENDING_WAIT_S}, result_path="$.pending")
+    wait_shortly = Pass(
+        "WaitShortly",
+        comment="The first wait: the other execution may just be deciding.",
+        result={"wait_s": PENDING_WAIT_S},
+        result_path="$.pending",
+    )
     wait_longer = Pass(
         "WaitLonger",
         comment="Each wait is longer than the last, which keeps a day of waiting far below the history limit.",
@@ -191,8 +196,9 @@ def build() -> Any:
     )
     unrouted = Fail(
         "Unrouted",
+        comment="The only way this workflow fails: the alarm on the queue calls a person.",
         error="PhotoUnrouted",
-        cause="The outcome could not be recorded. The photo and the error are in the unrouted queue; start classify-photo again with it.",
+        cause="The outcome could not be recorded. Photo and error are in the unrouted queue; start again with them.",
     )
 
     # The picture: the straight way first, then everything that leaves it.

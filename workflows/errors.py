@@ -22,8 +22,8 @@ SAGEMAKER_TRANSIENT = ("SageMaker.AmazonSageMakerException",)
 # retry repairs ("could not find endpoint" is one).
 SAGEMAKER_SDK_TRANSIENT = ("SageMaker.SdkClientException", "SageMaker.ThrottlingException")
 
-# States.TaskFailed is any error but a timeout. SQS and EventBridge refuse nothing of ours for good, and the guide lists no
-# names for them.
+# States.TaskFailed is any error but a timeout. SQS and EventBridge refuse nothing of ours for good, and the guide lists
+# no names for them.
 ANY_FAILURE = ("States.TaskFailed",)
 
 TRANSIENT = {

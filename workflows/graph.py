@@ -4,6 +4,7 @@ cfn-lint does not follow `Next`, and the embedded AWS accepts nearly everything;
 deployment or, worse, wait for the day a transient error happens.
 """
 
+import re
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,8 @@ from workflows.errors import TRANSIENT
 
 Definition = dict[str, Any]
 
+PAYLOADS = ("Parameters", "ResultSelector", "ItemSelector")
+CONTEXT_PATH = re.compile(r"\$\$\.[A-Za-z.]+")
 TERMINAL = ("Succeed", "Fail")
 WILDCARDS = ("States.ALL", "States.TaskFailed")
 CONTEXT = {
@@ -128,11 +131,19 @@ def _state_problems(name: str, state: dict[str, Any], where: str) -> Iterator[st
     if kind == "Task":
         yield from _task_problems(name, state, where)
     yield from _wildcard_problems(name, state, where)
-    for path in _context_paths(
-        {key: value for key, value in state.items() if key not in ("Comment", "Iterator", "ItemProcessor", "Branches")}
-    ):
+    used = {path for field in PAYLOADS for path in _context_paths(state.get(field))}
+    for path in sorted(used):
         if not _context_known(path):
             yield f"{where}{name}: {path} is nothing the context object has."
+    if "$$.Task.Token" in used and not str(state.get("Resource", "")).endswith(".waitForTaskToken"):
+        yield f"{where}{name}: uses $$.Task.Token but does not wait for it (.waitForTaskToken)."
+    for field in PAYLOADS:
+        for key, value in _leaves(state.get(field)):
+            is_path = value.startswith(("$", "States.")) and not value.startswith("${")
+            if key.endswith(".$") and not is_path:
+                yield f"{where}{name}: {key!r} needs a path or an intrinsic function, not {value!r}."
+            if not key.endswith(".$") and is_path:
+                yield f"{where}{name}: {key!r} is the text {value!r}; a path needs the key '{key}.$'."
     for word, definition in inner(state):
         yield from problems(definition, f"{where}{name}, {word}: ")
 
@@ -148,7 +159,8 @@ def _task_problems(name: str, state: dict[str, Any], where: str) -> Iterator[str
     }
     called = service(state)
     if called not in TRANSIENT:
-        yield f"{where}{name}: no transient errors are listed for {called or state.get('Resource')!r}; add them to workflows/errors.py."
+        unknown = called or state.get("Resource")
+        yield f"{where}{name}: no transient errors are listed for {unknown!r}; add them to workflows/errors.py."
         return
     missing = [error for error in TRANSIENT[called] if error not in retried]
     if missing and not retried & set(WILDCARDS):
@@ -164,19 +176,22 @@ def _wildcard_problems(name: str, state: dict[str, Any], where: str) -> Iterator
                 yield f"{where}{name}: States.ALL must stand alone in the last {field} entry."
 
 
-def _context_paths(value: Any) -> Iterator[str]:
-    """Every `$$.…` path in a value, also inside intrinsic functions."""
+def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Every (key, text) inside a payload template."""
     if isinstance(value, dict):
-        for item in value.values():
-            yield from _context_paths(item)
+        for name, item in value.items():
+            yield from _leaves(item, name)
     elif isinstance(value, list):
         for item in value:
-            yield from _context_paths(item)
+            yield from _leaves(item, key)
     elif isinstance(value, str):
-        for start in range(len(value)):
-            if value.startswith("$$.", start):
-                path = value[start:]
-                yield path[: next((i for i, c in enumerate(path) if c in ",) '"), len(path))]
+        yield key, value
+
+
+def _context_paths(value: Any) -> Iterator[str]:
+    """Every `$$.…` path in a payload template, also inside intrinsic functions."""
+    for _, text in _leaves(value):
+        yield from CONTEXT_PATH.findall(text)
 
 
 def _context_known(path: str) -> bool:

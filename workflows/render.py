@@ -34,7 +34,7 @@ def _in_order(fields: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def _fixed_region() -> Iterator[None]:
-    """The SDK writes the partition of the caller's region into every ARN; the template's region decides, not the caller's."""
+    """The SDK writes the partition of the caller's region into every ARN; what is rendered may not depend on it."""
     names = ("AWS_REGION", "AWS_DEFAULT_REGION")
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(names, "eu-west-1"))

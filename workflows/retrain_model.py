@@ -1,8 +1,9 @@
 """retrain-model: a training job becomes the model behind the endpoint, or the endpoint stays as it is.
 
-Input `{"dataset": "s3://…/", "source": "s3://…/sourcedir.tar.gz", "hyperparameters": {"epochs": "8", …}}`: the prefix staged as
-the `training` channel, the script-mode tarball, and the training script's arguments (strings, may be empty). The job, the
-model and the endpoint configuration share one name, `vehicles-{stage}-{yyyymmdd}-{hhmmss}` after the execution's start.
+Input `{"dataset": "s3://…/", "source": "s3://…/sourcedir.tar.gz", "hyperparameters": {"epochs": "8", …}}`: the prefix
+staged as the `training` channel, the script-mode tarball, and the training script's arguments (strings, may be empty).
+The job, the model and the endpoint configuration share one name, `vehicles-{stage}-{yyyymmdd}-{hhmmss}` after the
+execution's start.
 Every ending is announced: `Model Promoted`, or `Model Rejected` with the reason.
 """
 
@@ -169,12 +170,11 @@ def build() -> Any:
         retry=[BUSY],
     )
     dynamic(create_endpoint, EndpointConfigName="$.run.name")
-    wait = Wait("WaitForEndpoint", seconds=POLL_S)
-    look = describe_endpoint(
-        "LookAtEndpoint", "Endpoints have no .sync integration, so poll.", result_path="$.endpoint"
-    )
+    wait = Wait("WaitForEndpoint", comment="Endpoints have no .sync integration, so poll.", seconds=POLL_S)
+    look = describe_endpoint("LookAtEndpoint", "Which configuration serves, and how is it?", result_path="$.endpoint")
     count = Pass(
         "CountLooks",
+        comment="So that waiting has an end.",
         parameters={
             "name.$": "$.run.name",
             "script.$": "$.run.script",
@@ -187,9 +187,11 @@ def build() -> Any:
     )
     never_in_service = Pass(
         "NeverInService",
+        comment="SageMaker rolled back, gave up, or took half an hour.",
         parameters={
             "Error": "EndpointNotInService",
-            "Cause.$": "States.Format('Endpoint ${EndpointName} is {} with configuration {}.', $.endpoint.status, $.endpoint.config)",
+            "Cause.$": "States.Format('Endpoint ${EndpointName} is {} with configuration {}.', "
+            "$.endpoint.status, $.endpoint.config)",
         },
         result_path="$.error",
     )
@@ -228,7 +230,11 @@ def build() -> Any:
         timeout_seconds=API_TIMEOUT_S,
         retry=[EVENTS_BUSY],
     )
-    failed = Fail("Rejected", asl={"ErrorPath": "$.error.Error", "CausePath": "$.error.Cause"})
+    failed = Fail(
+        "Rejected",
+        comment="The reason is also in the event.",
+        asl={"ErrorPath": "$.error.Error", "CausePath": "$.error.Cause"},
+    )
 
     # The picture: the straight way first, then everything that leaves it.
     Chain(
@@ -281,7 +287,7 @@ def build() -> Any:
 
 
 def dynamic(step: Any, *within: str, **paths: Any) -> None:
-    """Sets request fields of a SageMaker step, strings starting with `$` or `States.` as JSONPath; the SDK has no way to."""
+    """Sets request fields the SDK only takes as constants; strings starting with `$.` or `States.` as JSONPath."""
     target = step.fields["parameters"]
     for key in within:
         target = target[key]
@@ -305,7 +311,7 @@ def describe_endpoint(name: str, comment: str, *, result_path: str) -> Any:
 
 
 def find_endpoint_missing(find: Any, then: Any) -> None:
-    """DescribeEndpoint answers a name it does not know with a ValidationException, which has no name of its own here."""
+    """DescribeEndpoint answers a name it does not know with a ValidationException, which has no name of its own."""
     on_error(find, ["SageMaker.SageMakerException"], then)
 
 

@@ -14,9 +14,10 @@ def call(function_arn: str, payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def retry(*errors: str, first_s: int = 1, attempts: int, longest_s: int = 60) -> Any:
-    """A retrier that doubles its wait from `first_s` up to `longest_s` seconds, each wait drawn between zero and its length.
+    """A retrier that doubles its wait from `first_s` up to `longest_s` seconds.
 
-    `attempts=0` switches retrying off for these errors.
+    Each wait is drawn between zero and its length, so that a burst does not come back as a burst. `attempts=0`
+    switches retrying off for these errors.
     """
     if attempts == 0:
         return Retry(error_equals=list(errors), max_attempts=0)
@@ -37,8 +38,9 @@ def on_error(step: Any, errors: list[str], then: Any) -> None:
 @cache
 def offline_session() -> Any:
     """A SageMaker session that never calls AWS and reads no configuration of this machine."""
+    nobody: dict[str, Any] = dict.fromkeys(("aws_access_key_id", "aws_secret_access_key"), "none")
     return sagemaker.Session(
-        boto_session=boto3.Session(region_name="eu-west-1", aws_access_key_id="none", aws_secret_access_key="none"),
+        boto_session=boto3.Session(region_name="eu-west-1", **nobody),
         default_bucket="none",
         sagemaker_config={"SchemaVersion": "1.0"},
     )

@@ -21,16 +21,31 @@ from typing import Any
 from unittest.mock import patch
 
 import boto3
+from botocore.exceptions import ClientError
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
+from botocore.validate import ParamValidator
 from moto import mock_aws
 from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.core.exceptions import JsonRESTError
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
+from moto.stepfunctions.parser.api import HistoryEventType
+from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent, FailureEventException
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
-from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service_callback
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
+    state_task_service_callback,
+    state_task_service_unsupported,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.resource import ResourceCondition
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_aws_sdk import (
+    StateTaskServiceAwsSdk,
+)
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_sfn import (
     StateTaskServiceSfn,
 )
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction
+from moto.stepfunctions.parser.backend import execution_worker
 
 import workflows
 
@@ -153,6 +168,7 @@ class Stage:
     waits: list[int] = field(default_factory=list)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     refusals: dict[str, list[Exception]] = field(default_factory=dict)
+    sagemaker: "SageMaker" = field(default_factory=lambda: SageMaker())
 
     def __post_init__(self) -> None:
         self.aws = clients()
@@ -228,6 +244,21 @@ class Stage:
             **arns,
         )
 
+    def deploy_retrain(self) -> str:
+        """retrain-model with all its placeholders filled in."""
+        return self.deploy(
+            "retrain-model",
+            TrainingImage="training-image",
+            InferenceImage="inference-image",
+            SageMakerRoleArn="arn:aws:iam::123456789012:role/sagemaker",
+            TrainingInstanceType="ml.m5.xlarge",
+            EndpointInstanceType="ml.m5.large",
+            MlBucket="ml",
+            EndpointName="scones-test",
+            EventBus="scones-test",
+            Stage="test",
+        )
+
     def start(self, machine: str, execution_input: dict[str, Any]) -> Execution:
         """Starts an execution; named, because moto's unnamed executions collide."""
         name = f"run-{time.monotonic_ns()}"
@@ -291,7 +322,7 @@ LAMBDA_CONTEXT = {
 def confident(vehicle: str = "bicycle", confidence: float = 0.98) -> dict[str, Any]:
     """An answer of the endpoint. With a low confidence it is an unsure one."""
     rest = (1 - confidence) / 2
-    probabilities = {name: rest for name in ("bicycle", "motorcycle", "other")} | {vehicle: confidence}
+    probabilities = dict.fromkeys(("bicycle", "motorcycle", "other"), rest) | {vehicle: confidence}
     return {
         "model_version": "vehicles-test-1",
         "vehicle": vehicle,
@@ -312,6 +343,130 @@ def _as_step_functions_writes(_: Any, response: dict[str, Any], *args: Any, **kw
     for key in list(response):
         value = response.pop(key)
         response[key[0].upper() + key[1:]] = value.isoformat() if isinstance(value, datetime) else value
+
+
+@dataclass
+class SageMaker:
+    """SageMaker as the test plays it: requests are held to botocore's model, jobs and endpoints end as `fate` says.
+
+    `fate` maps an API name to what happens to its next calls: None is success, a text the failure reason of a job or
+    the refusal of a call. `statuses` are what DescribeEndpoint says next; after them the endpoint is in service.
+    """
+
+    requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    fate: dict[str, list[str | None]] = field(default_factory=dict)
+    statuses: list[str] = field(default_factory=list)
+    endpoint: dict[str, str] | None = None
+
+    def call(self, api: str, request: dict[str, Any]) -> dict[str, Any]:
+        """One API call. Raises ClientError when refused, and JobFailed from a job that fails later."""
+        operation = sagemaker_model().operation_model(api)
+        assert operation.input_shape
+        report = ParamValidator().validate(request, operation.input_shape)
+        assert not report.has_errors(), report.generate_report()
+        self.requests.append((api, request))
+        fate = self.fate[api].pop(0) if self.fate.get(api) else None
+        if fate and "Job" not in api:
+            raise refusal(api, fate)
+        answer = self._answer(api, request)
+        if fate:
+            raise JobFailed({**answer, f"{api[6:]}Status": "Failed", "FailureReason": fate})
+        return answer
+
+    def _answer(self, api: str, request: dict[str, Any]) -> dict[str, Any]:
+        if api == "DescribeEndpoint":
+            if self.endpoint is None:
+                raise refusal(api, f'Could not find endpoint "{request["EndpointName"]}".')
+            status = self.statuses.pop(0) if self.statuses else "InService"
+            if status == "InService" and "next" in self.endpoint:
+                self.endpoint["config"] = self.endpoint.pop("next")
+            if status == "rolled back":
+                status = "InService"
+                self.endpoint.pop("next", None)
+            return {**request, "EndpointStatus": status, "EndpointConfigName": self.endpoint["config"]}
+        if api == "CreateEndpoint":
+            if self.endpoint:
+                raise refusal(api, "Cannot create already existing endpoint")
+            self.endpoint = {"config": request["EndpointConfigName"]}
+        if api == "UpdateEndpoint":
+            assert self.endpoint
+            self.endpoint["next"] = request["EndpointConfigName"]
+        if api == "DeleteEndpoint":
+            self.endpoint = None
+        if api == "CreateTrainingJob":
+            name, path = request["TrainingJobName"], request["OutputDataConfig"]["S3OutputPath"]
+            return {**request, "ModelArtifacts": {"S3ModelArtifacts": f"{path}/{name}/output/model.tar.gz"}}
+        arns = sagemaker_model().operation_model(api).output_shape
+        return {**request, **{member: f"arn:aws:sagemaker:{member}" for member in (arns.members if arns else {})}}
+
+    def named(self, api: str) -> list[dict[str, Any]]:
+        """The requests made to one API."""
+        return [request for name, request in self.requests if name == api]
+
+
+class JobFailed(Exception):
+    """A job that was accepted and then failed; holds its description."""
+
+
+def refusal(api: str, message: str) -> ClientError:
+    """SageMaker's answer to a call it does not like."""
+    answer: Any = {
+        "Error": {"Code": "ValidationException", "Message": message},
+        "ResponseMetadata": {"HTTPStatusCode": 400, "RequestId": "1"},
+    }
+    return ClientError(answer, api)
+
+
+@cache
+def sagemaker_model() -> ServiceModel:
+    """botocore's description of the SageMaker API."""
+    return ServiceModel(Loader().load_service_model("sagemaker", "service-2"), "sagemaker")
+
+
+def _optimised_sagemaker(sagemaker: SageMaker) -> Callable[..., None]:
+    """`arn:aws:states:::sagemaker:…`, with `.sync` or without."""
+
+    def evaluate(task: Any, env: Any, resource_runtime_part: Any, normalised_parameters: Any, **_: Any) -> None:
+        api = task.resource.api_action[0].upper() + task.resource.api_action[1:]
+        try:
+            env.stack.append(sagemaker.call(api, normalised_parameters))
+        except JobFailed as failed:
+            raise task_failed(env, "States.TaskFailed", json.dumps(failed.args[0])) from failed
+        except ClientError as refused:
+            raise task_failed(env, "SageMaker.AmazonSageMakerException", str(refused)) from refused
+
+    return evaluate
+
+
+def _sagemaker_by_sdk(sagemaker: SageMaker) -> Callable[..., None]:
+    """`arn:aws:states:::aws-sdk:sagemaker:…`"""
+
+    def evaluate(task: Any, env: Any, resource_runtime_part: Any, normalised_parameters: Any, **_: Any) -> None:
+        assert task.resource.api_name == "sagemaker", "only SageMaker is called through the SDK integration"
+        api = task.resource.api_action[0].upper() + task.resource.api_action[1:]
+        try:
+            env.stack.append(sagemaker.call(api, normalised_parameters))
+        except ClientError as refused:
+            raise task_failed(env, "SageMaker.SageMakerException", str(refused)) from refused
+
+    return evaluate
+
+
+def task_failed(env: Any, error: str, cause: str) -> FailureEventException:
+    """A task's failure as moto's interpreter wants it."""
+    details: Any = {"taskFailedEventDetails": {"error": error, "cause": cause, "resource": "", "resourceType": ""}}
+    return FailureEventException(FailureEvent(env, ErrorName(error), HistoryEventType.TaskFailed, details))
+
+
+def _with_start_as_text(StartTime: datetime, **data: Any) -> dict[str, Any]:  # moto's own spelling
+    """$$.Execution.StartTime as AWS writes it."""
+    return {**data, "StartTime": StartTime.strftime("%Y-%m-%dT%H:%M:%S.000Z")}
+
+
+def _answered_already(*_: Any, env: Any, **__: Any) -> Callable[[], Any]:
+    """The job ended before it was asked for: its description is what starting it answered."""
+    description = env.stack.pop()
+    return lambda: description
 
 
 @contextmanager
@@ -341,6 +496,14 @@ def aws(handlers: dict[str, Handler]) -> Iterator[Stage]:
         patches.enter_context(patch.object(StateTaskServiceSfn, "_normalise_response", _as_step_functions_writes))
         patches.enter_context(patch.object(LambdaSimpleBackend, "invoke", invoke))
         patches.enter_context(patch.object(SageMakerRuntimeResponse, "_dispatch", invoke_endpoint))
+        patches.enter_context(patch.object(execution_worker, "ExecutionData", _with_start_as_text))
+        waits = {ResourceCondition.WaitForTaskToken, ResourceCondition.Sync}
+        patches.enter_context(patch.object(state_task_service_unsupported, "_SUPPORTED_INTEGRATION_PATTERNS", waits))
+        unsupported = state_task_service_unsupported.StateTaskServiceUnsupported
+        patches.enter_context(patch.object(unsupported, "_eval_service_task", _optimised_sagemaker(stage.sagemaker)))
+        patches.enter_context(patch.object(unsupported, "_build_sync_resolver", _answered_already))
+        by_sdk = _sagemaker_by_sdk(stage.sagemaker)
+        patches.enter_context(patch.object(StateTaskServiceAwsSdk, "_eval_service_task", by_sdk))
         patches.enter_context(patch.object(WaitFunction, "_wait_interval", note_wait))
         patches.enter_context(patch.object(retrier_decl, "time", SimpleNamespace(sleep=stage.backoffs.append)))
         patches.enter_context(patch.object(state_task_service_callback, "_DELAY_SECONDS_SYNC_CONDITION_CHECK", 0.01))
