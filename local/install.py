@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ministack.core import lambda_runtime
 
-from local import logs
+from local import cloudformation, logs
 from local.lambdas import emf, execution, pool
 from local.sagemaker import service
 from local.settings import Settings
@@ -21,7 +21,9 @@ def everything(settings: Settings) -> None:
     callbacks.install()
     tasks.install()
     nested.install()
-    sagemaker_tasks.install(service.install(settings))
+    sagemaker = service.install(settings)
+    sagemaker_tasks.install(sagemaker)
+    cloudformation.install(sagemaker)
 
 
 def end_processes() -> None:

@@ -19,6 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from ministack import app
 from ministack.core.responses import get_account_id, get_region
+from ministack.services import eventbridge
 
 from local.lambdas import emf
 from local.settings import Settings
@@ -46,6 +47,17 @@ def put_metrics(namespace: str, dimensions: dict[str, str], values: dict[str, tu
         for name, (value, unit) in values.items()
     ]
     emf.put(namespace, data)
+
+
+def announce(detail_type: str, resource: str, detail: dict[str, Any]) -> None:
+    """Publish an event of SageMaker's own on the default bus."""
+    entry = {
+        "Source": "aws.sagemaker",
+        "DetailType": detail_type,
+        "Detail": json.dumps(detail),
+        "Resources": [resource],
+    }
+    eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
 
 
 class Storage:
