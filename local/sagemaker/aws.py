@@ -22,7 +22,7 @@ from ministack.core.responses import get_account_id, get_region
 from ministack.services import eventbridge
 
 from local.lambdas import emf
-from local.settings import Settings
+from local.settings import CREDENTIALS, Settings
 
 
 class DataError(Exception):
@@ -76,8 +76,7 @@ class Storage:
                 "s3",
                 endpoint_url=self._settings.url,
                 region_name=region,
-                aws_access_key_id=account,
-                aws_secret_access_key="test",
+                **{**CREDENTIALS, "aws_access_key_id": account},
                 config=Config(retries={"max_attempts": 2}, s3={"addressing_style": "path"}),
             )
         return self._local.client

@@ -199,7 +199,13 @@ class ProcessingJobs:
         return {}
 
     def list_processing_jobs(self, request: dict[str, Any]) -> dict[str, Any]:
-        shown = ("ProcessingJobName", "ProcessingJobArn", "CreationTime", "ProcessingEndTime", "LastModifiedTime")
+        shown: tuple[str, ...] = (
+            "ProcessingJobName",
+            "ProcessingJobArn",
+            "CreationTime",
+            "ProcessingEndTime",
+            "LastModifiedTime",
+        )
         shown += ("ProcessingJobStatus", "FailureReason", "ExitMessage")
         described = [job.describe() for job in self.jobs]
         items = [{key: item[key] for key in shown if key in item} for item in described]

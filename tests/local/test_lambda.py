@@ -23,7 +23,8 @@ def test_a_function_answers_and_its_output_is_in_its_log_group(aws: Aws) -> None
         """
     )
     answer, failed = aws.invoke(name, {"photo": "ü.jpg"})
-    assert not failed and answer["photo"] == "ü.jpg"
+    assert not failed
+    assert answer["photo"] == "ü.jpg"
     messages = aws.logs(f"/aws/lambda/{name}")
     assert "printed ü.jpg" in messages
     assert any(m.startswith("[WARNING]\t") and m.endswith(f"{answer['request']}\tlogged") for m in messages)
@@ -43,7 +44,8 @@ def test_an_error_has_its_class_as_type_and_the_worker_survives_it(aws: Aws) -> 
     before, _ = aws.invoke(name)
     error, failed = aws.invoke(name, {"fail": True})
     assert failed
-    assert error["errorType"] == "PhotoMissing" and error["errorMessage"] == "no such photo"
+    assert error["errorType"] == "PhotoMissing"
+    assert error["errorMessage"] == "no such photo"
     assert "app.py" in error["stackTrace"][-1]
     assert aws.invoke(name)[0] == before
 
@@ -62,14 +64,16 @@ def test_an_error_has_its_class_as_type_and_the_worker_survives_it(aws: Aws) -> 
 )
 def test_errors_of_the_runtime_have_the_names_of_aws(aws: Aws, code: str, error_type: str, message: str) -> None:
     error, failed = aws.invoke(aws.function(code))
-    assert failed and error["errorType"] == error_type
+    assert failed
+    assert error["errorType"] == error_type
     assert message in error["errorMessage"]
 
 
 def test_a_handler_that_takes_too_long_is_ended(aws: Aws) -> None:
     name = aws.function("import time\ndef handler(e, c):\n print('before')\n time.sleep(60)", Timeout=1)
     error, failed = aws.invoke(name)
-    assert failed and error["errorType"] == "Sandbox.Timedout"
+    assert failed
+    assert error["errorType"] == "Sandbox.Timedout"
     assert "Task timed out after 1.00 seconds" in error["errorMessage"]
     assert "before" in aws.logs(f"/aws/lambda/{name}")
 

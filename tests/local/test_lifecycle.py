@@ -44,7 +44,8 @@ def alive(process: psutil.Process) -> bool:
 def test_up_status_up_down(settings: local.Settings) -> None:
     assert command(settings, "status").returncode == 1
     up = command(settings, "up")
-    assert up.returncode == 0 and settings.url in up.stdout
+    assert up.returncode == 0
+    assert settings.url in up.stdout
     assert "already running" in command(settings, "up").stdout
     assert command(settings, "status").returncode == 0
     assert command(settings, "down").returncode == 0
@@ -57,7 +58,8 @@ def test_a_port_used_by_something_else_is_refused_in_one_sentence(settings: loca
     with socket.create_server(("127.0.0.1", settings.port)):
         up = command(settings, "up")
     assert up.returncode == 1
-    assert up.stderr.count("\n") == 1 and "is used by something else" in up.stderr
+    assert up.stderr.count("\n") == 1
+    assert "is used by something else" in up.stderr
 
 
 def test_the_server_listens_on_loopback_only(aws: Aws) -> None:

@@ -86,7 +86,8 @@ def test_a_failed_and_a_stopped_job_say_so(application: FakeApplication) -> None
     application.sagemaker.create_processing_job(**failing)
     job = ended(application, failing["ProcessingJobName"])
     assert job["ProcessingJobStatus"] == "Failed"
-    assert "ValueError: no champion" in job["FailureReason"] and job["FailureReason"].endswith("exit code: 1")
+    assert "ValueError: no champion" in job["FailureReason"]
+    assert job["FailureReason"].endswith("exit code: 1")
     slow = request(application, SLEEP="60")
     application.sagemaker.create_processing_job(**slow)
     application.sagemaker.stop_processing_job(ProcessingJobName=slow["ProcessingJobName"])
