@@ -5,7 +5,7 @@ from __future__ import annotations
 from ministack.core import lambda_runtime
 
 from local import cloudformation, logs
-from local.lambdas import emf, execution, pool
+from local.lambdas import code, emf, execution, pool
 from local.sagemaker import service
 from local.settings import Settings
 from local.states import callbacks, executions, nested, sagemaker_tasks, tasks
@@ -15,6 +15,7 @@ def everything(settings: Settings) -> None:
     """Change ministack, in this process, into the embedded AWS; raises SeamBroken when it is not the pinned version."""
     pool.install(settings)
     execution.install(settings)
+    code.install()
     emf.install()
     logs.install()
     executions.install()

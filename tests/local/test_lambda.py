@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from tests.local.conftest import Aws, eventually, zipped
+from tests.local.conftest import ROLE, Aws, eventually, zipped
 
 
 def test_a_function_answers_and_its_output_is_in_its_log_group(aws: Aws) -> None:
@@ -184,26 +184,32 @@ def test_a_deleted_function_leaves_no_process(aws: Aws) -> None:
     assert eventually(lambda: not psutil.pid_exists(process))
 
 
-def test_code_that_does_not_exist_is_refused(aws: Aws) -> None:
-    template = {
-        "Resources": {
-            "Function": {
-                "Type": "AWS::Lambda::Function",
-                "Properties": {
-                    "Code": {"S3Bucket": aws.bucket(), "S3Key": "missing.zip"},
-                    "Handler": "app.handler",
-                    "Runtime": "python3.12",
-                    "Role": "arn:aws:iam::000000000000:role/test",
-                },
-            }
-        }
-    }
-    formation = aws.client("cloudformation")
-    formation.create_stack(StackName="missing-code", TemplateBody=json.dumps(template))
+@pytest.mark.parametrize("kind", ["Function", "LayerVersion"])
+def test_a_stack_whose_code_does_not_exist_is_refused(aws: Aws, kind: str) -> None:
+    where = {"S3Bucket": aws.bucket(), "S3Key": "missing.zip"}
+    properties = {
+        "Function": {"Code": where, "Handler": "app.handler", "Runtime": "python3.12", "Role": ROLE},
+        "LayerVersion": {"Content": where},
+    }[kind]
+    template = {"Resources": {"Code": {"Type": f"AWS::Lambda::{kind}", "Properties": properties}}}
+    formation, name = aws.client("cloudformation"), f"missing-code-{kind}"
+    formation.create_stack(StackName=name, TemplateBody=json.dumps(template))
     status = eventually(
-        lambda: formation.describe_stacks(StackName="missing-code")["Stacks"][0]["StackStatus"],
+        lambda: formation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"],
         lambda it: not it.endswith("IN_PROGRESS"),
     )
     assert status in ("ROLLBACK_COMPLETE", "CREATE_FAILED")
-    events = formation.describe_stack_events(StackName="missing-code")["StackEvents"]
+    events = formation.describe_stack_events(StackName=name)["StackEvents"]
     assert any("The specified key does not exist" in event.get("ResourceStatusReason", "") for event in events)
+
+
+def test_a_function_whose_code_does_not_exist_is_refused(aws: Aws) -> None:
+    client = aws.client("lambda")
+    with pytest.raises(client.exceptions.InvalidParameterValueException, match="The specified key does not exist"):
+        client.create_function(
+            FunctionName="missing",
+            Runtime="python3.12",
+            Role=ROLE,
+            Handler="app.handler",
+            Code={"S3Bucket": aws.bucket(), "S3Key": "missing.zip"},
+        )
