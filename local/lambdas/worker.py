@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import queue
+import resource
 import signal
 import sys
 import threading
@@ -112,8 +113,15 @@ def _finish_output(request_id: str) -> None:
     os.write(2, f"{MARKER}{request_id}\n".encode())
 
 
+def _memory_mb() -> int:
+    """Peak resident memory; Linux counts in kB, macOS in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak // (2**20 if sys.platform == "darwin" else 2**10))
+
+
 def _answer(results: BinaryIO, payload: dict[str, Any], request_id: str) -> None:
     _finish_output(request_id)
+    payload["memory_mb"] = _memory_mb()
     results.write(json.dumps(payload).encode() + b"\n")
     results.flush()
 
