@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,12 +16,16 @@ from deploy import system
 from deploy.errors import DeployError
 from deploy.target import Target, connect
 from operate import bench, demo, retrain, show
+from operate.champion import Champion
 from operate.errors import CommandError
 from operate.show import console
 from operate.stack import Deployed
 from operate.tap import Tap
 from operate.uploads import photos_in, send, summary
 from training.stage import StagingError
+
+CHAMPIONS = demo.ROOT / "build" / "champions"
+EVALUATION = demo.ROOT / "build" / "reports" / "evaluation.json"
 
 
 def main() -> int:
@@ -30,6 +35,8 @@ def main() -> int:
     commands.add_parser("demo", help="everything, from nothing to a table of decisions")
     commands.add_parser("retrain", help="train, compare and promote, followed state by state")
     commands.add_parser("bench", help="latency, throughput and memory, each beside its baseline")
+    evaluate = commands.add_parser("evaluate", help="the champion on a folder of class folders")
+    evaluate.add_argument("photos", type=Path)
     upload = commands.add_parser("upload", help="upload photos and follow each to its decision")
     upload.add_argument("photos", type=Path)
     arguments = parser.parse_args()
@@ -42,6 +49,8 @@ def main() -> int:
             _retrain(target)
         elif arguments.command == "bench":
             _bench(target)
+        elif arguments.command == "evaluate":
+            return _evaluate(target, arguments.photos)
         else:
             _upload(target, arguments.photos)
     except (CommandError, DeployError, StagingError, ClientError, BotoCoreError) as error:
@@ -57,6 +66,13 @@ def _retrain(target: Target) -> None:
     deployed = Deployed.of(system.outputs(target))
     output = retrain.follow(retrain.start(deployed, demo.staged_input(deployed)))
     console.print(f"{output['name']} answers at endpoint {deployed.endpoint_name}.")
+
+
+def _evaluate(target: Target, photos: Path) -> int:
+    champion = Champion.of(Deployed.of(system.outputs(target)).endpoint_name)
+    console.print(f"Champion {champion.name}")
+    command = [sys.executable, "-m", "training.evaluate", "--model", str(champion.download(CHAMPIONS))]
+    return subprocess.run([*command, "--photos", str(photos), "--out", str(EVALUATION)]).returncode
 
 
 def _bench(target: Target) -> None:
