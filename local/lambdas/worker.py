@@ -114,9 +114,11 @@ def _finish_output(request_id: str) -> None:
 
 
 def _memory_mb() -> int:
-    """Peak resident memory; Linux counts in kB, macOS in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak // (2**20 if sys.platform == "darwin" else 2**10))
+    """Peak resident memory. Linux's ru_maxrss begins with the peak of the server that started this process."""
+    if sys.platform == "linux":
+        with open("/proc/self/status") as status:
+            return next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM:"))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 2**20
 
 
 def _answer(results: BinaryIO, payload: dict[str, Any], request_id: str) -> None:

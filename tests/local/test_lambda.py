@@ -30,6 +30,7 @@ def test_a_function_answers_and_its_output_is_in_its_log_group(aws: Aws) -> None
     assert any(m.startswith("[WARNING]\t") and m.endswith(f"{answer['request']}\tlogged") for m in messages)
     assert messages[-1].startswith("REPORT RequestId: ")
     assert "Init Duration: " in messages[-1]
+    assert 5 < int(messages[-1].split("Max Memory Used: ")[1].split(" ")[0]) < 40
     aws.invoke(name, {"photo": "again.jpg"})
     assert "Init Duration: " not in aws.logs(f"/aws/lambda/{name}")[-1]
     streams = aws.client("logs").describe_log_streams(logGroupName=f"/aws/lambda/{name}")["logStreams"]
