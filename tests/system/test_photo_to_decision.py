@@ -6,6 +6,8 @@ from typing import Any
 import boto3
 import pytest
 
+import events
+from operate.tap import Tap
 from operate.uploads import LOST, REJECTED, ROUTED, Source
 from tests.system.world import World, eventually, jpeg, png_of
 
@@ -139,3 +141,16 @@ def test_the_logs_name_the_photo_and_the_execution(world: World) -> None:
 
     (record, *_) = eventually(line, "the log line of the photo", limit_s=20)
     assert record["correlation_id"] == journey.decision["execution"]
+
+
+def test_the_upload_s_event_has_the_shape_that_aws_publishes(world: World) -> None:
+    published = events.sample("s3_object_created")
+    with Tap("default", source="aws.s3") as tap:
+        photo = world.put("uploads/driver-01/shape.png", world.photo_of("bicycle").content)
+        detail_type, detail = next(event for event in tap.events(20) if event[1]["object"]["key"] == photo.key)
+    assert detail_type == published["detail-type"]
+    assert set(detail) >= set(published["detail"])
+    # Only a bucket with versioning has version ids, and this one has none.
+    assert set(detail["object"]) == set(published["detail"]["object"]) - {"version-id"}
+    assert detail["object"]["etag"] == photo.etag
+    assert detail["object"]["size"] == photo.size
