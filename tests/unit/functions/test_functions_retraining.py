@@ -79,6 +79,26 @@ def test_an_object_among_the_labels_that_is_none_is_passed_over(content: Any) ->
     assert Label.from_object(content) is None
 
 
+def answered(vehicle: str, *opinions: str) -> Label | None:
+    """A label object of one answer and later opinions, read."""
+    photo, at = label("bicycle").photo.as_state(), "2026-11-20T10:00:00.000Z"
+    others = [{"vehicle": name, "reviewer": f"r{n}", "answered_at": at} for n, name in enumerate(opinions)]
+    return Label.from_object(
+        {"photo": photo, "vehicle": vehicle, "reviewer": "ann", "answered_at": at, "opinions": others}
+    )
+
+
+def test_of_people_who_disagree_the_majority_counts_and_a_split_teaches_nothing() -> None:
+    agreed, outvoted, split = (
+        answered("bicycle", "bicycle"),
+        answered("bicycle", "motorcycle", "motorcycle"),
+        answered("bicycle", "motorcycle"),
+    )
+    assert agreed and outvoted and split
+    assert (agreed.vehicle, outvoted.vehicle) == ("bicycle", "motorcycle")
+    assert standing([split], CLASSES, ()) == []
+
+
 # Snapshots
 
 
