@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ministack.core import lambda_runtime
 
-from local import cloudformation, logs, metrics
+from local import alarms, cloudformation, logs, metrics
 from local.lambdas import code, emf, execution, pool, report
 from local.sagemaker import service
 from local.settings import Settings
@@ -19,6 +19,7 @@ def everything(settings: Settings) -> None:
     report.install()
     emf.install()
     logs.install()
+    alarms.install()
     metrics.install()
     executions.install()
     callbacks.install()
