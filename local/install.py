@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ministack.core import lambda_runtime
 
-from local import alarms, cloudformation, logs, metrics
+from local import alarms, cloudformation, events, logs, metrics
 from local.lambdas import code, emf, execution, pool, report
 from local.sagemaker import service
 from local.settings import Settings
@@ -21,6 +21,7 @@ def everything(settings: Settings) -> None:
     logs.install()
     alarms.install()
     metrics.install()
+    events.install()
     executions.install()
     callbacks.install()
     tasks.install()
