@@ -94,7 +94,9 @@ def test_of_people_who_disagree_the_majority_counts_and_a_split_teaches_nothing(
         answered("bicycle", "motorcycle", "motorcycle"),
         answered("bicycle", "motorcycle"),
     )
-    assert agreed and outvoted and split
+    assert agreed
+    assert outvoted
+    assert split
     assert (agreed.vehicle, outvoted.vehicle) == ("bicycle", "motorcycle")
     assert standing([split], CLASSES, ()) == []
 
