@@ -1,19 +1,36 @@
 """One embedded AWS with a deployed stage for all tests of the console."""
 
 import os
+import shutil
 import socket
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import boto3
 import pytest
+import uvicorn
+from playwright.sync_api import Browser, sync_playwright
 
 import local
 from deploy import system
 from deploy.target import Target
+from review.answers import choices
 from review.resources import Aws, Resources
-from tests.browser.console_world import Stage
+from review.web.app import create_app
+from tests.browser.console_world import Stage, eventually
 
 REGION = "eu-west-1"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 def free_port() -> int:
@@ -52,3 +69,36 @@ def stage(whole_stage: Stage) -> Stage:
     """The stage with nothing in its queues."""
     whole_stage.empty()
     return whole_stage
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium, or whichever is on the path. Without one these tests are skipped."""
+    executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if not executable:
+        pytest.skip("no Chromium is installed: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def served(whole_stage: Stage) -> Iterator[str]:
+    """The console's address."""
+    with serving(whole_stage) as address:
+        yield address
+
+
+@contextmanager
+def serving(stage: Stage, **options: Any) -> Iterator[str]:
+    port = free_port()
+    hosts = [f"127.0.0.1:{port}", f"localhost:{port}"]
+    app = create_app(stage.resources, stage.aws, choices(), hosts=hosts, **options)
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", access_log=False))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    eventually(lambda: server.started)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(timeout=20)

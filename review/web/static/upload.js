@@ -1,0 +1,117 @@
+// The Upload page: dropped photos, each followed to its decision.
+
+import { get, post } from "./console.js";
+
+const FOLLOW_MS = 700;
+const DONE = new Set(["routed", "rejected"]);
+const AT_ONCE = 3;
+
+const drop = document.getElementById("drop");
+const list = document.getElementById("uploads");
+const template = document.getElementById("upload");
+const waiting = [];
+let uploading = 0;
+
+for (const kind of ["dragenter", "dragover"]) {
+  document.addEventListener(kind, (event) => {
+    event.preventDefault();
+    drop.classList.add("over");
+  });
+}
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) drop.classList.remove("over");
+});
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  drop.classList.remove("over");
+  take(event.dataTransfer.files);
+});
+document.getElementById("files").addEventListener("change", (event) => {
+  take(event.target.files);
+  event.target.value = "";
+});
+
+function take(files) {
+  for (const file of files) {
+    const row = template.content.firstElementChild.cloneNode(true);
+    row.querySelector(".upload-name").textContent = file.name;
+    const image = row.querySelector("img");
+    image.src = URL.createObjectURL(file);
+    image.onload = () => URL.revokeObjectURL(image.src);
+    image.onerror = () => image.classList.add("broken");
+    list.prepend(row);
+    waiting.push({ file, row });
+  }
+  next();
+}
+
+async function next() {
+  if (uploading >= AT_ONCE || !waiting.length) return;
+  uploading += 1;
+  const { file, row } = waiting.shift();
+  const driver = document.getElementById("driver").value;
+  try {
+    const { photo_id } = await post(`/api/uploads?${new URLSearchParams({ driver, name: file.name })}`, file);
+    follow(photo_id, row);
+  } catch (error) {
+    result(row, error instanceof TypeError ? "The console is out of reach. Drop the photo again." : error.message, "failed");
+  }
+  uploading -= 1;
+  next();
+}
+
+async function follow(photoId, row) {
+  let progress;
+  try {
+    progress = await get(`/api/uploads/${photoId}`);
+  } catch (error) {
+    if (!(error instanceof TypeError)) {
+      result(row, error.message, "failed");
+      return;
+    }
+  }
+  if (progress) {
+    states(row, progress);
+    result(row, words(progress), progress.status, DONE.has(progress.status) && photoId);
+    if (DONE.has(progress.status)) return;
+  }
+  setTimeout(() => follow(photoId, row), FOLLOW_MS);
+}
+
+function states(row, { steps, status }) {
+  row.querySelector(".states").replaceChildren(
+    ...steps.map((step, index) => {
+      const item = document.createElement("li");
+      item.textContent = step.state;
+      const last = index === steps.length - 1;
+      item.className = step.error ? "failed" : last && !DONE.has(status) ? "here" : "passed";
+      if (step.error) item.title = step.error;
+      return item;
+    }),
+  );
+}
+
+function words({ status, bay, vehicle, decided_by, confidence, reason, message }) {
+  if (status === "routed") {
+    const sure = confidence === null ? "" : ` (${confidence.toFixed(2)})`;
+    return `${bay}: ${vehicle ?? "nobody answered"}${sure}, decided by ${decided_by}`;
+  }
+  if (status === "rejected") return `Rejected as ${reason}: ${message}`;
+  if (status === "in_review") return `Waits for a reviewer (${reason})`;
+  return status === "starting" ? "Waiting for its execution…" : "On its way…";
+}
+
+function result(row, text, status, link) {
+  const box = row.querySelector(".upload-result");
+  row.dataset.status = status;
+  box.classList.toggle("quiet", !DONE.has(status) && status !== "failed");
+  if (box.textContent === text) return;
+  if (!link) {
+    box.textContent = text;
+    return;
+  }
+  const anchor = document.createElement("a");
+  anchor.href = `/drivers/${link}`;
+  anchor.textContent = text;
+  box.replaceChildren(anchor);
+}
