@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from typing import Any
 
 from local.lifecycle import STATUS_PATH
@@ -69,23 +70,31 @@ async def serve(settings: Settings) -> None:
     config = Config()
     config.bind = [f"{HOST}:{settings.port}"]
     config.keep_alive_timeout = 75
-    config.graceful_timeout = 0.5
     config.loglevel = "WARNING"
-    await hypercorn_serve(application, config, shutdown_trigger=stopping.wait)
+    # Nothing is kept, so there is nothing to finish: stopping does not wait for open requests.
+    serving = asyncio.ensure_future(hypercorn_serve(application, config, shutdown_trigger=asyncio.Event().wait))
+    await asyncio.wait({serving, asyncio.ensure_future(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    if serving.done():
+        serving.result()
 
 
 def main() -> None:
     settings = Settings.from_environment()
     configure(settings)
+    code = 1
     try:
-        asyncio.run(serve(settings))
+        asyncio.new_event_loop().run_until_complete(serve(settings))
+        code = 0
+    except Exception:
+        traceback.print_exc()
     finally:
         from local import install
 
         install.end_processes()
         sys.stdout.flush()
+        sys.stderr.flush()
         # Threads of waiting executions would keep the interpreter from ending.
-        os._exit(0)
+        os._exit(code)
 
 
 if __name__ == "__main__":

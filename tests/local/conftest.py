@@ -116,7 +116,7 @@ def eventually(look: Callable[[], Any], good: Callable[[Any], bool] = bool, time
             return seen
         if time.monotonic() > deadline:
             pytest.fail(f"not within {timeout_s:g} s; last seen: {seen}")
-        time.sleep(0.03)
+        time.sleep(0.05)
 
 
 @pytest.fixture(scope="session")
