@@ -78,6 +78,7 @@ class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
 
     def _initialise(self, request_id: str) -> tuple[dict[str, Any] | None, str]:
         """Start the process and import the handler: what is wrong with that, if anything, and what was printed."""
+        self.end()
         try:
             answer, log = self._start()
         except (TimeoutError, WorkerDied, BrokenPipeError):
@@ -121,8 +122,10 @@ class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
         if process is None:
             return 0
         for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                stream.close()
+            # What could not be sent to a dead worker is of no use any more.
+            with contextlib.suppress(BrokenPipeError):
+                if stream is not None:
+                    stream.close()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         code = process.wait()
@@ -164,7 +167,6 @@ class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            bufsize=0,
             start_new_session=True,
         )
         init = {
@@ -179,6 +181,7 @@ class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
         assert self._process is not None
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(message).encode() + b"\n")
+        self._process.stdin.flush()
 
     def _receive(self, request_id: str, timeout_s: float) -> tuple[dict[str, Any], str]:
         """The answer and everything printed before it; raises TimeoutError or WorkerDied."""
