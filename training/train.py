@@ -1,7 +1,8 @@
 """The training job, in SageMaker's script mode: fine-tune, calibrate, choose the threshold, export, report.
 
-Channels: `training` (see training.dataset), and optionally `test`, on which the report is then made instead of on the
-validation photos. Hyperparameters are the options below, as plain strings. Writes to SM_MODEL_DIR what model.tar.gz
+Channels: `training` (see training.dataset), whose frozen holdout is left alone; optionally `snapshot` and `labelled`,
+the photos that people labelled (see training.labels); optionally `test`, on which the report is then made instead of on
+the validation photos. Hyperparameters are the options below, as plain strings. Writes to SM_MODEL_DIR what model.tar.gz
 holds: model.onnx, model.json, evaluation.json, the model card, and code/ to serve it.
 """
 
@@ -24,7 +25,9 @@ from training.dataset import Dataset
 from training.evaluation import FIGURES, evaluate
 from training.export import export
 from training.fit import Recipe, targets
+from training.holdout import split_off
 from training.inference import model_fn
+from training.labels import load_labelled
 from training.vehicles import OTHER, VEHICLES_FILE, configured_vehicles
 
 _SERVED = ("__init__.py", "images.py", "inference.py")
@@ -88,6 +91,25 @@ def train(
     return report
 
 
+def _learnable(arguments: argparse.Namespace) -> Dataset:
+    """Return everything that may be learned: the base data without its holdout, and people's labels for training."""
+    base, holdout = split_off(dataset.load(Path(arguments.training)))
+    print(f"{len(holdout)} images are the holdout that models are compared on; they are not learned", flush=True)
+    if not (arguments.snapshot and arguments.labelled):
+        return base
+    labelled = load_labelled(Path(arguments.snapshot), Path(arguments.labelled), use="train")
+    print(f"{len(labelled)} photos were labelled by people", flush=True)
+    return dataset.concatenate([base, labelled]) if len(labelled) else base
+
+
+def _chosen(configured: tuple[str, ...], classes: str) -> tuple[str, ...]:
+    """Return the vehicles that `classes` names, all when it is empty. Raises ValueError for an unknown one."""
+    asked = [name.strip() for name in classes.split(",") if name.strip()]
+    if unknown := sorted(set(asked) - set(configured)):
+        raise ValueError(f"classes names {', '.join(unknown)}; vehicles.toml configures {', '.join(configured)}")
+    return tuple(name for name in configured if name in asked) if asked else configured
+
+
 def _say_epoch(epoch: int, epochs: int, loss: float, accuracy: float) -> None:
     print(f"epoch {epoch}/{epochs} loss={loss:.4f} accuracy={accuracy:.4f}", flush=True)
 
@@ -109,6 +131,11 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=0, help="0: as many as the machine has, at most 2")
     parser.add_argument("--vehicles", type=Path, default=VEHICLES_FILE)
     parser.add_argument("--training", type=Path, default=os.environ.get("SM_CHANNEL_TRAINING"))
+    parser.add_argument(
+        "--classes", default="", help="vehicles to tell apart, comma-separated; all of --vehicles if empty"
+    )
+    parser.add_argument("--snapshot", type=Path, default=os.environ.get("SM_CHANNEL_SNAPSHOT"))
+    parser.add_argument("--labelled", type=Path, default=os.environ.get("SM_CHANNEL_LABELLED"))
     parser.add_argument("--test", type=Path, default=os.environ.get("SM_CHANNEL_TEST"))
     parser.add_argument("--model-dir", type=Path, default=os.environ.get("SM_MODEL_DIR"))
     arguments, _ = parser.parse_known_args()  # SageMaker passes its own hyperparameters along
@@ -120,8 +147,8 @@ def main() -> int:
     start = time.monotonic()
     try:
         report = train(
-            dataset.load(Path(arguments.training)),
-            configured_vehicles(arguments.vehicles),
+            _learnable(arguments),
+            _chosen(configured_vehicles(arguments.vehicles), arguments.classes),
             Path(arguments.model_dir),
             test=dataset.load(Path(arguments.test)) if arguments.test else None,
             recipe=replace(default, epochs=arguments.epochs),
