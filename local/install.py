@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ministack.core import lambda_runtime
 
-from local import logs
-from local.lambdas import emf, execution, pool
+from local import cloudformation, logs
+from local.lambdas import code, emf, execution, pool
 from local.sagemaker import service
 from local.settings import Settings
 from local.states import callbacks, executions, nested, sagemaker_tasks, tasks
@@ -15,13 +15,16 @@ def everything(settings: Settings) -> None:
     """Change ministack, in this process, into the embedded AWS; raises SeamBroken when it is not the pinned version."""
     pool.install(settings)
     execution.install(settings)
+    code.install()
     emf.install()
     logs.install()
     executions.install()
     callbacks.install()
     tasks.install()
     nested.install()
-    sagemaker_tasks.install(service.install(settings))
+    sagemaker = service.install(settings)
+    sagemaker_tasks.install(sagemaker)
+    cloudformation.install(sagemaker)
 
 
 def end_processes() -> None:

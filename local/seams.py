@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 
 class SeamBroken(RuntimeError):
@@ -18,14 +18,14 @@ def replace(module: ModuleType, name: str, parameters: str, new: Callable[..., A
     `parameters` are the original's parameter names, separated by spaces. Raises SeamBroken when they differ, because a
     call with other arguments would fail far from here.
     """
-    original = getattr(module, name, None)
+    original: Any = getattr(module, name, None)
     if not callable(original):
         raise SeamBroken(f"{module.__name__}.{name} is gone")
     actual = " ".join(inspect.signature(original).parameters)
     if actual != parameters:
         raise SeamBroken(f"{module.__name__}.{name}({actual}) was expected to take ({parameters})")
     setattr(module, name, new)
-    return original
+    return cast(Callable[..., Any], original)
 
 
 def attribute(module: ModuleType, name: str, kind: type) -> Any:

@@ -69,7 +69,7 @@ async def serve(settings: Settings) -> None:
     config.keep_alive_timeout = 75
     config.graceful_timeout = 0.5
     config.loglevel = "WARNING"
-    await hypercorn_serve(application, config, shutdown_trigger=stopping.wait)  # type: ignore[arg-type]
+    await hypercorn_serve(application, config, shutdown_trigger=stopping.wait)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 HOST = "127.0.0.1"
 ACCOUNT_ID = "000000000000"
+CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 

@@ -15,6 +15,7 @@ from operate.show import console
 from operate.stack import Deployed
 
 TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
+TRAINING_STATE = "Train"
 POLL_S = 0.5
 _EPOCH = re.compile(r"epoch (\d+)/(\d+)(.*)")
 
@@ -115,10 +116,10 @@ class _TrainingLog:
         self._lines: list[str] = []
 
     def note(self, event: dict[str, Any]) -> None:
-        """Learn the job's name from the event that scheduled it."""
-        details = event.get("taskScheduledEventDetails") or {}
-        if "createTrainingJob" in details.get("resource", ""):
-            self._job = json.loads(details["parameters"])["TrainingJobName"]
+        """Learn the job's name from the input of the state that starts it."""
+        entered = event.get("stateEnteredEventDetails") or {}
+        if entered.get("name") == TRAINING_STATE:
+            self._job = json.loads(entered["input"])["run"]["name"]
 
     def epochs(self) -> list[tuple[int, int, str]]:
         """The epochs finished since the last call, as (epoch, of how many, what the script said about it)."""

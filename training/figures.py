@@ -69,9 +69,7 @@ LINES = (
     *(line for damage in DAMAGES for line in _damage_lines(damage)),
     Line("real photos of vehicles: accuracy", "official", ("serving", "real", "accuracy"), least=1, every_seed=True),
     Line("real photos of vehicles: coverage", "official", ("serving", "real", "coverage")),
-    Line(
-        "real photos of others accepted", "official", ("serving", "real", "others_accepted"), most=1, every_seed=True
-    ),
+    Line("real photos of others accepted", "official", ("serving", "real", "others_accepted"), most=1, every_seed=True),
     Line("fine-tuning and calibration, CPU seconds", "official", ("cpu_s",), most=60, every_seed=True),
     Line("model, MB", "official", ("serving", "model_mb"), most=5),
     Line("ms per image, one thread", "official", ("serving", "ms_per_image"), most=3),

@@ -35,6 +35,7 @@ class Recipe:
     all_way: float = 0.3
     junk_share: float = 0.06
     average: float = 0.97
+    frozen_blocks: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
 
 
@@ -74,6 +75,7 @@ def fine_tune(
     other_target = torch.from_numpy(other_kind + len(vehicles))
     chance = _chances(other_kind, len(kinds), recipe.junk_share)
 
+    network.blocks[: recipe.frozen_blocks].requires_grad_(False)
     slow = [p for name, p in network.named_parameters() if p.requires_grad and not name.startswith("head")]
     optimizer = torch.optim.SGD(
         [{"params": slow, "lr": recipe.rate}, {"params": network.head.parameters(), "lr": recipe.head_rate}],

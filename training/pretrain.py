@@ -63,9 +63,9 @@ def pretrain(data: Dataset, recipe: Recipe, seed: int) -> Backbone:
     )
     per_epoch = len(data) // recipe.batch
     total = per_epoch * recipe.epochs
-    warm = total // 8
+    warm = max(1, total // 8)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min(0.2 + 0.8 * step / warm, max(0.0, (total - step) / (total - warm)))
+        optimizer, lambda step: min(0.2 + 0.8 * step / warm, max(0.0, (total - step) / max(1, total - warm)))
     )
     averaged = Average(network, recipe.average)
     begun, cpu = time.monotonic(), time.process_time()

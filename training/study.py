@@ -1,7 +1,7 @@
 """Every figure we state about the model, measured: `python -m training.study --data build/data --photos <folder>`.
 
 Writes figures.json and figures.md. Nothing here is tuned on what it measures: recipes were compared on folds of the
-training images alone (`--tune`). What is measured:
+training images alone (training.tune). What is measured:
 
 - official: trained on the training images, judged on the official test images;
 - folds: 5-fold cross-validation over training and test images of the vehicles together;

@@ -1,8 +1,7 @@
 """Running one invocation: a few slots that queue, AWS's errors, logs and metrics.
 
-Seams: `lambda_svc._execute_function_warm` starts a process for each concurrent call and answers 200 for a function
-without code; `lambda_svc._inbound_invoke_depth` counts chained Lambdas by a header that only ministack's own worker
-sends; `lambda_svc._fetch_code_from_s3` lets a function be created from an object that does not exist.
+Seams: `lambda_svc._execute_function_warm` starts a process for each concurrent call;
+`lambda_svc._inbound_invoke_depth` counts chained Lambdas by a header that only ministack's own worker sends.
 """
 
 from __future__ import annotations
@@ -100,15 +99,5 @@ def install(settings: Settings) -> None:
         emf.publish(answer["log"])
         return _result(answer)
 
-    def fetch_code(bucket: str, key: str, version_id: str | None = None) -> bytes:
-        content = original_fetch(bucket, key, version_id)
-        if content is None:
-            raise ValueError(
-                "Error occurred while GetObject. S3 Error Code: NoSuchKey. "
-                f"S3 Error Message: The specified key does not exist. (s3://{bucket}/{key})"
-            )
-        return content  # type: ignore[no-any-return]
-
     original = seams.replace(lambda_svc, "_execute_function_warm", "func event request_id", execute)
-    original_fetch = seams.replace(lambda_svc, "_fetch_code_from_s3", "bucket key version_id", fetch_code)
     seams.replace(lambda_svc, "_inbound_invoke_depth", "headers", _depth_from_trace_header)

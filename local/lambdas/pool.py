@@ -6,9 +6,11 @@ and dies with it. `LambdaWorker` takes its place through `lambda_runtime._worker
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -95,10 +97,8 @@ class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
         for stream in (process.stdin, process.stdout):
             if stream is not None:
                 stream.close()
-        try:
-            os.killpg(process.pid, 9)
-        except ProcessLookupError:
-            pass
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         code = process.wait()
         if process.stderr is not None:
             self._pending_output += process.stderr.read()
@@ -148,28 +148,36 @@ class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
         return self._receive("init", INIT_TIMEOUT_S)
 
     def _send(self, message: dict[str, Any]) -> None:
-        assert self._process is not None and self._process.stdin is not None
+        assert self._process is not None
+        assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(message).encode() + b"\n")
 
     def _receive(self, request_id: str, timeout_s: float) -> tuple[dict[str, Any], str]:
         """The answer and everything printed before it; raises TimeoutError or WorkerDied."""
         process = self._process
-        assert process is not None and process.stdout is not None and process.stderr is not None
+        assert process is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
         deadline = time.monotonic() + timeout_s
         end_of_output = f"{MARKER}{request_id}\n".encode()
         poller = select.poll()
         results, output = process.stdout.fileno(), process.stderr.fileno()
         poller.register(results, select.POLLIN)
         poller.register(output, select.POLLIN)
-        while b"\n" not in self._pending_result or end_of_output not in self._pending_output:
+        open_pipes = {results, output}
+        while b"\n" not in self._pending_result or (end_of_output not in self._pending_output and output in open_pipes):
+            if results not in open_pipes and b"\n" not in self._pending_result:
+                raise WorkerDied
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 raise TimeoutError
             for descriptor, _event in poller.poll(remaining * 1000):
                 data = os.read(descriptor, 65536)
                 if not data:
-                    raise WorkerDied
-                if descriptor == results:
+                    # A worker that answers and ends closes one pipe before the other has been read.
+                    poller.unregister(descriptor)
+                    open_pipes.discard(descriptor)
+                elif descriptor == results:
                     self._pending_result += data
                 else:
                     self._pending_output += data
@@ -198,6 +206,6 @@ def install(settings: Settings) -> None:
 
     def worker_class(config: dict[str, Any]) -> type:
         runtime = str(config.get("Runtime", ""))
-        return LambdaWorker if runtime.startswith("python") else original(config)  # type: ignore[no-any-return]
+        return LambdaWorker if runtime.startswith("python") else original(config)
 
     original = seams.replace(lambda_runtime, "_worker_class_for", "config", worker_class)

@@ -8,6 +8,7 @@ dying server leaves behind, ends the worker at once, also in the middle of an in
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import logging
@@ -106,10 +107,8 @@ def _read_requests(descriptor: int, requests: queue.SimpleQueue[dict[str, Any]])
 
 def _finish_output(request_id: str) -> None:
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with contextlib.suppress(OSError, ValueError):
             stream.flush()
-        except (OSError, ValueError):
-            pass
     os.write(2, f"{MARKER}{request_id}\n".encode())
 
 

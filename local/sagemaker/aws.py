@@ -19,9 +19,10 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from ministack import app
 from ministack.core.responses import get_account_id, get_region
+from ministack.services import eventbridge
 
 from local.lambdas import emf
-from local.settings import Settings
+from local.settings import CREDENTIALS, Settings
 
 
 class DataError(Exception):
@@ -48,6 +49,17 @@ def put_metrics(namespace: str, dimensions: dict[str, str], values: dict[str, tu
     emf.put(namespace, data)
 
 
+def announce(detail_type: str, resource: str, detail: dict[str, Any]) -> None:
+    """Publish an event of SageMaker's own on the default bus."""
+    entry = {
+        "Source": "aws.sagemaker",
+        "DetailType": detail_type,
+        "Detail": json.dumps(detail),
+        "Resources": [resource],
+    }
+    eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
+
+
 class Storage:
     """S3 through its public API, for the server's own threads; never to be used on the event loop."""
 
@@ -64,8 +76,7 @@ class Storage:
                 "s3",
                 endpoint_url=self._settings.url,
                 region_name=region,
-                aws_access_key_id=account,
-                aws_secret_access_key="test",
+                **{**CREDENTIALS, "aws_access_key_id": account},
                 config=Config(retries={"max_attempts": 2}, s3={"addressing_style": "path"}),
             )
         return self._local.client

@@ -32,7 +32,8 @@ class Capture:
         """Keep one invocation (body and content type of both directions), by chance as the sampling percentage says."""
         if not self._config.get("EnableCapture", True):
             return
-        if random.uniform(0, 100) > self._config["InitialSamplingPercentage"]:
+        chance = random.uniform(0, 100)  # noqa: S311 (a sample, not a secret)
+        if chance > self._config["InitialSamplingPercentage"]:
             return
         modes = {option["CaptureMode"] for option in self._config["CaptureOptions"]}
         data = {}

@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 from ministack.core.responses import get_account_id, get_region
 
@@ -29,7 +30,7 @@ KEPT_LINES = 200
 class Container:
     """One started process. `tail` holds its last lines of output."""
 
-    _running: set[Container] = set()
+    _running: ClassVar[set[Container]] = set()
     _lock = threading.Lock()
 
     def __init__(

@@ -52,7 +52,7 @@ class Endpoint:
                     return variant
             raise SageMakerError("ValidationError", f"Variant {target} not found for endpoint {self.name}.")
         weights = [float(variant.definition["InitialVariantWeight"]) for variant in variants]
-        return random.choices(variants, weights if any(weights) else None)[0]
+        return random.choices(variants, weights if any(weights) else None)[0]  # noqa: S311 (traffic, not a secret)
 
 
 class Endpoints:

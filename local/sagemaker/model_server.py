@@ -70,7 +70,7 @@ class Model:
             result = self._call(self._output, 2, prediction, accept)
         if isinstance(result, tuple):
             result, accept = result[0], result[1] if len(result) > 1 else accept
-        return (result if isinstance(result, bytes | bytearray) else str(result).encode()), accept
+        return (bytes(result) if isinstance(result, bytes | bytearray) else str(result).encode()), accept
 
     def _call(self, function: Callable[..., Any], count: int, *arguments: Any) -> Any:
         takes_context = len(inspect.signature(function).parameters) > count

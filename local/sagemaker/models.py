@@ -8,13 +8,15 @@ from typing import Any
 from local.sagemaker.aws import Storage, arn
 from local.sagemaker.errors import validation_error
 from local.sagemaker.records import Records, page
+from local.sagemaker.registry import Registry
 
 
 class Models:
     """The model operations. A model is its CreateModel request plus when it was created."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, registry: Registry) -> None:
         self._storage = storage
+        self._registry = registry
         self._models: Records[dict[str, Any]] = Records()
 
     def create_model(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -22,7 +24,7 @@ class Models:
         containers = _containers(request)
         if len(containers) != 1:
             raise validation_error("The embedded AWS runs models of one container: give PrimaryContainer.")
-        url = containers[0].get("ModelDataUrl")
+        url = self._resolved(containers[0]).get("ModelDataUrl")
         if url and not self._storage.exists(url):
             raise validation_error(f"Could not find model data at {url}.")
         model = {**request, "ModelArn": arn("model", name), "CreationTime": time.time()}
@@ -50,7 +52,16 @@ class Models:
 
     def container(self, name: str) -> dict[str, Any]:
         """The container definition of a model."""
-        return _containers(self.find(name))[0]
+        return self._resolved(_containers(self.find(name))[0])
+
+    def _resolved(self, container: dict[str, Any]) -> dict[str, Any]:
+        """A container that names a model package, with the package's image, data and environment."""
+        if "ModelPackageName" not in container:
+            return container
+        package = self._registry.find(container["ModelPackageName"])
+        inside = package.get("InferenceSpecification", {}).get("Containers", [{}])[0]
+        variables = {**inside.get("Environment", {}), **container.get("Environment", {})}
+        return {**inside, **container, "Environment": variables}
 
 
 class EndpointConfigs:

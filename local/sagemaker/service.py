@@ -27,6 +27,9 @@ from local.sagemaker.endpoints import Endpoints
 from local.sagemaker.errors import SageMakerError
 from local.sagemaker.jobs import Job
 from local.sagemaker.models import EndpointConfigs, Models
+from local.sagemaker.processing import ProcessingJobs
+from local.sagemaker.registry import Registry
+from local.sagemaker.tags import Tags
 from local.sagemaker.training import TrainingJobs
 from local.settings import Settings
 
@@ -41,10 +44,21 @@ class SageMaker:
     def __init__(self, settings: Settings) -> None:
         storage = Storage(settings)
         self.training = TrainingJobs(settings, storage)
-        self.models = Models(storage)
+        self.processing = ProcessingJobs(settings, storage)
+        self.registry = Registry()
+        self.tags = Tags()
+        self.models = Models(storage, self.registry)
         self.configs = EndpointConfigs(self.models)
         self.endpoints = Endpoints(self.models, self.configs, settings, storage)
-        self._groups = (self.training, self.models, self.configs, self.endpoints)
+        self._groups = (
+            self.training,
+            self.processing,
+            self.models,
+            self.configs,
+            self.endpoints,
+            self.registry,
+            self.tags,
+        )
 
     def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         """Run one operation of the API; raises SageMakerError. May wait for S3, so never on the event loop."""
@@ -53,11 +67,14 @@ class SageMaker:
         method = self._method(operation)
         if method is None:
             raise SageMakerError("UnknownOperationException", f"The embedded AWS does not have {operation}.")
-        return method(request)
+        answer = method(request)
+        if operation.startswith("Create"):
+            self.tags.keep(request, answer)
+        return answer
 
     def job(self, kind: str, name: str) -> Job:
         """A training or processing job that exists; `kind` is Training or Processing."""
-        return {"Training": self.training.find}[kind](name)
+        return {"Training": self.training.find, "Processing": self.processing.find}[kind](name)
 
     @staticmethod
     def _operation(name: str) -> OperationModel:

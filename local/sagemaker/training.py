@@ -270,7 +270,13 @@ class TrainingJobs:
         return {}
 
     def list_training_jobs(self, request: dict[str, Any]) -> dict[str, Any]:
-        shown = ("TrainingJobName", "TrainingJobArn", "CreationTime", "TrainingEndTime", "LastModifiedTime")
+        shown: tuple[str, ...] = (
+            "TrainingJobName",
+            "TrainingJobArn",
+            "CreationTime",
+            "TrainingEndTime",
+            "LastModifiedTime",
+        )
         shown += ("TrainingJobStatus", "SecondaryStatus")
         described = [job.describe() for job in self.jobs]
         items = [{key: item[key] for key in shown if key in item} for item in described]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from botocore.model import OperationModel, ServiceModel, Shape
 from botocore.validate import ParamValidator
@@ -15,7 +15,7 @@ from local.sagemaker.errors import validation_error
 
 def service_model() -> ServiceModel:
     """botocore's model of SageMaker, the same object ministack uses for `aws-sdk:sagemaker` tasks."""
-    return _service_model("sagemaker")
+    return cast(ServiceModel, _service_model("sagemaker"))
 
 
 def validate(operation: OperationModel, request: dict[str, Any]) -> None:
@@ -32,7 +32,7 @@ def validate(operation: OperationModel, request: dict[str, Any]) -> None:
         raise validation_error(f"{len(problems)} validation {plural} detected: {'; '.join(problems)}")
 
 
-def _constraints(value: Any, shape: Shape, path: str) -> Iterator[str]:
+def _constraints(value: Any, shape: Any, path: str) -> Iterator[str]:
     """What ParamValidator leaves to the service: upper limits, patterns and enumerations."""
     if shape.type_name == "structure":
         for name, item in value.items():

@@ -136,8 +136,7 @@ class Variant:
                 if connection.port == port:
                     return connection
                 connection.close()
-        connection = http.client.HTTPConnection(HOST, port, timeout=INVOCATION_TIMEOUT_S)
-        return connection
+        return http.client.HTTPConnection(HOST, port, timeout=INVOCATION_TIMEOUT_S)
 
     def _prepare(self) -> None:
         model = self._home / "opt" / "ml" / "model"

@@ -13,7 +13,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from ministack.services import stepfunctions
 
@@ -32,7 +32,7 @@ class Aborted(stepfunctions._ExecutionError):  # type: ignore[misc]
 class Run:
     """One execution while it runs: `stopped` is set when it must not go on, `ended` when its thread is done."""
 
-    _runs: dict[str, Run] = {}
+    _runs: ClassVar[dict[str, Run]] = {}
     _lock = threading.Lock()
 
     def __init__(self, arn: str) -> None:

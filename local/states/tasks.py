@@ -113,12 +113,11 @@ class TaskState:
 
         threading.Thread(target=contextvars.copy_context().run, args=(call,), daemon=True).start()
         with run.on_stop(done.set):
-            in_time = done.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
+            done.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
         if future.done():
             return future.result()
         cancel.set()
         run.check()
-        assert not in_time
         raise _ExecutionError("States.Timeout", "")
 
     def _seconds(self, field: str, effective: JSON) -> float | None:
@@ -144,7 +143,7 @@ class TaskState:
         delay = retrier.get("IntervalSeconds", 1) * retrier.get("BackoffRate", 2.0) ** counts.get(index, 0)
         delay = min(delay, retrier.get("MaxDelaySeconds", delay))
         if retrier.get("JitterStrategy") == "FULL":
-            delay = random.uniform(0, delay)
+            delay = random.uniform(0, delay)  # noqa: S311 (a pause, not a secret)
         counts[index] = counts.get(index, 0) + 1
         stepfunctions._scaled_sleep(delay)
         return True
@@ -198,13 +197,15 @@ def _there(path: str, data: JSON) -> bool:
     for kind, value in stepfunctions._parse_jsonpath_tokens(path) or ():
         if kind == "wildcard":
             return True
-        if kind == "field" and isinstance(data, dict) and value in data:
-            data = data[value]
-        elif kind == "index" and isinstance(data, list) and value < len(data):
-            data = data[value]
-        else:
+        fits = value in data if isinstance(data, dict) else isinstance(data, list) and _is_index(value, data)
+        if not fits:
             return False
+        data = data[value]
     return True
+
+
+def _is_index(value: Any, data: list[Any]) -> bool:
+    return isinstance(value, int) and value < len(data)
 
 
 def _check_paths(template: JSON, data: JSON, ctx: dict[str, Any] | None) -> None:

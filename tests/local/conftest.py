@@ -18,6 +18,7 @@ import pytest
 from botocore.config import Config
 
 import local
+from local.settings import CREDENTIALS
 
 ROLE = "arn:aws:iam::000000000000:role/test"
 
@@ -41,8 +42,7 @@ class Aws:
                 name,
                 endpoint_url=self.server.url,
                 region_name=self.server.region,
-                aws_access_key_id="test",
-                aws_secret_access_key="test",
+                **CREDENTIALS,
                 config=Config(retries={"max_attempts": 0}, read_timeout=60),
             )
         return self._clients[name]

@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from tests.local.conftest import Aws, eventually, zipped
+from tests.local.conftest import ROLE, Aws, eventually, zipped
 
 
 def test_a_function_answers_and_its_output_is_in_its_log_group(aws: Aws) -> None:
@@ -23,7 +23,8 @@ def test_a_function_answers_and_its_output_is_in_its_log_group(aws: Aws) -> None
         """
     )
     answer, failed = aws.invoke(name, {"photo": "ü.jpg"})
-    assert not failed and answer["photo"] == "ü.jpg"
+    assert not failed
+    assert answer["photo"] == "ü.jpg"
     messages = aws.logs(f"/aws/lambda/{name}")
     assert "printed ü.jpg" in messages
     assert any(m.startswith("[WARNING]\t") and m.endswith(f"{answer['request']}\tlogged") for m in messages)
@@ -43,7 +44,8 @@ def test_an_error_has_its_class_as_type_and_the_worker_survives_it(aws: Aws) -> 
     before, _ = aws.invoke(name)
     error, failed = aws.invoke(name, {"fail": True})
     assert failed
-    assert error["errorType"] == "PhotoMissing" and error["errorMessage"] == "no such photo"
+    assert error["errorType"] == "PhotoMissing"
+    assert error["errorMessage"] == "no such photo"
     assert "app.py" in error["stackTrace"][-1]
     assert aws.invoke(name)[0] == before
 
@@ -62,14 +64,16 @@ def test_an_error_has_its_class_as_type_and_the_worker_survives_it(aws: Aws) -> 
 )
 def test_errors_of_the_runtime_have_the_names_of_aws(aws: Aws, code: str, error_type: str, message: str) -> None:
     error, failed = aws.invoke(aws.function(code))
-    assert failed and error["errorType"] == error_type
+    assert failed
+    assert error["errorType"] == error_type
     assert message in error["errorMessage"]
 
 
 def test_a_handler_that_takes_too_long_is_ended(aws: Aws) -> None:
     name = aws.function("import time\ndef handler(e, c):\n print('before')\n time.sleep(60)", Timeout=1)
     error, failed = aws.invoke(name)
-    assert failed and error["errorType"] == "Sandbox.Timedout"
+    assert failed
+    assert error["errorType"] == "Sandbox.Timedout"
     assert "Task timed out after 1.00 seconds" in error["errorMessage"]
     assert "before" in aws.logs(f"/aws/lambda/{name}")
 
@@ -180,26 +184,32 @@ def test_a_deleted_function_leaves_no_process(aws: Aws) -> None:
     assert eventually(lambda: not psutil.pid_exists(process))
 
 
-def test_code_that_does_not_exist_is_refused(aws: Aws) -> None:
-    template = {
-        "Resources": {
-            "Function": {
-                "Type": "AWS::Lambda::Function",
-                "Properties": {
-                    "Code": {"S3Bucket": aws.bucket(), "S3Key": "missing.zip"},
-                    "Handler": "app.handler",
-                    "Runtime": "python3.12",
-                    "Role": "arn:aws:iam::000000000000:role/test",
-                },
-            }
-        }
-    }
-    formation = aws.client("cloudformation")
-    formation.create_stack(StackName="missing-code", TemplateBody=json.dumps(template))
+@pytest.mark.parametrize("kind", ["Function", "LayerVersion"])
+def test_a_stack_whose_code_does_not_exist_is_refused(aws: Aws, kind: str) -> None:
+    where = {"S3Bucket": aws.bucket(), "S3Key": "missing.zip"}
+    properties = {
+        "Function": {"Code": where, "Handler": "app.handler", "Runtime": "python3.12", "Role": ROLE},
+        "LayerVersion": {"Content": where},
+    }[kind]
+    template = {"Resources": {"Code": {"Type": f"AWS::Lambda::{kind}", "Properties": properties}}}
+    formation, name = aws.client("cloudformation"), f"missing-code-{kind}"
+    formation.create_stack(StackName=name, TemplateBody=json.dumps(template))
     status = eventually(
-        lambda: formation.describe_stacks(StackName="missing-code")["Stacks"][0]["StackStatus"],
+        lambda: formation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"],
         lambda it: not it.endswith("IN_PROGRESS"),
     )
     assert status in ("ROLLBACK_COMPLETE", "CREATE_FAILED")
-    events = formation.describe_stack_events(StackName="missing-code")["StackEvents"]
+    events = formation.describe_stack_events(StackName=name)["StackEvents"]
     assert any("The specified key does not exist" in event.get("ResourceStatusReason", "") for event in events)
+
+
+def test_a_function_whose_code_does_not_exist_is_refused(aws: Aws) -> None:
+    client = aws.client("lambda")
+    with pytest.raises(client.exceptions.InvalidParameterValueException, match="The specified key does not exist"):
+        client.create_function(
+            FunctionName="missing",
+            Runtime="python3.12",
+            Role=ROLE,
+            Handler="app.handler",
+            Code={"S3Bucket": aws.bucket(), "S3Key": "missing.zip"},
+        )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import signal
-import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,7 +45,8 @@ def alive(process: psutil.Process) -> bool:
 def test_up_status_up_down(settings: local.Settings) -> None:
     assert command(settings, "status").returncode == 1
     up = command(settings, "up")
-    assert up.returncode == 0 and settings.url in up.stdout
+    assert up.returncode == 0
+    assert settings.url in up.stdout
     assert "already running" in command(settings, "up").stdout
     assert command(settings, "status").returncode == 0
     assert command(settings, "down").returncode == 0
@@ -54,10 +56,13 @@ def test_up_status_up_down(settings: local.Settings) -> None:
 
 
 def test_a_port_used_by_something_else_is_refused_in_one_sentence(settings: local.Settings) -> None:
-    with socket.create_server(("127.0.0.1", settings.port)):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", settings.port), http.server.BaseHTTPRequestHandler) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
         up = command(settings, "up")
+        other.shutdown()
     assert up.returncode == 1
-    assert up.stderr.count("\n") == 1 and "is used by something else" in up.stderr
+    assert up.stderr.count("\n") == 1
+    assert "is used by something else" in up.stderr
 
 
 def test_the_server_listens_on_loopback_only(aws: Aws) -> None:

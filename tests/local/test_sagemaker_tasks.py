@@ -74,7 +74,8 @@ def test_a_workflow_trains_and_deploys(application: FakeApplication) -> None:
     )
     assert ended["status"] == "SUCCEEDED", ended
     training = ended["output"]["training"]
-    assert training["TrainingJobStatus"] == "Completed" and training["CreationTime"] > 1e12
+    assert training["TrainingJobStatus"] == "Completed"
+    assert training["CreationTime"] > 1e12
     assert ended["output"]["endpoint"] == {
         "EndpointArn": f"arn:aws:sagemaker:eu-west-1:000000000000:endpoint/{endpoint}"
     }
@@ -86,7 +87,8 @@ def test_a_failed_job_is_a_failed_task(application: FakeApplication) -> None:
     ended = application.aws.execute(machine(task(TRAIN, application.training_request({"fail": "yes"}))))
     assert ended["error"] == "States.TaskFailed"
     cause = json.loads(ended["cause"])
-    assert cause["TrainingJobStatus"] == "Failed" and "told to fail" in cause["FailureReason"]
+    assert cause["TrainingJobStatus"] == "Failed"
+    assert "told to fail" in cause["FailureReason"]
 
 
 @pytest.mark.parametrize("how", ["stopped", "timed out"])
@@ -119,6 +121,7 @@ def test_refusals_have_the_names_of_aws(application: FakeApplication) -> None:
     assert ended["error"] == "SageMaker.AmazonSageMakerException"
     describe = {"EndpointName": "nothing"}
     ended = aws.execute(machine(task("arn:aws:states:::aws-sdk:sagemaker:describeEndpoint", describe)))
-    assert ended["error"] == "SageMaker.SageMakerException" and "Could not find endpoint" in ended["cause"]
+    assert ended["error"] == "SageMaker.SageMakerException"
+    assert "Could not find endpoint" in ended["cause"]
     ended = aws.execute(machine(task("arn:aws:states:::sagemaker:updateEndpoint", {**unknown, "Tags": []})))
     assert 'Unknown parameter in input: "Tags"' in ended["cause"]

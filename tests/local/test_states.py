@@ -81,7 +81,8 @@ def test_retries_wait_no_longer_than_they_may(aws: Aws, function: str) -> None:
     parameters = {"fail": True, "attempt.$": "$$.State.RetryCount"}
     began = time.monotonic()
     ended = aws.execute(machine(invoke(function, parameters, Retry=retry)))
-    assert ended["status"] == "FAILED" and ended["error"] == "PhotoMissing"
+    assert ended["status"] == "FAILED"
+    assert ended["error"] == "PhotoMissing"
     assert "no photo 2" in ended["cause"]
     assert time.monotonic() - began < 4
     assert events(aws, ended["executionArn"]).count("TaskFailed") == 3
@@ -92,7 +93,8 @@ def test_a_state_times_out(aws: Aws, function: str, timeout: dict[str, Any]) -> 
     catch = [{"ErrorEquals": ["States.Timeout"], "Next": "Late"}]
     definition = machine(invoke(function, {"sleep": 3}, Catch=catch, **timeout), Late={"Type": "Succeed"})
     ended = aws.execute(definition, {"limit": 1})
-    assert ended["status"] == "SUCCEEDED" and ended["output"]["Error"] == "States.Timeout"
+    assert ended["status"] == "SUCCEEDED"
+    assert ended["output"]["Error"] == "States.Timeout"
 
 
 def test_the_time_limit_of_the_machine_ends_the_execution(aws: Aws) -> None:
@@ -102,7 +104,8 @@ def test_the_time_limit_of_the_machine_ends_the_execution(aws: Aws) -> None:
 
 def test_a_path_that_leads_nowhere_fails_the_state(aws: Aws, function: str) -> None:
     ended = aws.execute(machine(invoke(function, {"key.$": "$.photo.key"})), {"photo": {}})
-    assert ended["status"] == "FAILED" and ended["error"] == "States.ParameterPathFailure"
+    assert ended["status"] == "FAILED"
+    assert ended["error"] == "States.ParameterPathFailure"
     assert "The JSONPath '$.photo.key' specified for the field 'key.$' could not be found" in ended["cause"]
 
 
@@ -151,7 +154,8 @@ def test_a_callback_whose_function_fails_fails_at_once(aws: Aws) -> None:
     function, _url = token_function(aws)
     began = time.monotonic()
     ended = aws.execute(callback_machine(function, TimeoutSeconds=30), {"fail": True})
-    assert ended["error"] == "ReviewPending" and time.monotonic() - began < 5
+    assert ended["error"] == "ReviewPending"
+    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize(

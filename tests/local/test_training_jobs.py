@@ -51,7 +51,8 @@ def test_a_job_trains_and_leaves_model_output_metrics_and_log(application: FakeA
     assert seen["arguments"] == ["--epochs", "3", "--word", "good"]
     environment = seen["environment"]
     folder = environment["SM_MODEL_DIR"].removesuffix("/model")
-    assert seen["cwd"] == f"{folder}/code" and f"{folder}/code" in seen["path"]
+    assert seen["cwd"] == f"{folder}/code"
+    assert f"{folder}/code" in seen["path"]
     assert environment["SM_CHANNEL_TRAINING"] == f"{folder}/input/data/training"
     assert seen["channels"] == ["training/a.txt", "training/deep/b.txt"]
     assert json.loads(environment["SM_HPS"]) == {"word": "good", "epochs": 3}
@@ -86,9 +87,11 @@ def test_output_is_in_the_log_while_the_job_runs_and_stop_ends_it(application: F
     application.sagemaker.stop_training_job(TrainingJobName=name)
     job = application.trained(name)
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "Stopped")
-    assert script and not any(process.is_running() for process in script)
+    assert script
+    assert not any(process.is_running() for process in script)
     code, message = refusal(application.sagemaker.stop_training_job, TrainingJobName=name)
-    assert code == "ValidationException" and "in status Stopped" in message
+    assert code == "ValidationException"
+    assert "in status Stopped" in message
 
 
 def test_a_job_that_takes_too_long_is_stopped(application: FakeApplication) -> None:
@@ -104,7 +107,8 @@ def test_a_failed_script_gives_its_reason(application: FakeApplication, fail: st
     job = application.trained(application.train({"fail": fail}))
     assert job["TrainingJobStatus"] == "Failed"
     assert job["FailureReason"].startswith("AlgorithmError: ")
-    assert reason in job["FailureReason"] and job["FailureReason"].endswith("exit code: 1")
+    assert reason in job["FailureReason"]
+    assert job["FailureReason"].endswith("exit code: 1")
     if fail == "raise":
         assert "ExecuteUserScriptError:\nExitCode 1\nErrorMessage" in job["FailureReason"]
 
@@ -114,8 +118,10 @@ def test_requirements_that_are_not_met_are_named(application: FakeApplication) -
     job = application.trained(application.train(source=source))
     assert job["TrainingJobStatus"] == "Failed"
     assert "InstallRequirementsError" in job["FailureReason"]
-    assert "numpy==0.1 (installed: " in job["FailureReason"] and "no-such-package (not" in job["FailureReason"]
-    assert "boto3" not in job["FailureReason"] and "other" not in job["FailureReason"]
+    assert "numpy==0.1 (installed: " in job["FailureReason"]
+    assert "no-such-package (not" in job["FailureReason"]
+    assert "boto3" not in job["FailureReason"]
+    assert "other" not in job["FailureReason"]
 
 
 def test_missing_data_fails_the_job(application: FakeApplication) -> None:
@@ -143,7 +149,8 @@ def test_bad_requests_are_refused_with_the_codes_of_aws(application: FakeApplica
     code, message = refusal(
         sagemaker.create_training_job, **{**request, "TrainingJobName": unique("job"), "ResourceConfig": bad_instance}
     )
-    assert code == "ValidationException" and "resourceConfig.instanceType" in message
+    assert code == "ValidationException"
+    assert "resourceConfig.instanceType" in message
 
 
 def test_jobs_are_listed_newest_first_by_page(application: FakeApplication) -> None:

@@ -1,0 +1,76 @@
+"""AWS Lambda: BuildDataset, the beginning of a retraining."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from functions.build_dataset.prepare import Prepared, needed
+from functions.build_dataset.request import Request
+from functions.build_dataset.running import is_running
+from functions.build_dataset.snapshot import Store
+from functions.build_dataset.throne import Throne
+from functions.shared.aws import client
+from functions.shared.models import ModelTable
+from functions.shared.objects import read_json
+from functions.shared.observability import instruments, reports_failures
+from functions.shared.settings import read
+from functions.shared.times import now
+from functions.shared.vehicles import vehicles
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the function needs to know of its stack. The two numbers are texts, as every environment variable is."""
+
+    ml_bucket: str
+    model_table: str
+    photo_table: str
+    endpoint_name: str
+    min_new_labels: str
+    bake_seconds: str
+
+
+settings = read(Settings)
+logger, metrics = instruments("build-dataset")
+s3 = client("s3", read_timeout_s=20)
+table = ModelTable(settings.model_table, client("dynamodb"))
+store = Store(settings.ml_bucket, s3, settings.photo_table, client("dynamodb"))
+throne = Throne(settings.endpoint_name, table, client("sagemaker", read_timeout_s=20))
+known = vehicles()
+
+
+@logger.inject_lambda_context(correlation_id_path="execution", clear_state=True)
+@metrics.log_metrics(capture_cold_start_metric=True)
+@reports_failures(logger)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Take the lock, find the champion, freeze the data; the workflow goes on when `proceed` is true."""
+    execution = str(event.get("execution"))
+    table.take_lock(execution, now(), lambda holder: is_running(client("stepfunctions"), holder))
+    standing = read_json(s3, f"s3://{settings.ml_bucket}/training/current.json")
+    request = Request.from_state(event.get("request"), standing, known)
+    champion = throne.champion()
+    snapshot = store.freeze(request.dataset, request.classes or tuple(known.bays))
+    new_labels = store.new_since(snapshot, champion.snapshot if champion else None)
+    prepared = Prepared(
+        request=request,
+        model_version=str(event["run"]["name"]),
+        bucket=settings.ml_bucket,
+        snapshot=snapshot,
+        labelled=store.labelled,
+        new_labels=new_labels,
+        needed=needed(request, champion, int(settings.min_new_labels)),
+        champion=champion,
+        bake_s=int(settings.bake_seconds),
+    )
+    logger.info(
+        "dataset frozen",
+        snapshot=snapshot.uri,
+        labels=len(snapshot.entries),
+        new_labels=new_labels,
+        champion=champion.model_version if champion else None,
+        proceed=prepared.proceed,
+    )
+    metrics.add_metric("NewLabels", MetricUnit.Count, new_labels)
+    return prepared.as_state()

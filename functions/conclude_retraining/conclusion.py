@@ -1,0 +1,142 @@
+"""How a retraining ended, from what its execution carried to the end."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from functions.shared.models import Champion
+
+# To end like this is an outcome; anything else means that something broke.
+OUTCOMES = {
+    *("NothingNew", "RetrainingRunning", "DryRun"),
+    *("BelowMinimum", "WorseThanChampion", "BlindToAClass", "NotBetter"),
+}
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """The end of a retraining.
+
+    `state` is all that the execution carried, `at` when it ended, `recorded` the recorded champion's version.
+    """
+
+    promoted: bool
+    state: Mapping[str, Any]
+    execution: str
+    endpoint: str
+    at: str
+    recorded: str | None = None
+
+    @property
+    def model_version(self) -> str | None:
+        """The challenger; None when there is none, because training did not begin or failed."""
+        return str(self.state["run"]["name"]) if "trained" in self.state else None
+
+    @property
+    def champion_before(self) -> str | None:
+        """The champion when the retraining began; the recorded one when it ended before it found out."""
+        if "prepared" not in self.state:
+            return self.recorded
+        champion = self._slot("prepared").get("champion") or {}
+        return champion.get("model_version")
+
+    @property
+    def reason(self) -> str | None:
+        """Why the challenger did not become champion: the name of a check or of an error."""
+        if self.promoted:
+            return None
+        error = str(self._slot("error").get("Error") or "Unknown")
+        # Step Functions gives every job that fails the same name.
+        if error == "States.TaskFailed" and "prepared" in self.state:
+            if "trained" not in self.state:
+                return "TrainingFailed"
+            if "evaluated" not in self.state:
+                return "EvaluationFailed"
+        return error
+
+    @property
+    def failed(self) -> bool:
+        """Whether something broke, so that a person should look."""
+        return self.reason is not None and self.reason not in OUTCOMES
+
+    @property
+    def verdict(self) -> str:
+        """The gate's words for a promotion, the error's for anything else."""
+        if self.promoted:
+            return str(self._slot("judged").get("words") or "promoted")
+        words = readable(str(self._slot("error").get("Cause") or ""))
+        if "rollback" in self.state and self._slot("rollback").get("status") != "InService":
+            words += f" The endpoint is {self._slot('rollback').get('status')} while going back; look at it."
+        return words or str(self.reason)
+
+    @property
+    def new_champion(self) -> Champion:
+        """Who is champion from now on."""
+        return Champion(
+            model_version=str(self.state["run"]["name"]),
+            endpoint_config=str(self.state["run"]["name"]),
+            artifact=str(self.state["trained"]["artifact"]),
+            snapshot=self._slot("prepared").get("snapshot"),
+            threshold=self._slot("judged").get("threshold"),
+            promoted_at=self.at,
+            previous=self.champion_before,
+        )
+
+    def as_event(self) -> dict[str, Any]:
+        """The detail of `Model Promoted` or `Model Rejected`."""
+        common = {"model_version": self.model_version, "execution": self.execution, "verdict": self.verdict}
+        figures = self._slot("judged").get("challenger") or {}
+        metrics = {
+            name: value
+            for name, value in figures.items()
+            if value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+        }
+        if self.promoted:
+            return {
+                **common,
+                "previous_model_version": self.champion_before,
+                "endpoint": self.endpoint,
+                "threshold": self._slot("judged").get("threshold"),
+                "metrics": metrics,
+                "promoted_at": self.at,
+            }
+        rejected = {**common, "champion": self.champion_before, "reason": self.reason, "rejected_at": self.at}
+        return {**rejected, "metrics": metrics} if metrics else rejected
+
+    def as_output(self) -> dict[str, Any]:
+        """The execution's output."""
+        judged, prepared = self._slot("judged"), self._slot("prepared")
+        return {
+            "outcome": "promoted" if self.promoted else "rejected",
+            "model_version": self.model_version,
+            "previous_model_version": self.champion_before,
+            "reason": self.reason,
+            "verdict": self.verdict,
+            "challenger": judged.get("challenger"),
+            "compared_with": judged.get("champion"),
+            "evaluation": judged.get("evaluation"),
+            "snapshot": prepared.get("snapshot"),
+            "new_labels": prepared.get("new_labels"),
+            "endpoint": self.endpoint,
+            "execution": self.execution,
+            "ended_at": self.at,
+        }
+
+    def _slot(self, name: str) -> Mapping[str, Any]:
+        return self.state.get(name) or {}
+
+
+def readable(cause: str) -> str:
+    """The words in a caught error: of a failed Lambda its message, of a failed job its reason, else the text itself.
+
+    >>> readable('{"TrainingJobName": "a", "FailureReason": "AlgorithmError: no photos"}')
+    'AlgorithmError: no photos'
+    """
+    try:
+        content = json.loads(cause)
+    except ValueError:
+        return cause
+    if not isinstance(content, dict):
+        return cause
+    return str(content.get("errorMessage") or content.get("FailureReason") or cause)

@@ -1,0 +1,84 @@
+"""AWS Lambda: ConcludeRetraining, the end of every retraining but one whose recording fails."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import BotoCoreError, ClientError
+
+from functions.conclude_retraining.conclusion import Conclusion
+from functions.conclude_retraining.registry import Registry
+from functions.shared.aws import client
+from functions.shared.models import ModelTable
+from functions.shared.observability import instruments, reports_failures
+from functions.shared.settings import read
+from functions.shared.times import now, timestamp
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the function needs to know of its stack."""
+
+    model_table: str
+    model_group: str
+    inference_image: str
+    endpoint_name: str
+
+
+settings = read(Settings)
+logger, metrics = instruments("conclude-retraining")
+table = ModelTable(settings.model_table, client("dynamodb"))
+registry = Registry(settings.model_group, settings.inference_image, client("sagemaker", read_timeout_s=20))
+
+
+@logger.inject_lambda_context(correlation_id_path="execution", clear_state=True)
+@metrics.log_metrics(capture_cold_start_metric=True)
+@reports_failures(logger)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Record how the retraining of `event["state"]` ended, and let the next one in; its event and output come back."""
+    champion = table.champion()
+    conclusion = Conclusion(
+        promoted=event["outcome"] == "promoted",
+        state=event["state"],
+        execution=str(event["execution"]),
+        endpoint=settings.endpoint_name,
+        at=timestamp(now()),
+        recorded=champion.model_version if champion else None,
+    )
+    if conclusion.model_version:
+        register(conclusion)
+    if conclusion.promoted:
+        table.crown(conclusion.new_champion)
+    table.release_lock(conclusion.execution)
+    record(conclusion)
+    return {
+        "event": conclusion.as_event(),
+        "output": conclusion.as_output(),
+        "failed": conclusion.failed,
+        "error": conclusion.reason,
+        "cause": conclusion.verdict,
+    }
+
+
+def register(conclusion: Conclusion) -> None:
+    """Enter the challenger into the registry; a registry that is out of reach must not undo a promotion."""
+    try:
+        package = registry.register(conclusion)
+    except (ClientError, BotoCoreError) as error:
+        logger.error("challenger not registered", model_version=conclusion.model_version, error=str(error))
+    else:
+        logger.info("challenger registered", model_version=conclusion.model_version, package=package)
+
+
+def record(conclusion: Conclusion) -> None:
+    """Log and count the ending."""
+    logger.info(
+        "model promoted" if conclusion.promoted else "model rejected",
+        model_version=conclusion.model_version,
+        champion_before=conclusion.champion_before,
+        reason=conclusion.reason,
+        verdict=conclusion.verdict,
+    )
+    metrics.add_dimension("reason", conclusion.reason or "Promoted")
+    metrics.add_metric("Retrainings", MetricUnit.Count, 1)

@@ -1,0 +1,62 @@
+"""AWS Lambda: JudgeChallenger."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from functions.judge_challenger.gate import Gate, judge
+from functions.shared.aws import client
+from functions.shared.errors import SconesError
+from functions.shared.objects import read_json
+from functions.shared.observability import instruments, reports_failures
+from functions.shared.settings import read
+
+
+class EvaluationMissing(SconesError):
+    """The evaluation job ended well and left no report."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the function needs to know of its stack: the gate's numbers, as far as they differ from the usual ones."""
+
+    gate: str
+
+
+settings = read(Settings)
+logger, metrics = instruments("judge-challenger")
+s3 = client("s3")
+gate = Gate.from_settings(settings.gate)
+
+
+@logger.inject_lambda_context(correlation_id_path="execution", clear_state=True)
+@metrics.log_metrics(capture_cold_start_metric=True)
+@reports_failures(logger)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Judge the evaluation report at `event["evaluation"]`; the workflow goes on when `promote` is true."""
+    report = read_json(s3, event["evaluation"])
+    if report is None:
+        raise EvaluationMissing(f"there is no {event['evaluation']}; see the log of the evaluation job")
+    prepared = event["prepared"]
+    verdict = judge(report, gate, force=prepared["force"], dry_run=prepared["dry_run"])
+    logger.info(
+        "challenger judged",
+        model_version=event["run"]["name"],
+        promote=verdict.promote,
+        reason=verdict.reason,
+        verdict=verdict.words,
+    )
+    for figure in ("accuracy", "ece", "auroc"):
+        if (value := report["challenger"].get(figure)) is not None:
+            metrics.add_metric(f"Challenger{figure.title()}", MetricUnit.NoUnit, value)
+    return {
+        "promote": verdict.promote,
+        "reason": verdict.reason,
+        "words": verdict.words,
+        "challenger": report["challenger"],
+        "champion": report.get("champion"),
+        "threshold": report["challenger"].get("threshold"),
+        "evaluation": event["evaluation"],
+    }

@@ -1,0 +1,118 @@
+"""The champion and the lock: which model serves by right, and which retraining is under way."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from functions.shared.aws import Client, error_code
+from functions.shared.errors import SconesError
+from functions.shared.items import attributes, values
+from functions.shared.times import timestamp
+
+# Longer than any retraining may take: two jobs of an hour, two endpoint updates of half an hour, and waiting.
+LOCK_EXPIRES_AFTER = timedelta(hours=6)
+
+
+class RetrainingRunning(SconesError):
+    """Another retraining is under way; two would train on the same labels and fight over the endpoint."""
+
+
+class EndpointBusy(SconesError):
+    """The endpoint is being created or updated; it can be looked at again in a while."""
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The model that serves by right.
+
+    `model_version` is also the name of its training job, model and endpoint configuration. `snapshot` is the S3 prefix
+    of the labels it has learned, None when it has seen none of ours; `threshold` is its own, in [0, 1], None when
+    unknown; `previous` is the champion before it.
+    """
+
+    model_version: str
+    endpoint_config: str
+    artifact: str
+    snapshot: str | None = None
+    threshold: float | None = None
+    promoted_at: str | None = None
+    previous: str | None = None
+
+    def as_state(self) -> dict[str, Any]:
+        """The champion as it travels through the workflow and lies in the table."""
+        return asdict(self)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> "Champion":
+        """Read back what `as_state` wrote; other keys are ignored."""
+        return cls(**{field.name: state[field.name] for field in fields(cls) if field.name in state})
+
+
+class ModelTable:
+    """Two items under the key `id`: `champion`, and `lock` while a retraining is under way."""
+
+    def __init__(self, name: str, dynamodb: Client) -> None:
+        self.name = name
+        self._dynamodb = dynamodb
+
+    def champion(self) -> Champion | None:
+        """The recorded champion, read consistently, or None."""
+        item = self._get("champion")
+        return Champion.from_state(item) if item else None
+
+    def crown(self, champion: Champion) -> None:
+        """Record who is champion from now on."""
+        item = attributes({"id": "champion", **champion.as_state()})
+        self._dynamodb.put_item(TableName=self.name, Item=item)
+
+    def take_lock(self, execution: str, now: datetime, is_running: Callable[[str], bool]) -> None:
+        """Let no other retraining in until `release_lock`. Taking it again in the same execution is no conflict.
+
+        A lock outlives its execution when somebody stops it: one whose holder is not running any more, or that has
+        expired, is taken over. Raises RetrainingRunning when the holder is alive.
+        """
+        lock = {"id": "lock", "execution": execution, "expires_at": timestamp(now + LOCK_EXPIRES_AFTER)}
+        if self._put_if(lock, "attribute_not_exists(id) OR execution = :execution", execution):
+            return
+        held = self._get("lock")
+        holder = str(held.get("execution")) if held else execution
+        expired = not held or str(held.get("expires_at")) <= timestamp(now)
+        if not expired and is_running(holder):
+            raise RetrainingRunning(f"retraining {holder} is under way; this one ends without touching anything")
+        # Still the dead one's: of two that want to take it over, one finds it changed.
+        if not self._put_if(lock, "attribute_not_exists(id) OR execution = :execution", holder):
+            raise RetrainingRunning("another retraining took over the lock at the same moment; this one ends")
+
+    def release_lock(self, execution: str) -> None:
+        """Give the lock back; nothing happens when it is somebody else's by now."""
+        try:
+            self._dynamodb.delete_item(
+                TableName=self.name,
+                Key=attributes({"id": "lock"}),
+                ConditionExpression="execution = :execution",
+                ExpressionAttributeValues=attributes({":execution": execution}),
+            )
+        except ClientError as error:
+            if error_code(error) != "ConditionalCheckFailedException":
+                raise
+
+    def _get(self, name: str) -> dict[str, Any] | None:
+        answer = self._dynamodb.get_item(TableName=self.name, Key=attributes({"id": name}), ConsistentRead=True)
+        return values(answer["Item"]) if "Item" in answer else None
+
+    def _put_if(self, item: Mapping[str, Any], condition: str, execution: str) -> bool:
+        try:
+            self._dynamodb.put_item(
+                TableName=self.name,
+                Item=attributes(item),
+                ConditionExpression=condition,
+                ExpressionAttributeValues=attributes({":execution": execution}),
+            )
+        except ClientError as error:
+            if error_code(error) != "ConditionalCheckFailedException":
+                raise
+            return False
+        return True

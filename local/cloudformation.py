@@ -1,0 +1,202 @@
+"""CloudFormation resource types that ministack refuses.
+
+Types the embedded AWS can do are created for real (SageMaker, state machine versions and aliases, event archives);
+types that only describe how a real account scales or watches are accepted, kept and deleted.
+
+Seam: `provisioners._RESOURCE_HANDLERS`, handlers called as create(logical_id, properties, stack name) giving the
+physical id and attributes, update(physical_id, old, new, stack name), delete(physical_id, properties).
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from ministack.core.responses import get_account_id, get_region
+from ministack.services import eventbridge, stepfunctions
+from ministack.services.cloudformation import provisioners
+
+from local import seams
+from local.sagemaker.errors import SageMakerError
+from local.sagemaker.service import SageMaker
+
+Properties = dict[str, Any]
+Created = tuple[str, dict[str, Any]]
+KEPT_TYPES = (
+    "AWS::ApplicationAutoScaling::ScalableTarget",
+    "AWS::ApplicationAutoScaling::ScalingPolicy",
+    "AWS::Budgets::Budget",
+    "AWS::CloudWatch::AnomalyDetector",
+    "AWS::CloudWatch::CompositeAlarm",
+    "AWS::Logs::QueryDefinition",
+    "AWS::ResourceGroups::Group",
+    "AWS::XRay::SamplingRule",
+)
+NAMES = ("AlarmName", "PolicyName", "Name", "ResourceId")
+SERVICES = {"CloudWatch": "cloudwatch", "ApplicationAutoScaling": "application-autoscaling", "Logs": "logs"}
+
+
+def _arn(service: str, resource: str) -> str:
+    return f"arn:aws:{service}:{get_region()}:{get_account_id()}:{resource}"
+
+
+def _kept(kind: str) -> dict[str, Callable[..., Any]]:
+    """Handlers of a type that is accepted without effect."""
+
+    def create(logical_id: str, properties: Properties, stack_name: str) -> Created:
+        name = next((str(properties[key]) for key in NAMES if key in properties), f"{stack_name}-{logical_id}")
+        _, service, resource = kind.split("::")
+        address = _arn(SERVICES.get(service, service.lower()), f"{resource.lower()}:{name}")
+        return name, {"Arn": address, "Id": uuid.uuid4().hex}
+
+    def update(physical_id: str, _old: Properties, _new: Properties, _stack_name: str) -> Created:
+        return physical_id, {}
+
+    return {"create": create, "update": update, "delete": lambda _physical_id, _properties: None}
+
+
+def _answer(response: tuple[int, Any, bytes]) -> dict[str, Any]:
+    """The JSON of a service's response; raises ValueError with its message when it refused."""
+    status, _headers, body = response
+    content: dict[str, Any] = json.loads(body) if body else {}
+    if status >= 400:
+        raise ValueError(content.get("message") or content.get("Message") or str(content))
+    return content
+
+
+def _call(service: SageMaker, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return service.call(operation, request)
+    except SageMakerError as error:
+        raise ValueError(f"{error.message} (Service: SageMaker, Status Code: {error.status})") from error
+
+
+def _sagemaker(service: SageMaker, kind: str, create_operation: str, attribute: str) -> dict[str, Callable[..., Any]]:
+    """Handlers of a SageMaker type whose physical id is an ARN and whose name is `kind`Name."""
+    name_key = f"{kind}Name"
+
+    def create(logical_id: str, properties: Properties, stack_name: str) -> Created:
+        name = properties.get(name_key) or f"{stack_name}-{logical_id}-{uuid.uuid4().hex[:8]}"[-63:].strip("-")
+        address = _call(service, create_operation, {**_typed(properties), name_key: name})[f"{kind}Arn"]
+        return address, {name_key: name, attribute: address}
+
+    def update(physical_id: str, _old: Properties, _new: Properties, _stack_name: str) -> Created:
+        return physical_id, {name_key: physical_id.rpartition("/")[2], attribute: physical_id}
+
+    def delete(physical_id: str, _properties: Properties) -> None:
+        try:
+            service.call(f"Delete{kind}", {name_key: physical_id.rpartition("/")[2]})
+        except SageMakerError as error:
+            if error.code == "ConflictException":
+                raise ValueError(error.message) from error
+
+    return {"create": create, "update": update, "delete": delete}
+
+
+def _typed(properties: Properties) -> Properties:
+    """Numbers of a template, which arrive as text, as numbers."""
+
+    def convert(key: str, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: convert(name, item) for name, item in value.items()}
+        if isinstance(value, list):
+            return [convert(key, item) for item in value]
+        if isinstance(value, str) and key.endswith(("Count", "Weight", "Percentage", "InSeconds", "InGB")):
+            return float(value) if "." in value else int(value)
+        return value
+
+    converted: Properties = convert("", properties)
+    return converted
+
+
+def _state_machine_version() -> dict[str, Callable[..., Any]]:
+    def create(_logical_id: str, properties: Properties, _stack_name: str) -> Created:
+        request = {"stateMachineArn": properties["StateMachineArn"]}
+        address = _answer(stepfunctions._publish_state_machine_version(request))["stateMachineVersionArn"]
+        return address, {"Arn": address}
+
+    def delete(physical_id: str, _properties: Properties) -> None:
+        stepfunctions._delete_state_machine_version({"stateMachineVersionArn": physical_id})
+
+    return {"create": create, "delete": delete}
+
+
+def _state_machine_alias() -> dict[str, Callable[..., Any]]:
+    def routing(properties: Properties) -> list[dict[str, Any]]:
+        routes = properties.get("RoutingConfiguration") or [
+            {"StateMachineVersionArn": properties["DeploymentPreference"]["StateMachineVersionArn"], "Weight": 100}
+        ]
+        return [{"stateMachineVersionArn": r["StateMachineVersionArn"], "weight": int(r["Weight"])} for r in routes]
+
+    def create(logical_id: str, properties: Properties, _stack_name: str) -> Created:
+        name = properties.get("Name", logical_id)
+        request = {"name": name, "routingConfiguration": routing(properties)}
+        address = _answer(stepfunctions._create_state_machine_alias(request))["stateMachineAliasArn"]
+        return address, {"Arn": address}
+
+    def update(physical_id: str, _old: Properties, new: Properties, _stack_name: str) -> Created:
+        request = {"stateMachineAliasArn": physical_id, "routingConfiguration": routing(new)}
+        _answer(stepfunctions._update_state_machine_alias(request))
+        return physical_id, {"Arn": physical_id}
+
+    def delete(physical_id: str, _properties: Properties) -> None:
+        stepfunctions._delete_state_machine_alias({"stateMachineAliasArn": physical_id})
+
+    return {"create": create, "update": update, "delete": delete}
+
+
+def _archive() -> dict[str, Callable[..., Any]]:
+    def request(name: str, properties: Properties) -> dict[str, Any]:
+        pattern = properties.get("EventPattern")
+        return {
+            "ArchiveName": name,
+            "EventSourceArn": properties["SourceArn"],
+            "RetentionDays": int(properties.get("RetentionDays", 0)),
+            **({"EventPattern": json.dumps(pattern)} if pattern else {}),
+        }
+
+    def create(logical_id: str, properties: Properties, stack_name: str) -> Created:
+        name = properties.get("ArchiveName") or f"{stack_name}-{logical_id}"[:48]
+        return name, {"Arn": _answer(eventbridge._create_archive(request(name, properties)))["ArchiveArn"]}
+
+    def update(physical_id: str, _old: Properties, new: Properties, _stack_name: str) -> Created:
+        return physical_id, {"Arn": _answer(eventbridge._update_archive(request(physical_id, new)))["ArchiveArn"]}
+
+    def delete(physical_id: str, _properties: Properties) -> None:
+        eventbridge._delete_archive({"ArchiveName": physical_id})
+
+    return {"create": create, "update": update, "delete": delete}
+
+
+def install(service: SageMaker) -> None:
+    handlers = seams.attribute(provisioners, "_RESOURCE_HANDLERS", dict)
+    added = {
+        **{kind: _kept(kind) for kind in KEPT_TYPES},
+        "AWS::SageMaker::ModelPackageGroup": _sagemaker(
+            service, "ModelPackageGroup", "CreateModelPackageGroup", "ModelPackageGroupArn"
+        ),
+        "AWS::SageMaker::Model": _sagemaker(service, "Model", "CreateModel", "ModelArn"),
+        "AWS::StepFunctions::StateMachineVersion": _state_machine_version(),
+        "AWS::StepFunctions::StateMachineAlias": _state_machine_alias(),
+        "AWS::Events::Archive": _archive(),
+        # The same properties, with the queue's URL instead of a list of them.
+        "AWS::SQS::QueueInlinePolicy": _inline_queue_policy(handlers["AWS::SQS::QueuePolicy"]),
+    }
+    for kind, handler in added.items():
+        handlers.setdefault(kind, handler)
+
+
+def _inline_queue_policy(policy: dict[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
+    def listed(properties: Properties) -> Properties:
+        return {"PolicyDocument": properties["PolicyDocument"], "Queues": [properties["Queue"]]}
+
+    def create(logical_id: str, properties: Properties, stack_name: str) -> Created:
+        policy["create"](logical_id, listed(properties), stack_name)
+        return str(properties["Queue"]), {}
+
+    def delete(physical_id: str, properties: Properties) -> None:
+        policy["delete"](physical_id, listed(properties))
+
+    return {"create": create, "delete": delete}

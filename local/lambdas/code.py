@@ -1,0 +1,52 @@
+"""Functions and layers whose code is not in S3 are refused, as on AWS.
+
+Seams: `lambda_svc._fetch_code_from_s3` gives None for a missing object, and the function then answers 200 "Mock
+response"; the handlers of CloudFormation's layer type do the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ministack.core.responses import error_response_json
+from ministack.services import lambda_svc, s3
+from ministack.services.cloudformation import provisioners
+
+from local import seams
+
+
+class CodeMissing(ValueError):
+    """There is no such object; the message is AWS's."""
+
+    def __init__(self, bucket: str, key: str) -> None:
+        super().__init__(
+            "Error occurred while GetObject. S3 Error Code: NoSuchKey. "
+            f"S3 Error Message: The specified key does not exist. (s3://{bucket}/{key})"
+        )
+
+
+def install() -> None:
+    def fetch(bucket: str, key: str, version_id: str | None = None) -> Any:
+        content = original_fetch(bucket, key, version_id)
+        if content is None:
+            raise CodeMissing(bucket, key)
+        return content
+
+    async def handle(method: str, path: str, headers: Any, body: bytes, query_params: Any) -> Any:
+        try:
+            return await original_handle(method, path, headers, body, query_params)
+        except CodeMissing as error:
+            return error_response_json("InvalidParameterValueException", str(error), 400)
+
+    def create_layer(logical_id: str, properties: dict[str, Any], stack_name: str) -> Any:
+        content = properties.get("Content") or {}
+        bucket, key = content.get("S3Bucket", ""), content.get("S3Key", "")
+        if s3._get_object_data(bucket, key) is None:
+            raise CodeMissing(bucket, key)
+        return original_layer(logical_id, properties, stack_name)
+
+    original_fetch = seams.replace(lambda_svc, "_fetch_code_from_s3", "bucket key version_id", fetch)
+    original_handle = seams.replace(lambda_svc, "handle_request", "method path headers body query_params", handle)
+    handlers = seams.attribute(provisioners, "_RESOURCE_HANDLERS", dict)["AWS::Lambda::LayerVersion"]
+    original_layer = handlers["create"]
+    handlers["create"] = create_layer

@@ -1,0 +1,216 @@
+"""Processing jobs.
+
+A container on AWS finds its inputs under /opt/ml/processing. Here that is a folder of the job, and /opt/ml is rewritten
+to it in the entry point, the arguments, the environment and a shell script that is the entry point. A script therefore
+has to take its paths from its arguments or its environment, not write them into its own code.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from local.sagemaker import toolkit
+from local.sagemaker.aws import DataError, Storage, arn, in_background
+from local.sagemaker.containers import OPT_ML, Container, environment
+from local.sagemaker.errors import in_use, validation_error
+from local.sagemaker.jobs import Job, JobFailed, JobStopped, logger
+from local.sagemaker.records import Records, page
+from local.settings import Settings
+
+LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
+DEFAULT_RUNTIME_S = 86_400
+
+
+class ProcessingJob(Job):
+    """One processing job, from InProgress to Completed, Failed or Stopped."""
+
+    def __init__(self, request: dict[str, Any], settings: Settings, storage: Storage) -> None:
+        super().__init__("processing", request["ProcessingJobName"], request, settings, storage)
+        self.arn = arn("processing-job", self.name)
+        self.status = "InProgress"
+        self.started: float | None = None
+        self.finished: float | None = None
+        self.modified = self.created
+        self.failure_reason: str | None = None
+        self.exit_message: str | None = None
+
+    def run(self) -> None:
+        """Fetch the inputs, run the container, upload the outputs; never raises."""
+        try:
+            self._run()
+            self._end("Completed")
+        except JobStopped as stopped:
+            if stopped.phase == "MaxRuntimeExceeded":
+                self.failure_reason = "Processing job runtime exceeded MaxRuntimeInSeconds provided"
+            self._end("Stopped")
+        except (JobFailed, DataError) as error:
+            prefix = "ClientError: " if isinstance(error, DataError) else ""
+            self.failure_reason = f"{prefix}{error}"[: toolkit.MAX_REASON]
+            self._end("Failed")
+        except Exception as error:
+            logger.exception("processing job %s", self.name)
+            self.failure_reason = f"InternalServerError: {error!r}"[: toolkit.MAX_REASON]
+            self._end("Failed")
+        finally:
+            self.clean_up()
+
+    def _run(self) -> None:
+        self._fetch_inputs()
+        outputs = self._outputs()
+        for output in outputs:
+            self._folder(output["LocalPath"]).mkdir(parents=True, exist_ok=True)
+        self._write_config()
+        self.check_stop()
+        self.started = time.time()
+        try:
+            self._process()
+        finally:
+            self.exit_message = self._message()
+            for output in outputs:
+                if output.get("S3UploadMode") == "Continuous":
+                    self._upload(output)
+        for output in outputs:
+            if output.get("S3UploadMode") != "Continuous":
+                self._upload(output)
+
+    def _process(self) -> None:
+        application = self.request["AppSpecification"]
+        entrypoint = list(application.get("ContainerEntrypoint", ()))
+        if not entrypoint:
+            raise JobFailed("ClientError: the embedded AWS has no images; give AppSpecification.ContainerEntrypoint.")
+        command = [self._rewritten(part) for part in [*entrypoint, *application.get("ContainerArguments", ())]]
+        for part in command:
+            if part.endswith(".sh") and Path(part).is_file():
+                Path(part).write_text(self._rewritten(Path(part).read_text()))
+        given = {
+            # A script that installs requirements finds them satisfied or fails; nothing is installed here.
+            "PIP_NO_INDEX": "1",
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            **self.request.get("Environment", {}),
+            "PROCESSING_JOB_NAME": self.name,
+            "PROCESSING_JOB_ARN": self.arn,
+        }
+        log = self.log_stream(LOG_GROUP)
+        variables = environment(self.settings, self.home, given)
+        container = Container(command, variables, self.home, log)
+        limit = self.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", DEFAULT_RUNTIME_S)
+        code = self.run_container(container, float(limit))
+        if code is None:
+            raise JobStopped("MaxRuntimeExceeded")
+        if code != 0:
+            tail = "\n".join(list(container.tail)[-5:]).replace(str(self.opt_ml), "/opt/ml")
+            raise JobFailed(f"AlgorithmError: {tail[-900:]}, exit code: {code}")
+
+    def _fetch_inputs(self) -> None:
+        for item in self.request.get("ProcessingInputs", ()):
+            source = item.get("S3Input")
+            if source is None:
+                raise JobFailed("ClientError: the embedded AWS reads S3Input only.")
+            folder = self._folder(source.get("LocalPath", f"/opt/ml/processing/input/{item['InputName']}"))
+            if not self.storage.fetch_prefix(source["S3Uri"], folder):
+                raise DataError(f'No S3 objects found under S3 URL "{source["S3Uri"]}" given in input data source.')
+
+    def _outputs(self) -> list[dict[str, Any]]:
+        config = self.request.get("ProcessingOutputConfig", {})
+        return [output["S3Output"] for output in config.get("Outputs", ()) if "S3Output" in output]
+
+    def _upload(self, output: dict[str, Any]) -> None:
+        self.storage.store_folder(self._folder(output["LocalPath"]), output["S3Uri"])
+
+    def _folder(self, path: str) -> Path:
+        """Where a path of the container is on this machine; raises JobFailed for one outside of /opt/ml/processing."""
+        if not path.startswith("/opt/ml/processing") or ".." in path:
+            raise JobFailed(f"ClientError: LocalPath {path} is not under /opt/ml/processing.")
+        return Path(self._rewritten(path))
+
+    def _rewritten(self, text: str) -> str:
+        return OPT_ML.sub(str(self.opt_ml), text)
+
+    def _write_config(self) -> None:
+        folder = self.opt_ml / "config"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "processingjobconfig.json").write_text(json.dumps({**self.request, "ProcessingJobArn": self.arn}))
+        instance = self.request["ProcessingResources"]["ClusterConfig"]["InstanceType"]
+        (folder / "resourceconfig.json").write_text(json.dumps(toolkit.resource_config(instance)))
+        (self.opt_ml / "output").mkdir(parents=True, exist_ok=True)
+
+    def _message(self) -> str | None:
+        path = self.opt_ml / "output" / "message"
+        return path.read_text(errors="replace")[: toolkit.MAX_REASON] if path.is_file() else None
+
+    def _end(self, status: str) -> None:
+        self.finished = self.modified = time.time()
+        self.status = status
+        self.ended.set()
+
+    def request_stop(self) -> None:
+        if self.status == "InProgress":
+            self.status = "Stopping"
+            self.modified = time.time()
+        super().request_stop()
+
+    def describe(self) -> dict[str, Any]:
+        """The DescribeProcessingJob answer."""
+        answer = {
+            **{name: value for name, value in self.request.items() if name != "Tags"},
+            "ProcessingJobArn": self.arn,
+            "ProcessingJobStatus": self.status,
+            "CreationTime": self.created,
+            "LastModifiedTime": self.modified,
+        }
+        optional = {
+            "ProcessingStartTime": self.started,
+            "ProcessingEndTime": self.finished,
+            "FailureReason": self.failure_reason,
+            "ExitMessage": self.exit_message,
+        }
+        return answer | {name: value for name, value in optional.items() if value is not None}
+
+
+class ProcessingJobs:
+    """The processing job operations."""
+
+    def __init__(self, settings: Settings, storage: Storage) -> None:
+        self._settings = settings
+        self._storage = storage
+        self.jobs: Records[ProcessingJob] = Records()
+
+    def create_processing_job(self, request: dict[str, Any]) -> dict[str, Any]:
+        job = ProcessingJob(request, self._settings, self._storage)
+        taken = (
+            "Processing job names must be unique within an AWS account and region, "
+            f"and a processing job with this name already exists ({job.arn})"
+        )
+        self.jobs.add(job.name, job, lambda: in_use(taken))
+        in_background(f"processing {job.name}", job.run)
+        return {"ProcessingJobArn": job.arn}
+
+    def describe_processing_job(self, request: dict[str, Any]) -> dict[str, Any]:
+        return self.find(request["ProcessingJobName"]).describe()
+
+    def stop_processing_job(self, request: dict[str, Any]) -> dict[str, Any]:
+        job = self.find(request["ProcessingJobName"])
+        if job.status not in ("InProgress", "Stopping"):
+            raise validation_error(f"The request was rejected because the processing job is in status {job.status}.")
+        job.request_stop()
+        return {}
+
+    def list_processing_jobs(self, request: dict[str, Any]) -> dict[str, Any]:
+        shown: tuple[str, ...] = (
+            "ProcessingJobName",
+            "ProcessingJobArn",
+            "CreationTime",
+            "ProcessingEndTime",
+            "LastModifiedTime",
+        )
+        shown += ("ProcessingJobStatus", "FailureReason", "ExitMessage")
+        described = [job.describe() for job in self.jobs]
+        items = [{key: item[key] for key in shown if key in item} for item in described]
+        chosen, more = page(request, items, "ProcessingJobName", "ProcessingJobStatus")
+        return {"ProcessingJobSummaries": chosen, **more}
+
+    def find(self, name: str) -> ProcessingJob:
+        return self.jobs.require(name, validation_error(f"Could not find requested job with name: {name}"))

@@ -1,0 +1,35 @@
+"""Tags of SageMaker's resources, by ARN."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Tags:
+    """AddTags, ListTags and DeleteTags; the tags of a Create call are kept here too."""
+
+    def __init__(self) -> None:
+        self._tags: dict[str, dict[str, str]] = {}
+
+    def add_tags(self, request: dict[str, Any]) -> dict[str, Any]:
+        tags = self._tags.setdefault(request["ResourceArn"], {})
+        tags.update({tag["Key"]: tag["Value"] for tag in request["Tags"]})
+        return {"Tags": self._as_list(tags)}
+
+    def list_tags(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"Tags": self._as_list(self._tags.get(request["ResourceArn"], {}))}
+
+    def delete_tags(self, request: dict[str, Any]) -> dict[str, Any]:
+        for key in request["TagKeys"]:
+            self._tags.get(request["ResourceArn"], {}).pop(key, None)
+        return {}
+
+    def keep(self, request: dict[str, Any], answer: dict[str, Any]) -> None:
+        """Keep the tags of a Create call, whose answer is the ARN of what was created."""
+        if request.get("Tags") and len(answer) == 1:
+            (address,) = answer.values()
+            self.add_tags({"ResourceArn": address, "Tags": request["Tags"]})
+
+    @staticmethod
+    def _as_list(tags: dict[str, str]) -> list[dict[str, str]]:
+        return [{"Key": key, "Value": value} for key, value in tags.items()]

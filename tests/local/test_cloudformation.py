@@ -1,0 +1,109 @@
+"""Stacks with the types that ministack alone refuses, and state machines with substitutions."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.local.conftest import ROLE, Aws, eventually
+
+DEFINITION = json.dumps(
+    {"StartAt": "Say", "States": {"Say": {"Type": "Pass", "Result": {"word": "${Word}"}, "End": True}}}
+)
+
+
+def deploy(
+    aws: Aws, name: str, resources: dict[str, Any], outputs: dict[str, Any], update: bool = False
+) -> dict[str, str]:
+    formation = aws.client("cloudformation")
+    template = json.dumps({"Resources": resources, "Outputs": {key: {"Value": it} for key, it in outputs.items()}})
+    (formation.update_stack if update else formation.create_stack)(StackName=name, TemplateBody=template)
+    stack = eventually(
+        lambda: formation.describe_stacks(StackName=name)["Stacks"][0],
+        lambda it: not it["StackStatus"].endswith("IN_PROGRESS"),
+    )
+    events = formation.describe_stack_events(StackName=name)["StackEvents"]
+    reasons = [event.get("ResourceStatusReason") for event in events]
+    assert stack["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE"), reasons
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
+
+
+def test_types_that_only_a_real_account_needs_are_kept_and_deleted(aws: Aws) -> None:
+    queue_policy = {"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "sqs:*", "Resource": "*"}]}
+    resources = {
+        "Group": {"Type": "AWS::SageMaker::ModelPackageGroup", "Properties": {"ModelPackageGroupName": "stack-group"}},
+        "Alarm": {
+            "Type": "AWS::CloudWatch::CompositeAlarm",
+            "Properties": {"AlarmName": "both", "AlarmRule": "TRUE"},
+        },
+        "Target": {
+            "Type": "AWS::ApplicationAutoScaling::ScalableTarget",
+            "Properties": {"ResourceId": "endpoint/e/variant/v", "MinCapacity": 1, "MaxCapacity": 2},
+        },
+        "Policy": {
+            "Type": "AWS::ApplicationAutoScaling::ScalingPolicy",
+            "Properties": {"PolicyName": "p", "ScalingTargetId": {"Ref": "Target"}},
+        },
+        "Machine": {
+            "Type": "AWS::StepFunctions::StateMachine",
+            "Properties": {"RoleArn": ROLE, "DefinitionString": DEFINITION, "DefinitionSubstitutions": {"Word": "x"}},
+        },
+        "Version": {
+            "Type": "AWS::StepFunctions::StateMachineVersion",
+            "Properties": {"StateMachineArn": {"Ref": "Machine"}},
+        },
+        "Alias": {
+            "Type": "AWS::StepFunctions::StateMachineAlias",
+            "Properties": {
+                "Name": "live",
+                "RoutingConfiguration": [{"StateMachineVersionArn": {"Ref": "Version"}, "Weight": 100}],
+            },
+        },
+        "Bus": {"Type": "AWS::Events::EventBus", "Properties": {"Name": "archived"}},
+        "Archive": {"Type": "AWS::Events::Archive", "Properties": {"SourceArn": {"Fn::GetAtt": ["Bus", "Arn"]}}},
+        "Queue": {"Type": "AWS::SQS::Queue"},
+        "QueueRule": {
+            "Type": "AWS::SQS::QueueInlinePolicy",
+            "Properties": {"Queue": {"Ref": "Queue"}, "PolicyDocument": queue_policy},
+        },
+    }
+    outputs = deploy(aws, "kept", resources, {"Group": {"Ref": "Group"}, "Alias": {"Ref": "Alias"}})
+    assert outputs["Group"] == "arn:aws:sagemaker:eu-west-1:000000000000:model-package-group/stack-group"
+    states = aws.client("stepfunctions")
+    execution = states.start_execution(stateMachineArn=outputs["Alias"])["executionArn"]
+    assert aws.execution(execution)["output"] == {"word": "x"}
+
+    formation = aws.client("cloudformation")
+    formation.delete_stack(StackName="kept")
+
+    def gone() -> bool:
+        try:
+            return bool(formation.describe_stacks(StackName="kept")["Stacks"][0]["StackStatus"] == "DELETE_COMPLETE")
+        except ClientError:
+            return True
+
+    eventually(gone)
+    with pytest.raises(ClientError):
+        aws.client("sagemaker").describe_model_package_group(ModelPackageGroupName="stack-group")
+
+
+@pytest.mark.parametrize("source", ["string", "s3"])
+def test_a_state_machine_follows_its_substitutions(aws: Aws, source: str) -> None:
+    bucket = aws.bucket()
+    aws.client("s3").put_object(Bucket=bucket, Key="machine.asl.json", Body=DEFINITION.encode())
+    where: dict[str, Any] = {"DefinitionString": DEFINITION}
+    if source == "s3":
+        where = {"DefinitionS3Location": {"Bucket": bucket, "Key": "machine.asl.json"}}
+
+    def resources(word: str) -> dict[str, Any]:
+        properties = {"RoleArn": ROLE, **where, "DefinitionSubstitutions": {"Word": word}}
+        return {"Machine": {"Type": "AWS::StepFunctions::StateMachine", "Properties": properties}}
+
+    name, states = f"substituted-{source}", aws.client("stepfunctions")
+    for word, update in (("one", False), ("two", True)):
+        machine = deploy(aws, name, resources(word), {"Arn": {"Ref": "Machine"}}, update)["Arn"]
+        execution = states.start_execution(stateMachineArn=machine)["executionArn"]
+        assert aws.execution(execution)["output"] == {"word": word}

@@ -1,0 +1,112 @@
+"""From S3 through EventBridge and Step Functions to Lambda: every upload once, whatever its key, fast and small."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import json
+import statistics
+import time
+from collections import Counter
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.local.conftest import ROLE, Aws, eventually
+
+TEMPLATE = '{"photo": {"bucket": <bucket>, "key": <key>, "etag": <etag>, "size": <size>}}'
+PATHS = {f: f"$.detail.object.{f}" for f in ("key", "etag", "size")} | {"bucket": "$.detail.bucket.name"}
+KEYS = ["uploads/d 1/mein Rad.jpg", 'uploads/a+b/"quoted".jpg', "uploads/ü/it's %41 & <x>.jpg", "uploads/d/漢字\\n.jpg"]
+
+
+class Pipeline:
+    """A bucket whose uploads start a workflow of two functions."""
+
+    def __init__(self, aws: Aws) -> None:
+        self.aws = aws
+        self.bucket = aws.bucket()
+        code = "import boto3\ndef handler(event, context): return event"
+        first, second = aws.function(code), aws.function(code)
+
+        def step(function: str, **after: Any) -> dict[str, Any]:
+            parameters = {"FunctionName": function, "Payload.$": "$"}
+            resource = "arn:aws:states:::lambda:invoke"
+            return {"Type": "Task", "Resource": resource, "Parameters": parameters, "OutputPath": "$.Payload", **after}
+
+        self.machine = aws.state_machine(
+            {"StartAt": "First", "States": {"First": step(first, Next="Second"), "Second": step(second, End=True)}}
+        )
+        events = aws.client("events")
+        aws.client("s3").put_bucket_notification_configuration(
+            Bucket=self.bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}
+        )
+        pattern = {
+            "source": ["aws.s3"],
+            "detail-type": ["Object Created"],
+            "detail": {"bucket": {"name": [self.bucket]}},
+        }
+        events.put_rule(Name=self.bucket, EventPattern=json.dumps(pattern))
+        transformer = {"InputPathsMap": PATHS, "InputTemplate": TEMPLATE}
+        target = {"Id": "workflow", "Arn": self.machine, "RoleArn": ROLE, "InputTransformer": transformer}
+        events.put_targets(Rule=self.bucket, Targets=[target])
+
+    def upload(self, key: str) -> str:
+        """Returns the etag."""
+        return str(self.aws.client("s3").put_object(Bucket=self.bucket, Key=key, Body=b"photo")["ETag"].strip('"'))
+
+    def executions(self) -> list[dict[str, Any]]:
+        pages = self.aws.client("stepfunctions").get_paginator("list_executions")
+        return [item for page in pages.paginate(stateMachineArn=self.machine) for item in page["executions"]]
+
+    def ended(self, count: int) -> list[dict[str, Any]]:
+        """All executions, once there are `count` and none of them runs."""
+        return list(
+            eventually(
+                self.executions,
+                lambda all_: len(all_) >= count and all(item["status"] != "RUNNING" for item in all_),
+                timeout_s=60,
+            )
+        )
+
+
+@pytest.fixture(scope="module")
+def pipeline(aws: Aws) -> Pipeline:
+    return Pipeline(aws)
+
+
+def test_any_key_arrives_as_it_is(pipeline: Pipeline) -> None:
+    before = len(pipeline.executions())
+    etags = {key: pipeline.upload(key) for key in KEYS}
+    seen = {}
+    for execution in pipeline.ended(before + len(KEYS)):
+        output = pipeline.aws.execution(execution["executionArn"])["output"]
+        seen[output["photo"]["key"]] = output["photo"]
+    for key, etag in etags.items():
+        assert seen[key] == {"bucket": pipeline.bucket, "key": key, "etag": etag, "size": 5}
+
+
+def test_a_warm_chain_is_fast(pipeline: Pipeline) -> None:
+    states = pipeline.aws.client("stepfunctions")
+
+    def seconds(number: int) -> float:
+        known = len(pipeline.executions())
+        began = time.perf_counter()
+        pipeline.upload(f"uploads/warm/{number}.jpg")
+        while True:
+            latest = states.list_executions(stateMachineArn=pipeline.machine, maxResults=1000)["executions"]
+            if len(latest) > known and all(item["status"] != "RUNNING" for item in latest):
+                return time.perf_counter() - began
+            time.sleep(0.005)
+
+    assert statistics.median(seconds(number) for number in range(8)) < 0.4
+
+
+def test_a_burst_loses_and_doubles_nothing(pipeline: Pipeline) -> None:
+    before = len(pipeline.executions())
+    with concurrent.futures.ThreadPoolExecutor(16) as uploads:
+        list(uploads.map(lambda number: pipeline.upload(f"uploads/burst/{number}.jpg"), range(200)))
+    executions = pipeline.ended(before + 200)
+    assert Counter(execution["status"] for execution in executions) == {"SUCCEEDED": before + 200}
+    server = psutil.Process(pipeline.aws.server.pid)
+    family = [server, *server.children(recursive=True)]
+    assert sum(process.memory_info().rss for process in family) < 1_000_000_000
