@@ -126,7 +126,7 @@ def build() -> Any:
         "ProbeEndpoint", "Golden photos through the front door: right answers, the right model version, in time."
     )
     bake = Wait("Bake", comment="The first minutes with real photos.", seconds_path="$.prepared.bake_s")
-    probe_again = _probe("ProbeAgain", "Still right, and no alarm has gone off.")
+    probe_again = _probe("ProbeAgain", "Still right, and no alarm has gone off.", since={"since.$": "$.probed.began"})
     promote = _conclude("Promote", "promoted", "Write down the new champion, and let the next retraining in.")
     announce_promotion = _announce("AnnouncePromotion", "`Model Promoted`: this model answers from now on.")
     promoted = Succeed("Promoted", comment="The challenger is the champion.", output_path="$.concluded.output")
@@ -255,16 +255,16 @@ def _lambda(
     )
 
 
-def _probe(name: str, comment: str) -> Any:
+def _probe(name: str, comment: str, since: dict[str, Any] | None = None) -> Any:
     # A model server may need a moment after its endpoint is in service; a wrong answer is wrong at once.
     slow = retry("ModelUnavailable", first_s=2, attempts=4, longest_s=15)
     return _lambda(
         name,
         comment,
         "${ProbeEndpointFunctionArn}",
-        {"run.$": "$.run"},
+        {"run.$": "$.run", **(since or {})},
         "$.probed",
-        ("photos", "right", "p95_ms"),
+        ("photos", "right", "p95_ms", "began"),
         [TRANSIENT, slow, ACCIDENTS],
     )
 
