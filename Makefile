@@ -11,7 +11,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test deploy destroy retrain upload review evaluate pretrain stage up down lint asl
+.PHONY: help setup bench demo test deploy destroy retrain upload review evaluate pretrain stage up down lint asl
 
 help:  ## list the commands
 	@echo "Scones Unlimited, vehicle router. TARGET=$(TARGET) STAGE=$(STAGE)"
@@ -48,6 +48,13 @@ retrain: $(READY)  ## train, compare and promote a model, followed state by stat
 upload: $(READY)  ## PHOTOS=<file or folder>: upload, follow, print each decision
 	@test -n "$(PHOTOS)" || { echo 'Which photos? make upload PHOTOS=<file or folder>'; exit 1; }
 	@$(PY) -m operate upload "$(PHOTOS)"
+
+bench: $(READY)  ## latency, throughput and memory, each beside its baseline: build/reports/bench.json
+	@$(PY) -m operate bench
+
+evaluate: $(READY)  ## PHOTOS=<folder of class folders>: the champion on those photos
+	@test -n "$(PHOTOS)" || { echo 'Which photos? make evaluate PHOTOS=<folder of class folders>'; exit 1; }
+	@$(PY) -m operate evaluate "$(PHOTOS)"
 
 up: $(READY)  ## start the embedded AWS alone
 	@$(PY) -m local up

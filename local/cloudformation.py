@@ -1,6 +1,7 @@
 """CloudFormation resource types that ministack refuses.
 
-Types the embedded AWS can do are created for real (SageMaker, state machine versions and aliases, event archives);
+Types the embedded AWS can do are created for real (SageMaker, state machine versions and aliases, composite alarms,
+event archives);
 types that only describe how a real account scales or watches are accepted, kept and deleted.
 
 Seam: `provisioners._RESOURCE_HANDLERS`, handlers called as create(logical_id, properties, stack name) giving the
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import eventbridge, stepfunctions
+from ministack.services import cloudwatch, eventbridge, stepfunctions
 from ministack.services.cloudformation import provisioners
 
 from local import seams
@@ -29,7 +30,6 @@ KEPT_TYPES = (
     "AWS::ApplicationAutoScaling::ScalingPolicy",
     "AWS::Budgets::Budget",
     "AWS::CloudWatch::AnomalyDetector",
-    "AWS::CloudWatch::CompositeAlarm",
     "AWS::Logs::QueryDefinition",
     "AWS::ResourceGroups::Group",
     "AWS::XRay::SamplingRule",
@@ -147,6 +147,25 @@ def _state_machine_alias() -> dict[str, Callable[..., Any]]:
     return {"create": create, "update": update, "delete": delete}
 
 
+def _composite_alarm() -> dict[str, Callable[..., Any]]:
+    def put(name: str, properties: Properties) -> Created:
+        enabled = str(properties.get("ActionsEnabled", True)).lower() != "false"
+        request = {**properties, "AlarmName": name, "ActionsEnabled": enabled}
+        _answer(cloudwatch._put_composite_alarm({}, request, False, True))
+        return name, {"Arn": _arn("cloudwatch", f"alarm:{name}")}
+
+    def create(logical_id: str, properties: Properties, stack_name: str) -> Created:
+        return put(properties.get("AlarmName") or f"{stack_name}-{logical_id}", properties)
+
+    def update(physical_id: str, _old: Properties, new: Properties, _stack_name: str) -> Created:
+        return put(physical_id, new)
+
+    def delete(physical_id: str, _properties: Properties) -> None:
+        cloudwatch._delete_alarms({}, {"AlarmNames": [physical_id]}, False, True)
+
+    return {"create": create, "update": update, "delete": delete}
+
+
 def _archive() -> dict[str, Callable[..., Any]]:
     def request(name: str, properties: Properties) -> dict[str, Any]:
         pattern = properties.get("EventPattern")
@@ -181,6 +200,7 @@ def install(service: SageMaker) -> None:
         "AWS::StepFunctions::StateMachineVersion": _state_machine_version(),
         "AWS::StepFunctions::StateMachineAlias": _state_machine_alias(),
         "AWS::Events::Archive": _archive(),
+        "AWS::CloudWatch::CompositeAlarm": _composite_alarm(),
         # The same properties, with the queue's URL instead of a list of them.
         "AWS::SQS::QueueInlinePolicy": _inline_queue_policy(handlers["AWS::SQS::QueuePolicy"]),
     }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ministack.core import lambda_runtime
 
-from local import cloudformation, logs
-from local.lambdas import code, emf, execution, pool
+from local import alarms, cloudformation, events, logs, metrics
+from local.lambdas import code, emf, execution, pool, report
 from local.sagemaker import service
 from local.settings import Settings
 from local.states import callbacks, executions, nested, sagemaker_tasks, tasks
@@ -16,8 +16,12 @@ def everything(settings: Settings) -> None:
     pool.install(settings)
     execution.install(settings)
     code.install()
+    report.install()
     emf.install()
     logs.install()
+    alarms.install()
+    metrics.install()
+    events.install()
     executions.install()
     callbacks.install()
     tasks.install()

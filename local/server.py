@@ -35,6 +35,8 @@ def configure(settings: Settings) -> None:
             "DOCKER_HOST": "unix:///nonexistent",
             "PERSIST_STATE": "0",
             "S3_PERSIST": "0",
+            "STATE_DIR": str(settings.work / "state"),
+            "S3_DATA_DIR": str(settings.work / "s3"),
             "LOG_LEVEL": os.environ.get("LOCAL_AWS_LOG_LEVEL", "WARNING"),
         }
     )

@@ -2,21 +2,30 @@
 
 import argparse
 import logging
+import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 from botocore.exceptions import BotoCoreError, ClientError
 
+import local
 from deploy import system
 from deploy.errors import DeployError
 from deploy.target import Target, connect
-from operate import demo, retrain, show
+from operate import bench, demo, retrain, show
+from operate.champion import Champion
 from operate.errors import CommandError
 from operate.show import console
 from operate.stack import Deployed
 from operate.tap import Tap
 from operate.uploads import photos_in, send, summary
 from training.stage import StagingError
+
+CHAMPIONS = demo.ROOT / "build" / "champions"
+EVALUATION = demo.ROOT / "build" / "reports" / "evaluation.json"
 
 
 def main() -> int:
@@ -25,6 +34,9 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("demo", help="everything, from nothing to a table of decisions")
     commands.add_parser("retrain", help="train, compare and promote, followed state by state")
+    commands.add_parser("bench", help="latency, throughput and memory, each beside its baseline")
+    evaluate = commands.add_parser("evaluate", help="the champion on a folder of class folders")
+    evaluate.add_argument("photos", type=Path)
     upload = commands.add_parser("upload", help="upload photos and follow each to its decision")
     upload.add_argument("photos", type=Path)
     arguments = parser.parse_args()
@@ -35,6 +47,10 @@ def main() -> int:
             demo.run(target)
         elif arguments.command == "retrain":
             _retrain(target)
+        elif arguments.command == "bench":
+            _bench(target)
+        elif arguments.command == "evaluate":
+            return _evaluate(target, arguments.photos)
         else:
             _upload(target, arguments.photos)
     except (CommandError, DeployError, StagingError, ClientError, BotoCoreError) as error:
@@ -50,6 +66,36 @@ def _retrain(target: Target) -> None:
     deployed = Deployed.of(system.outputs(target))
     output = retrain.follow(retrain.start(deployed, demo.staged_input(deployed)))
     console.print(f"{output['name']} answers at endpoint {deployed.endpoint_name}.")
+
+
+def _evaluate(target: Target, photos: Path) -> int:
+    champion = Champion.of(Deployed.of(system.outputs(target)).endpoint_name)
+    console.print(f"Champion {champion.name}")
+    command = [sys.executable, "-m", "training.evaluate", "--model", str(champion.download(CHAMPIONS))]
+    return subprocess.run([*command, "--photos", str(photos), "--out", str(EVALUATION)]).returncode
+
+
+def _bench(target: Target) -> None:
+    deployed = Deployed.of(system.outputs(target))
+    photos = [source for source in demo.mixed_photos(demo.DATA / "photos") if source.label != "broken"]
+    bench.run(deployed, photos, demo.ROOT / "build" / "reports" / "bench.json", memory_of(target))
+
+
+def memory_of(target: Target) -> Callable[[], int] | None:
+    """How to read the memory of the embedded AWS and all its processes, in bytes; None for a real account."""
+    server = local.running() if target.is_local else None
+    if server is None:
+        return None
+    root = psutil.Process(server.pid)
+
+    def read() -> int:
+        total = 0
+        for process in [root, *root.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                total += process.memory_full_info().uss
+        return total
+
+    return read
 
 
 def _upload(target: Target, photos: Path) -> None:

@@ -39,7 +39,7 @@ def publish_training_input(deployed: Deployed, train: Path, source: Path) -> dic
         if s3.list_objects_v2(Bucket=deployed.ml_bucket, Prefix=key)["KeyCount"]:
             continue
         s3.upload_file(str(file), deployed.ml_bucket, key)
-        console.print(f"  {file.stat().st_size / 1e6:,.1f} MB to s3://{deployed.ml_bucket}/{key}")
+        console.print(f"  {file.stat().st_size / 1e6:,.1f} MB to s3://{deployed.ml_bucket}/{key}", soft_wrap=True)
     return {
         "dataset": f"s3://{deployed.ml_bucket}/{prefix}/",
         "source": f"s3://{deployed.ml_bucket}/{source_key}",

@@ -18,7 +18,7 @@ def live(show_each: bool = True) -> Callable[[Journey, int, int], None]:
 
     def report(journey: Journey, done: int, total: int) -> None:
         if show_each:
-            console.print(f"  {done:>4}/{total}  {_line(journey)}")
+            console.print(f"  {done:>4}/{total}  {_line(journey)}", soft_wrap=True)
 
     return report
 

@@ -23,8 +23,9 @@ class Tap:
     Entering waits until an event that we publish ourselves has come through, so nothing that follows is missed.
     """
 
-    def __init__(self, bus: str) -> None:
+    def __init__(self, bus: str, source: str = SOURCE) -> None:
         self._bus = bus
+        self._source = source
         self._name = f"{bus}-tap-{uuid.uuid4().hex[:12]}"
         self._events: Any = boto3.client("events")
         self._sqs: Any = boto3.client("sqs")
@@ -51,7 +52,7 @@ class Tap:
         deadline = time.monotonic() + limit_s
         while (left := deadline - time.monotonic()) > 0:
             for event in self._receive(left):
-                if event["source"] == SOURCE:
+                if event["source"] == self._source:
                     yield event["detail-type"], event["detail"]
                     deadline = time.monotonic() + limit_s
 
@@ -62,7 +63,7 @@ class Tap:
         rule_arn = self._events.put_rule(
             Name=self._name,
             EventBusName=self._bus,
-            EventPattern=json.dumps({"source": [SOURCE, _MARKER]}),
+            EventPattern=json.dumps({"source": [self._source, _MARKER]}),
             Description="Somebody follows the system from a terminal; may be removed when that terminal is gone",
         )["RuleArn"]
         policy = {

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from operate.tap import Tap
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 DRIVERS = 12
+UNDER_WAY = 3
 UPLOADS_AT_A_TIME = 8
 # Nothing is silent for so long while photos are under way, even with a cold endpoint and all its retries.
 SILENCE_S = 60.0
@@ -90,10 +92,11 @@ def send(
     tap: Tap,
     sources: Sequence[Source],
     progress: Callable[[Journey, int, int], None],
-    at_a_time: int = UPLOADS_AT_A_TIME,
+    under_way: int = UNDER_WAY,
 ) -> list[Journey]:
     """Upload photos and wait until every one has an outcome, or nothing has happened for a minute.
 
+    At most `under_way` photos wait for their outcome at a time; as many as there are photos makes a burst.
     `progress` is called for each photo that reached an outcome, with how many have and how many there are.
     """
     s3: Any = boto3.client("s3")
@@ -107,9 +110,15 @@ def send(
         etag = s3.put_object(Bucket=deployed.uploads_bucket, Key=key, Body=source.content, ContentType=kind)["ETag"]
         return Journey(source, Photo(deployed.uploads_bucket, key, etag.strip('"'), len(source.content)), sent_at)
 
-    with ThreadPoolExecutor(at_a_time) as pool:
-        journeys = list(pool.map(upload, enumerate(sources)))
-    by_id = {journey.photo.photo_id: journey for journey in journeys}
+    waiting = iter(enumerate(sources))
+    by_id: dict[str, Journey] = {}
+
+    def upload_next(count: int) -> None:
+        with ThreadPoolExecutor(UPLOADS_AT_A_TIME) as pool:
+            for journey in pool.map(upload, islice(waiting, count)):
+                by_id[journey.photo.photo_id] = journey
+
+    upload_next(under_way)
     done = 0
     for detail_type, detail in tap.events(SILENCE_S):
         journey = by_id.get(detail.get("photo", {}).get("photo_id", ""))
@@ -119,13 +128,15 @@ def send(
         journey.hear(detail_type, detail)
         if was_lost and journey.outcome != LOST:
             done += 1
-            progress(journey, done, len(journeys))
-        if done == len(journeys):
+            progress(journey, done, len(sources))
+            upload_next(1)
+        if done == len(sources):
             break
     # What is published twice comes right behind.
     for detail_type, detail in tap.events(2):
         if journey := by_id.get(detail.get("photo", {}).get("photo_id", "")):
             journey.hear(detail_type, detail)
+    journeys = list(by_id.values())
     _look_up(deployed, [journey for journey in journeys if journey.outcome == LOST])
     return journeys
 

@@ -183,9 +183,9 @@ probabilities; below confidence {about["threshold"]:.3f}, or when it says `other
 
 - Made by fine-tuning {origin}, on {about["training_images"]} images in {about["epochs"]} epochs, seed {about["seed"]},
   in {about["fine_tuning_cpu_s"]} CPU seconds.
-- Temperature {about["temperature"]:.3f} and threshold come from {about["validation_images"]} validation images that
-  were not trained on: the threshold is the lowest confidence from which on at most 1% of what is accepted is wrong,
-  photos of other things included.
+- Temperature {about["temperature"]:.3f}, offset of `other` {about["other_offset"]:.2f} and threshold come from
+  {about["validation_images"]} validation images that were not trained on. The threshold is the lowest confidence from
+  which on at most 1% of what is accepted is wrong, accepted photos of other things included.
 
 ## How good it is
 On {report["photos"]} photos ({report["data"]}): {report["vehicles"]} of vehicles, {report["others"]} of other things.

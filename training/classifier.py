@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from training import dataset
 from training.backbone import Backbone
-from training.calibrate import choose_threshold, fit_temperature
+from training.calibrate import Calibration, calibrate, choose_threshold
 from training.dataset import Dataset, concatenate
 from training.fit import EpochDone, Recipe, fine_tune, predict, targets
-from training.metrics import Floats, softmax
+from training.metrics import Floats
 from training.network import Network
 
 VALIDATION_SHARE = 0.15
@@ -21,11 +21,11 @@ OTHERS_VALIDATED = 12
 
 @dataclass(frozen=True)
 class Classifier:
-    """A trained network with its temperature and threshold; `fitting` and `validation` count the images of each."""
+    """A trained network with its calibration and threshold; `fitting` and `validation` count the images of each."""
 
     network: Network
     vehicles: tuple[str, ...]
-    temperature: float
+    calibration: Calibration
     threshold: float
     fitting: int
     validation: Dataset
@@ -33,7 +33,7 @@ class Classifier:
 
     def probabilities(self, images: NDArray[np.uint8]) -> Floats:
         """Return calibrated probabilities (N, V + 1) of images (N, SIDE, SIDE, 3)."""
-        return softmax(predict(self.network, images, len(self.vehicles)), self.temperature)
+        return self.calibration.probabilities(predict(self.network, images, len(self.vehicles)))
 
 
 def learn(
@@ -44,7 +44,7 @@ def learn(
     seed: int,
     done: EpochDone = lambda *_: None,
 ) -> Classifier:
-    """Hold out validation images, fine-tune on the rest, fit temperature and threshold on what was held out.
+    """Hold out validation images, fine-tune on the rest, find calibration and threshold on what was held out.
 
     Raises ValueError when a vehicle has too few photos to train and validate on.
     """
@@ -57,10 +57,10 @@ def learn(
     network = fine_tune(fitting, vehicles, backbone, recipe, seed, done)
     logits = predict(network, validation.images, len(vehicles))
     truth = targets(validation, vehicles)
-    temperature = fit_temperature(logits, truth)
-    threshold = choose_threshold(softmax(logits, temperature), truth)
+    calibration = calibrate(logits, truth)
+    threshold = choose_threshold(calibration.probabilities(logits), truth)
     spent = time.process_time() - begun
-    return Classifier(network, vehicles, temperature, threshold, len(fitting), validation, spent)
+    return Classifier(network, vehicles, calibration, threshold, len(fitting), validation, spent)
 
 
 def hold_out(data: Dataset, vehicles: tuple[str, ...], seed: int) -> tuple[Dataset, Dataset]:

@@ -1,7 +1,7 @@
 """Write a trained network as ONNX: photos in, logits and probabilities out, nothing left to do for who serves it.
 
 The graph is built by hand from a dozen operators, so that it holds what no exporter would add: batch normalisation
-folded into the convolutions, the mean over a photo and its mirror image, and the temperature.
+folded into the convolutions, the mean over a photo and its mirror image, and the calibration.
 """
 
 from pathlib import Path
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from training.calibrate import Calibration
 from training.images import SIDE
 from training.network import Block, Network
 
@@ -41,11 +42,11 @@ class _Graph:
         return self.add("Slice", x, *bounds)
 
 
-def export(network: Network, vehicles: int, temperature: float, path: Path) -> None:
+def export(network: Network, vehicles: int, calibration: Calibration, path: Path) -> None:
     """Write `network` to `path`.
 
     Input `photos` uint8 (N, SIDE, SIDE, 3). Outputs `logits` float (N, vehicles + 1), averaged over each photo and its
-    mirror image, and `probabilities` float (N, vehicles + 1), their softmax at `temperature`.
+    mirror image, and `probabilities` float (N, vehicles + 1), calibrated.
     """
     network.eval()
     graph = _Graph()
@@ -78,7 +79,10 @@ def export(network: Network, vehicles: int, temperature: float, path: Path) -> N
     x = graph.add("Concat", graph.slice(x, 1, 0, vehicles), others, axis=1)
     x = graph.add("Reshape", x, graph.constant(np.array([2, -1, vehicles + 1], dtype=np.int64)))
     logits = graph.add("ReduceMean", x, axes=[0], keepdims=0, output="logits")
-    x = graph.add("Div", logits, graph.constant(np.array(temperature, dtype=np.float32)))
+    offset = np.zeros((1, vehicles + 1), dtype=np.float32)
+    offset[0, -1] = calibration.other_offset
+    x = graph.add("Div", logits, graph.constant(np.array(calibration.temperature, dtype=np.float32)))
+    x = graph.add("Add", x, graph.constant(offset))
     graph.add("Softmax", x, axis=1, output="probabilities")
     model = helper.make_model(
         helper.make_graph(

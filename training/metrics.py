@@ -31,10 +31,9 @@ class AtThreshold:
     other_accepted: float
 
 
-def softmax(logits: Floats, temperature: float = 1.0) -> Floats:
-    """Return the probabilities (N, K) of logits (N, K) divided by `temperature`."""
-    scaled = logits / temperature
-    exponents = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+def softmax(logits: Floats) -> Floats:
+    """Return the probabilities (N, K) of logits (N, K)."""
+    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
     result: Floats = exponents / exponents.sum(axis=1, keepdims=True)
     return result
 

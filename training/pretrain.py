@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from training import dataset
 from training.augment import Augmentation, augment
-from training.backbone import BACKBONE_FILE, Backbone
+from training.backbone import BACKBONE_FILE, Backbone, load_backbone
 from training.dataset import Dataset, concatenate
 from training.drawn import JUNK, junk
 from training.fit import Average
@@ -43,8 +43,11 @@ class Recipe:
     )
 
 
-def pretrain(data: Dataset, recipe: Recipe, seed: int) -> Backbone:
-    """Return a backbone that tells apart the labels of `data` and junk; prints a line per epoch."""
+def pretrain(data: Dataset, recipe: Recipe, seed: int, start: Backbone | None = None) -> Backbone:
+    """Return a backbone that tells apart the labels of `data` and junk; prints a line per epoch.
+
+    `start` is an earlier backbone of the same classes to go on from: another cycle of the learning rate.
+    """
     torch.manual_seed(seed)
     generator = np.random.default_rng(seed)
     data = concatenate([data, junk(recipe.junk_images, seed)])
@@ -53,6 +56,10 @@ def pretrain(data: Dataset, recipe: Recipe, seed: int) -> Backbone:
     target = torch.tensor([place[str(name)] for name in data.labels])
     network = Network(len(classes))
     network.whiten(to_tensor(data.images[generator.permutation(len(data))[:5000]]))
+    if start is not None:
+        if start.classes != classes:
+            raise ValueError("the backbone to start from was trained on other classes")
+        start.load_into(network, classes)
     decayed = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
     plain = [p for p in network.parameters() if p.requires_grad and p.ndim == 1]
     optimizer = torch.optim.SGD(
@@ -94,9 +101,9 @@ def pretrain(data: Dataset, recipe: Recipe, seed: int) -> Backbone:
         )
     about = {
         "seed": str(seed),
-        "epochs": str(recipe.epochs),
+        "epochs": str(recipe.epochs + int(start.about["epochs"] if start else 0)),
         "images": str(len(data)),
-        "cpu_s": f"{time.process_time() - cpu:.0f}",
+        "cpu_s": f"{time.process_time() - cpu + float(start.about['cpu_s'] if start else 0):.0f}",
         "made_by": "python -m training.pretrain",
     }
     return Backbone(averaged.network.state_dict(), classes, about)
@@ -124,13 +131,17 @@ def main() -> int:
     parser.add_argument("--test", type=Path, help="a folder of test images to report the accuracy on; never trained on")
     parser.add_argument("--out", type=Path, default=BACKBONE_FILE)
     parser.add_argument("--epochs", type=int, default=Recipe().epochs)
+    parser.add_argument("--rate", type=float, default=Recipe().rate)
+    parser.add_argument("--start", type=Path, help="an earlier backbone to go on from")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--hold-out", nargs="*", default=[], help="further classes that it must not see")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     data = dataset.load(arguments.data).without({*NEVER_SEEN, *arguments.hold_out})
-    backbone = pretrain(data, Recipe(epochs=arguments.epochs), arguments.seed)
+    recipe = Recipe(epochs=arguments.epochs, rate=arguments.rate)
+    start = load_backbone(arguments.start) if arguments.start else None
+    backbone = pretrain(data, recipe, arguments.seed, start)
     backbone.save(arguments.out)
     print(f"wrote {arguments.out.name}: {arguments.out.stat().st_size / 1e6:.2f} MB, {len(backbone.classes)} classes")
     if arguments.test:

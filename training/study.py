@@ -176,7 +176,7 @@ def four(train: Dataset, test: Dataset, backbone: Backbone, recipe: Recipe, seed
 
 def serving(classifier: Classifier, photos: Path | None, folder: Path) -> Figures:
     """Return size and speed of the exported model, and its report on the real photos of `photos`."""
-    export(classifier.network, len(VEHICLES), classifier.temperature, folder / "model.onnx")
+    export(classifier.network, len(VEHICLES), classifier.calibration, folder / "model.onnx")
     about = {"classes": [*VEHICLES, "other"], "threshold": classifier.threshold, "version": "study"}
     (folder / "model.json").write_text(json.dumps(about))
     model = model_fn(folder)

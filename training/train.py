@@ -58,10 +58,11 @@ def train(
     classifier = learn(data, vehicles, weights, recipe, seed, done=_say_epoch)
 
     out.mkdir(parents=True, exist_ok=True)
-    export(classifier.network, len(vehicles), classifier.temperature, out / "model.onnx")
+    export(classifier.network, len(vehicles), classifier.calibration, out / "model.onnx")
     about = {
         "classes": [*vehicles, OTHER],
-        "temperature": classifier.temperature,
+        "temperature": classifier.calibration.temperature,
+        "other_offset": classifier.calibration.other_offset,
         "threshold": classifier.threshold,
         "version": version,
         "seed": seed,

@@ -10,11 +10,17 @@ from typing import Any
 
 NAMES = ("classify-photo", "retrain-model")
 ASL_FOLDER = Path(__file__).parent / "asl"
+PICTURE_FOLDER = Path(__file__).parent.parent / "docs"
 
 
 def path(name: str) -> Path:
     """Where the rendered definition of workflow `name` lives."""
     return ASL_FOLDER / f"{name}.asl.json"
+
+
+def picture_path(name: str) -> Path:
+    """Where the picture of workflow `name` lives."""
+    return PICTURE_FOLDER / f"{name}.svg"
 
 
 def definition(name: str) -> dict[str, Any]:

@@ -1,26 +1,30 @@
-"""`python -m workflows` renders the workflows to their golden files, `--check` says whether those are sound."""
+"""`python -m workflows` renders definitions and pictures, `--check` says whether they are current and sound."""
 
 import argparse
+import json
 import sys
 
 import workflows
-from workflows import graph
+from workflows import graph, picture
 from workflows.render import render
 
 
 def main() -> int:
-    """Renders or checks. Returns the exit status: 0 when everything is sound and current."""
+    """Renders or checks. Returns the exit status: 0 when everything is current and sound."""
     parser = argparse.ArgumentParser(prog="python -m workflows", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail when a golden file is stale")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is stale")
     check = parser.parse_args().check
     complaints: list[str] = []
     for name in workflows.NAMES:
-        text, golden = render(name), workflows.path(name)
-        if not check:
-            golden.write_text(text, encoding="utf-8")
-        elif not golden.exists() or golden.read_text(encoding="utf-8") != text:
-            complaints.append(f"{name}: {golden.name} is stale; run `python -m workflows` and commit it.")
-        complaints += [f"{name}: {sentence}" for sentence in graph.problems(workflows.definition(name))]
+        text = render(name)
+        drawing = picture.draw(json.loads(text))
+        for path, content in ((workflows.path(name), text), (workflows.picture_path(name), drawing)):
+            if not check:
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(content, encoding="utf-8")
+            elif not path.exists() or path.read_text(encoding="utf-8") != content:
+                complaints.append(f"{name}: {path.name} is stale; run `python -m workflows` and commit it.")
+        complaints += [f"{name}: {sentence}" for sentence in graph.problems(json.loads(text))]
     for complaint in complaints:
         print(complaint, file=sys.stderr)
     if not complaints:

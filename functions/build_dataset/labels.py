@@ -2,14 +2,16 @@
 
 The rule, applied to all answers ever given:
 
-1. Of several answers about one photo the latest counts, whoever gave it; at the same instant the reviewer whose name
-   sorts last.
+1. Of several people who answered one request the majority counts; a photo on which they split evenly is not learned.
+   Of several requests about one photo the one answered last counts; at the same instant the reviewer whose name sorts
+   last.
 2. A photo whose latest answer is `unusable` is not learned, whatever was said before.
 3. A photo that ended as rejected is not learned.
 4. A photo that was deleted or overwritten before it was first learned is not learned; one learned before stays.
 5. Answers that name no configured vehicle are not learned until it is configured; `other` is learned.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -19,6 +21,7 @@ from functions.shared.errors import InvalidInput
 from functions.shared.photo import Photo
 from functions.shared.vehicles import OTHER
 
+CONTESTED = "contested"  # no vehicle may be called so, and nothing of this name is learned
 TRAIN = "train"
 EVALUATE = "evaluate"
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
@@ -35,12 +38,15 @@ class Label:
 
     @classmethod
     def from_object(cls, content: Any) -> "Label | None":
-        """Read a label object; None when it is none of ours."""
+        """Read a label object: an answer, and the `opinions` other people gave later. None when it is none of ours."""
         try:
             photo = Photo.from_state(content["photo"])
             photo.photo_id  # noqa: B018  # raises when the etag is missing
-            return cls(photo, str(content["vehicle"]), str(content["reviewer"]), str(content["answered_at"]))
-        except (KeyError, TypeError, InvalidInput):
+            opinions = content.get("opinions") or ()
+            votes = Counter(str(answer["vehicle"]) for answer in (content, *opinions))
+            answered_at = max(str(answer["answered_at"]) for answer in (content, *opinions))
+            return cls(photo, _majority(votes), str(content["reviewer"]), answered_at)
+        except (AttributeError, KeyError, TypeError, InvalidInput):
             return None
 
     @property
@@ -67,6 +73,11 @@ class Label:
             "labelled_at": self.answered_at,
             "use": self.use,
         }
+
+
+def _majority(votes: "Counter[str]") -> str:
+    (vehicle, most), *others = votes.most_common()
+    return CONTESTED if others and others[0][1] == most else vehicle
 
 
 def standing(labels: Iterable[Label], classes: Iterable[str], rejected: Iterable[str]) -> list[Label]:

@@ -77,6 +77,8 @@ class Store:
     def _copy(self, label: Label) -> bool:
         photo = label.photo
         try:
+            # The emulators pass over the condition of a copy, so it is asked for here as well.
+            self._s3.head_object(Bucket=photo.bucket, Key=photo.key, IfMatch=f'"{photo.etag}"')
             self._s3.copy_object(
                 Bucket=self.bucket,
                 Key=f"{PHOTOS}{label.file}",

@@ -17,7 +17,7 @@ from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
 from local import seams
-from local.lambdas import emf
+from local.lambdas import emf, report
 from local.lambdas.pool import LambdaWorker
 from local.settings import Settings
 
@@ -97,6 +97,8 @@ def install(settings: Settings) -> None:
                 lambda_svc.release_worker(worker)
                 worker.released()
         emf.publish(answer["log"])
+        report.remember(answer["report"])
+        report.publish_metrics(config["FunctionName"], answer["report"], "error" in answer)
         return _result(answer)
 
     original = seams.replace(lambda_svc, "_execute_function_warm", "func event request_id", execute)

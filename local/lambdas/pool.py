@@ -24,6 +24,7 @@ from ministack.services import lambda_svc
 
 from local import seams
 from local.lambdas import environment
+from local.lambdas.report import Report
 from local.lambdas.worker import MARKER
 from local.settings import Settings
 
@@ -51,20 +52,46 @@ class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
         self._pending_result = b""
         self._state = threading.Lock()
         self._discarded = False
+        self._stream = ""
+        self._memory_mb = 0
 
     def run(self, event: Any, request_id: str, depth: int) -> dict[str, Any]:
-        """Invoke the handler: {"body": value} or {"error": payload}, always with "log": text.
+        """Invoke the handler: {"body": value} or {"error": payload}, always with "log": text and "report": Report.
 
         The payloads are AWS's: errorType is the exception's class name, Runtime.ImportModuleError, Sandbox.Timedout...
         """
-        timeout_s = float(self.config.get("Timeout", 3))
+        init_ms = None
         log = ""
+        if self._process is None or self._process.poll() is not None:
+            began = time.perf_counter()
+            failure, log = self._initialise(request_id)
+            init_ms = (time.perf_counter() - began) * 1000
+            if failure is not None:
+                return {**failure, "log": log, "report": self._report(0.0, init_ms)}
+        began = time.perf_counter()
+        answer = self._invoke(event, request_id, depth)
+        duration_ms = (time.perf_counter() - began) * 1000
+        return {**answer, "log": log + answer["log"], "report": self._report(duration_ms, init_ms)}
+
+    def _report(self, duration_ms: float, init_ms: float | None) -> Report:
+        return Report(self._stream, duration_ms, init_ms, self._memory_mb)
+
+    def _initialise(self, request_id: str) -> tuple[dict[str, Any] | None, str]:
+        """Start the process and import the handler: what is wrong with that, if anything, and what was printed."""
         try:
-            if self._process is None or self._process.poll() is not None:
-                answer, log = self._start()
-                if "error" in answer:
-                    self.end()
-                    return {**answer, "log": log}
+            answer, log = self._start()
+        except (TimeoutError, WorkerDied, BrokenPipeError):
+            code = self.end()
+            text = f"RequestId: {request_id} Error: Runtime exited during initialisation (exit status {code})"
+            return _failed("Runtime.ExitError", text, ""), self._output_so_far()
+        if "error" not in answer:
+            return None, log
+        self.end()
+        return {"error": answer["error"]}, log
+
+    def _invoke(self, event: Any, request_id: str, depth: int) -> dict[str, Any]:
+        timeout_s = float(self.config.get("Timeout", 3))
+        try:
             call = {
                 "request_id": request_id,
                 "invoked_function_arn": self.config.get("FunctionArn", ""),
@@ -72,17 +99,16 @@ class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
                 "trace_id": _trace_id(self.func_name, depth),
             }
             self._send({"event": event, "call": call})
-            answer, output = self._receive(request_id, timeout_s)
-            log += output
+            answer, log = self._receive(request_id, timeout_s)
         except TimeoutError:
             self.end()
             text = f"RequestId: {request_id} Error: Task timed out after {timeout_s:.2f} seconds"
-            return _failed("Sandbox.Timedout", text, log + self._output_so_far())
+            return _failed("Sandbox.Timedout", text, self._output_so_far())
         except (WorkerDied, BrokenPipeError):
             code = self.end()
             reason = f"signal: {-code}" if code < 0 else f"exit status {code}"
             text = f"RequestId: {request_id} Error: Runtime exited with error: {reason}"
-            return _failed("Runtime.ExitError", text, log + self._output_so_far())
+            return _failed("Runtime.ExitError", text, self._output_so_far())
         if answer.get("exit"):
             self.end()
         if "body" in answer:
@@ -127,12 +153,14 @@ class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
         layers = environment.unpacked(archives, folder / "layers") if archives else None
         _account, region = lambda_runtime._account_region_from_function_config(self.config)
         self._pending_output = self._pending_result = b""
+        variables = environment.variables(
+            self.config, code, lambda_runtime.execution_credentials(self.config), settings.port, region
+        )
+        self._stream = variables["AWS_LAMBDA_LOG_STREAM_NAME"]
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-u", str(WORKER_SCRIPT)],
             cwd=code,
-            env=environment.variables(
-                self.config, code, lambda_runtime.execution_credentials(self.config), settings.port, region
-            ),
+            env=variables,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -183,7 +211,9 @@ class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
                     self._pending_output += data
         line, _, self._pending_result = self._pending_result.partition(b"\n")
         text, _, self._pending_output = self._pending_output.partition(end_of_output)
-        return json.loads(line), text.decode(errors="replace")
+        answer = json.loads(line)
+        self._memory_mb = answer["memory_mb"]
+        return answer, text.decode(errors="replace")
 
     def _output_so_far(self) -> str:
         text, self._pending_output = self._pending_output.decode(errors="replace"), b""

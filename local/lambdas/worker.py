@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import queue
+import resource
 import signal
 import sys
 import threading
@@ -112,8 +113,17 @@ def _finish_output(request_id: str) -> None:
     os.write(2, f"{MARKER}{request_id}\n".encode())
 
 
+def _memory_mb() -> int:
+    """Peak resident memory. Linux's ru_maxrss begins with the peak of the server that started this process."""
+    if sys.platform == "linux":
+        with open("/proc/self/status") as status:
+            return next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM:"))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 2**20
+
+
 def _answer(results: BinaryIO, payload: dict[str, Any], request_id: str) -> None:
     _finish_output(request_id)
+    payload["memory_mb"] = _memory_mb()
     results.write(json.dumps(payload).encode() + b"\n")
     results.flush()
 

@@ -65,21 +65,23 @@ class Storage:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._local = threading.local()
+        self._clients: dict[tuple[str, str], Any] = {}
+        self._lock = threading.Lock()
 
     @property
     def client(self) -> Any:
+        """The S3 client of the calling thread's account and region; clients may be shared, making one may not."""
         account, region = get_account_id(), get_region()
-        if getattr(self._local, "scope", None) != (account, region):
-            self._local.scope = (account, region)
-            self._local.client = _session().client(
-                "s3",
-                endpoint_url=self._settings.url,
-                region_name=region,
-                **{**CREDENTIALS, "aws_access_key_id": account},
-                config=Config(retries={"max_attempts": 2}, s3={"addressing_style": "path"}),
-            )
-        return self._local.client
+        with self._lock:
+            if (account, region) not in self._clients:
+                self._clients[account, region] = boto3.session.Session().client(
+                    "s3",
+                    endpoint_url=self._settings.url,
+                    region_name=region,
+                    **{**CREDENTIALS, "aws_access_key_id": account},
+                    config=Config(retries={"max_attempts": 2}, s3={"addressing_style": "path"}),
+                )
+            return self._clients[account, region]
 
     def exists(self, uri: str) -> bool:
         """Whether there is an object of this name, or at least one under this prefix."""
@@ -134,18 +136,6 @@ class Storage:
     def store_text(self, text: str, uri: str) -> None:
         bucket, key = split(uri)
         self.client.put_object(Bucket=bucket, Key=key, Body=text.encode())
-
-
-_session_lock = threading.Lock()
-_shared_session: list[boto3.session.Session] = []
-
-
-def _session() -> boto3.session.Session:
-    """One session for all threads; creating clients from it is guarded, because sessions are not thread-safe."""
-    with _session_lock:
-        if not _shared_session:
-            _shared_session.append(boto3.session.Session())
-        return _shared_session[0]
 
 
 def _below(key: str, prefix: str) -> str:

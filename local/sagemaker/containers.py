@@ -66,6 +66,7 @@ class Container:
             return None
         self._drained.wait(5)
         self._log.flush()
+        self.kill()
         with self._lock:
             self._running.discard(self)
         return code
@@ -94,12 +95,13 @@ class Container:
 
     def _read_output(self) -> None:
         assert self._process.stdout is not None
-        for raw in self._process.stdout:
-            line = raw.decode(errors="replace").rstrip("\r\n")
-            self.tail.append(line)
-            self._log.write(line)
-            if self._on_line is not None:
-                self._on_line(line)
+        with self._process.stdout as output:
+            for raw in output:
+                line = raw.decode(errors="replace").rstrip("\r\n")
+                self.tail.append(line)
+                self._log.write(line)
+                if self._on_line is not None:
+                    self._on_line(line)
         self._drained.set()
 
     @classmethod

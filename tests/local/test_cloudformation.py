@@ -31,14 +31,31 @@ def deploy(
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
 
 
+def metric_alarm(name: str) -> dict[str, Any]:
+    properties = {
+        "AlarmName": name,
+        "Namespace": "Tests",
+        "MetricName": name,
+        "Statistic": "Sum",
+        "Period": 60,
+        "EvaluationPeriods": 1,
+        "Threshold": 0,
+        "ComparisonOperator": "GreaterThanThreshold",
+    }
+    return {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}
+
+
 def test_types_that_only_a_real_account_needs_are_kept_and_deleted(aws: Aws) -> None:
     queue_policy = {"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "sqs:*", "Resource": "*"}]}
     resources = {
         "Group": {"Type": "AWS::SageMaker::ModelPackageGroup", "Properties": {"ModelPackageGroupName": "stack-group"}},
         "Alarm": {
             "Type": "AWS::CloudWatch::CompositeAlarm",
-            "Properties": {"AlarmName": "both", "AlarmRule": "TRUE"},
+            "Properties": {"AlarmName": "both", "AlarmRule": 'ALARM("one") OR ALARM("two")'},
+            "DependsOn": ["One", "Two"],
         },
+        "One": metric_alarm("one"),
+        "Two": metric_alarm("two"),
         "Target": {
             "Type": "AWS::ApplicationAutoScaling::ScalableTarget",
             "Properties": {"ResourceId": "endpoint/e/variant/v", "MinCapacity": 1, "MaxCapacity": 2},
@@ -75,6 +92,11 @@ def test_types_that_only_a_real_account_needs_are_kept_and_deleted(aws: Aws) -> 
     states = aws.client("stepfunctions")
     execution = states.start_execution(stateMachineArn=outputs["Alias"])["executionArn"]
     assert aws.execution(execution)["output"] == {"word": "x"}
+
+    alarms = aws.client("cloudwatch")
+    alarms.set_alarm_state(AlarmName="one", StateValue="ALARM", StateReason="tried")
+    (composite,) = alarms.describe_alarms(AlarmNames=["both"], AlarmTypes=["CompositeAlarm"])["CompositeAlarms"]
+    assert composite["StateValue"] == "ALARM"
 
     formation = aws.client("cloudformation")
     formation.delete_stack(StackName="kept")

@@ -19,7 +19,7 @@ def test_a_function_answers_and_its_output_is_in_its_log_group(aws: Aws) -> None
         def handler(event, context):
             print("printed", event["photo"])
             logging.getLogger().warning("logged")
-            return {"photo": event["photo"], "request": context.aws_request_id}
+            return {"photo": event["photo"], "request": context.aws_request_id, "stream": context.log_stream_name}
         """
     )
     answer, failed = aws.invoke(name, {"photo": "ü.jpg"})
@@ -29,6 +29,12 @@ def test_a_function_answers_and_its_output_is_in_its_log_group(aws: Aws) -> None
     assert "printed ü.jpg" in messages
     assert any(m.startswith("[WARNING]\t") and m.endswith(f"{answer['request']}\tlogged") for m in messages)
     assert messages[-1].startswith("REPORT RequestId: ")
+    assert "Init Duration: " in messages[-1]
+    assert 5 < int(messages[-1].split("Max Memory Used: ")[1].split(" ")[0]) < 40
+    aws.invoke(name, {"photo": "again.jpg"})
+    assert "Init Duration: " not in aws.logs(f"/aws/lambda/{name}")[-1]
+    streams = aws.client("logs").describe_log_streams(logGroupName=f"/aws/lambda/{name}")["logStreams"]
+    assert [stream["logStreamName"] for stream in streams] == [answer["stream"]]
 
 
 def test_an_error_has_its_class_as_type_and_the_worker_survives_it(aws: Aws) -> None:

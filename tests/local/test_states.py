@@ -67,6 +67,21 @@ def test_errors_are_caught_by_the_class_of_the_exception(aws: Aws, function: str
     assert json.loads(ended["output"]["error"]["Cause"])["errorMessage"].startswith("no photo")
 
 
+def test_invocations_of_a_workflow_are_counted(aws: Aws) -> None:
+    function = aws.function(FAILING)
+    aws.execute(machine(invoke(function, {"fail": True})))
+    statistics = aws.client("cloudwatch").get_metric_statistics(
+        Namespace="AWS/Lambda",
+        MetricName="Errors",
+        Dimensions=[{"Name": "FunctionName", "Value": function}],
+        StartTime=time.time() - 600,
+        EndTime=time.time() + 60,
+        Period=3600,
+        Statistics=["Sum"],
+    )["Datapoints"]
+    assert [point["Sum"] for point in statistics] == [1.0]
+
+
 def test_retries_wait_no_longer_than_they_may(aws: Aws, function: str) -> None:
     retry = [
         {

@@ -61,7 +61,7 @@ def test_a_job_trains_and_leaves_model_output_metrics_and_log(application: FakeA
     assert environment["TRAINING_JOB_NAME"] == name
     assert (environment["OWN"], environment["DATA"]) == ("yes", f"{folder}/input/data")
     assert not {"LOCAL_AWS_DIR", "GATEWAY_PORT", "PYTEST_CURRENT_TEST"} & set(environment)
-    assert not os.path.exists(folder)
+    assert eventually(lambda: not os.path.exists(folder))
 
     messages = application.aws.logs("/aws/sagemaker/TrainingJobs", logStreamNamePrefix=f"{name}/algo-1-")
     assert "epoch=2 accuracy=0.7;" in messages

@@ -110,3 +110,29 @@ def test_a_burst_loses_and_doubles_nothing(pipeline: Pipeline) -> None:
     server = psutil.Process(pipeline.aws.server.pid)
     family = [server, *server.children(recursive=True)]
     assert sum(process.memory_info().rss for process in family) < 1_000_000_000
+
+
+@pytest.mark.parametrize("cause", ["machine is gone", "input is not JSON"])
+def test_an_event_that_cannot_be_delivered_is_in_the_dead_letter_queue(aws: Aws, cause: str) -> None:
+    name = f"dead-{time.time_ns()}"
+    sqs, events = aws.client("sqs"), aws.client("events")
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    machine = aws.state_machine({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})
+    template = "{not json" if cause == "input is not JSON" else '{"photo": <photo>}'
+    target = {
+        "Id": "workflow",
+        "Arn": machine if cause == "input is not JSON" else machine + "-gone",
+        "RoleArn": ROLE,
+        "DeadLetterConfig": {"Arn": queue},
+        "InputTransformer": {"InputPathsMap": {"photo": "$.detail.photo"}, "InputTemplate": template},
+    }
+    events.put_rule(Name=name, EventPattern=json.dumps({"source": [name]}))
+    events.put_targets(Rule=name, Targets=[target])
+    events.put_events(Entries=[{"Source": name, "DetailType": "Uploaded", "Detail": '{"photo": "a.jpg"}'}])
+    answer = sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"])
+    (message,) = answer["Messages"]
+    assert json.loads(message["Body"])["detail"] == {"photo": "a.jpg"}
+    expected = "InvalidExecutionInput" if cause == "input is not JSON" else "NO_RESOURCE"
+    assert message["MessageAttributes"]["ERROR_CODE"]["StringValue"] == expected
+    assert message["MessageAttributes"]["TARGET_ARN"]["StringValue"] == target["Arn"]

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from training import dataset, source
-from training.calibrate import choose_threshold
+from training.calibrate import Calibration, choose_threshold
 from training.classifier import hold_out
 from training.drawn import drawn_photos, junk
 from training.evaluate import EvaluationError, evaluate_photos, unpacked
@@ -75,15 +75,14 @@ def test_onnx_gives_what_pytorch_gives(data, model_dir):
     network = fine_tune(data, VEHICLES, None, Recipe(epochs=1), seed=3)
     from training.export import export
 
-    export(network, 2, 1.7, model_dir / "other.onnx")
+    export(network, 2, Calibration(1.7, 0.4), model_dir / "other.onnx")
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(model_dir / "other.onnx"))
     logits, probabilities = session.run(["logits", "probabilities"], {"photos": data.images[:50]})
     expected = predict(network, data.images[:50], 2)
     assert np.abs(logits - expected).max() < 1e-4
-    exponents = np.exp(expected / 1.7)
-    assert np.abs(probabilities - exponents / exponents.sum(axis=1, keepdims=True)).max() < 1e-4
+    assert np.abs(probabilities - Calibration(1.7, 0.4).probabilities(expected)).max() < 1e-4
 
 
 def test_a_photo_and_its_mirror_image_get_the_same_answer(data, model_dir):

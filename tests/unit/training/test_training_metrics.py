@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from training import metrics
-from training.calibrate import choose_threshold, fit_temperature
+from training.calibrate import calibrate, choose_threshold
 from training.evaluation import evaluate
 
 # Columns: bicycle, motorcycle, other.
@@ -60,7 +60,7 @@ def test_the_temperature_undoes_overconfidence():
     generator = np.random.default_rng(0)
     honest = generator.normal(0, 2, (4000, 3))
     drawn = np.array([generator.choice(3, p=row) for row in metrics.softmax(honest)])
-    assert fit_temperature(honest * 3, drawn) == pytest.approx(3.0, rel=0.15)
+    assert calibrate(honest * 3, drawn).temperature == pytest.approx(3.0, rel=0.15)
 
 
 def test_the_threshold_lets_at_most_one_percent_errors_through():

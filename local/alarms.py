@@ -1,0 +1,144 @@
+"""CloudWatch alarms: on one metric's dimensions, over their periods, with missing data as asked, announced as events.
+
+Source: "Using Amazon CloudWatch alarms" (evaluation, missing data) and "Alarm events and EventBridge".
+
+Seams in ministack's `cloudwatch`: `_evaluate_alarm` mixes the data of all dimensions and of all periods and knows no
+missing data; alarms are looked at only when data arrives; `_set_alarm_state` is undone by the next datum;
+`_dispatch_alarm_actions` tells SNS only.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import operator
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from ministack.core.responses import request_scope
+from ministack.services import cloudwatch, eventbridge
+
+from local import seams
+
+EVALUATE_S = 5.0
+# A state set by hand lasts until the alarm is evaluated next, which on AWS takes some seconds up to a minute.
+SET_BY_HAND_S = 30.0
+# Data may arrive a little out of order; older points than this before the range are not looked through.
+SLACK_S = 300.0
+COMPARE: dict[str, Callable[[float, float], bool]] = {
+    "GreaterThanOrEqualToThreshold": operator.ge,
+    "GreaterThanThreshold": operator.gt,
+    "LessThanThreshold": operator.lt,
+    "LessThanOrEqualToThreshold": operator.le,
+}
+_set_by_hand: dict[str, float] = {}
+
+
+def values(alarm: dict[str, Any], now: float) -> list[float | None]:
+    """The alarm's statistic in each of its evaluation periods, newest first; None where there is no datum."""
+    dimensions = cloudwatch._dims_key({pair["Name"]: pair["Value"] for pair in alarm.get("Dimensions") or ()})
+    points = cloudwatch._metrics.get((alarm["Namespace"], alarm["MetricName"], dimensions)) or []
+    period, count = alarm["Period"], alarm["EvaluationPeriods"]
+    oldest = now - period * count
+    recent = list(itertools.takewhile(lambda point: point["Timestamp"] > oldest - SLACK_S, reversed(points)))
+    statistic = alarm.get("ExtendedStatistic") or alarm.get("Statistic") or "Average"
+    found: list[float | None] = []
+    for index in range(count):
+        end = now - period * index
+        inside = [point for point in recent if end - period < point["Timestamp"] <= end]
+        found.append(cloudwatch._stat_value(cloudwatch._calc_stats(inside), statistic, inside) if inside else None)
+    return found
+
+
+def state(alarm: dict[str, Any], found: list[float | None]) -> tuple[str, str] | None:
+    """(state, reason) for the values of the periods; None when the alarm keeps its state."""
+    breaches = COMPARE[alarm["ComparisonOperator"]]
+    threshold, missing = alarm["Threshold"], alarm.get("TreatMissingData") or "missing"
+    present = [value for value in found if value is not None]
+    if not present and missing in ("missing", "ignore"):
+        return None if missing == "ignore" else ("INSUFFICIENT_DATA", "Insufficient Data: no datapoints were received.")
+    breaching = sum(breaches(value, threshold) for value in present)
+    if missing == "breaching":
+        breaching += len(found) - len(present)
+    needed = min(alarm.get("DatapointsToAlarm") or len(found), len(found))
+    if missing == "missing":
+        needed = min(needed, len(present))
+    reason = f"Threshold Crossed: {breaching} of {len(found)} datapoints {present} breach the threshold ({threshold})."
+    return ("ALARM" if breaching >= max(1, needed) else "OK"), reason
+
+
+def evaluate(alarm: dict[str, Any]) -> None:
+    """Give one metric alarm its state."""
+    if not alarm.get("Namespace") or not alarm.get("MetricName") or alarm.get("ComparisonOperator") not in COMPARE:
+        return
+    now = time.time()
+    if now < _set_by_hand.get(alarm["AlarmArn"], 0.0):
+        return
+    outcome = state(alarm, values(alarm, now))
+    if outcome is None or outcome[0] == alarm["StateValue"]:
+        return
+    before, (alarm["StateValue"], alarm["StateReason"]) = alarm["StateValue"], outcome
+    alarm["StateUpdatedTimestamp"] = int(now)
+    cloudwatch._record_history(alarm["AlarmName"], before, *outcome)
+    cloudwatch._dispatch_alarm_actions(alarm, before, *outcome)
+    cloudwatch._evaluate_parent_alarms(alarm)
+
+
+def _announce(alarm: dict[str, Any], old_state: str, new_state: str, reason: str) -> None:
+    """Publish "CloudWatch Alarm State Change" on the default bus."""
+    stamp = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "+0000"
+    configuration: dict[str, Any] = {"description": alarm.get("AlarmDescription") or ""}
+    if alarm.get("MetricName"):
+        dimensions = {pair["Name"]: pair["Value"] for pair in alarm.get("Dimensions") or ()}
+        metric = {"namespace": alarm["Namespace"], "name": alarm["MetricName"], "dimensions": dimensions}
+        statistic = alarm.get("ExtendedStatistic") or alarm.get("Statistic")
+        detail = {"metric": metric, "period": alarm["Period"], "stat": statistic}
+        configuration["metrics"] = [{"id": str(uuid.uuid4()), "metricStat": detail, "returnData": True}]
+    else:
+        configuration["alarmRule"] = alarm.get("AlarmRule", "")
+    entry = {
+        "Source": "aws.cloudwatch",
+        "DetailType": "CloudWatch Alarm State Change",
+        "Resources": [alarm["AlarmArn"]],
+        "Detail": json.dumps(
+            {
+                "alarmName": alarm["AlarmName"],
+                "state": {"value": new_state, "reason": reason, "timestamp": stamp},
+                "previousState": {"value": old_state, "timestamp": stamp},
+                "configuration": configuration,
+            }
+        ),
+    }
+    eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
+
+
+def _evaluate_all() -> None:
+    while True:
+        time.sleep(EVALUATE_S)
+        for (account, region, _name), alarm in cloudwatch._alarms.all_items():
+            with request_scope(account, region):
+                evaluate(alarm)
+
+
+def install() -> None:
+    def dispatch(alarm: dict[str, Any], old_state: str, new_state: str, reason: str) -> None:
+        original_dispatch(alarm, old_state, new_state, reason)
+        _announce(alarm, old_state, new_state, reason)
+
+    def set_state(params: Any, cbor_data: Any, is_cbor: bool, is_json: bool = False) -> Any:
+        name = cbor_data.get("AlarmName") if is_cbor or is_json else cloudwatch._p(params, "AlarmName")
+        alarm = cloudwatch._alarms.get(name)
+        if alarm is not None:
+            _set_by_hand[alarm["AlarmArn"]] = time.time() + SET_BY_HAND_S
+        return original_set(params, cbor_data, is_cbor, is_json)
+
+    seams.replace(cloudwatch, "_evaluate_alarm", "alarm", evaluate)
+    original_dispatch = seams.replace(
+        cloudwatch, "_dispatch_alarm_actions", "alarm old_state new_state reason", dispatch
+    )
+    original_set = seams.replace(cloudwatch, "_set_alarm_state", "params cbor_data is_cbor is_json", set_state)
+    threading.Thread(target=_evaluate_all, name="alarms", daemon=True).start()

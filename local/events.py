@@ -1,0 +1,78 @@
+"""EventBridge: what cannot be delivered goes to the target's dead-letter queue.
+
+"Errors that result from missing permissions to a target, or if a target resource no longer exists" are not retried and
+go to the dead-letter queue at once (Amazon EventBridge User Guide, "Debugging event delivery").
+
+Seams: `eventbridge._invoke_target` and `_dispatch_to_stepfunctions` drop such an event with a warning;
+`stepfunctions._start_execution` takes an input that is not JSON for an empty one.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import json
+import logging
+from typing import Any
+
+from ministack.core.responses import error_response_json
+from ministack.services import eventbridge, sqs, stepfunctions
+
+from local import seams
+
+logger = logging.getLogger("local.events")
+_failure: contextvars.ContextVar[tuple[str, str] | None] = contextvars.ContextVar("failure", default=None)
+
+
+def _send_to_dead_letters(queue_arn: str, target: dict[str, Any], rule: dict[str, Any], event: dict[str, Any]) -> None:
+    code, message = _failure.get() or ("", "")
+    url = sqs._queue_name_to_url.get(queue_arn.rpartition(":")[2])
+    if url is None:
+        logger.warning("The dead-letter queue %s does not exist; an event is lost.", queue_arn)
+        return
+    values = {
+        "RULE_ARN": rule.get("Arn", ""),
+        "TARGET_ARN": target["Arn"],
+        "ERROR_CODE": code,
+        "ERROR_MESSAGE": message,
+    }
+    attributes = {name: {"DataType": "String", "StringValue": value} for name, value in values.items()}
+    sqs._act_send_message({"QueueUrl": url, "MessageBody": json.dumps(event), "MessageAttributes": attributes}, url)
+
+
+def _start_workflow(arn: str, payload: str) -> None:
+    """Start the target's execution, or note why that was refused."""
+    if stepfunctions._resolve_state_machine_arn(arn) is None:
+        _failure.set(("NO_RESOURCE", f"State Machine Does Not Exist: '{arn}'"))
+        return
+    status, _headers, body = stepfunctions._start_execution({"stateMachineArn": arn, "input": payload})
+    if status >= 400:
+        refusal = json.loads(body)
+        _failure.set((refusal.get("__type", "SDK_CLIENT_ERROR"), refusal.get("message", "")))
+
+
+def install() -> None:
+    def invoke_target(target: dict[str, Any], event: dict[str, Any], rule: dict[str, Any], view: Any = None) -> None:
+        view = view or eventbridge._pattern_event_view(event)
+        token = _failure.set(None)
+        try:
+            original(target, event, rule, view)
+            queue_arn = (target.get("DeadLetterConfig") or {}).get("Arn")
+            if _failure.get() is not None:
+                logger.warning("Event for %s was not delivered: %s", target.get("Arn"), _failure.get())
+                if queue_arn:
+                    _send_to_dead_letters(queue_arn, target, rule or {}, view.event_with_detail())
+        finally:
+            _failure.reset(token)
+
+    def start_execution(data: dict[str, Any]) -> Any:
+        try:
+            json.loads(data.get("input", "{}"))
+        except ValueError as error:
+            return error_response_json(
+                "InvalidExecutionInput", f"Invalid State Machine Execution Input: '{error}'", 400
+            )
+        return original_start(data)
+
+    original = seams.replace(eventbridge, "_invoke_target", "target event rule view", invoke_target)
+    seams.replace(eventbridge, "_dispatch_to_stepfunctions", "arn payload", _start_workflow)
+    original_start = seams.replace(stepfunctions, "_start_execution", "data", start_execution)

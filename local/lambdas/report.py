@@ -1,0 +1,114 @@
+"""What Lambda writes about each invocation: a log stream per worker, START, END and REPORT lines, metrics.
+
+Seams in ministack's `lambda_svc`: `_emit_lambda_logs` makes a stream for each invocation and reports another memory
+than the worker's; `_emit_lambda_metrics` counts calls of the Invoke API only, not those of a workflow.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import json
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from ministack.services import cloudwatch_logs, lambda_svc
+
+from local import seams
+from local.lambdas import emf
+
+
+@dataclass(frozen=True)
+class Report:
+    """One invocation on one worker. Durations in milliseconds, memory in MB; `init_ms` of a cold start only."""
+
+    stream: str
+    duration_ms: float
+    init_ms: float | None
+    memory_mb: int
+
+    def line(self, request_id: str, memory_size_mb: int) -> str:
+        """AWS's REPORT line."""
+        fields = [
+            f"REPORT RequestId: {request_id}",
+            f"Duration: {self.duration_ms:.2f} ms",
+            f"Billed Duration: {math.ceil(self.duration_ms + (self.init_ms or 0))} ms",
+            f"Memory Size: {memory_size_mb} MB",
+            f"Max Memory Used: {self.memory_mb} MB",
+        ]
+        if self.init_ms is not None:
+            fields.append(f"Init Duration: {self.init_ms:.2f} ms")
+        return "\t".join(fields) + "\t"
+
+
+_report: contextvars.ContextVar[Report | None] = contextvars.ContextVar("report", default=None)
+
+
+def remember(report: Report) -> None:
+    """Keep what the worker said for the log lines that ministack asks for next, on this thread."""
+    _report.set(report)
+
+
+def publish_metrics(function: str, report: Report, failed: bool) -> None:
+    """AWS/Lambda's metrics of one invocation."""
+    values = {"Invocations": (1.0, "Count"), "Errors": (float(failed), "Count")}
+    values |= {"Throttles": (0.0, "Count"), "Duration": (report.duration_ms, "Milliseconds")}
+    dimensions = [{"Name": "FunctionName", "Value": function}]
+    now = time.time()
+    emf.put(
+        "AWS/Lambda",
+        [
+            {"MetricName": name, "Dimensions": dimensions, "Value": value, "Unit": unit, "Timestamp": now}
+            for name, (value, unit) in values.items()
+        ],
+    )
+
+
+def _write(config: dict[str, Any], report: Report, request_id: str, text: str) -> None:
+    group = (config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{config['FunctionName']}"
+    where = {"logGroupName": group, "logStreamName": report.stream}
+    streams = (cloudwatch_logs._log_groups.get(group) or {}).get("streams", {})
+    if report.stream not in streams:
+        cloudwatch_logs._create_log_group({"logGroupName": group})
+        cloudwatch_logs._create_log_stream(where)
+    lines = [
+        f"START RequestId: {request_id} Version: {config.get('Version', '$LATEST')}",
+        *text.splitlines(),
+        f"END RequestId: {request_id}",
+        report.line(request_id, int(config.get("MemorySize", 128))),
+    ]
+    now_ms = int(time.time() * 1000)
+    events = [{"timestamp": now_ms, "message": line} for line in lines if line]
+    status, _headers, body = cloudwatch_logs._put_log_events({**where, "logEvents": events})
+    if status >= 400:
+        raise RuntimeError(json.loads(body))
+
+
+def install() -> None:
+    def emit_logs(
+        func: dict[str, Any],
+        request_id: str,
+        log_text: str,
+        error: bool,
+        duration_ms: int,
+        *,
+        log_source: str | None = None,
+    ) -> None:
+        report = _report.get()
+        if report is None:
+            original_logs(func, request_id, log_text, error, duration_ms, log_source=log_source)
+            return
+        _report.set(None)
+        _write(func.get("config") or func, report, request_id, log_text)
+
+    def emit_metrics(function_name: str, duration_ms: float, error: bool, throttle: bool) -> None:
+        if throttle:
+            original_metrics(function_name, duration_ms, error, throttle)
+
+    original_logs = seams.replace(
+        lambda_svc, "_emit_lambda_logs", "func request_id log_text error duration_ms log_source", emit_logs
+    )
+    original_metrics = seams.replace(
+        lambda_svc, "_emit_lambda_metrics", "function_name duration_ms error throttle", emit_metrics
+    )

@@ -1,0 +1,194 @@
+"""A deployed stage with photos that wait for a person, and what everyone else can see of it."""
+
+import hashlib
+import io
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image, ImageDraw
+
+from review.answers import choices
+from review.desk import Desk
+from review.resources import Aws, Resources
+
+MODEL = "vehicles-test-20261123-010203"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A photo that an execution waits for a person about."""
+
+    photo_id: str
+    key: str
+    execution: str
+
+
+class Stage:
+    """One stage of the system, seen from outside."""
+
+    def __init__(self, resources: Resources, aws: Aws) -> None:
+        self.resources = resources
+        self.aws = aws
+        self._machine = self._machine_that_asks()
+        self._events = self._event_queue()
+        self.seen: list[dict[str, Any]] = []
+        self._count = 0
+
+    def desk(self, **options: Any) -> Desk:
+        return Desk(self.resources, self.aws, choices(), **options)
+
+    def ask(
+        self,
+        number: int = 1,
+        *,
+        timeout_s: float = 900,
+        vehicle: str | None = "bicycle",
+        name: str = "photo",
+        photo: Callable[[int], bytes] | None = None,
+    ) -> list[Asked]:
+        """Let the deployed workflow ask a person about `number` new photos, as if the model had been unsure."""
+        photo = photo or drawn
+        asked = []
+        for _ in range(number):
+            self._count += 1
+            # Beside uploads/, so that no rule starts a second execution.
+            key = f"asked/driver-{self._count % 7}/{name}-{self._count:04}.jpg"
+            put = self.aws.s3.put_object(
+                Bucket=self.resources.uploads_bucket, Key=key, Body=photo(self._count), ContentType="image/jpeg"
+            )
+            asked.append(self.ask_about(key, put["ETag"].strip('"'), timeout_s=timeout_s, vehicle=vehicle))
+        return asked
+
+    def ask_about(self, key: str, etag: str, *, timeout_s: float = 900, vehicle: str | None = "bicycle") -> Asked:
+        bucket = self.resources.uploads_bucket
+        size = self.aws.s3.head_object(Bucket=bucket, Key=key)["ContentLength"]
+        photo_id = hashlib.sha256(f"{bucket}\0{key}\0{etag}".encode()).hexdigest()[:32]
+        about = {"bucket": bucket, "key": key, "etag": etag, "size": size, "photo_id": photo_id}
+        sure = 0.5 + int(photo_id[:2], 16) / 640
+        classification = vehicle and {
+            "vehicle": vehicle,
+            "confidence": sure,
+            "probabilities": {
+                "bicycle": sure if vehicle == "bicycle" else (1 - sure) * 0.7,
+                "motorcycle": sure if vehicle == "motorcycle" else (1 - sure) * 0.7,
+                "other": (1 - sure) * 0.3,
+            },
+            "model_version": MODEL,
+        }
+        review = {
+            "photo": about,
+            "classification": classification,
+            "threshold": 0.93 if vehicle else None,
+            "reason": "LowConfidence" if vehicle else "ModelUnavailable",
+            "model_version": MODEL if vehicle else None,
+            "timeout_s": timeout_s,
+        }
+        started = self.aws.stepfunctions.start_execution(
+            stateMachineArn=self._machine, input=json.dumps({"photo": about, "review": review})
+        )
+        return Asked(photo_id, key, started["executionArn"])
+
+    def waiting(self) -> int:
+        """Messages in the review queue, held or not."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = self.aws.sqs.get_queue_attributes(QueueUrl=self.resources.review_queue_url, AttributeNames=names)
+        return sum(int(value) for value in found["Attributes"].values())
+
+    def wait_for_requests(self, number: int, timeout_s: float = 60) -> None:
+        eventually(self.waiting, lambda found: found >= number, timeout_s)
+
+    def decisions(self) -> dict[str, dict[str, Any]]:
+        from functions.shared.items import values
+
+        pages = self.aws.dynamodb.get_paginator("scan").paginate(TableName=self.resources.decision_table)
+        return {item["photo_id"]["S"]: values(item) for page in pages for item in page["Items"]}
+
+    def labels(self) -> dict[str, dict[str, Any]]:
+        s3, bucket = self.aws.s3, self.resources.ml_bucket
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="labels/")
+        keys = [found["Key"] for page in pages for found in page.get("Contents", [])]
+        bodies = [json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read()) for key in keys]
+        return {f"{key}": body for key, body in zip(keys, bodies, strict=True)}
+
+    def label(self, asked: Asked) -> dict[str, Any] | None:
+        return next((body for key, body in self.labels().items() if key.endswith(f"{asked.photo_id}.json")), None)
+
+    def events(self, detail_type: str) -> list[dict[str, Any]]:
+        """Every event of a type so far; `at` is when it reached a listener's queue, in epoch seconds."""
+        while True:
+            answer = self.aws.sqs.receive_message(
+                QueueUrl=self._events, MaxNumberOfMessages=10, AttributeNames=["SentTimestamp"]
+            )
+            if not answer.get("Messages"):
+                return [event for event in self.seen if event["detail-type"] == detail_type]
+            for message in answer["Messages"]:
+                at = int(message["Attributes"]["SentTimestamp"]) / 1000
+                self.seen.append({**json.loads(message["Body"]), "at": at})
+                self.aws.sqs.delete_message(QueueUrl=self._events, ReceiptHandle=message["ReceiptHandle"])
+
+    def events_about(self, detail_type: str, asked: Asked) -> list[dict[str, Any]]:
+        return [e for e in self.events(detail_type) if e["detail"]["photo"]["photo_id"] == asked.photo_id]
+
+    def empty(self) -> None:
+        """Forget every request, so that a test finds only its own."""
+        for url in (self.resources.review_queue_url, self.resources.dead_letter_queue_url):
+            self.aws.sqs.purge_queue(QueueUrl=url)
+
+    def _machine_that_asks(self) -> str:
+        """The deployed workflow, entered where it asks a person: same states, same functions, same tokens."""
+        states = self.aws.stepfunctions
+        deployed = states.describe_state_machine(stateMachineArn=self.resources.classify_photo_arn)
+        definition = {**json.loads(deployed["definition"]), "StartAt": "RequestReview"}
+        # Unreachable from there, and checked by nobody here.
+        made = states.create_state_machine(
+            name="asks-a-person", definition=json.dumps(definition), roleArn=deployed["roleArn"]
+        )
+        return str(made["stateMachineArn"])
+
+    def _event_queue(self) -> str:
+        url = self.aws.sqs.create_queue(QueueName="listener")["QueueUrl"]
+        arn = self.aws.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        rule = {"Name": "listener", "EventBusName": self.resources.event_bus}
+        self.aws.events.put_rule(**rule, EventPattern=json.dumps({"source": ["scones.vehicles"]}))
+        self.aws.events.put_targets(
+            Rule="listener", EventBusName=self.resources.event_bus, Targets=[{"Id": "queue", "Arn": arn}]
+        )
+        return str(url)
+
+
+def drawn(number: int) -> bytes:
+    """A small JPEG, another one for each number."""
+    chance = random.Random(number)  # noqa: S311  # a picture, not a secret
+    image = Image.new("RGB", (320, 240), (chance.randrange(120, 255), chance.randrange(120, 255), 220))
+    pen = ImageDraw.Draw(image)
+    for x in (90, 230):
+        pen.ellipse((x - 50, 110, x + 50, 210), outline=(20, 20, 20), width=6)
+    pen.line((90, 160, 140, 90, 210, 90, 230, 160), fill=(chance.randrange(200), 30, 60), width=7)
+    pen.text((10, 10), f"no. {number}", fill=(0, 0, 0))
+    out = io.BytesIO()
+    image.save(out, "JPEG")
+    return out.getvalue()
+
+
+def eventually(look: Callable[[], Any], good: Callable[[Any], bool] = bool, timeout_s: float = 20) -> Any:
+    """Look until what is seen is good and return it; fail with the last thing seen."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        seen = look()
+        if good(seen):
+            return seen
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout_s:g} s; last seen: {seen}")
+        time.sleep(0.03)
+
+
+@contextmanager
+def timed() -> Iterator[Callable[[], float]]:
+    """Yield a function that tells the seconds since."""
+    start = time.monotonic()
+    yield lambda: time.monotonic() - start

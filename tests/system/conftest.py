@@ -1,0 +1,88 @@
+"""The deployed system on an embedded AWS of its own, with a model that was trained through retrain-model."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from PIL import Image
+
+import local
+from deploy import system
+from deploy.target import Target
+from operate import retrain
+from operate.stack import Deployed
+from operate.uploads import photos_in
+from tests.system.world import World
+from training import source
+from training.drawn import drawn_photos
+
+REGION = "eu-west-1"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def embedded_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[local.ServerInfo]:
+    settings = local.Settings(port=free_port(), directory=tmp_path_factory.mktemp("aws"), region=REGION)
+    server, _ = local.start(settings)
+    before = dict(os.environ)
+    os.environ.update(
+        AWS_ENDPOINT_URL=server.url,
+        AWS_ACCESS_KEY_ID="test",
+        AWS_SECRET_ACCESS_KEY="test",  # noqa: S106  # what the embedded AWS accepts
+        AWS_REGION=REGION,
+        AWS_DEFAULT_REGION=REGION,
+    )
+    boto3.setup_default_session()
+    yield server
+    os.environ.clear()
+    os.environ.update(before)
+    boto3.setup_default_session()
+    local.stop(settings)
+
+
+@pytest.fixture(scope="session")
+def target(embedded_aws: local.ServerInfo) -> Target:
+    return Target("local", "test")
+
+
+@pytest.fixture(scope="session")
+def deployed(target: Target) -> Deployed:
+    return Deployed.of(system.deploy(target, progress=lambda line: None))
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn photos to train on and to upload: the system's tests need a model, not a good one."""
+    folder = tmp_path_factory.mktemp("data")
+    drawn_photos(60, seed=0).save(folder / "train" / "images.npz")
+    photos = drawn_photos(10, seed=1)
+    for number, (image, label) in enumerate(zip(photos.images, photos.labels, strict=True)):
+        (folder / "photos" / str(label)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / "photos" / str(label) / f"{label}-{number:03}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def training_input(deployed: Deployed, drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    archive = tmp_path_factory.mktemp("source") / "sourcedir.tar.gz"
+    source.build(archive)
+    published = retrain.publish_training_input(deployed, drawn / "train", archive)
+    return {**published, "hyperparameters": {"epochs": "2"}}
+
+
+@pytest.fixture(scope="session")
+def world(deployed: Deployed, drawn: Path, training_input: dict[str, Any]) -> World:
+    """The system with a champion behind its endpoint, which decides whenever it sees a vehicle."""
+    ssm: Any = boto3.client("ssm")
+    ssm.put_parameter(Name=deployed.threshold_parameter, Value="0.0", Overwrite=True)
+    retrain.follow(retrain.start(deployed, training_input))
+    return World(deployed, photos_in(drawn / "photos"))

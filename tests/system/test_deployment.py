@@ -1,0 +1,67 @@
+"""Deploying, deploying again, removing."""
+
+from typing import Any
+
+import boto3
+
+from deploy import system
+from deploy.target import Target
+from operate.stack import Deployed
+
+
+def everything() -> dict[str, list[str]]:
+    """What is in the account, by kind."""
+    clients: dict[str, Any] = {name: boto3.client(name) for name in (
+        "s3", "sqs", "lambda", "stepfunctions", "dynamodb", "events", "logs", "iam", "ssm", "sns", "cloudwatch",
+    )}  # fmt: skip
+    return {
+        "buckets": [bucket["Name"] for bucket in clients["s3"].list_buckets()["Buckets"]],
+        "queues": clients["sqs"].list_queues().get("QueueUrls", []),
+        "functions": [one["FunctionName"] for one in clients["lambda"].list_functions()["Functions"]],
+        "workflows": [one["name"] for one in clients["stepfunctions"].list_state_machines()["stateMachines"]],
+        "tables": clients["dynamodb"].list_tables()["TableNames"],
+        "buses": [
+            one["Name"] for one in clients["events"].list_event_buses()["EventBuses"] if one["Name"] != "default"
+        ],
+        "rules": [one["Name"] for one in clients["events"].list_rules()["Rules"]],
+        "log groups": [one["logGroupName"] for one in clients["logs"].describe_log_groups()["logGroups"]],
+        "roles": [one["RoleName"] for one in clients["iam"].list_roles()["Roles"]],
+        "parameters": [one["Name"] for one in clients["ssm"].describe_parameters()["Parameters"]],
+        "topics": [one["TopicArn"] for one in clients["sns"].list_topics()["Topics"]],
+        "alarms": [one["AlarmName"] for one in clients["cloudwatch"].describe_alarms()["MetricAlarms"]],
+    }
+
+
+def of_stage(found: dict[str, list[str]], stage: str) -> dict[str, list[str]]:
+    return {
+        kind: mine for kind, names in found.items() if (mine := [name for name in names if f"scones-{stage}" in name])
+    }
+
+
+def test_deploying_again_changes_nothing_and_says_so(target: Target, deployed: Deployed) -> None:
+    said: list[str] = []
+    assert Deployed.of(system.deploy(target, progress=said.append)) == deployed
+    assert any("nothing to deploy" in line for line in said)
+
+
+def test_a_stage_can_be_removed_to_the_last_resource_and_made_again(embedded_aws: Any) -> None:
+    other = Target("local", "second")
+    system.deploy(other, progress=lambda line: None)
+    assert len(of_stage(everything(), "second")) >= 10
+    system.destroy(other, with_data=True, progress=lambda line: None)
+    assert of_stage(everything(), "second") == {}
+    outputs = system.deploy(other, progress=lambda line: None)
+    assert set(outputs) >= {"UploadsBucket", "ClassifyPhotoArn"}
+    system.destroy(other, with_data=True, progress=lambda line: None)
+
+
+def test_data_outlives_a_deployment(embedded_aws: Any) -> None:
+    other = Target("local", "third")
+    outputs = system.deploy(other, progress=lambda line: None)
+    s3: Any = boto3.client("s3")
+    s3.put_object(Bucket=outputs["UploadsBucket"], Key="kept", Body=b"photo")
+    system.destroy(other, with_data=False, progress=lambda line: None)
+    assert set(of_stage(everything(), "third")) == {"buckets", "tables"}
+    again = system.deploy(other, progress=lambda line: None)
+    assert s3.get_object(Bucket=again["UploadsBucket"], Key="kept")["Body"].read() == b"photo"
+    system.destroy(other, with_data=True, progress=lambda line: None)

@@ -1,0 +1,408 @@
+"""The functions of a retraining: what is learned, who may train, what is better, and how it is told."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from functions.build_dataset.labels import Label, news, standing
+from functions.build_dataset.prepare import needed
+from functions.build_dataset.request import Request
+from functions.build_dataset.snapshot import Store
+from functions.conclude_retraining.conclusion import Conclusion
+from functions.judge_challenger.gate import Gate, judge
+from functions.probe_endpoint.probe import drawn_photo
+from functions.shared.errors import InvalidInput, InvalidSettings
+from functions.shared.models import Champion, ModelTable, RetrainingRunning
+from functions.shared.photo import Photo
+from functions.shared.vehicles import vehicles
+from training.images import PhotoError
+from training.inference import input_fn
+
+REGION = "eu-west-1"
+NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
+CLASSES = ("bicycle", "motorcycle")
+
+
+def label(vehicle: str, key: str = "uploads/d/a.jpg", at: str = "2026-11-20T10:00:00.000Z", by: str = "ann") -> Label:
+    return Label(Photo("uploads", key, "etag", 10), vehicle, by, at)
+
+
+# Labels
+
+
+def test_of_two_answers_about_a_photo_the_later_one_counts_whatever_their_order() -> None:
+    first, second = label("bicycle", at="2026-11-20T10:00:00.000Z"), label("motorcycle", at="2026-11-21T10:00:00.000Z")
+    assert standing([first, second], CLASSES, ()) == standing([second, first], CLASSES, ()) == [second]
+
+
+def test_two_answers_at_the_same_instant_always_end_the_same_way() -> None:
+    ann, zoe = label("bicycle", by="ann"), label("motorcycle", by="zoe")
+    assert standing([ann, zoe], CLASSES, ()) == standing([zoe, ann], CLASSES, ()) == [zoe]
+
+
+def test_a_photo_found_unusable_later_is_not_learned() -> None:
+    later = label("unusable", at="2026-11-21T10:00:00.000Z")
+    assert standing([label("bicycle"), later], CLASSES, ()) == []
+
+
+def test_a_rejected_photo_is_not_learned() -> None:
+    assert standing([label("bicycle")], CLASSES, [label("bicycle").photo.photo_id]) == []
+
+
+def test_other_is_learned_and_an_unconfigured_vehicle_is_not() -> None:
+    cat, bus = label("other", key="uploads/d/cat.jpg"), label("bus", key="uploads/d/bus.jpg")
+    assert standing([cat, bus], CLASSES, ()) == [cat]
+
+
+def test_about_a_quarter_of_the_photos_judges_and_never_changes_sides() -> None:
+    labels = [label("bicycle", key=f"uploads/d/{number}.jpg") for number in range(400)]
+    judging = [one for one in labels if one.use == "evaluate"]
+    assert 60 < len(judging) < 140
+    assert [label(one.vehicle, key=one.photo.key).use for one in judging] == ["evaluate"] * len(judging)
+
+
+def test_a_label_that_changed_is_news_and_a_known_one_is_not() -> None:
+    known, new = label("bicycle"), label("bicycle", key="uploads/d/b.jpg")
+    assert news([known.as_entry(), new.as_entry()], [known.as_entry()]) == 1
+    assert news([label("motorcycle").as_entry()], [known.as_entry()]) == 1
+
+
+@pytest.mark.parametrize("content", [None, [], {}, {"photo": {"bucket": "b", "key": "k"}, "vehicle": "bicycle"}])
+def test_an_object_among_the_labels_that_is_none_is_passed_over(content: Any) -> None:
+    assert Label.from_object(content) is None
+
+
+def answered(vehicle: str, *opinions: str) -> Label | None:
+    """A label object of one answer and later opinions, read."""
+    photo, at = label("bicycle").photo.as_state(), "2026-11-20T10:00:00.000Z"
+    others = [{"vehicle": name, "reviewer": f"r{n}", "answered_at": at} for n, name in enumerate(opinions)]
+    return Label.from_object(
+        {"photo": photo, "vehicle": vehicle, "reviewer": "ann", "answered_at": at, "opinions": others}
+    )
+
+
+def test_of_people_who_disagree_the_majority_counts_and_a_split_teaches_nothing() -> None:
+    agreed, outvoted, split = (
+        answered("bicycle", "bicycle"),
+        answered("bicycle", "motorcycle", "motorcycle"),
+        answered("bicycle", "motorcycle"),
+    )
+    assert agreed
+    assert outvoted
+    assert split
+    assert (agreed.vehicle, outvoted.vehicle) == ("bicycle", "motorcycle")
+    assert standing([split], CLASSES, ()) == []
+
+
+# Snapshots
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    with mock_aws():
+        clients = {name: boto3.client(name, region_name=REGION) for name in ("s3", "dynamodb")}
+        for bucket in ("uploads", "scones-ml"):
+            clients["s3"].create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        for table, key in (("photos", "photo_id"), ("models", "id")):
+            clients["dynamodb"].create_table(
+                TableName=table,
+                KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
+                BillingMode="PAY_PER_REQUEST",
+            )
+        yield clients
+
+
+@pytest.fixture
+def store(account: dict[str, Any]) -> Store:
+    return Store("scones-ml", account["s3"], "photos", account["dynamodb"])
+
+
+def labelled(account: dict[str, Any], name: str, vehicle: str, day: str = "2026/11/20") -> Photo:
+    put = account["s3"].put_object(Bucket="uploads", Key=f"uploads/d/{name}", Body=name.encode())
+    photo = Photo("uploads", f"uploads/d/{name}", put["ETag"].strip('"'), len(name))
+    body = {
+        "photo": photo.as_state(),
+        "vehicle": vehicle,
+        "reviewer": "ann",
+        "answered_at": day.replace("/", "-") + "T10:00:00.000Z",
+    }
+    account["s3"].put_object(
+        Bucket="scones-ml", Key=f"labels/{day}/{photo.photo_id}.json", Body=json.dumps(body).encode()
+    )
+    return photo
+
+
+def test_the_same_labels_and_data_give_the_same_snapshot(account: dict[str, Any], store: Store) -> None:
+    labelled(account, "a.jpg", "bicycle")
+    labelled(account, "b.png", "other")
+    first, second = store.freeze("s3://base/", CLASSES), store.freeze("s3://base/", CLASSES)
+    assert first == second
+    manifest = account["s3"].get_object(
+        Bucket="scones-ml", Key=first.uri.removeprefix("s3://scones-ml/") + "manifest.json"
+    )
+    assert hashlib.sha256(manifest["Body"].read()).hexdigest() in first.uri
+
+
+def test_a_new_label_gives_another_snapshot_and_is_counted(account: dict[str, Any], store: Store) -> None:
+    labelled(account, "a.jpg", "bicycle")
+    first = store.freeze("s3://base/", CLASSES)
+    labelled(account, "b.jpg", "motorcycle")
+    second = store.freeze("s3://base/", CLASSES)
+    assert first.uri != second.uri
+    assert store.new_since(second, first.uri) == 1
+    assert store.new_since(second, None) == 2
+    assert store.new_since(second, "s3://scones-ml/datasets/snapshots/gone/") == 2
+
+
+def test_a_photo_that_was_overwritten_before_it_was_learned_is_left_out(account: dict[str, Any], store: Store) -> None:
+    labelled(account, "a.jpg", "bicycle")
+    account["s3"].put_object(Bucket="uploads", Key="uploads/d/a.jpg", Body=b"another photo")
+    labelled(account, "b.jpg", "bicycle")
+    account["s3"].delete_object(Bucket="uploads", Key="uploads/d/b.jpg")
+    assert store.freeze("s3://base/", CLASSES).entries == []
+
+
+def test_a_photo_that_was_learned_once_stays_when_the_upload_is_gone(account: dict[str, Any], store: Store) -> None:
+    labelled(account, "a.jpg", "bicycle")
+    first = store.freeze("s3://base/", CLASSES)
+    account["s3"].delete_object(Bucket="uploads", Key="uploads/d/a.jpg")
+    assert store.freeze("s3://base/", CLASSES) == first
+
+
+def test_photos_rejected_in_the_table_are_left_out_of_hundreds(account: dict[str, Any], store: Store) -> None:
+    photos = [labelled(account, f"{number}.jpg", "bicycle") for number in range(120)]
+    for photo in photos[::2]:
+        item = {"photo_id": {"S": photo.photo_id}, "status": {"S": "rejected"}}
+        account["dynamodb"].put_item(TableName="photos", Item=item)
+    assert len(store.freeze("s3://base/", CLASSES).entries) == 60
+
+
+def test_no_labels_at_all_still_leave_a_channel_to_read(account: dict[str, Any], store: Store) -> None:
+    assert store.freeze("s3://base/", CLASSES).entries == []
+    assert account["s3"].list_objects_v2(Bucket="scones-ml", Prefix="datasets/photos/")["KeyCount"] == 1
+
+
+# Request
+
+
+def test_an_input_goes_over_what_was_staged() -> None:
+    staged = {"dataset": "s3://b/old/", "source": "s3://b/s.tar.gz", "hyperparameters": {"epochs": 3}}
+    request = Request.from_state({"dataset": "s3://b/new/", "classes": ["motorcycle"]}, staged, vehicles())
+    assert (request.dataset, request.source, request.classes) == ("s3://b/new/", "s3://b/s.tar.gz", ("motorcycle",))
+    assert request.hyperparameters == {"epochs": "3"}
+    assert request.trigger == "manual"
+
+
+@pytest.mark.parametrize("given", [None, [], {}, {"dataset": "nowhere"}, {"trigger": "x"}, {"classes": ["tank"]}])
+def test_an_input_that_makes_no_sense_is_refused(given: Any) -> None:
+    with pytest.raises(InvalidInput):
+        Request.from_state(given, {"source": "s3://b/s.tar.gz"} if given else None, vehicles())
+
+
+def test_how_many_new_labels_are_worth_a_retraining() -> None:
+    def asked(trigger: str, champion: Champion | None = Champion("a", "a", "s3://a"), force: bool = False) -> int:  # noqa: B008
+        return needed(Request("s3://d", "s3://s", trigger=trigger, force=force), champion, min_new_labels=25)
+
+    assert [asked(trigger) for trigger in ("manual", "schedule", "drift", "labels")] == [0, 1, 1, 25]
+    assert asked("labels", champion=None) == 0
+    assert asked("labels", force=True) == 0
+
+
+# The lock and the champion
+
+
+@pytest.fixture
+def table(account: dict[str, Any]) -> ModelTable:
+    return ModelTable("models", account["dynamodb"])
+
+
+def alive(_: str) -> bool:
+    return True
+
+
+def dead(_: str) -> bool:
+    return False
+
+
+def test_the_lock_lets_one_retraining_in_and_the_same_one_again(table: ModelTable) -> None:
+    table.take_lock("one", NOW, alive)
+    table.take_lock("one", NOW, alive)
+    with pytest.raises(RetrainingRunning, match="one"):
+        table.take_lock("two", NOW, alive)
+
+
+def test_the_lock_of_a_dead_execution_is_taken_over(table: ModelTable) -> None:
+    table.take_lock("one", NOW, alive)
+    table.take_lock("two", NOW, dead)
+    with pytest.raises(RetrainingRunning):
+        table.take_lock("one", NOW, alive)
+
+
+def test_a_lock_expires_even_when_its_holder_seems_alive(table: ModelTable) -> None:
+    table.take_lock("one", NOW, alive)
+    table.take_lock("two", NOW + timedelta(hours=7), alive)
+
+
+def test_of_two_that_take_over_a_dead_lock_one_wins(table: ModelTable) -> None:
+    def overtaken(holder: str) -> bool:
+        table.take_lock("two", NOW, dead)
+        return False
+
+    table.take_lock("one", NOW, alive)
+    with pytest.raises(RetrainingRunning):
+        table.take_lock("three", NOW, overtaken)
+    table.take_lock("two", NOW, alive)
+
+
+def test_only_the_holder_releases_the_lock(table: ModelTable) -> None:
+    table.take_lock("one", NOW, alive)
+    table.release_lock("two")
+    with pytest.raises(RetrainingRunning):
+        table.take_lock("two", NOW, alive)
+    table.release_lock("one")
+    table.release_lock("one")
+    table.take_lock("two", NOW, alive)
+
+
+def test_the_champion_is_read_back_as_it_was_crowned(table: ModelTable) -> None:
+    champion = Champion("v2", "v2", "s3://a", "s3://snapshot/", 0.93, "2026-11-23T10:00:00.000Z", "v1")
+    assert table.champion() is None
+    table.crown(champion)
+    assert table.champion() == champion
+
+
+# The gate
+
+
+def model(accuracy: float = 0.95, **figures: Any) -> dict[str, Any]:
+    recall = {"bicycle": accuracy, "motorcycle": accuracy}
+    return {"accuracy": accuracy, "ece": 0.02, "auroc": 0.97, "recall": recall, "threshold": 0.9, **figures}
+
+
+def report(challenger: dict[str, Any], champion: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    gaps = (
+        {figure: challenger[figure] - champion[figure] for figure in ("accuracy", "ece", "auroc")} if champion else {}
+    )
+    differences = {figure: {"mean": gap, "low": gap - 0.01, "high": gap + 0.01} for figure, gap in gaps.items()}
+    return {"challenger": challenger, "champion": champion, "holdout": {"differences": differences}, **more}
+
+
+def labels(ours: float, theirs: float, photos: int = 20) -> dict[str, Any]:
+    return {"photos": photos, "challenger_accuracy": ours, "champion_accuracy": theirs}
+
+
+VERDICTS: dict[str, tuple[dict[str, Any], str | None]] = {
+    "the first model, good enough": (report(model(0.90)), None),
+    "the first model, too weak": (report(model(0.80)), "BelowMinimum"),
+    "the first model, badly calibrated": (report(model(ece=0.3)), "BelowMinimum"),
+    "the first model, blind to outliers": (report(model(auroc=0.5)), "BelowMinimum"),
+    "the first model, without outliers to be judged by": (report(model(auroc=None)), None),
+    "better on the holdout": (report(model(0.97), model(0.95)), None),
+    "as good": (report(model(), model()), "NotBetter"),
+    "better by too little": (report(model(0.953), model(0.95)), "NotBetter"),
+    "worse": (report(model(0.92), model(0.95)), "WorseThanChampion"),
+    "perhaps worse, within the tolerance, better on labels": (
+        report(model(0.945), model(0.95), labelled=labels(0.9, 0.8)),
+        None,
+    ),
+    "better, but worse calibrated": (report(model(0.97, ece=0.06), model(0.95)), "WorseThanChampion"),
+    "better, but worse with outliers": (report(model(0.97, auroc=0.93), model(0.95)), "WorseThanChampion"),
+    "as accurate, far better calibrated": (report(model(ece=0.02), model(ece=0.08)), None),
+    "better, but blind to a class": (
+        report(model(0.97, recall={"bicycle": 1.0, "motorcycle": 0.7}), model(0.95)),
+        "BlindToAClass",
+    ),
+    "better, but a class is gone": (report(model(0.97, recall={"bicycle": 1.0}), model(0.95)), "BlindToAClass"),
+    "better on the holdout, not on labels": (report(model(0.97), model(0.95), labelled=labels(0.8, 0.8)), "NotBetter"),
+    "better on the holdout, too few labels to tell": (
+        report(model(0.97), model(0.95), labelled=labels(0.0, 1.0, photos=3)),
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", VERDICTS)
+def test_the_gate_says(case: str) -> None:
+    given, reason = VERDICTS[case]
+    verdict = judge(given, Gate())
+    assert (verdict.promote, verdict.reason) == (reason is None, reason), verdict.words
+    assert verdict.words
+
+
+def test_force_passes_everything_but_the_minimum() -> None:
+    assert judge(report(model(0.90), model(0.95)), Gate(), force=True).promote
+    assert judge(report(model(0.5), model(0.95)), Gate(), force=True).reason == "BelowMinimum"
+
+
+def test_a_dry_run_promotes_nothing_not_even_by_force() -> None:
+    verdict = judge(report(model(0.97), model(0.95)), Gate(), force=True, dry_run=True)
+    assert (verdict.promote, verdict.reason) == (False, "DryRun")
+    assert "would be promoted" in verdict.words
+
+
+def test_the_gates_numbers_are_settings() -> None:
+    strict = Gate.from_settings('{"accuracy_minimum": 0.99}')
+    assert judge(report(model(0.98)), strict).reason == "BelowMinimum"
+    for nonsense in ("", '{"acuracy_minimum": 1}'):
+        with pytest.raises(InvalidSettings):
+            Gate.from_settings(nonsense)
+
+
+# The conclusion
+
+
+def concluded(promoted: bool = False, **state: Any) -> Conclusion:
+    return Conclusion(
+        promoted, {"run": {"name": "v2"}, **state}, "arn:run", "scones-dev", "2026-11-23T10:00:00.000Z", "v1"
+    )
+
+
+PREPARED = {"champion": {"model_version": "v1"}, "snapshot": "s3://snapshot/"}
+TASK_FAILED = {"Error": "States.TaskFailed", "Cause": '{"FailureReason": "AlgorithmError: no photos"}'}
+
+
+def test_a_failed_job_is_named_after_what_it_was_for() -> None:
+    training = concluded(prepared=PREPARED, error=TASK_FAILED)
+    assert (training.reason, training.verdict, training.failed) == ("TrainingFailed", "AlgorithmError: no photos", True)
+    assert training.model_version is None
+    evaluation = concluded(prepared=PREPARED, trained={"artifact": "s3://a"}, error=TASK_FAILED)
+    assert (evaluation.reason, evaluation.model_version) == ("EvaluationFailed", "v2")
+
+
+def test_to_lose_is_no_failure() -> None:
+    lost = concluded(prepared=PREPARED, error={"Error": "NotBetter", "Cause": "as good"})
+    assert not lost.failed
+    assert lost.as_output()["outcome"] == "rejected"
+
+
+def test_a_retraining_that_found_another_one_running_names_the_recorded_champion() -> None:
+    assert concluded(error={"Error": "RetrainingRunning", "Cause": "x"}).as_event()["champion"] == "v1"
+
+
+def test_an_endpoint_that_could_not_go_back_is_said() -> None:
+    stuck = concluded(
+        prepared=PREPARED, error={"Error": "ProbeFailed", "Cause": "wrong"}, rollback={"status": "Updating"}
+    )
+    assert "The endpoint is Updating" in stuck.verdict
+
+
+def test_a_drawn_photo_is_one_that_our_own_inference_reads() -> None:
+    assert not isinstance(input_fn(drawn_photo().image), PhotoError)
+
+
+def test_the_functions_of_a_retraining_import_nothing_of_each_other() -> None:
+    root = Path(__file__).parents[3] / "functions"
+    folders = ("build_dataset", "judge_challenger", "probe_endpoint", "conclude_retraining")
+    for folder in folders:
+        text = "".join(file.read_text(encoding="utf-8") for file in (root / folder).glob("*.py"))
+        assert not [other for other in folders if other != folder and f"functions.{other}" in text]
