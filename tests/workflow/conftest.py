@@ -10,7 +10,7 @@ from tests.workflow import harness
 @pytest.fixture(scope="session")
 def handlers() -> dict[str, harness.Handler]:
     """The real Lambda handlers, loaded once."""
-    return harness.load_handlers(list(harness.CLASSIFY_FUNCTIONS.values()))
+    return harness.load_handlers([*harness.CLASSIFY_FUNCTIONS.values(), *harness.RETRAIN_FUNCTIONS.values()])
 
 
 @pytest.fixture

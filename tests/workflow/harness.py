@@ -11,7 +11,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,6 +21,7 @@ from typing import Any
 from unittest.mock import patch
 
 import boto3
+import jsonschema
 from botocore.exceptions import ClientError
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
@@ -28,11 +29,13 @@ from botocore.validate import ParamValidator
 from moto import mock_aws
 from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.core.exceptions import JsonRESTError
+from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 from moto.stepfunctions.parser.api import HistoryEventType
 from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent, FailureEventException
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.component.state import state
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
     state_task_service_callback,
     state_task_service_unsupported,
@@ -45,8 +48,10 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
     StateTaskServiceSfn,
 )
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.backend import execution_worker
 
+import events
 import workflows
 
 REGION = "eu-west-1"
@@ -74,6 +79,13 @@ CLASSIFY_FUNCTIONS = {
     "RejectPhotoFunctionArn": "reject_photo",
 }
 
+RETRAIN_FUNCTIONS = {
+    "BuildDatasetFunctionArn": "build_dataset",
+    "JudgeChallengerFunctionArn": "judge_challenger",
+    "ProbeEndpointFunctionArn": "probe_endpoint",
+    "ConcludeRetrainingFunctionArn": "conclude_retraining",
+}
+
 ENVIRONMENT = {
     "AWS_DEFAULT_REGION": REGION,
     "AWS_REGION": REGION,
@@ -87,6 +99,14 @@ ENVIRONMENT = {
     "EVENT_BUS": "scones-test",
     "ENDPOINT_NAME": "scones-test",
     "THRESHOLD_PARAMETER": "/scones/test/threshold",
+    "ML_BUCKET": "scones-ml",
+    "MODEL_TABLE": "models",
+    "MODEL_GROUP": "scones-test",
+    "INFERENCE_IMAGE": "inference-image",
+    "ALARM_PREFIX": "scones-test-",
+    "MIN_NEW_LABELS": "5",
+    "BAKE_SECONDS": "30",
+    "GATE": "{}",
     "REVIEW_QUEUE_URL": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/review",
 }
 
@@ -115,7 +135,7 @@ def substituted(text: str, values: dict[str, str]) -> str:
 @cache
 def clients() -> dict[str, Any]:
     """boto3 clients of everything a stage uses. Making them is slow, and moto answers them whenever they were made."""
-    names = ("s3", "sqs", "events", "dynamodb", "ssm", "iam", "lambda", "stepfunctions")
+    names = ("s3", "sqs", "events", "dynamodb", "ssm", "iam", "lambda", "stepfunctions", "cloudwatch", "sagemaker")
     return {name: boto3.client(name, region_name=REGION) for name in names}  # type: ignore[call-overload]
 
 
@@ -172,12 +192,13 @@ class Stage:
 
     def __post_init__(self) -> None:
         self.aws = clients()
-        self.aws["s3"].create_bucket(Bucket="uploads", CreateBucketConfiguration={"LocationConstraint": REGION})
-        for table in ("decisions", "photos"):
+        for bucket in ("uploads", "scones-ml"):
+            self.aws["s3"].create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        for table, key in (("decisions", "photo_id"), ("photos", "photo_id"), ("models", "id")):
             self.aws["dynamodb"].create_table(
                 TableName=table,
-                KeySchema=[{"AttributeName": "photo_id", "KeyType": "HASH"}],
-                AttributeDefinitions=[{"AttributeName": "photo_id", "AttributeType": "S"}],
+                KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
                 BillingMode="PAY_PER_REQUEST",
             )
         for queue in ("review", "unrouted", "events"):
@@ -223,9 +244,12 @@ class Stage:
             }
         return json.dumps(answer).encode()
 
-    def deploy(self, name: str, **substitutions: str) -> str:
-        """A state machine from its golden file. Returns its ARN."""
+    def deploy(self, name: str, changes: Mapping[str, str] | None = None, /, **substitutions: str) -> str:
+        """A state machine from its golden file, with changes to its text that must apply. Returns its ARN."""
         text = workflows.path(name).read_text(encoding="utf-8")
+        for before, after in (changes or {}).items():
+            assert before in text, f"{name} has no {before} any more"
+            text = text.replace(before, after)
         created = self.aws["stepfunctions"].create_state_machine(
             name=f"{name}-{len(self.aws['stepfunctions'].list_state_machines()['stateMachines'])}",
             definition=substituted(text, substitutions),
@@ -244,16 +268,19 @@ class Stage:
             **arns,
         )
 
-    def deploy_retrain(self) -> str:
-        """retrain-model with all its placeholders filled in."""
+    def deploy_retrain(self, looks: int = 10) -> str:
+        """retrain-model with all its placeholders filled in, and less patience with endpoints."""
+        arns = {placeholder: self.function_arns[folder] for placeholder, folder in RETRAIN_FUNCTIONS.items()}
         return self.deploy(
             "retrain-model",
+            {f'"NumericLessThan": {usual}': f'"NumericLessThan": {usual * looks // 360}' for usual in (360, 720)},
+            **arns,
             TrainingImage="training-image",
             InferenceImage="inference-image",
             SageMakerRoleArn="arn:aws:iam::123456789012:role/sagemaker",
             TrainingInstanceType="ml.m5.xlarge",
             EndpointInstanceType="ml.m5.large",
-            MlBucket="ml",
+            MlBucket="scones-ml",
             EndpointName="scones-test",
             EventBus="scones-test",
             Stage="test",
@@ -291,8 +318,13 @@ class Stage:
         return bodies
 
     def events(self, detail_type: str) -> list[dict[str, Any]]:
-        """The details of all events of this type published since the last call of any type."""
-        return [event["detail"] for event in self.messages("events") if event["detail-type"] == detail_type]
+        """The details of all events of this type since the last call; every event has to fit its schema."""
+        found = []
+        for event in self.messages("events"):
+            jsonschema.validate(event["detail"], events.schema(event["detail-type"]))
+            if event["detail-type"] == detail_type:
+                found.append(event["detail"])
+        return found
 
     def review_request(self) -> dict[str, Any]:
         """The next message a reviewer would see."""
@@ -350,13 +382,18 @@ class SageMaker:
     """SageMaker as the test plays it: requests are held to botocore's model, jobs and endpoints end as `fate` says.
 
     `fate` maps an API name to what happens to its next calls: None is success, a text the failure reason of a job or
-    the refusal of a call. `statuses` are what DescribeEndpoint says next; after them the endpoint is in service.
+    the refusal of a call. `statuses` are what DescribeEndpoint says next while the endpoint changes; after them it is
+    in service with what it changed to. "rolled back" is in service with what it had. `before` is called with the API
+    name and the request before each call.
     """
 
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     fate: dict[str, list[str | None]] = field(default_factory=dict)
     statuses: list[str] = field(default_factory=list)
-    endpoint: dict[str, str] | None = None
+    status: str = "InService"
+    serving: str | None = None
+    coming: str | None = None
+    before: Callable[[str, dict[str, Any]], None] = field(default=lambda api, request: None)
 
     def call(self, api: str, request: dict[str, Any]) -> dict[str, Any]:
         """One API call. Raises ClientError when refused, and JobFailed from a job that fails later."""
@@ -365,39 +402,63 @@ class SageMaker:
         report = ParamValidator().validate(request, operation.input_shape)
         assert not report.has_errors(), report.generate_report()
         self.requests.append((api, request))
+        self.before(api, request)
         fate = self.fate[api].pop(0) if self.fate.get(api) else None
         if fate and "Job" not in api:
             raise refusal(api, fate)
-        answer = self._answer(api, request)
+        answer: dict[str, Any] = getattr(self, f"_{api}", self._anything)(api, request)
         if fate:
             raise JobFailed({**answer, f"{api[6:]}Status": "Failed", "FailureReason": fate})
         return answer
 
-    def _answer(self, api: str, request: dict[str, Any]) -> dict[str, Any]:
-        if api == "DescribeEndpoint":
-            if self.endpoint is None:
-                raise refusal(api, f'Could not find endpoint "{request["EndpointName"]}".')
-            status = self.statuses.pop(0) if self.statuses else "InService"
-            if status == "InService" and "next" in self.endpoint:
-                self.endpoint["config"] = self.endpoint.pop("next")
-            if status == "rolled back":
-                status = "InService"
-                self.endpoint.pop("next", None)
-            return {**request, "EndpointStatus": status, "EndpointConfigName": self.endpoint["config"]}
-        if api == "CreateEndpoint":
-            if self.endpoint:
-                raise refusal(api, "Cannot create already existing endpoint")
-            self.endpoint = {"config": request["EndpointConfigName"]}
-        if api == "UpdateEndpoint":
-            assert self.endpoint
-            self.endpoint["next"] = request["EndpointConfigName"]
-        if api == "DeleteEndpoint":
-            self.endpoint = None
-        if api == "CreateTrainingJob":
-            name, path = request["TrainingJobName"], request["OutputDataConfig"]["S3OutputPath"]
-            return {**request, "ModelArtifacts": {"S3ModelArtifacts": f"{path}/{name}/output/model.tar.gz"}}
-        arns = sagemaker_model().operation_model(api).output_shape
-        return {**request, **{member: f"arn:aws:sagemaker:{member}" for member in (arns.members if arns else {})}}
+    def _anything(self, api: str, request: dict[str, Any]) -> dict[str, Any]:
+        shape = sagemaker_model().operation_model(api).output_shape
+        return {**request, **{member: f"arn:aws:sagemaker:{member}" for member in (shape.members if shape else {})}}
+
+    def _CreateTrainingJob(self, api: str, request: dict[str, Any]) -> dict[str, Any]:  # the API's name
+        name, path = request["TrainingJobName"], request["OutputDataConfig"]["S3OutputPath"]
+        return {**request, "ModelArtifacts": {"S3ModelArtifacts": f"{path}/{name}/output/model.tar.gz"}}
+
+    def _DescribeEndpoint(self, api: str, request: dict[str, Any]) -> dict[str, Any]:
+        if self.serving is None and self.coming is None:
+            raise refusal(api, f'Could not find endpoint "{request["EndpointName"]}".')
+        if self.coming and self.statuses:
+            self.status = self.statuses.pop(0)
+            if self.status == "rolled back":
+                self.status, self.coming = "InService", None
+        elif self.coming:
+            self.status, self.serving, self.coming = "InService", self.coming, None
+        shown = self.serving or self.coming
+        return {**request, "EndpointStatus": self.status, "EndpointConfigName": shown, "EndpointArn": "arn:endpoint"}
+
+    def _CreateEndpoint(self, api: str, request: dict[str, Any]) -> dict[str, Any]:
+        if self.serving or self.coming:
+            raise refusal(api, "Cannot create already existing endpoint")
+        self.status, self.coming = "Creating", request["EndpointConfigName"]
+        return {"EndpointArn": "arn:endpoint"}
+
+    def _UpdateEndpoint(self, api: str, request: dict[str, Any]) -> dict[str, Any]:
+        if self.status != "InService":
+            raise refusal(api, f"Cannot update endpoint in status {self.status}")
+        self.status, self.coming = "Updating", request["EndpointConfigName"]
+        return {"EndpointArn": "arn:endpoint"}
+
+    def _DeleteEndpoint(self, api: str, request: dict[str, Any]) -> dict[str, Any]:
+        self.serving = self.coming = None
+        return {}
+
+    def _DescribeEndpointConfig(self, api: str, request: dict[str, Any]) -> dict[str, Any]:
+        name = request["EndpointConfigName"]
+        return {"EndpointConfigName": name, "ProductionVariants": [{"VariantName": "a", "ModelName": name}]}
+
+    def _DescribeModel(self, api: str, request: dict[str, Any]) -> dict[str, Any]:
+        artifact = f"s3://scones-ml/models/{request['ModelName']}/output/model.tar.gz"
+        return {**request, "PrimaryContainer": {"ModelDataUrl": artifact}}
+
+    def settle(self) -> None:
+        """Lets time pass until the endpoint has arrived wherever it was going."""
+        while self.coming:
+            self._DescribeEndpoint("DescribeEndpoint", {"EndpointName": "any"})
 
     def named(self, api: str) -> list[dict[str, Any]]:
         """The requests made to one API."""
@@ -458,6 +519,25 @@ def task_failed(env: Any, error: str, cause: str) -> FailureEventException:
     return FailureEventException(FailureEvent(env, ErrorName(error), HistoryEventType.TaskFailed, details))
 
 
+def _sagemaker_over_http(sagemaker: SageMaker) -> Callable[..., tuple[int, dict[str, str], str]]:
+    """SageMaker for the Lambdas, which call it themselves."""
+
+    def dispatch(_: Any, request: Any, url: str, headers: Any) -> tuple[int, dict[str, str], str]:
+        api = request.headers["X-Amz-Target"].split(".")[-1]
+        try:
+            return 200, {}, json.dumps(sagemaker.call(api, json.loads(request.get_data())))
+        except ClientError as refused:
+            error = refused.response["Error"]
+            return 400, {}, json.dumps({"__type": error["Code"], "message": error["Message"]})
+
+    return dispatch
+
+
+def _with_times_as_text(EnteredTime: str, **data: Any) -> dict[str, Any]:  # moto's own spelling
+    """$$.State.EnteredTime as AWS writes it."""
+    return {**data, "EnteredTime": EnteredTime.replace("+00:00", "Z")}
+
+
 def _with_start_as_text(StartTime: datetime, **data: Any) -> dict[str, Any]:  # moto's own spelling
     """$$.Execution.StartTime as AWS writes it."""
     return {**data, "StartTime": StartTime.strftime("%Y-%m-%dT%H:%M:%S.000Z")}
@@ -467,6 +547,10 @@ def _answered_already(*_: Any, env: Any, **__: Any) -> Callable[[], Any]:
     """The job ended before it was asked for: its description is what starting it answered."""
     description = env.stack.pop()
     return lambda: description
+
+
+# moto parses a definition for every execution, which takes longer than running it. What is parsed holds no state.
+parsed = cache(AmazonStateLanguageParser.parse)
 
 
 @contextmanager
@@ -504,7 +588,10 @@ def aws(handlers: dict[str, Handler]) -> Iterator[Stage]:
         patches.enter_context(patch.object(unsupported, "_build_sync_resolver", _answered_already))
         by_sdk = _sagemaker_by_sdk(stage.sagemaker)
         patches.enter_context(patch.object(StateTaskServiceAwsSdk, "_eval_service_task", by_sdk))
+        patches.enter_context(patch.object(AmazonStateLanguageParser, "parse", parsed))
         patches.enter_context(patch.object(WaitFunction, "_wait_interval", note_wait))
         patches.enter_context(patch.object(retrier_decl, "time", SimpleNamespace(sleep=stage.backoffs.append)))
         patches.enter_context(patch.object(state_task_service_callback, "_DELAY_SECONDS_SYNC_CONDITION_CHECK", 0.01))
+        patches.enter_context(patch.object(SageMakerResponse, "_dispatch", _sagemaker_over_http(stage.sagemaker)))
+        patches.enter_context(patch.object(state, "StateData", _with_times_as_text))
         yield stage
