@@ -17,15 +17,15 @@ class Augmentation:
     """Shares are the share of photos in a batch that a change is applied to."""
 
     shift: int = 4
-    warped: float = 0.4
+    warped: float = 0.3
     rotation_deg: float = 25.0
     zoom: float = 0.2
-    recoloured: float = 0.5
-    blurred: float = 0.15
-    compressed: float = 0.15
-    resampled: float = 0.1
+    recoloured: float = 0.35
+    blurred: float = 0.12
+    compressed: float = 0.12
+    resampled: float = 0.08
     noisy: float = 0.05
-    erased: float = 0.25
+    erased: float = 0.1
     erased_side: int = 10
 
 

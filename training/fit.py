@@ -24,10 +24,10 @@ from training.network import Network, fast_type, to_tensor, vehicle_logits
 class Recipe:
     """The hyperparameters of fine-tuning; the defaults are those that ship."""
 
-    epochs: int = 14
+    epochs: int = 20
     vehicles_per_batch: int = 64
     others_per_batch: int = 64
-    rate: float = 0.02
+    rate: float = 0.15
     head_rate: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 5e-4
@@ -35,7 +35,7 @@ class Recipe:
     all_way: float = 0.3
     junk_share: float = 0.06
     average: float = 0.97
-    frozen_blocks: int = 0
+    frozen_blocks: int = 1
     augmentation: Augmentation = field(default_factory=Augmentation)
 
 
