@@ -24,6 +24,8 @@ from local.settings import HOST, REPOSITORY, Settings
 
 STATUS_PATH = "/_local/status"
 STOP_GRACE_S = 10.0
+# A proxy of the caller's network knows nothing of this machine's loopback.
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class LocalAwsError(RuntimeError):
@@ -48,7 +50,7 @@ def running(port: int | None = None) -> ServerInfo | None:
     """The embedded AWS that answers on `port` (default: LOCAL_AWS_PORT), or None."""
     port = Settings.from_environment().port if port is None else port
     try:
-        with urllib.request.urlopen(f"http://{HOST}:{port}{STATUS_PATH}", timeout=5) as response:
+        with _direct.open(f"http://{HOST}:{port}{STATUS_PATH}", timeout=5) as response:
             answer = json.load(response)
         if answer.get("server") != "embedded-aws":
             return None
@@ -109,7 +111,7 @@ def stop(settings: Settings | None = None) -> bool:
 
 def _launch(settings: Settings, timeout_s: float) -> ServerInfo:
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MINISTACK_"))},
+        **{name: value for name, value in os.environ.items() if not _is_callers_own(name)},
         **settings.as_environment(),
         "PYTHONPATH": str(REPOSITORY),
     }
@@ -141,6 +143,11 @@ def _launch(settings: Settings, timeout_s: float) -> ServerInfo:
         _end(process.pid)
         process.wait()
         raise
+
+
+def _is_callers_own(name: str) -> bool:
+    """Variables that would point the server at somebody's real account, another emulator or a proxy."""
+    return name.startswith(("AWS_", "MINISTACK_")) or name.lower().endswith("_proxy")
 
 
 def _stop_leftover(settings: Settings) -> bool:

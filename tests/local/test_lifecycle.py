@@ -55,6 +55,16 @@ def test_up_status_up_down(settings: local.Settings) -> None:
     assert command(settings, "down").returncode == 0
 
 
+def test_a_proxy_of_the_network_does_not_matter(settings: local.Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert command(settings, "up").returncode == 0
+    assert command(settings, "status").returncode == 0
+    monkeypatch.delenv("http_proxy")
+    server = local.running(settings.port)
+    assert server is not None
+    assert not any(name.lower().endswith("_proxy") for name in psutil.Process(server.pid).environ())
+
+
 def test_a_port_used_by_something_else_is_refused_in_one_sentence(settings: local.Settings) -> None:
     with http.server.ThreadingHTTPServer(("127.0.0.1", settings.port), http.server.BaseHTTPRequestHandler) as other:
         threading.Thread(target=other.serve_forever, daemon=True).start()
