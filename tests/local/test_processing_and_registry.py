@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.local.conftest import ROLE, Aws, eventually
-from tests.local.fake_application import FakeApplication, unique
+from tests.local.fake_application import FakeApplication, targz, unique
 from tests.local.test_states import machine, task
 from tests.local.test_training_jobs import refusal
 
@@ -79,6 +79,22 @@ def test_a_job_reads_inputs_and_uploads_outputs(application: FakeApplication) ->
     )
     assert lines == ["evaluating"]
     assert refusal(application.sagemaker.create_processing_job, **wanted)[0] == "ResourceInUse"
+
+
+def test_a_shell_command_may_name_paths_of_the_container(application: FakeApplication) -> None:
+    wanted = request(application)
+    application.put("code/sourcedir.tar.gz", targz({"compare.py": SCRIPT.decode()}))
+    code = wanted["ProcessingInputs"][0]["S3Input"]
+    code["S3Uri"] = f"s3://{application.bucket}/code/sourcedir.tar.gz"
+    wanted["AppSpecification"]["ContainerEntrypoint"] = [
+        "bash",
+        "-c",
+        'cd /opt/ml/processing/code && tar -xzf sourcedir.tar.gz && exec python3 -m compare "$@"',
+        "compare",
+    ]
+    application.sagemaker.create_processing_job(**wanted)
+    job = ended(application, wanted["ProcessingJobName"])
+    assert job["ProcessingJobStatus"] == "Completed", job.get("FailureReason")
 
 
 def test_a_failed_and_a_stopped_job_say_so(application: FakeApplication) -> None:
