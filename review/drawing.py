@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from review.observed import Bucket, Point
 
 WIDTH, HEIGHT = 900.0, 300.0
-LEFT, RIGHT, TOP, BOTTOM = 46.0, 14.0, 12.0, 34.0
+LEFT, RIGHT, TOP, BOTTOM = 60.0, 14.0, 16.0, 36.0
 _TICKS = 6
 
 

@@ -90,7 +90,7 @@ def test_an_answer_is_a_label_an_event_and_the_drivers_way(stage: Stage) -> None
     assert (event["detail"]["agrees"], event["detail"]["accepted"]) == (False, True)
     label = stage.label(asked)
     assert label
-    assert (label["vehicle"], label["model_vehicle"], label["driver_id"]) == ("bicycle", "motorcycle", "unknown")
+    assert (label["vehicle"], label["model_vehicle"], label["photo_id"]) == ("bicycle", "motorcycle", asked.photo_id)
     assert "task_token" not in json.dumps(label)
     decision = eventually(lambda: stage.decisions().get(asked.photo_id))
     assert (decision["vehicle"], decision["loading_bay"], decision["decided_by"]) == ("bicycle", "Bay A", "reviewer")

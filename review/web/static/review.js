@@ -13,6 +13,7 @@ const names = Object.fromEntries(
 
 let tab = newTab();
 let current = null; // the request before the reviewer
+let looked = false; // whether the desk has answered once
 let since = performance.now(); // when `current`'s and the figures' times were right
 let figures = null;
 let busy = false;
@@ -88,7 +89,8 @@ function show(desk) {
   figures = desk.figures;
   showFigures();
   const [first = null, next = null] = desk.hands;
-  const changed = first?.id !== current?.id;
+  const changed = !looked || first?.id !== current?.id;
+  looked = true;
   current = first;
   if (changed) showPhoto(first);
   if (next) preload(next);
@@ -149,10 +151,13 @@ async function whyNot(held) {
 
 function bar([name, share], held) {
   const row = $("bar").content.firstElementChild.cloneNode(true);
-  const title = names[name] ?? name;
-  row.querySelector(".probability-name").textContent = title === "Neither" ? "Other" : title;
-  row.querySelector("meter").value = share;
-  row.querySelector("meter").setAttribute("aria-label", `${name}: ${(share * 100).toFixed(0)}%`);
+  const title = name === "other" ? "Other" : names[name] ?? name;
+  row.querySelector(".probability-name").textContent = title;
+  const meter = row.querySelector(".share");
+  meter.setAttribute("aria-label", title);
+  meter.setAttribute("aria-valuenow", (share * 100).toFixed(1));
+  meter.setAttribute("aria-valuetext", `${(share * 100).toFixed(0)}%`);
+  meter.firstElementChild.style.width = `${share * 100}%`;
   row.querySelector(".probability-share").textContent = `${(share * 100).toFixed(1)}%`;
   row.classList.toggle("top", name === held.vehicle);
   return row;
