@@ -148,9 +148,8 @@ def _y(share: float) -> float:
 
 
 def _times(start: datetime, end: datetime) -> list[Tick]:
-    pattern = (
-        "%d %b" if end - start > timedelta(days=3) else "%d %b %H:%M" if end - start > timedelta(days=1) else "%H:%M"
-    )
+    days = (end - start) / timedelta(days=1)
+    pattern = "%d %b" if days > 3 else "%d %b %H:%M" if days > 1 else "%H:%M" if days > 0.02 else "%H:%M:%S"
     return [
         Tick(_x(i / (_TICKS - 1)), f"{(start + (end - start) * i / (_TICKS - 1)).astimezone():{pattern}}")
         for i in range(_TICKS)
