@@ -5,13 +5,16 @@ export STAGE ?= dev
 export SAGEMAKER_SUPPRESS_V2_WARNING := 1
 export PYTHONUNBUFFERED := 1
 
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench demo test deploy destroy retrain upload review evaluate pretrain stage up down lint asl
+.PHONY: help setup rollback status bench demo test deploy destroy retrain upload review evaluate pretrain stage up down lint asl
 
 help:  ## list the commands
 	@echo "Scones Unlimited, vehicle router. TARGET=$(TARGET) STAGE=$(STAGE)"
@@ -24,7 +27,9 @@ $(READY): requirements.txt constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or later is needed, $(PYTHON) is $$($(PYTHON) --version). Pass PYTHON=<a later one>."; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
-	@$(PY) -m pip install --quiet --disable-pip-version-check --progress-bar on -r requirements.txt
+	@$(PY) -m pip install --disable-pip-version-check --progress-bar off -r requirements.txt 2> $(VENV)/setup.log \
+		| awk '/^Collecting/ { printf "\r  %3d packages: %-40s", ++n, $$2; fflush() } /^Installing/ { printf "\r  installing %d packages %-40s\n", n, ""; fflush() }' \
+		|| { cat $(VENV)/setup.log; echo "Installing failed; the lines above say why. Then: make setup"; exit 1; }
 	@touch $@
 
 demo: $(READY)  ## the main job, from nothing: deploy, train, upload photos, show what became of each
@@ -43,7 +48,13 @@ stage: $(READY)  ## bring the training data into build/data
 	@$(PY) -m training.stage --out build/data
 
 retrain: $(READY)  ## train, compare and promote a model, followed state by state
-	@$(PY) -m operate retrain
+	@$(PY) -m operate retrain $(if $(filter yes,$(FORCE)),--force) $(if $(filter yes,$(DRY_RUN)),--dry-run) $(if $(CLASSES),--classes "$(CLASSES)")
+
+rollback: $(READY)  ## put the previous model back; TO=<model>: any earlier one
+	@$(PY) -m operate rollback $(if $(TO),--to "$(TO)")
+
+status: $(READY)  ## what runs, what waits, who is champion and where it comes from
+	@$(PY) -m operate status
 
 upload: $(READY)  ## PHOTOS=<file or folder>: upload, follow, print each decision
 	@test -n "$(PHOTOS)" || { echo 'Which photos? make upload PHOTOS=<file or folder>'; exit 1; }

@@ -20,7 +20,16 @@ import workflows
 from deploy.errors import DeployError
 
 ROOT = Path(__file__).resolve().parent.parent
-FUNCTIONS = ("classify_photo", "request_review", "assign_bay", "reject_photo")
+FUNCTIONS = (
+    "classify_photo",
+    "request_review",
+    "assign_bay",
+    "reject_photo",
+    "build_dataset",
+    "judge_challenger",
+    "probe_endpoint",
+    "conclude_retraining",
+)
 RUNTIME = f"python3.{sys.version_info.minor}"
 PREFIX = "artifacts"
 

@@ -19,6 +19,9 @@ BUILD = ROOT / "build" / "artifacts"
 # Parameters of the app stack that an operator may set through the environment, by the variable's name.
 SETTINGS = {
     "REVIEW_TIMEOUT_S": "ReviewTimeoutSeconds",
+    "MIN_NEW_LABELS": "MinNewLabels",
+    "BAKE_SECONDS": "BakeSeconds",
+    "GATE": "Gate",
     "LOG_RETENTION_DAYS": "LogRetentionDays",
     "TRAINING_INSTANCE_TYPE": "TrainingInstanceType",
     "ENDPOINT_INSTANCE_TYPE": "EndpointInstanceType",
@@ -40,8 +43,13 @@ def deploy(target: Target, progress: Progress = print, build: Path = BUILD) -> d
         {
             "Stage": target.stage,
             "Runtime": RUNTIME,
-            **{name: stored[name] for name in ("UploadsBucket", "MlBucket", "DecisionTable", "PhotoTable")},
+            **{
+                name: stored[name]
+                for name in ("UploadsBucket", "MlBucket", "DecisionTable", "PhotoTable", "ModelTable")
+            },
             **{artefact.parameter: artefact.key for artefact in packaged},
+            # There is no traffic to watch on an embedded AWS, and people wait for the end.
+            **({"BakeSeconds": "5"} if target.is_local else {}),
             **{parameter: os.environ[name] for name, parameter in SETTINGS.items() if os.environ.get(name)},
         },
     )

@@ -15,9 +15,10 @@ import local
 from deploy import system
 from deploy.errors import DeployError
 from deploy.target import Target, connect
-from operate import bench, demo, retrain, show
+from operate import bench, demo, retrain, show, status
 from operate.champion import Champion
 from operate.errors import CommandError
+from operate.rollback import roll_back
 from operate.show import console
 from operate.stack import Deployed
 from operate.tap import Tap
@@ -33,7 +34,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="operate", description="Work with the deployed system.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("demo", help="everything, from nothing to a table of decisions")
-    commands.add_parser("retrain", help="train, compare and promote, followed state by state")
+    retraining = commands.add_parser("retrain", help="train, compare and promote, followed state by state")
+    retraining.add_argument("--force", action="store_true", help="promote past the gate, though not past a bad probe")
+    retraining.add_argument("--dry-run", action="store_true", help="stop after the verdict")
+    retraining.add_argument("--classes", default="", help="the vehicles to tell apart, comma-separated")
+    commands.add_parser("status", help="what runs, what waits, who is champion and where it comes from")
+    back = commands.add_parser("rollback", help="put an earlier model back behind the endpoint")
+    back.add_argument("--to", default="", help="which; the champion's predecessor if left out")
     commands.add_parser("bench", help="latency, throughput and memory, each beside its baseline")
     evaluate = commands.add_parser("evaluate", help="the champion on a folder of class folders")
     evaluate.add_argument("photos", type=Path)
@@ -46,7 +53,12 @@ def main() -> int:
         if arguments.command == "demo":
             demo.run(target)
         elif arguments.command == "retrain":
-            _retrain(target)
+            _retrain(target, arguments)
+        elif arguments.command == "status":
+            status.show(Deployed.of(system.outputs(target)))
+        elif arguments.command == "rollback":
+            champion = roll_back(Deployed.of(system.outputs(target)), arguments.to)
+            console.print(f"{champion.model_version} is champion again and answers at its endpoint.")
         elif arguments.command == "bench":
             _bench(target)
         elif arguments.command == "evaluate":
@@ -62,10 +74,12 @@ def main() -> int:
     return 0
 
 
-def _retrain(target: Target) -> None:
+def _retrain(target: Target, arguments: argparse.Namespace) -> None:
     deployed = Deployed.of(system.outputs(target))
-    output = retrain.follow(retrain.start(deployed, demo.staged_input(deployed)))
-    console.print(f"{output['name']} answers at endpoint {deployed.endpoint_name}.")
+    wishes = {"force": arguments.force, "dry_run": arguments.dry_run}
+    if arguments.classes:
+        wishes["classes"] = [name.strip() for name in arguments.classes.split(",")]
+    retrain.conclude(retrain.follow(retrain.start(deployed, {**demo.staged_input(deployed), **wishes})))
 
 
 def _evaluate(target: Target, photos: Path) -> int:

@@ -31,8 +31,7 @@ def run(target: Target) -> dict[str, Any]:
     console.rule("2/4 Stage data", align="left")
     training_input = staged_input(deployed)
     console.rule("3/4 Train and put the model behind its endpoint (retrain-model)", align="left")
-    model = retrain.follow(retrain.start(deployed, training_input))
-    console.print(f"  {model.get('model_version') or model.get('name')} answers at endpoint {deployed.endpoint_name}")
+    retrain.conclude(retrain.follow(retrain.start(deployed, training_input)))
     console.rule("4/4 Drivers upload photos", align="left")
     sources = mixed_photos(DATA / "photos")
     with Tap(deployed.event_bus) as tap:

@@ -1,22 +1,40 @@
 """Starting retrain-model and following it, state by state."""
 
 import hashlib
+import io
 import json
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
+from PIL import Image
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 from operate.errors import CommandError
 from operate.show import console
 from operate.stack import Deployed
+from training import dataset
+from training.holdout import split_off
+from training.vehicles import OTHER, configured_vehicles
 
 TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
 TRAINING_STATE = "Train"
 POLL_S = 0.5
+GOLDEN_EACH = 6
+# States that a loop enters again and again while an endpoint changes.
+WAITING = {
+    "WaitForEndpoint", "LookAtEndpoint", "CountLooks", "InService?",
+    "WaitForRollBack", "LookAtRollBack", "CountRollBackLooks", "RolledBack?",
+}  # fmt: skip
+COMPARED = (
+    ("accuracy", "accuracy", ".3f"), ("ece", "calibration error", ".3f"), ("auroc", "outlier AUROC", ".3f"),
+    ("coverage", "coverage at threshold", ".3f"), ("threshold", "threshold", ".3f"),
+    ("latency_ms", "latency, ms", ".2f"), ("size_mb", "size, MB", ".2f"),
+)  # fmt: skip
 _EPOCH = re.compile(r"epoch (\d+)/(\d+)(.*)")
 
 
@@ -40,11 +58,30 @@ def publish_training_input(deployed: Deployed, train: Path, source: Path) -> dic
             continue
         s3.upload_file(str(file), deployed.ml_bucket, key)
         console.print(f"  {file.stat().st_size / 1e6:,.1f} MB to s3://{deployed.ml_bucket}/{key}", soft_wrap=True)
-    return {
+    training_input = {
         "dataset": f"s3://{deployed.ml_bucket}/{prefix}/",
         "source": f"s3://{deployed.ml_bucket}/{source_key}",
         "hyperparameters": {},
     }
+    # What a retraining uses that nobody started by hand.
+    s3.put_object(Bucket=deployed.ml_bucket, Key="training/current.json", Body=json.dumps(training_input).encode())
+    if not s3.list_objects_v2(Bucket=deployed.ml_bucket, Prefix="golden/")["KeyCount"]:
+        for name, content in golden_photos(train):
+            s3.put_object(Bucket=deployed.ml_bucket, Key=f"golden/{name}", Body=content, ContentType="image/png")
+    return training_input
+
+
+def golden_photos(train: Path) -> Iterator[tuple[str, bytes]]:
+    """A few photos that no model learns from, as (vehicle or `other`/name, PNG): a new endpoint must know them."""
+    _, holdout = split_off(dataset.load(train))
+    vehicles = configured_vehicles()
+    of_class = {**{name: holdout.of([name]) for name in vehicles}, OTHER: holdout.without(vehicles)}
+    for name, photos in of_class.items():
+        # Spread over what there is: the others are sorted by what they show.
+        for number in range(0, len(photos), max(1, len(photos) // GOLDEN_EACH))[:GOLDEN_EACH]:
+            file = io.BytesIO()
+            Image.fromarray(photos.images[number]).save(file, "PNG")
+            yield f"{name}/{number:05}.png", file.getvalue()
 
 
 def start(deployed: Deployed, training_input: dict[str, Any]) -> str:
@@ -73,7 +110,7 @@ def follow(execution: str) -> dict[str, Any]:
             for event in _events_after(states, execution, last_event):
                 last_event = event["id"]
                 entered = event.get("stateEnteredEventDetails")
-                if entered and entered["name"] not in ("WaitForEndpoint", "LookAtEndpoint", "CountLooks", "InService?"):
+                if entered and entered["name"] not in WAITING:
                     console.print(f"  {time.monotonic() - started:6.1f} s  {entered['name']}")
                     bar.update(task, description=entered["name"], total=None)
                 training.note(event)
@@ -92,6 +129,28 @@ def follow(execution: str) -> dict[str, Any]:
         )
     output: dict[str, Any] = json.loads(ended["output"])
     return output
+
+
+def conclude(output: dict[str, Any]) -> None:
+    """Print challenger and champion side by side, and the verdict in words."""
+    challenger, champion = output.get("challenger"), output.get("compared_with")
+    if challenger:
+        grid = Table(title="On the frozen holdout", title_justify="left")
+        for heading, justify in (("", "left"), ("challenger", "right"), ("champion", "right")):
+            grid.add_column(heading, justify=justify)  # type: ignore[arg-type]  # one of rich's words
+        for key, title, shape in COMPARED:
+            grid.add_row(title, *(_figure(model, key, shape) for model in (challenger, champion)))
+        console.print(grid)
+    outcome = output["outcome"]
+    reason = f" ({output['reason']})" if output.get("reason") else ""
+    console.print(f"[{'green' if outcome == 'promoted' else 'yellow'}]{outcome}{reason}[/]: {output['verdict']}")
+    if output.get("champion"):
+        console.print(f"Champion: {output['champion']['model_version']}")
+
+
+def _figure(model: dict[str, Any] | None, key: str, shape: str) -> str:
+    value = (model or {}).get(key)
+    return "—" if value is None else format(value, shape)
 
 
 def _events_after(states: Any, execution: str, last: int) -> list[dict[str, Any]]:

@@ -12,12 +12,20 @@ class Deployed:
     ml_bucket: str
     decision_table: str
     photo_table: str
+    model_table: str
     review_queue_url: str
+    review_dead_letter_queue_url: str
+    unrouted_queue_url: str
     event_bus: str
     classify_photo_arn: str
     retrain_model_arn: str
     endpoint_name: str
     threshold_parameter: str
+
+    @property
+    def app_name(self) -> str:
+        """The stack's own name, `scones-{stage}`, which is also that of its bus and its group of models."""
+        return self.event_bus
 
     @classmethod
     def of(cls, outputs: Mapping[str, str]) -> "Deployed":
