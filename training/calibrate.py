@@ -6,7 +6,7 @@ import numpy as np
 
 from training.metrics import ACCEPTED_ERROR, Floats, Ints, accepted, softmax
 
-OTHER_SHARE = 0.25
+OTHER_SHARE = 1 / 3
 """Assumed share of uploads that show none of our vehicles; validation photos are weighted to this mixture."""
 
 _TEMPERATURES = np.exp(np.linspace(np.log(0.25), np.log(6.0), 60))
