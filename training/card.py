@@ -18,6 +18,9 @@ from training.metrics import ECE_BINS, Floats, Ints, accepted, at_threshold, veh
 SHEET = 18
 """How many of the worst mistakes are shown."""
 
+ALIKE = 6
+"""At most so many of them of one label, so that one confusing class does not hide the others."""
+
 _INK, _BLUE, _RED, _GREY = "#1f2933", "#2563a8", "#b3361b", "#8894a2"
 
 
@@ -53,6 +56,7 @@ def _picture(
 ) -> Figure:
     plt.rcParams.update({"font.size": 10, "axes.edgecolor": _GREY, "text.color": _INK, "axes.labelcolor": _INK})
     figure = plt.figure(figsize=(13, 13.5), layout="constrained")
+    figure.get_layout_engine().set(rect=(0, 0.03, 1, 0.97))  # room for the captions of the lowest row
     grid = figure.add_gridspec(3, 2, height_ratios=[1, 1, 1.15])
     _confusion(figure.add_subplot(grid[0, 0]), classes, probabilities, truth)
     _reliability(figure.add_subplot(grid[0, 1]), probabilities, truth, report["ece"])
@@ -138,7 +142,11 @@ def _mistakes(
     taken = accepted(probabilities, threshold)
     wrong = wrong[taken[wrong] | (truth[wrong] < len(classes) - 1)]
     severity = probabilities.max(axis=1) + taken
-    worst = wrong[np.argsort(-severity[wrong], kind="stable")][:SHEET]
+    worst: list[int] = []
+    for index in wrong[np.argsort(-severity[wrong], kind="stable")]:
+        alike = sum(labels[index] == labels[other] for other in worst)
+        if len(worst) < SHEET and alike < ALIKE:
+            worst.append(int(index))
     sheet = place.subgridspec(2, SHEET // 2)
     for i in range(SHEET):
         axes = figure.add_subplot(sheet[i // (SHEET // 2), i % (SHEET // 2)])

@@ -128,7 +128,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Train the vehicle classifier (SageMaker script mode).")
     parser.add_argument("--epochs", type=int, default=default.epochs)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=0, help="0: as many as the machine has, at most 2")
+    parser.add_argument("--threads", type=int, default=0, help="0: OMP_NUM_THREADS, else what there is, at most 2")
     parser.add_argument("--vehicles", type=Path, default=VEHICLES_FILE)
     parser.add_argument("--training", type=Path, default=os.environ.get("SM_CHANNEL_TRAINING"))
     parser.add_argument(
@@ -143,7 +143,7 @@ def main() -> int:
         parser.error(
             "--training and --model-dir, or SM_CHANNEL_TRAINING and SM_MODEL_DIR, say where data and model are"
         )
-    torch.set_num_threads(arguments.threads or min(2, os.cpu_count() or 1))
+    torch.set_num_threads(arguments.threads or int(os.environ.get("OMP_NUM_THREADS") or min(2, os.cpu_count() or 1)))
     start = time.monotonic()
     try:
         report = train(
