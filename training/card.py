@@ -12,6 +12,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt  # the backend must be chosen first: there is no display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from training.metrics import ECE_BINS, Floats, Ints, accepted, at_threshold, vehicle_score
 
@@ -55,8 +56,8 @@ def _picture(
     labels: NDArray[np.str_],
 ) -> Figure:
     plt.rcParams.update({"font.size": 10, "axes.edgecolor": _GREY, "text.color": _INK, "axes.labelcolor": _INK})
-    figure = plt.figure(figsize=(13, 13.5), layout="constrained")
-    figure.get_layout_engine().set(rect=(0, 0.03, 1, 0.97))  # room for the captions of the lowest row
+    room_for_lowest_captions = ConstrainedLayoutEngine(rect=(0, 0.03, 1, 0.97))
+    figure = plt.figure(figsize=(13, 13.5), layout=room_for_lowest_captions)
     grid = figure.add_gridspec(3, 2, height_ratios=[1, 1, 1.15])
     _confusion(figure.add_subplot(grid[0, 0]), classes, probabilities, truth)
     _reliability(figure.add_subplot(grid[0, 1]), probabilities, truth, report["ece"])
