@@ -11,19 +11,18 @@ import botocore
 import pytest
 
 from deploy.package import FUNCTIONS, RUNTIME, Artefact, artefacts
+from deploy.templates import template
 
 # What AWS's Python runtimes have beside the standard library: boto3 and what it needs.
 RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six.py")
-SETTINGS = {
-    "DECISION_TABLE": "d",
-    "PHOTO_TABLE": "p",
-    "REVIEW_QUEUE_URL": "http://127.0.0.1:9/q",
-    "EVENT_BUS": "b",
-    "ENDPOINT_NAME": "e",
-    "THRESHOLD_PARAMETER": "/t",
-    "AWS_DEFAULT_REGION": "eu-west-1",
-    "POWERTOOLS_METRICS_NAMESPACE": "Scones/Vehicles",
-}
+# Values of the right form for what the template sets; the rest of its settings are names.
+VALUES = {"REVIEW_QUEUE_URL": "http://127.0.0.1:9/queue", "MIN_NEW_LABELS": "25", "BAKE_SECONDS": "5", "GATE": "{}"}
+
+
+def settings_of(function: str) -> dict[str, str]:
+    """The environment that the template gives a function."""
+    variables = template("app")["Resources"][f"{function}Function"]["Properties"]["Environment"]["Variables"]
+    return {"AWS_DEFAULT_REGION": "eu-west-1", **{name: VALUES.get(name, "name") for name in variables}}
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +53,8 @@ def runtime(built: dict[str, Artefact], tmp_path_factory: pytest.TempPathFactory
 def test_every_handler_imports_from_its_own_zip_and_the_layer_alone(
     name: str, built: dict[str, Artefact], runtime: Path, tmp_path: Path
 ) -> None:
-    parameter = "".join(part.capitalize() for part in name.split("_")) + "Key"
-    zipfile.ZipFile(io.BytesIO(built[parameter].content)).extractall(tmp_path)
+    function = "".join(part.capitalize() for part in name.split("_"))
+    zipfile.ZipFile(io.BytesIO(built[f"{function}Key"].content)).extractall(tmp_path)
     paths = [str(tmp_path), str(runtime / "python"), str(runtime / "boto3")]
     script = (
         f"import sys; sys.path[:0] = {paths!r}\n"
@@ -63,7 +62,11 @@ def test_every_handler_imports_from_its_own_zip_and_the_layer_alone(
         "print(sorted({m.split('.')[0] for m in sys.modules} & {'numpy', 'PIL', 'events', 'training', 'deploy'}))"
     )
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", script], env=SETTINGS, capture_output=True, text=True, timeout=60
+        [sys.executable, "-I", "-S", "-c", script],
+        env=settings_of(function),
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"
@@ -77,8 +80,6 @@ def test_the_layer_is_compiled_for_the_runtime_that_the_template_gets(built: dic
 
 
 def test_the_state_machines_are_valid_json_with_only_known_placeholders(built: dict[str, Artefact]) -> None:
-    from deploy.templates import template
-
     resources = template("app")["Resources"]
     for workflow, parameter in (
         ("ClassifyPhotoWorkflow", "ClassifyPhotoAslKey"),

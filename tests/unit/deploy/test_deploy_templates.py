@@ -19,9 +19,7 @@ OUTPUTS = {
 
 
 def of_type(kind: str, source: dict[str, Any] = APP) -> dict[str, Any]:
-    return {
-        name: resource["Properties"] for name, resource in source["Resources"].items() if resource["Type"] == kind
-    }
+    return {name: resource["Properties"] for name, resource in source["Resources"].items() if resource["Type"] == kind}
 
 
 def test_cloudformation_s_linter_has_no_objection(tmp_path: Path) -> None:
@@ -70,9 +68,10 @@ def test_no_role_may_do_everything() -> None:
 
 
 def test_an_upload_that_eventbridge_cannot_deliver_is_kept() -> None:
-    (rule,) = of_type("AWS::Events::Rule").values()
-    (goal,) = rule["Targets"]
-    assert goal["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["UnroutedQueue", "Arn"]}}
+    for name, rule in of_type("AWS::Events::Rule").items():
+        (goal,) = rule["Targets"]
+        assert goal["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["UnroutedQueue", "Arn"]}}, name
+    (goal,) = APP["Resources"]["PhotoUploadedRule"]["Properties"]["Targets"]
     assert goal["RetryPolicy"]["MaximumRetryAttempts"] > 0
     (statement,) = APP["Resources"]["UnroutedQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert statement["Principal"] == {"Service": "events.amazonaws.com"}
@@ -95,3 +94,12 @@ def test_every_alarm_tells_somebody_what_to_do() -> None:
     for name, alarm in alarms.items():
         assert alarm["AlarmActions"] == [{"Ref": "AlertTopic"}], name
         assert len(alarm["AlarmDescription"]) > 40, name
+
+
+@pytest.mark.parametrize(
+    ("rule", "trigger"), [("WeeklyRetrainingRule", "schedule"), ("NewLabelsRule", "labels"), ("DriftRule", "drift")]
+)
+def test_each_trigger_starts_the_same_retraining_and_says_which_it_was(rule: str, trigger: str) -> None:
+    (goal,) = APP["Resources"][rule]["Properties"]["Targets"]
+    assert goal["Arn"] == {"Ref": "RetrainModelWorkflow"}
+    assert json.loads(goal["Input"]) == {"trigger": trigger}
