@@ -14,7 +14,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup rollback status bench demo test deploy destroy retrain upload review evaluate pretrain stage up down lint asl
+.PHONY: help setup redrive rollback status bench demo test deploy destroy retrain upload review evaluate pretrain stage up down lint asl
 
 help:  ## list the commands
 	@echo "Scones Unlimited, vehicle router. TARGET=$(TARGET) STAGE=$(STAGE)"
@@ -66,6 +66,15 @@ bench: $(READY)  ## latency, throughput and memory, each beside its baseline: bu
 evaluate: $(READY)  ## PHOTOS=<folder of class folders>: the champion on those photos
 	@test -n "$(PHOTOS)" || { echo 'Which photos? make evaluate PHOTOS=<folder of class folders>'; exit 1; }
 	@$(PY) -m operate evaluate "$(PHOTOS)"
+
+review: $(READY)  ## the reviewers' console on 127.0.0.1:8080 (REVIEW_PORT); PLAIN=1: in the terminal
+	@$(PY) -m review $(if $(PLAIN),--plain)
+
+redrive: $(READY)  ## send review requests that nobody could open back to the reviewers
+	@$(PY) -m review.redrive
+
+pretrain: stage  ## make the backbone again, from every class but our vehicles: a quarter of an hour
+	@$(PY) -m training.pretrain --data build/data/train
 
 up: $(READY)  ## start the embedded AWS alone
 	@$(PY) -m local up
