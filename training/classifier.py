@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from training import dataset
 from training.backbone import Backbone
 from training.calibrate import Calibration, calibrate, choose_threshold
-from training.dataset import Dataset, concatenate
-from training.fit import EpochDone, Recipe, fine_tune, predict, targets
+from training.dataset import Dataset, concatenate, targets
+from training.fit import EpochDone, Recipe, fine_tune, predict
 from training.metrics import Floats
 from training.network import Network
 

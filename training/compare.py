@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training import dataset, metrics
-from training.dataset import Dataset
+from training.dataset import Dataset, targets
 from training.evaluate import EvaluationError, unpacked
-from training.fit import targets
 from training.holdout import split_off
 from training.inference import Model, model_fn
 from training.labels import load_labelled

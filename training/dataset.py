@@ -85,6 +85,13 @@ def split(data: Dataset, fraction: float, seed: int, most: int = 1_000_000) -> t
     return data[~held_out], data[held_out]
 
 
+def targets(labels: Dataset | NDArray[np.str_], vehicles: tuple[str, ...]) -> NDArray[np.intp]:
+    """Return (N,): the index of each label among `vehicles`, or len(vehicles) for any other."""
+    names = labels.labels if isinstance(labels, Dataset) else labels
+    places = {name: i for i, name in enumerate(vehicles)}
+    return np.array([places.get(str(name), len(vehicles)) for name in names], dtype=np.intp)
+
+
 def folds(data: Dataset, count: int, seed: int) -> NDArray[np.intp]:
     """Return the fold 0...count-1 of every image (N,): random, equally many of each label in every fold."""
     generator = np.random.default_rng(seed)

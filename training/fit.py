@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from training.augment import Augmentation, augment
 from training.backbone import Backbone
-from training.dataset import Dataset, concatenate
+from training.dataset import Dataset, concatenate, targets
 from training.drawn import JUNK, junk
 from training.metrics import Floats, Ints
 from training.network import Network, fast_type, to_tensor, vehicle_logits
@@ -42,13 +42,6 @@ class Recipe:
 
 EpochDone = Callable[[int, int, float, float], None]
 """Called after each epoch with (epoch from 1, epochs, mean loss, accuracy on the vehicles trained on)."""
-
-
-def targets(labels: Dataset | NDArray[np.str_], vehicles: tuple[str, ...]) -> Ints:
-    """Return (N,): the index of each label among `vehicles`, or len(vehicles) for any other."""
-    names = labels.labels if isinstance(labels, Dataset) else labels
-    places = {name: i for i, name in enumerate(vehicles)}
-    return np.array([places.get(str(name), len(vehicles)) for name in names], dtype=np.intp)
 
 
 def fine_tune(

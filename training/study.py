@@ -28,11 +28,11 @@ from PIL import Image
 from training import dataset, metrics, trials
 from training.backbone import Backbone, load_backbone
 from training.classifier import Classifier, learn
-from training.dataset import Dataset, concatenate
+from training.dataset import Dataset, concatenate, targets
 from training.evaluate import evaluate_photos
 from training.export import export
 from training.figures import Figures, page
-from training.fit import Recipe, targets
+from training.fit import Recipe
 from training.inference import input_fn, model_fn, output_fn, predict_fn
 from training.metrics import Floats, Ints
 

@@ -21,10 +21,10 @@ from training import dataset
 from training.backbone import load_backbone
 from training.card import write_card
 from training.classifier import learn
-from training.dataset import Dataset
+from training.dataset import Dataset, targets
 from training.evaluation import FIGURES, evaluate
 from training.export import export
-from training.fit import Recipe, targets
+from training.fit import Recipe
 from training.holdout import split_off
 from training.inference import model_fn
 from training.labels import load_labelled

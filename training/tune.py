@@ -17,8 +17,8 @@ from training import dataset, metrics, trials
 from training.augment import Augmentation
 from training.backbone import Backbone, load_backbone
 from training.classifier import learn
-from training.dataset import Dataset, concatenate
-from training.fit import Recipe, targets
+from training.dataset import Dataset, concatenate, targets
+from training.fit import Recipe
 from training.study import VEHICLES
 
 
