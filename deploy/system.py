@@ -62,6 +62,7 @@ def destroy(target: Target, *, with_data: bool, progress: Progress = print) -> N
     app = Stack(target.app_stack, progress)
     endpoint = f"{target.app_stack}-vehicles"
     _remove_endpoint(endpoint, f"vehicles-{target.stage}-", progress)
+    _remove_registry(target.app_stack, progress)
     app.delete()
     _remove_log_groups(f"/aws/lambda/{target.app_stack}-", f"/aws/sagemaker/Endpoints/{endpoint}")
     data = Stack(target.data_stack, progress)
@@ -114,6 +115,22 @@ def _remove_endpoint(name: str, prefix: str, progress: Progress) -> None:
             delete(**{field: found})
         if names:
             progress(f"{kind}: {len(names)} removed")
+
+
+def _remove_registry(group: str, progress: Progress) -> None:
+    """The group of registered models, which SageMaker removes only when it is empty."""
+    sagemaker: Any = boto3.client("sagemaker")
+    groups = sagemaker.get_paginator("list_model_package_groups").paginate(NameContains=group)
+    if not any(
+        found["ModelPackageGroupName"] == group for page in groups for found in page["ModelPackageGroupSummaryList"]
+    ):
+        return
+    pages = sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group)
+    arns = [package["ModelPackageArn"] for page in pages for package in page["ModelPackageSummaryList"]]
+    for arn in arns:
+        sagemaker.delete_model_package(ModelPackageName=arn)
+    sagemaker.delete_model_package_group(ModelPackageGroupName=group)
+    progress(f"model registry {group}: {len(arns)} entries removed")
 
 
 def _remove_log_groups(*prefixes: str) -> None:
