@@ -38,7 +38,8 @@ UNDO_S = 3.0
 HOLD_S = 60
 _HEARTBEATS = 3  # per hold, so that two may fail
 _MALFORMED_RETRY_S = 1
-_LOOKS = 12  # messages looked at for one that can be shown
+_LOOKS = 12  # messages looked at for one whose driver waits
+_ASIDE_S = 60  # how long those that nobody waits for stay out of the way
 _NOTICES = 50
 _TRANSIENT = (ClientError, BotoCoreError, EventNotPublished, RuntimeError)
 
@@ -254,6 +255,9 @@ class Desk:
     # Taking
 
     def _take(self) -> Held | None:
+        """The next request: one whose driver waits before one that can only become a label."""
+        labels_only: list[Held] = []
+        live: Held | None = None
         for _ in range(_LOOKS):
             answer = self._aws.sqs.receive_message(
                 QueueUrl=self.resources.review_queue_url,
@@ -262,26 +266,41 @@ class Desk:
                 AttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
             )
             if not answer.get("Messages"):
-                return None
-            message = answer["Messages"][0]
-            about = message["Attributes"]
-            sent_at = datetime.fromtimestamp(int(about["SentTimestamp"]) / 1000, UTC)
-            try:
-                request = read(message["Body"], bucket=self.resources.uploads_bucket, sent_at=sent_at)
-            except MalformedRequest as error:
-                log.warning("message %s is no review request: %s", message["MessageId"], error)
-                # Not deleted and not held: after five receives SQS moves it to the dead-letter queue.
-                self._extend(message["ReceiptHandle"], _MALFORMED_RETRY_S)
+                break
+            held = self._opened(answer["Messages"][0])
+            if held is None:
                 continue
-            held = Held(
-                uuid.uuid4().hex, request, message["ReceiptHandle"], int(about["ApproximateReceiveCount"]), None
-            )
-            if standing := self.labels.find(request):
-                self._settle(held, standing)
-                continue
-            held.decision = self.decision(request.photo.photo_id)
-            return held
-        return None
+            if not held.only_label(datetime.now(UTC)):
+                live = held
+                break
+            labels_only.append(held)
+        if live is None and labels_only:
+            live = labels_only.pop(0)
+            aside_s = 0
+        else:
+            aside_s = _ASIDE_S
+        for held in labels_only:
+            self._give_back(held, after_s=aside_s)
+        return live
+
+    def _opened(self, message: dict[str, Any]) -> Held | None:
+        """The request in a message; None when there is none in it, or when its photo was answered before."""
+        about = message["Attributes"]
+        sent_at = datetime.fromtimestamp(int(about["SentTimestamp"]) / 1000, UTC)
+        try:
+            request = read(message["Body"], bucket=self.resources.uploads_bucket, sent_at=sent_at)
+        except MalformedRequest as error:
+            log.warning("message %s is no review request: %s", message["MessageId"], error)
+            # Not deleted and not held: after five receives SQS moves it to the dead-letter queue.
+            self._extend(message["ReceiptHandle"], _MALFORMED_RETRY_S)
+            return None
+        receives = int(about["ApproximateReceiveCount"])
+        held = Held(uuid.uuid4().hex, request, message["ReceiptHandle"], receives, None)
+        if standing := self.labels.find(request):
+            self._settle(held, standing)
+            return None
+        held.decision = self.decision(request.photo.photo_id)
+        return held
 
     def decision(self, photo_id: str) -> dict[str, Any] | None:
         """The decision about a photo, read consistently, or None."""
@@ -300,18 +319,18 @@ class Desk:
         except _TRANSIENT as error:
             log.warning("photo %s: an earlier answer is not through yet: %s", standing.photo_id, error)
 
-    def _give_back(self, held: Held) -> None:
-        """Let others see a message again at once.
+    def _give_back(self, held: Held, *, after_s: int = 0) -> None:
+        """Let others see a message again, at once or in a while.
 
         One that was received often is sent anew instead: people who skip it are no reason for the dead-letter queue.
         """
         sqs, url = self._aws.sqs, self.resources.review_queue_url
         try:
             if held.receives >= self._most_receives() - 1:
-                sqs.send_message(QueueUrl=url, MessageBody=held.request.body)
+                sqs.send_message(QueueUrl=url, MessageBody=held.request.body, DelaySeconds=after_s)
                 self._delete(held)
             else:
-                self._extend(held.receipt, 0)
+                self._extend(held.receipt, after_s)
         except _TRANSIENT as error:
             # It comes back by itself when its visibility ends.
             log.warning("photo %s could not be given back at once: %s", held.request.photo.photo_id, error)

@@ -62,7 +62,7 @@ def visit(chromium: Browser, served: str, request: pytest.FixtureRequest) -> Ite
 
 def on_screen(page: Page) -> str:
     """The id of the photo on the screen."""
-    expect(page.locator("#photo-box")).to_be_visible()
+    expect(page.locator("body:not(.fresh) #photo-box")).to_be_visible()
     source = page.locator("#photo").get_attribute("src") or ""
     return source.rsplit("/", 1)[-1]
 
@@ -85,6 +85,7 @@ def test_twenty_photos_are_reviewed_by_keyboard_and_one_answer_is_taken_back(sta
             expect(page.locator("#undo")).to_be_visible()
             page.keyboard.press("z")
             page.wait_for_function("id => document.getElementById('photo').src.endsWith(id)", arg=photo_id)
+            assert on_screen(page) == photo_id
         key = "bmn"[number % 3] if number else "u"
         page.keyboard.press(key)
         given[photo_id] = keys[key]
@@ -192,6 +193,7 @@ def test_a_photo_is_uploaded_by_drop_and_followed_to_its_reviewer(stage: Stage, 
         reviewing.goto(visit.address + "/")
         expect(reviewing.locator("#reason")).to_have_text("The model could not be reached.")
         expect(reviewing.locator("#photo-name")).to_contain_text("driver-17 ·")
+        on_screen(reviewing)
         reviewing.keyboard.press("m")
         expect(bike.locator(".upload-result")).to_have_text("Bay B: motorcycle, decided by reviewer")
         # A rejected file makes its preview fail to load; that is not the page's error.

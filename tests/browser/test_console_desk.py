@@ -221,6 +221,15 @@ def test_nobody_answers_and_the_photo_stays_reviewable_as_a_label(stage: Stage) 
     assert stage.waiting() == 0
 
 
+def test_a_driver_who_waits_comes_before_photos_that_nobody_waits_for(stage: Stage) -> None:
+    late = stage.ask(4, timeout_s=1)
+    eventually(lambda: all(one.photo_id in stage.decisions() for one in late))
+    (waiting,) = stage.ask()
+    stage.wait_for_requests(5)
+    with stage.desk() as desk:
+        assert before(desk, sit(desk)).request.photo.photo_id == waiting.photo_id
+
+
 def test_an_unknown_token_never_loses_the_label(stage: Stage) -> None:
     (asked,) = stage.ask()
     stage.wait_for_requests(1)

@@ -4,6 +4,7 @@ import { banner, duration, post, Refused } from "./console.js";
 
 const POLL_MS = 2000;
 const HIDDEN_MS = 20000;
+const FRESH_MS = 150; // nobody judges a photo that fast: such a key was meant for the one before
 
 const $ = (id) => document.getElementById(id);
 const buttons = [...document.querySelectorAll(".answer")];
@@ -63,7 +64,7 @@ async function act(action, body) {
 }
 
 async function answer(vehicle) {
-  if (!current) return;
+  if (!current || document.body.classList.contains("fresh")) return;
   const id = current.id;
   const desk = await act("answer", { id, vehicle });
   if (desk) say(`${names[vehicle]}. ${desk.hands.length ? "Next photo." : "No more photos."}`);
@@ -92,7 +93,11 @@ function show(desk) {
   const changed = !looked || first?.id !== current?.id;
   looked = true;
   current = first;
-  if (changed) showPhoto(first);
+  if (changed) {
+    showPhoto(first);
+    document.body.classList.add("fresh");
+    setTimeout(() => document.body.classList.remove("fresh"), FRESH_MS);
+  }
   if (next) preload(next);
   showUndo(desk.pending);
   showNotices(desk.notices);

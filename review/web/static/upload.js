@@ -38,7 +38,11 @@ function take(files) {
     const image = row.querySelector("img");
     image.src = URL.createObjectURL(file);
     image.onload = () => URL.revokeObjectURL(image.src);
-    image.onerror = () => image.classList.add("broken");
+    image.onerror = () => {
+      image.onerror = null;
+      image.src = "/static/empty.svg";
+      image.classList.add("broken");
+    };
     list.prepend(row);
     waiting.push({ file, row });
   }
