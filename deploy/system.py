@@ -1,20 +1,24 @@
 """The whole system: both stacks and the artefacts between them."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import boto3
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, WaiterError
 
 from deploy.errors import DeployError
 from deploy.package import PREFIX, ROOT, RUNTIME, Artefact, artefacts
 from deploy.stack import Progress, Stack
 from deploy.target import Target
 from deploy.templates import template
+from functions.shared.models import ModelTable
 
 BUILD = ROOT / "build" / "artifacts"
+
+# What the app stack takes over from the data stack.
+DATA_OUTPUTS = ("UploadsBucket", "MlBucket", "DecisionTable", "PhotoTable", "ModelTable", "SageMakerRoleArn")
 
 # Parameters of the app stack that an operator may set through the environment, by the variable's name.
 SETTINGS = {
@@ -43,10 +47,7 @@ def deploy(target: Target, progress: Progress = print, build: Path = BUILD) -> d
         {
             "Stage": target.stage,
             "Runtime": RUNTIME,
-            **{
-                name: stored[name]
-                for name in ("UploadsBucket", "MlBucket", "DecisionTable", "PhotoTable", "ModelTable")
-            },
+            **{name: stored[name] for name in DATA_OUTPUTS},
             **{artefact.parameter: artefact.key for artefact in packaged},
             # There is no traffic to watch on an embedded AWS, and people wait for the end.
             **({"BakeSeconds": "5"} if target.is_local else {}),
@@ -54,15 +55,16 @@ def deploy(target: Target, progress: Progress = print, build: Path = BUILD) -> d
         },
     )
     progress(f"Stage {target.stage} is {'deployed' if changed else 'unchanged: nothing to deploy'}.")
-    return app.outputs()
+    given = app.outputs()
+    _bring_back_the_champion(given, progress)
+    return given
 
 
 def destroy(target: Target, *, with_data: bool, progress: Progress = print) -> None:
     """Remove everything this system made; photos, models, labels and decisions only `with_data`. Raises DeployError."""
     app = Stack(target.app_stack, progress)
     endpoint = f"{target.app_stack}-vehicles"
-    _remove_endpoint(endpoint, f"vehicles-{target.stage}-", progress)
-    _remove_registry(target.app_stack, progress)
+    _remove_endpoint(endpoint, progress)
     app.delete()
     _remove_log_groups(f"/aws/lambda/{target.app_stack}-", f"/aws/sagemaker/Endpoints/{endpoint}")
     data = Stack(target.data_stack, progress)
@@ -71,8 +73,12 @@ def destroy(target: Target, *, with_data: bool, progress: Progress = print) -> N
         return
     stored = data.outputs()
     if not with_data:
-        progress(f"Data is kept in {', '.join(stored.values())}. `make destroy DATA=yes` removes it too.")
+        kept = [value for name, value in stored.items() if not name.endswith("Arn")]
+        progress(f"Data is kept in {', '.join(kept)}, and the models in SageMaker; `make deploy` finds it again.")
+        progress("`make destroy DATA=yes` removes it too.")
         return
+    _remove_models(f"vehicles-{target.stage}-", progress)
+    _remove_registry(target.app_stack, progress)
     for bucket in (stored["UploadsBucket"], stored["MlBucket"]):
         progress(f"{bucket}: {_empty(bucket)} objects removed")
     data.delete()
@@ -94,8 +100,39 @@ def _missing(bucket: str, packaged: Iterable[Artefact]) -> Iterable[Artefact]:
             yield artefact
 
 
-def _remove_endpoint(name: str, prefix: str, progress: Progress) -> None:
-    """The retrain workflow made the endpoint, its configurations and models, so no stack knows of them."""
+def _bring_back_the_champion(given: dict[str, str], progress: Progress) -> None:
+    """A stage that was removed but for its data has a champion and no endpoint."""
+    champion = ModelTable(given["ModelTable"], boto3.client("dynamodb")).champion()
+    sagemaker: Any = boto3.client("sagemaker")
+    name = given["EndpointName"]
+    if champion is None or _exists(sagemaker.describe_endpoint, EndpointName=name):
+        return
+    if not _exists(sagemaker.describe_endpoint_config, EndpointConfigName=champion.endpoint_config):
+        progress(f"Champion {champion.model_version} is recorded, but SageMaker has no configuration of that name.")
+        progress("Photos go to review until there is a new model: `make retrain FORCE=yes`.")
+        return
+    progress(f"endpoint {name}: bringing back champion {champion.model_version}")
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=champion.endpoint_config)
+    try:
+        sagemaker.get_waiter("endpoint_in_service").wait(
+            EndpointName=name, WaiterConfig={"Delay": 2, "MaxAttempts": 900}
+        )
+    except WaiterError as error:
+        raise DeployError(f"Endpoint {name} did not come back: {error}. `make status` shows it.") from error
+
+
+def _exists(describe: Callable[..., Any], **named: str) -> bool:
+    try:
+        describe(**named)
+    except ClientError as error:
+        if "Could not find" in str(error):
+            return False
+        raise
+    return True
+
+
+def _remove_endpoint(name: str, progress: Progress) -> None:
+    """The retrain workflow made the endpoint, so no stack knows of it."""
     sagemaker: Any = boto3.client("sagemaker")
     try:
         sagemaker.delete_endpoint(EndpointName=name)
@@ -104,11 +141,21 @@ def _remove_endpoint(name: str, prefix: str, progress: Progress) -> None:
     except ClientError as error:
         if "Could not find" not in str(error):
             raise DeployError(f"Endpoint {name} could not be removed: {error}. Try again in a minute.") from error
-    for kind, listing, key, delete in (
-        ("endpoint configurations", "list_endpoint_configs", "EndpointConfigs", sagemaker.delete_endpoint_config),
-        ("models", "list_models", "Models", sagemaker.delete_model),
+
+
+def _remove_models(prefix: str, progress: Progress) -> None:
+    """The retrain workflow made these too."""
+    sagemaker: Any = boto3.client("sagemaker")
+    for kind, listing, key, field, delete in (
+        (
+            "endpoint configurations",
+            "list_endpoint_configs",
+            "EndpointConfigs",
+            "EndpointConfigName",
+            sagemaker.delete_endpoint_config,
+        ),
+        ("models", "list_models", "Models", "ModelName", sagemaker.delete_model),
     ):
-        field = {"EndpointConfigs": "EndpointConfigName", "Models": "ModelName"}[key]
         pages = sagemaker.get_paginator(listing).paginate(NameContains=prefix)
         names = [item[field] for page in pages for item in page[key] if item[field].startswith(prefix)]
         for found in names:

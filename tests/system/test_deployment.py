@@ -7,6 +7,8 @@ import boto3
 from deploy import system
 from deploy.target import Target
 from operate.stack import Deployed
+from operate.uploads import ROUTED
+from tests.system.world import World
 
 
 def everything() -> dict[str, list[str]]:
@@ -61,7 +63,20 @@ def test_data_outlives_a_deployment(embedded_aws: Any) -> None:
     s3: Any = boto3.client("s3")
     s3.put_object(Bucket=outputs["UploadsBucket"], Key="kept", Body=b"photo")
     system.destroy(other, with_data=False, progress=lambda line: None)
-    assert set(of_stage(everything(), "third")) == {"buckets", "tables"}
+    assert set(of_stage(everything(), "third")) == {"buckets", "tables", "roles"}
     again = system.deploy(other, progress=lambda line: None)
     assert s3.get_object(Bucket=again["UploadsBucket"], Key="kept")["Body"].read() == b"photo"
     system.destroy(other, with_data=True, progress=lambda line: None)
+
+
+def test_the_champion_answers_again_after_its_stage_was_removed_and_deployed(world: World, target: Target) -> None:
+    sagemaker: Any = boto3.client("sagemaker")
+    name = world.deployed.endpoint_name
+    before = sagemaker.describe_endpoint(EndpointName=name)["EndpointConfigName"]
+    system.destroy(target, with_data=False, progress=lambda line: None)
+    assert [endpoint["EndpointName"] for endpoint in sagemaker.list_endpoints(NameContains=name)["Endpoints"]] == []
+    assert Deployed.of(system.deploy(target, progress=lambda line: None)) == world.deployed
+    assert sagemaker.describe_endpoint(EndpointName=name)["EndpointConfigName"] == before
+    boto3.client("ssm").put_parameter(Name=world.deployed.threshold_parameter, Value="0.0", Overwrite=True)
+    (journey,) = world.upload(world.photo_of("bicycle", 6))
+    assert (journey.outcome, journey.decision["model_version"]) == (ROUTED, before)
