@@ -6,13 +6,17 @@ import numpy as np
 
 from training.metrics import ACCEPTED_ERROR, Floats, Ints, accepted, softmax
 
-OTHER_SHARE = 1 / 3
+OTHER_SHARE = 0.5
 """Assumed share of uploads that show none of our vehicles; validation photos are weighted to this mixture."""
 
 _TEMPERATURES = np.exp(np.linspace(np.log(0.25), np.log(6.0), 60))
 _OFFSETS = np.linspace(-4.0, 4.0, 81)
 _HIGHEST = 0.99
-_LOWEST = 0.5
+_LOWEST = 0.95
+"""No photo is decided by the model whose own chance of being wrong is above 5%.
+
+Which of 150 validation photos happen to be hard moves the rule's own result between 0.80 and 0.99.
+"""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from training.images import SIDE, prepare
 Images = NDArray[np.uint8]
 
 LARGE = 512
-_NEAR = 0.95
+_NEAR = 0.8  # looked at by eye: above it, pairs show the same object on the same ground
 
 
 def blurred(image: Images, sigma: float = 1.0) -> Images:
@@ -90,7 +90,7 @@ def nothings(each: int = 100, seed: int = 1234) -> dict[str, Images]:
 def near_duplicates(images: Images, known: Images) -> NDArray[np.bool_]:
     """Return (N,): whether an image has a twin in `known`, also mirrored or shifted by one pixel.
 
-    Twins are images whose pixels correlate by more than 0.95.
+    Twins are images whose pixels correlate by more than 0.8.
     """
     vectors = _normal(known)
     found = np.zeros(len(images), dtype=bool)

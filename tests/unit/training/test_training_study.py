@@ -13,7 +13,7 @@ from training.images import SIDE
 from training.network import Network, vehicle_logits
 from training.pretrain import NEVER_SEEN, pretrain
 from training.pretrain import Recipe as PretrainRecipe
-from training.study import unseen
+from training.study import Run, Study, load_run
 from training.tune import changed
 
 
@@ -95,10 +95,22 @@ def test_the_backbone_that_ships_never_saw_our_vehicles():
     assert all(torch.isfinite(weight).all() for weight in backbone.weights.values() if weight.is_floating_point())
 
 
-def test_figures_on_unseen_classes_refuse_a_backbone_that_saw_them(data):
+def test_figures_on_unseen_classes_refuse_a_backbone_that_saw_them(data, tmp_path):
     seen = Backbone({}, ("bus", "house"), {})
     with pytest.raises(ValueError, match="bus"):
-        unseen(data, data, seen, Recipe(epochs=1), seed=0)
+        Study(tmp_path, data, data, None, Recipe(epochs=1)).unseen(seen, seed=0)
+
+
+def test_a_run_gives_the_same_figures_after_it_was_saved(tmp_path):
+    generator = np.random.default_rng(0)
+    truth = np.repeat([0, 1, 2], 60)
+    logits = {name: generator.normal(0, 1, (180, 3)) + 4 * np.eye(3)[truth] for name in ("validation", "test")}
+    run = Run(logits, {"validation": truth, "test": truth}, 12.5)
+    run.save(tmp_path / "run.npz")
+    read = load_run(tmp_path / "run.npz")
+    assert read.figures("test") == run.figures("test")
+    assert read.cpu_s == 12.5
+    assert run.figures("test", rows=truth < 2)["photos"] == 120
 
 
 def test_the_page_says_what_is_met_and_what_is_not():
