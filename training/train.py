@@ -122,13 +122,22 @@ def _write_code(folder: Path) -> None:
     (folder / "requirements.txt").write_text(_SERVING_REQUIREMENTS)
 
 
+def _idle_cores() -> int:
+    """Return how many threads to train with, 1 or 2: on a busy machine, threads that wait for each other lose."""
+    named = os.environ.get("OMP_NUM_THREADS", "")
+    if named.isdigit() and int(named) > 0:
+        return int(named)
+    idle = (os.cpu_count() or 1) - os.getloadavg()[0]
+    return 2 if idle >= 1.5 else 1
+
+
 def main() -> int:
     """Run as a training job; return the exit status."""
     default = Recipe()
     parser = argparse.ArgumentParser(description="Train the vehicle classifier (SageMaker script mode).")
     parser.add_argument("--epochs", type=int, default=default.epochs)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=0, help="0: OMP_NUM_THREADS, else what there is, at most 2")
+    parser.add_argument("--threads", type=int, default=0, help="0: OMP_NUM_THREADS, else what is idle, at most 2")
     parser.add_argument("--vehicles", type=Path, default=VEHICLES_FILE)
     parser.add_argument("--training", type=Path, default=os.environ.get("SM_CHANNEL_TRAINING"))
     parser.add_argument(
@@ -143,7 +152,7 @@ def main() -> int:
         parser.error(
             "--training and --model-dir, or SM_CHANNEL_TRAINING and SM_MODEL_DIR, say where data and model are"
         )
-    torch.set_num_threads(arguments.threads or int(os.environ.get("OMP_NUM_THREADS") or min(2, os.cpu_count() or 1)))
+    torch.set_num_threads(arguments.threads or _idle_cores())
     start = time.monotonic()
     try:
         report = train(
