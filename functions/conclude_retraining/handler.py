@@ -46,10 +46,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         at=timestamp(now()),
         recorded=champion.model_version if champion else None,
     )
+    if conclusion.promoted:
+        table.crown(conclusion.new_champion, conclusion.execution)
     if conclusion.model_version:
         register(conclusion)
-    if conclusion.promoted:
-        table.crown(conclusion.new_champion)
     table.release_lock(conclusion.execution)
     record(conclusion)
     return {

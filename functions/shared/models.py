@@ -20,6 +20,10 @@ class RetrainingRunning(SconesError):
     """Another retraining is under way; two would train on the same labels and fight over the endpoint."""
 
 
+class LockLost(SconesError):
+    """Another retraining took the lock over before this one could promote its model."""
+
+
 class EndpointBusy(SconesError):
     """The endpoint is being created or updated; it can be looked at again in a while."""
 
@@ -63,10 +67,30 @@ class ModelTable:
         item = self._get("champion")
         return Champion.from_state(item) if item else None
 
-    def crown(self, champion: Champion) -> None:
-        """Record who is champion from now on."""
-        item = attributes({"id": "champion", **champion.as_state()})
-        self._dynamodb.put_item(TableName=self.name, Item=item)
+    def crown(self, champion: Champion, holder: str = "") -> None:
+        """Record who is champion from now on; for `holder`, an execution, only as long as the lock is its own.
+
+        Raises LockLost when another retraining has begun since: it goes by the champion that it found.
+        """
+        put = {"TableName": self.name, "Item": attributes({"id": "champion", **champion.as_state()})}
+        if not holder:
+            self._dynamodb.put_item(**put)
+            return
+        own_lock = {
+            "TableName": self.name,
+            "Key": attributes({"id": "lock"}),
+            "ConditionExpression": "execution = :execution",
+            "ExpressionAttributeValues": attributes({":execution": holder}),
+        }
+        try:
+            self._dynamodb.transact_write_items(TransactItems=[{"ConditionCheck": own_lock}, {"Put": put}])
+        except ClientError as error:
+            if error_code(error) != "TransactionCanceledException":
+                raise
+            recorded = self.champion()
+            # A second try finds the lock given back by the first.
+            if recorded is None or recorded.model_version != champion.model_version:
+                raise LockLost(f"{holder} lost the lock; {champion.model_version} is not promoted") from error
 
     def take_lock(self, execution: str, now: datetime, is_running: Callable[[str], bool]) -> None:
         """Let no other retraining in until `release_lock`. Taking it again in the same execution is no conflict.

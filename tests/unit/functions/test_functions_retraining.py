@@ -3,23 +3,26 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from functions.build_dataset.labels import Label, news, standing
 from functions.build_dataset.prepare import needed
 from functions.build_dataset.request import Request
 from functions.build_dataset.snapshot import Store
+from functions.build_dataset.throne import Throne
 from functions.conclude_retraining.conclusion import Conclusion
 from functions.judge_challenger.gate import Gate, judge
 from functions.probe_endpoint.probe import drawn_photo
 from functions.shared.errors import InvalidInput, InvalidSettings
-from functions.shared.models import Champion, ModelTable, RetrainingRunning
+from functions.shared.models import Champion, EndpointBusy, LockLost, ModelTable, RetrainingRunning
 from functions.shared.photo import Photo
 from functions.shared.vehicles import vehicles
 from training.images import PhotoError
@@ -279,6 +282,54 @@ def test_the_champion_is_read_back_as_it_was_crowned(table: ModelTable) -> None:
     assert table.champion() is None
     table.crown(champion)
     assert table.champion() == champion
+
+
+def test_only_who_holds_the_lock_promotes_and_may_do_so_twice(table: ModelTable) -> None:
+    first, second = Champion("v1", "v1", "s3://a"), Champion("v2", "v2", "s3://b")
+    table.take_lock("one", NOW, lambda holder: True)
+    table.crown(first, "one")
+    table.release_lock("one")
+    table.crown(first, "one")
+    table.take_lock("two", NOW, lambda holder: True)
+    with pytest.raises(LockLost):
+        table.crown(second, "one")
+    assert table.champion() == first
+
+
+class _SageMaker:
+    """An endpoint in some status, and what was asked of it."""
+
+    def __init__(self, status: str | None) -> None:
+        self.status = status
+        self.asked: list[str] = []
+
+    def describe_endpoint(self, **_: Any) -> dict[str, Any]:
+        if self.status is None:
+            raise ClientError({"Error": {"Code": "ValidationException", "Message": "Could not find endpoint"}}, "x")
+        return {"EndpointStatus": self.status, "EndpointConfigName": "nobody's"}
+
+    def __getattr__(self, operation: str) -> Any:
+        return lambda **request: self.asked.append(f"{operation} {request.get('EndpointConfigName', '')}".strip())
+
+
+@pytest.mark.parametrize(
+    ("status", "asked", "busy"),
+    [
+        (None, ["create_endpoint v1"], False),
+        ("InService", ["update_endpoint v1"], False),
+        ("Failed", ["delete_endpoint"], True),
+        ("Updating", [], True),
+    ],
+)
+def test_the_champion_gets_its_endpoint_back_whatever_became_of_it(
+    table: ModelTable, status: str | None, asked: list[str], busy: bool
+) -> None:
+    table.crown(Champion("v1", "v1", "s3://a"))
+    sagemaker = _SageMaker(status)
+    throne = Throne("vehicles", table, sagemaker)
+    with pytest.raises(EndpointBusy) if busy else nullcontext():
+        assert throne.champion() == table.champion()
+    assert sagemaker.asked == asked
 
 
 # The gate
