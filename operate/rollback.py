@@ -1,6 +1,7 @@
 """Putting an earlier model back behind the endpoint, by hand."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -34,10 +35,9 @@ def roll_back(deployed: Deployed, to: str = "") -> Champion:
     except ClientError as error:
         raise CommandError(f"{wanted} cannot be put back: {error}. `make status` lists the models.") from error
     _await(sagemaker, deployed.endpoint_name, wanted)
-    back = Champion(
-        model_version=wanted,
-        endpoint_config=wanted,
-        artifact=artifact,
+    # A model that was champion before still knows its labels, so that they are not news to the next retraining.
+    back = replace(
+        table.promoted(wanted) or Champion(wanted, wanted, artifact),
         previous=champion.model_version if champion else None,
         promoted_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     )

@@ -56,7 +56,9 @@ class Champion:
 
 
 class ModelTable:
-    """Two items under the key `id`: `champion`, and `lock` while a retraining is under way."""
+    """Items under the key `id`: `champion`, `lock` while a retraining is under way, and `promoted/{model}` for each
+    model that ever was champion.
+    """
 
     def __init__(self, name: str, dynamodb: Client) -> None:
         self.name = name
@@ -67,14 +69,22 @@ class ModelTable:
         item = self._get("champion")
         return Champion.from_state(item) if item else None
 
+    def promoted(self, model_version: str) -> Champion | None:
+        """What was recorded of a model when it became champion, or None when it never did."""
+        item = self._get(f"promoted/{model_version}")
+        return Champion.from_state(item) if item else None
+
     def crown(self, champion: Champion, holder: str = "") -> None:
         """Record who is champion from now on; for `holder`, an execution, only as long as the lock is its own.
 
         Raises LockLost when another retraining has begun since: it goes by the champion that it found.
         """
-        put = {"TableName": self.name, "Item": attributes({"id": "champion", **champion.as_state()})}
+        writes: list[dict[str, Any]] = [
+            {"Put": {"TableName": self.name, "Item": attributes({"id": name, **champion.as_state()})}}
+            for name in ("champion", f"promoted/{champion.model_version}")
+        ]
         if not holder:
-            self._dynamodb.put_item(**put)
+            self._dynamodb.transact_write_items(TransactItems=writes)
             return
         own_lock = {
             "TableName": self.name,
@@ -83,7 +93,7 @@ class ModelTable:
             "ExpressionAttributeValues": attributes({":execution": holder}),
         }
         try:
-            self._dynamodb.transact_write_items(TransactItems=[{"ConditionCheck": own_lock}, {"Put": put}])
+            self._dynamodb.transact_write_items(TransactItems=[{"ConditionCheck": own_lock}, *writes])
         except ClientError as error:
             if error_code(error) != "TransactionCanceledException":
                 raise

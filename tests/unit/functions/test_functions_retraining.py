@@ -282,6 +282,9 @@ def test_the_champion_is_read_back_as_it_was_crowned(table: ModelTable) -> None:
     assert table.champion() is None
     table.crown(champion)
     assert table.champion() == champion
+    later = Champion("v3", "v3", "s3://c")
+    table.crown(later)
+    assert (table.champion(), table.promoted("v2"), table.promoted("v1")) == (later, champion, None)
 
 
 def test_only_who_holds_the_lock_promotes_and_may_do_so_twice(table: ModelTable) -> None:
