@@ -399,7 +399,7 @@ class Desk:
         """Bring one answer out, and come back later when AWS is out of reach: the label, the token, the event."""
         try:
             outcome = self._deliver(pending)
-        except _TRANSIENT as error:
+        except Exception as error:  # whatever it is, an answer that was given is not dropped
             pending.tries += 1
             log.warning("photo %s: the answer waits: %s", pending.held.request.photo.photo_id, error)
             with seat.lock:

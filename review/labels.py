@@ -1,7 +1,8 @@
 """Labels: what a person said about a photo, kept in S3 for the next training whatever becomes of the execution."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -17,6 +18,8 @@ PREFIX = "labels/"
 _EXISTS = {"PreconditionFailed", "412"}
 _BUSY = {"ConditionalRequestConflict", "409"}
 _ATTEMPTS = 5
+_READERS = 16
+_REMEMBERED = 5000
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,7 @@ class Labels:
     def __init__(self, bucket: str, s3: Client) -> None:
         self.bucket = bucket
         self._s3 = s3
+        self._known: dict[str, tuple[Label, str]] = {}  # with its ETag, by key
 
     def find(self, request: Request) -> Label | None:
         """The label of the photo that a request is about, or None while nobody answered."""
@@ -139,6 +143,11 @@ class Labels:
             if found is None:
                 continue
             standing, etag = found
+            if standing is None:
+                # Whatever lies there, it is no label, and a label must not be lost to it.
+                if self._replace(label, etag):
+                    return label
+                continue
             if label.answer_id in {standing.answer_id, *(opinion.get("answer_id") for opinion in standing.opinions)}:
                 return standing
             opinion = {
@@ -156,7 +165,7 @@ class Labels:
         """Note that the event of the standing label is out, and whether the execution took the answer."""
         for _ in range(_ATTEMPTS):
             found = self._get(label.key)
-            if found is None or found[0].answer_id != label.answer_id:
+            if found is None or found[0] is None or found[0].answer_id != label.answer_id:
                 return
             if self._replace(replace(found[0], announced=True, accepted=accepted), found[1]):
                 return
@@ -170,30 +179,47 @@ class Labels:
         """The newest labels first, by day, at most `most` of the last `days` days."""
         today = today or datetime.now(UTC).date()
         left = most
-        for back in range(days):
-            listing = sorted(
-                self._list(_day(today - timedelta(days=back))), key=lambda found: found["LastModified"], reverse=True
-            )
-            for found in listing[:left]:
-                label = self._get(found["Key"])
-                if label:
-                    yield label[0]
-            left -= len(listing)
-            if left <= 0:
-                return
+        with ThreadPoolExecutor(_READERS) as pool:
+            for back in range(days):
+                listing = sorted(
+                    self._list(_day(today - timedelta(days=back))),
+                    key=lambda found: found["LastModified"],
+                    reverse=True,
+                )
+                yield from (label for label in pool.map(self._read, listing[:left]) if label)
+                left -= len(listing)
+                if left <= 0:
+                    return
+
+    def _read(self, listed: Mapping[str, Any]) -> Label | None:
+        """A label that was listed, from memory while it has not changed."""
+        known = self._known.get(listed["Key"])
+        if known and known[1] == listed["ETag"]:
+            return known[0]
+        found = self._get(listed["Key"])
+        if found is None or found[0] is None:
+            return None
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        self._known[listed["Key"]] = (found[0], found[1])
+        return found[0]
 
     def _list(self, prefix: str) -> Iterator[dict[str, Any]]:
         for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
             yield from page.get("Contents", [])
 
-    def _get(self, key: str) -> tuple[Label, str] | None:
+    def _get(self, key: str) -> tuple[Label | None, str] | None:
+        """The label at a key, None when the object there is none of ours, with its ETag; None for no object."""
         try:
             found = self._s3.get_object(Bucket=self.bucket, Key=key)
         except ClientError as error:
             if error_code(error) in {"NoSuchKey", "404"}:
                 return None
             raise
-        return Label.from_json(found["Body"].read()), found["ETag"]
+        try:
+            return Label.from_json(found["Body"].read()), found["ETag"]
+        except (ValueError, TypeError, KeyError):
+            return None, found["ETag"]
 
     def _put(self, label: Label, **condition: str) -> None:
         body = json.dumps(asdict(label), ensure_ascii=False, indent=2).encode()

@@ -111,10 +111,10 @@ def create_app(
         )
         return HTMLResponse(html)
 
-    def at_desk(tab: str, reviewer: str | None) -> dict[str, Any]:
+    def at_desk(tab: str, reviewer: str | None, *, ahead: int = 1) -> dict[str, Any]:
+        """After a key the next photo counts, which is in the reviewer's hands already; the page asks for more then."""
         seat = tabs.seat(tab, _name(reviewer))
-        hands = desk.look(seat)
-        return views.desk(seat, hands, undo_s) | {"figures": views.figures(queue.figures())}
+        return views.desk(seat, desk.look(seat, ahead=ahead), undo_s)
 
     def known_photo(photo_id: str) -> Photo | None:
         held = desk.held(photo_id)
@@ -134,7 +134,7 @@ def create_app(
 
     @app.post("/api/look")
     def look(body: InTab, reviewer: Annotated[str | None, Cookie()] = None) -> dict[str, Any]:
-        return at_desk(body.tab, reviewer)
+        return at_desk(body.tab, reviewer, ahead=2) | {"figures": views.figures(queue.figures())}
 
     @app.post("/api/answer")
     def answer(body: Answer, reviewer: Annotated[str | None, Cookie()] = None) -> dict[str, Any]:

@@ -195,7 +195,8 @@ def test_a_photo_is_uploaded_by_drop_and_followed_to_its_reviewer(stage: Stage, 
         expect(reviewing.locator("#photo-name")).to_contain_text("driver-17 ·")
         on_screen(reviewing)
         reviewing.keyboard.press("m")
-        expect(bike.locator(".upload-result")).to_have_text("Bay B: motorcycle, decided by reviewer")
+        result = bike.locator(".upload-result")
+        expect(result).to_have_text("Bay B: motorcycle, decided by reviewer", timeout=20_000)
         # A rejected file makes its preview fail to load; that is not the page's error.
         visit.errors[:] = [error for error in visit.errors if "blob:" not in error]
     finally:

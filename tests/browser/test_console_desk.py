@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from review.answers import choices
 from review.desk import ANSWERED_BEFORE, LABEL_ONLY, ROUTED, Desk, InvalidAnswer, NotHeld, Seat
+from review.labels import Label, key_of
 from tests.browser.console_world import Asked, Stage, eventually
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "events/schemas/review_completed.json").read_text())
@@ -250,10 +252,6 @@ def test_a_desk_that_died_after_the_label_is_finished_by_the_next_one_without_as
     desk = stage.desk(undo_s=0, hold_s=1)
     seat = sit(desk)
     held = before(desk, seat)
-    from datetime import UTC, datetime
-
-    from review.labels import Label
-
     desk.labels.keep(Label.of(held.request, "bicycle", "ada", datetime.now(UTC), held.id))
     desk.stand(seat)
     desk.close()
@@ -264,6 +262,20 @@ def test_a_desk_that_died_after_the_label_is_finished_by_the_next_one_without_as
     (event,) = announced(stage, asked)
     assert (event["detail"]["reviewer"], event["detail"]["accepted"]) == ("ada", True)
     assert stage.waiting() == 0
+
+
+def test_junk_where_a_label_belongs_does_not_cost_the_label(stage: Stage) -> None:
+    (asked,) = stage.ask()
+    with stage.desk(undo_s=0) as desk:
+        seat = sit(desk)
+        held = before(desk, seat)
+        key = key_of(asked.photo_id, held.request.requested_at)
+        stage.aws.s3.put_object(Bucket=stage.resources.ml_bucket, Key=key, Body=b"[1, 2")
+        desk.answer(seat, held.id, "bicycle")
+        assert notices(seat)[0].kind == ROUTED
+    label = stage.label(asked)
+    assert label
+    assert label["vehicle"] == "bicycle"
 
 
 def test_a_malformed_message_reaches_the_dead_letter_queue_after_five_receives(stage: Stage) -> None:

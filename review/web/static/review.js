@@ -15,7 +15,7 @@ const names = Object.fromEntries(
 let tab = newTab();
 let current = null; // the request before the reviewer
 let looked = false; // whether the desk has answered once
-let since = performance.now(); // when `current`'s and the figures' times were right
+let since = performance.now(); // when `current`'s times were right
 let figures = null;
 let busy = false;
 let asked = 0; // requests under way and done, so that a late poll cannot undo what a key did
@@ -60,6 +60,7 @@ async function act(action, body) {
   } finally {
     busy = false;
     document.body.classList.remove("busy");
+    setTimeout(poll, 0); // for the photo after the next one
   }
 }
 
@@ -87,8 +88,10 @@ function say(text) {
 
 function show(desk) {
   since = performance.now();
-  figures = desk.figures;
-  showFigures();
+  if (desk.figures) {
+    figures = { ...desk.figures, at: since };
+    showFigures();
+  }
   const [first = null, next = null] = desk.hands;
   const changed = !looked || first?.id !== current?.id;
   looked = true;
@@ -226,7 +229,7 @@ function line(notice) {
 function tick() {
   const passed = (performance.now() - since) / 1000;
   if (figures) {
-    $("figure-oldest").textContent = figures.oldest_s === null ? "–" : duration(figures.oldest_s + passed);
+    $("figure-oldest").textContent = figures.oldest_s === null ? "–" : duration(figures.oldest_s + (performance.now() - figures.at) / 1000);
   }
   if (!current) return;
   const left = current.expires_in_s - passed;
