@@ -119,7 +119,7 @@ class Terminal:
     def _page(self, held: Held) -> Panel:
         request = held.request
         words = Table.grid(padding=(0, 2))
-        words.add_row("Why", request.reason)
+        words.add_row("Why", Text(printable(request.why)))
         if held.only_label(datetime.now(UTC)):
             words.add_row("Note", Text("The driver was sent elsewhere already: your answer is a label.", "yellow"))
         for name, share in sorted((request.probabilities or {}).items(), key=lambda item: -item[1]):

@@ -11,6 +11,13 @@ from typing import Any
 from functions.shared.errors import InvalidInput
 from functions.shared.photo import Photo
 
+REASONS = {
+    "LowConfidence": "The model was not sure enough.",
+    "NotAVehicle": "The model saw none of our vehicles.",
+    "ModelUnavailable": "The model could not be reached.",
+    "ModelAnswerInvalid": "The model's answer made no sense.",
+}
+
 
 class MalformedRequest(ValueError):
     """A message that is no review request of this stage. Its text says what is wrong, and holds no task token."""
@@ -42,6 +49,11 @@ class Request:
     def token_hash(self) -> str:
         """SHA-256 of the task token: names the token without being one."""
         return hashlib.sha256(self.task_token.encode()).hexdigest()
+
+    @property
+    def why(self) -> str:
+        """Why a person is asked, in words."""
+        return REASONS.get(self.reason, self.reason)
 
     @property
     def file_name(self) -> str:

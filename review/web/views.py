@@ -15,12 +15,6 @@ from review.observed import Point
 from review.queue import Figures
 from review.uploads import Progress
 
-REASONS = {
-    "LowConfidence": "The model was not sure enough.",
-    "NotAVehicle": "The model saw none of our vehicles.",
-    "ModelUnavailable": "The model could not be reached.",
-    "ModelAnswerInvalid": "The model's answer made no sense.",
-}
 FIGURES = (
     ("accuracy", "Accuracy", "bicycle against motorcycle"),
     ("accuracy_with_other", "Accuracy with other", "three-way"),
@@ -60,7 +54,7 @@ def held(one: Held, now: datetime) -> dict[str, Any]:
         "photo_id": request.photo.photo_id,
         "driver": request.driver_id,
         "file": request.file_name,
-        "reason": REASONS.get(request.reason, request.reason),
+        "reason": request.why,
         "vehicle": request.vehicle,
         "confidence": request.confidence,
         "probabilities": sorted((request.probabilities or {}).items(), key=lambda item: -item[1]),
