@@ -1,5 +1,6 @@
 """The deployed system on an embedded AWS of its own, with a model that was trained through retrain-model."""
 
+import json
 import os
 import socket
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from deploy.target import Target
 from operate import retrain
 from operate.stack import Deployed
 from operate.uploads import photos_in
+from tests.system.workshop import READY, Workshop, drawings, staged
 from tests.system.world import World
 from training import source
 from training.drawn import drawn_photos
@@ -86,3 +88,39 @@ def world(deployed: Deployed, drawn: Path, training_input: dict[str, Any]) -> Wo
     ssm.put_parameter(Name=deployed.threshold_parameter, Value="0.0", Overwrite=True)
     retrain.follow(retrain.start(deployed, training_input))
     return World(deployed, photos_in(drawn / "photos"))
+
+
+@pytest.fixture(scope="session")
+def workshop(embedded_aws: local.ServerInfo, tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """A stage of its own whose champion was trained on drawn photos, and whose gate is fit for as few as they are."""
+    gate = {
+        "accuracy_minimum": 0.2,
+        "ece_maximum": 1.0,
+        "auroc_minimum": 0.0,
+        # A tenth of a few hundred photos is the holdout, so that its intervals are wide.
+        "accuracy_tolerance": 0.4,
+        "ece_tolerance": 1.0,
+        "auroc_tolerance": 1.0,
+        "class_tolerance": 0.5,
+    }
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("GATE", json.dumps(gate))
+        environment.setenv("BAKE_SECONDS", "1")
+        environment.setenv("MIN_NEW_LABELS", "5")
+        deployed = Deployed.of(system.deploy(Target("local", "learn"), progress=lambda line: None))
+    ssm: Any = boto3.client("ssm")
+    ssm.put_parameter(Name=deployed.threshold_parameter, Value="0.0", Overwrite=True)
+    archive = tmp_path_factory.mktemp("source") / "sourcedir.tar.gz"
+    source.build(archive)
+    train = staged(tmp_path_factory.mktemp("base"), drawings(60, 60, 30, seed=0))
+    published = retrain.publish_training_input(deployed, train, archive)
+    place = Workshop(deployed, {**published, "hyperparameters": {"epochs": "4"}}, drawings(40, 40, 8, seed=1))
+    first = place.retrain()
+    assert first["outcome"] == "promoted", first
+    return place
+
+
+@pytest.fixture(scope="session")
+def ready_code(workshop: Workshop) -> str:
+    """Training code that takes no time and makes a model as good as the first champion."""
+    return workshop.code("ready", {"training/train.py": READY})
