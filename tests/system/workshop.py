@@ -28,6 +28,7 @@ from training.dataset import Dataset
 from training.drawn import drawn_photos
 
 RETRAINING_LIMIT_S = 180.0
+HOLD = "Hold"
 
 # Training that takes no time: the model that the tarball brings along, under the name of this job.
 READY = """
@@ -142,7 +143,7 @@ class Workshop:
         return ended["error"], ended["cause"]
 
     def reach(self, execution: str, state: str) -> None:
-        """Wait until an execution enters a state, some of which last milliseconds; fails when it ends before."""
+        """Wait until an execution enters a state; fails when it ends before."""
         states: Any = boto3.client("stepfunctions")
         deadline = time.monotonic() + RETRAINING_LIMIT_S
         while time.monotonic() < deadline:
@@ -151,7 +152,7 @@ class Workshop:
                 return
             if newest and newest[0]["type"].startswith("Execution") and newest[0]["type"] != "ExecutionStarted":
                 break
-            time.sleep(0.02)
+            time.sleep(0.1)
         raise AssertionError(f"{execution} did not reach {state}: {self.visited(execution)}")
 
     def visited(self, execution: str) -> list[str]:
@@ -160,6 +161,20 @@ class Workshop:
         pages = states.get_paginator("get_execution_history").paginate(executionArn=execution)
         details = (event.get("stateEnteredEventDetails") for page in pages for event in page["events"])
         return [detail["name"] for detail in details if detail]
+
+    @contextlib.contextmanager
+    def held_before(self, state: str) -> Iterator[None]:
+        """Executions started in the block wait before they do what `state` does, so that they can be stopped there."""
+        states: Any = boto3.client("stepfunctions")
+        machine = self.deployed.retrain_model_arn
+        definition = states.describe_state_machine(stateMachineArn=machine)["definition"]
+        held = json.loads(definition, object_hook=lambda one: _redirected(one, state))
+        held["States"][HOLD] = {"Type": "Wait", "Seconds": 60, "Next": state}
+        states.update_state_machine(stateMachineArn=machine, definition=json.dumps(held))
+        try:
+            yield
+        finally:
+            states.update_state_machine(stateMachineArn=machine, definition=definition)
 
     def stop(self, execution: str) -> None:
         states: Any = boto3.client("stepfunctions")
@@ -222,6 +237,10 @@ class Workshop:
             return {name: file.read() for name, file in files.items() if file and name.startswith(wanted)}
 
 
+def _redirected(part: dict[str, Any], state: str) -> dict[str, Any]:
+    return {key: HOLD if key in ("Next", "Default") and value == state else value for key, value in part.items()}
+
+
 def png(image: Any) -> bytes:
     file = io.BytesIO()
     Image.fromarray(image).save(file, "PNG")
@@ -241,7 +260,7 @@ def drawings(bicycles: int, motorcycles: int, others: int, seed: int) -> Dataset
 
 
 @contextlib.contextmanager
-def asking(workshop: Workshop, pause_s: float = 0.2) -> Iterator[list[str]]:
+def asking(workshop: Workshop, pause_s: float = 0.4) -> Iterator[list[str]]:
     """Ask the endpoint all the time while the block runs: the versions that answered, or the errors instead."""
     answers: list[str] = []
     over = threading.Event()
