@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,11 @@ def compare(
         if not (truth < len(vehicles)).any():
             raise EvaluationError(f"the holdout of {len(holdout)} photos shows none of {', '.join(vehicles)}")
         new = Contender(versions[0], new_model, (new_folder / "model.onnx").stat().st_size, vehicles)
-        ours = new.probabilities(holdout)
+        old = Contender(versions[1], old_model, (old_folder / "model.onnx").stat().st_size, vehicles)
+        # A model uses one thread and lets the other run meanwhile: thousands of photos take half the time on two cores.
+        with ThreadPoolExecutor(2) as pool:
+            answers = list(pool.map(lambda one: one.probabilities(holdout), [new] if champion is None else [new, old]))
+        ours, theirs = answers[0], answers[-1]
         report: dict[str, Any] = {
             "challenger": new.figures(ours, truth, holdout),
             "champion": None,
@@ -107,8 +112,6 @@ def compare(
         }
         if champion is None:
             return report
-        old = Contender(versions[1], old_model, (old_folder / "model.onnx").stat().st_size, vehicles)
-        theirs = old.probabilities(holdout)
         report["champion"] = old.figures(theirs, truth, holdout)
         report["holdout"]["differences"] = {
             name: difference(figure, ours, theirs, truth) for name, figure in FIGURES.items()
