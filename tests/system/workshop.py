@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,12 @@ def predict_fn(photo, model, context=None):
 """
 
 
+@cache
+def client(service: str) -> Any:
+    """One client per service: making one takes longer than most calls, and the tests look very often."""
+    return boto3.client(service)
+
+
 @dataclass(frozen=True)
 class Workshop:
     """The deployed stage, its base data and training code in the ML bucket, and photos that no model learned."""
@@ -65,7 +72,7 @@ class Workshop:
 
     @property
     def table(self) -> ModelTable:
-        return ModelTable(self.deployed.model_table, boto3.client("dynamodb"))
+        return ModelTable(self.deployed.model_table, client("dynamodb"))
 
     @property
     def champion(self) -> Champion:
@@ -75,7 +82,7 @@ class Workshop:
 
     def endpoint(self) -> tuple[str, str]:
         """Status and configuration; ("None", "") when there is no endpoint."""
-        sagemaker: Any = boto3.client("sagemaker")
+        sagemaker: Any = client("sagemaker")
         try:
             found = sagemaker.describe_endpoint(EndpointName=self.deployed.endpoint_name)
         except ClientError:
@@ -89,7 +96,7 @@ class Workshop:
 
     def answering(self) -> str:
         """The version of the model that answers at the endpoint now."""
-        runtime: Any = boto3.client("sagemaker-runtime")
+        runtime: Any = client("sagemaker-runtime")
         answer = runtime.invoke_endpoint(
             EndpointName=self.deployed.endpoint_name,
             ContentType="application/x-image",
@@ -108,7 +115,7 @@ class Workshop:
 
     def start(self, **wishes: Any) -> str:
         """Start retrain-model on the standing data and code unless `wishes` name others."""
-        states: Any = boto3.client("stepfunctions")
+        states: Any = client("stepfunctions")
         arn: str = states.start_execution(
             stateMachineArn=self.deployed.retrain_model_arn, input=json.dumps({**self.standing, **wishes})
         )["executionArn"]
@@ -116,7 +123,7 @@ class Workshop:
 
     def end_of(self, execution: str) -> dict[str, Any]:
         """The description of an execution that has ended."""
-        states: Any = boto3.client("stepfunctions")
+        states: Any = client("stepfunctions")
         ended: dict[str, Any] = eventually(
             lambda: (found := states.describe_execution(executionArn=execution))["status"] in FINISHED and found,
             f"{execution} to end",
@@ -144,7 +151,7 @@ class Workshop:
 
     def reach(self, execution: str, state: str) -> None:
         """Wait until an execution enters a state; fails when it ends before."""
-        states: Any = boto3.client("stepfunctions")
+        states: Any = client("stepfunctions")
         deadline = time.monotonic() + RETRAINING_LIMIT_S
         while time.monotonic() < deadline:
             newest = states.get_execution_history(executionArn=execution, reverseOrder=True, maxResults=25)["events"]
@@ -157,7 +164,7 @@ class Workshop:
 
     def visited(self, execution: str) -> list[str]:
         """The states an execution has entered, in order."""
-        states: Any = boto3.client("stepfunctions")
+        states: Any = client("stepfunctions")
         pages = states.get_paginator("get_execution_history").paginate(executionArn=execution)
         details = (event.get("stateEnteredEventDetails") for page in pages for event in page["events"])
         return [detail["name"] for detail in details if detail]
@@ -165,7 +172,7 @@ class Workshop:
     @contextlib.contextmanager
     def held_before(self, state: str) -> Iterator[None]:
         """Executions started in the block wait before they do what `state` does, so that they can be stopped there."""
-        states: Any = boto3.client("stepfunctions")
+        states: Any = client("stepfunctions")
         machine = self.deployed.retrain_model_arn
         definition = states.describe_state_machine(stateMachineArn=machine)["definition"]
         held = json.loads(definition, object_hook=lambda one: _redirected(one, state))
@@ -177,7 +184,7 @@ class Workshop:
             states.update_state_machine(stateMachineArn=machine, definition=definition)
 
     def stop(self, execution: str) -> None:
-        states: Any = boto3.client("stepfunctions")
+        states: Any = client("stepfunctions")
         states.stop_execution(executionArn=execution)
         assert self.end_of(execution)["status"] == "ABORTED"
 
@@ -185,7 +192,7 @@ class Workshop:
 
     def put(self, key: str, content: bytes) -> str:
         """Put an object into the ML bucket; returns its address."""
-        s3: Any = boto3.client("s3")
+        s3: Any = client("s3")
         s3.put_object(Bucket=self.deployed.ml_bucket, Key=key, Body=content)
         return f"s3://{self.deployed.ml_bucket}/{key}"
 
@@ -211,7 +218,7 @@ class Workshop:
 
     def label(self, key: str, image: Any, vehicle: str) -> Photo:
         """Upload a photo and answer about it as the review console does."""
-        s3: Any = boto3.client("s3")
+        s3: Any = client("s3")
         content = png(image)
         etag = s3.put_object(Bucket=self.deployed.uploads_bucket, Key=key, Body=content)["ETag"].strip('"')
         photo = Photo(self.deployed.uploads_bucket, key, etag, len(content))
@@ -230,7 +237,7 @@ class Workshop:
 
     def _champions_files(self) -> dict[str, bytes]:
         bucket, _, key = self.champion.artifact.removeprefix("s3://").partition("/")
-        content = boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+        content = client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
         with tarfile.open(fileobj=io.BytesIO(content)) as tar:
             files = {member.name.removeprefix("./"): tar.extractfile(member) for member in tar if member.isfile()}
             wanted = ("model.onnx", "model.json", "code/")
