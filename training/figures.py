@@ -1,5 +1,6 @@
 """The figures of training.study as a page: each beside what it must reach, with its value for every seed."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,10 +90,10 @@ def page(values: Figures) -> str:
     rows = []
     for line in LINES:
         measured = [values[key] for key in sorted(values) if key.partition("/")[0] == line.part]
-        try:
-            seeds = [line.read(figures) for figures in measured]
-        except (KeyError, TypeError):
-            continue
+        seeds = []
+        for figures in measured:
+            with suppress(KeyError, TypeError):  # not measured with this seed, or not computable
+                seeds.append(line.read(figures))
         if not seeds:
             continue
         bound = f"at least {line.least:g}" if line.least is not None else ""
