@@ -14,7 +14,9 @@ class AlarmAfterPromotion(SconesError):
 
 
 def check_alarms(prefix: str, since: datetime, cloudwatch: Client) -> None:
-    """Raise AlarmAfterPromotion naming the alarms with this prefix that went off at `since` or later."""
+    """Raise AlarmAfterPromotion naming the alarms with this prefix that went off in the second of `since` or later."""
+    # The query protocol gives the time of a change in whole seconds.
+    since = since.replace(microsecond=0)
     ringing = []
     for page in cloudwatch.get_paginator("describe_alarms").paginate(AlarmNamePrefix=prefix, StateValue="ALARM"):
         for alarm in [*page.get("MetricAlarms", ()), *page.get("CompositeAlarms", ())]:
