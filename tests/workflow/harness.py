@@ -116,6 +116,7 @@ def load_handlers(folders: list[str]) -> dict[str, Handler]:
     others = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "functions"}
     try:
         with patch.dict(os.environ, ENVIRONMENT):
+            os.environ.pop("AWS_ENDPOINT_URL", None)  # of an embedded AWS that other tests started
             return {folder: importlib.import_module(f"functions.{folder}.handler").handler for folder in folders}
     finally:
         for name in list(sys.modules):
@@ -558,6 +559,7 @@ def aws(handlers: dict[str, Handler]) -> Iterator[Stage]:
     """A stage in a fresh account, with every patch of moto in place."""
     with ExitStack() as patches:
         patches.enter_context(patch.dict(os.environ, ENVIRONMENT))
+        os.environ.pop("AWS_ENDPOINT_URL", None)
         patches.enter_context(
             mock_aws(config={"stepfunctions": {"execute_state_machine": True}, "lambda": {"use_docker": False}})
         )
