@@ -58,9 +58,16 @@ def test_while_the_endpoint_is_updated_no_photo_notices(workshop: Workshop, read
     for (sent_at, photo), decision in zip(photos, decisions, strict=True):
         if sent_at > promoted_at:
             assert decision["model_version"] == after, photo
-    states: Any = client("stepfunctions")
-    pages = states.get_paginator("list_executions").paginate(stateMachineArn=workshop.deployed.classify_photo_arn)
-    statuses = [one["status"] for page in pages for one in page["executions"]]
+    # A decision is written a moment before its execution ends.
+    ended: dict[str, dict[str, Any]] = eventually(
+        lambda: (
+            (seen := executions_of(workshop.deployed.classify_photo_arn))
+            and all(one["status"] in FINISHED for one in seen.values())
+            and seen
+        ),
+        "the last execution to end",
+    )
+    statuses = [one["status"] for one in ended.values()]
     assert len(statuses) >= len(photos)
     assert set(statuses) == {"SUCCEEDED"}
 
@@ -93,16 +100,18 @@ def test_a_second_retraining_ends_while_the_first_trains(workshop: Workshop, rea
     assert json.loads(workshop.end_of(first)["output"])["reason"] == "DryRun"
 
 
-def executions(workshop: Workshop) -> dict[str, dict[str, Any]]:
+def executions_of(state_machine: str) -> dict[str, dict[str, Any]]:
+    """Every execution of a state machine by its ARN, as it is listed."""
     states: Any = client("stepfunctions")
-    pages = states.get_paginator("list_executions").paginate(stateMachineArn=workshop.deployed.retrain_model_arn)
+    pages = states.get_paginator("list_executions").paginate(stateMachineArn=state_machine)
     return {one["executionArn"]: one for page in pages for one in page["executions"]}
 
 
 def started_by(workshop: Workshop, detail_type: str, detail: dict[str, Any]) -> dict[str, Any]:
     """The end of the one retraining that an event starts."""
     states: Any = client("stepfunctions")
-    before = set(executions(workshop))
+    retrain_model = workshop.deployed.retrain_model_arn
+    before = set(executions_of(retrain_model))
     entry = {
         "EventBusName": workshop.deployed.event_bus,
         "Source": "scones.vehicles",
@@ -111,7 +120,7 @@ def started_by(workshop: Workshop, detail_type: str, detail: dict[str, Any]) -> 
     }
     bus: Any = client("events")
     assert bus.put_events(Entries=[entry])["FailedEntryCount"] == 0
-    (arn,) = eventually(lambda: set(executions(workshop)) - before, "a retraining to start")
+    (arn,) = eventually(lambda: set(executions_of(retrain_model)) - before, "a retraining to start")
     ended: dict[str, Any] = eventually(
         lambda: (found := states.describe_execution(executionArn=arn))["status"] in FINISHED and found, "it to end"
     )
