@@ -26,6 +26,8 @@ JOB_TIMEOUT_S = 3600
 JOB_START_S = 900
 API_TIMEOUT_S = 60
 CAPTURE_PERCENT = 20
+# The container takes 6.5 MB unless told otherwise; a photo may have 20, a request to an endpoint 25.
+LARGEST_REQUEST_BYTES = 25 * 1024 * 1024
 
 BUSY = retry(*SAGEMAKER_TRANSIENT, first_s=5, attempts=4)
 SDK_BUSY = retry(*SAGEMAKER_SDK_TRANSIENT, first_s=2, attempts=6)
@@ -140,7 +142,11 @@ def create_model(name: str, comment: str) -> Any:
         model=model.Model(
             image_uri="${InferenceImage}",
             role="${SageMakerRoleArn}",
-            env={"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"},
+            env={
+                "SAGEMAKER_PROGRAM": "inference.py",
+                "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
+                "TS_MAX_REQUEST_SIZE": str(LARGEST_REQUEST_BYTES),
+            },
             sagemaker_session=offline_session(),
         ),
         comment=comment,

@@ -25,6 +25,8 @@ from typing import Any
 
 TEXT_TYPES = ("application/json", "text/csv", "application/jsonlines", "text/plain")
 DEFAULT_ACCEPT = "application/json"
+DEFAULT_MAX_REQUEST_BYTES = 6_553_500
+"""TorchServe's own `max_request_size`, which the variable TS_MAX_REQUEST_SIZE changes."""
 
 
 class ToolkitError(Exception):
@@ -109,6 +111,7 @@ def _default_output(prediction: Any, accept: str) -> Any:
 
 def _handler(model: Model, turns: threading.Semaphore) -> type[BaseHTTPRequestHandler]:
     default_accept = os.environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", DEFAULT_ACCEPT)
+    most = int(os.environ.get("TS_MAX_REQUEST_SIZE") or DEFAULT_MAX_REQUEST_BYTES)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -123,6 +126,9 @@ def _handler(model: Model, turns: threading.Semaphore) -> type[BaseHTTPRequestHa
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             if self.path != "/invocations":
                 self._send(404, b"", "text/plain")
+                return
+            if len(body) > most:
+                self._send(413, f"Request size exceeded {most} bytes: TS_MAX_REQUEST_SIZE".encode(), "text/plain")
                 return
             accept = self.headers.get("Accept") or ""
             accept = default_accept if accept in ("", "*/*") else accept

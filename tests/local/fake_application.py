@@ -141,9 +141,13 @@ class FakeApplication:
         archive = targz({"word.txt": word, "code/inference.py": inference})
         return self.put(f"models/{uuid.uuid4().hex}/model.tar.gz", archive)
 
-    def model(self, word: str, inference: str = INFERENCE) -> str:
+    def model(self, word: str, inference: str = INFERENCE, environment: dict[str, str] | None = None) -> str:
         name = unique("model")
-        container = {"Image": "image", "ModelDataUrl": self.model_archive(word, inference)}
+        container = {
+            "Image": "image",
+            "ModelDataUrl": self.model_archive(word, inference),
+            "Environment": environment or {},
+        }
         self.sagemaker.create_model(ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
         return name
 
@@ -158,10 +162,10 @@ class FakeApplication:
         self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], **options)
         return name
 
-    def endpoint(self, word: str, **options: Any) -> str:
+    def endpoint(self, word: str, environment: dict[str, str] | None = None, **options: Any) -> str:
         """An endpoint that is in service."""
         name = unique("endpoint")
-        config = self.endpoint_config(self.model(word), **options)
+        config = self.endpoint_config(self.model(word, environment=environment), **options)
         self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
         assert self.settled(name)["EndpointStatus"] == "InService"
         return name

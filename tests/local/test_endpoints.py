@@ -48,6 +48,17 @@ def test_an_error_of_the_model_is_a_model_error(application: FakeApplication, en
     assert 'Received server error (500) from primary with message "' in response["Error"]["Message"]
 
 
+def test_a_request_too_large_for_the_container_is_refused_unless_it_is_told_to_take_it(
+    application: FakeApplication, endpoint: str
+) -> None:
+    large = "x" * 7_000_000
+    with pytest.raises(ClientError) as caught:
+        application.ask(endpoint, large)
+    assert caught.value.response["OriginalStatusCode"] == 413
+    roomy = application.endpoint("hello", environment={"TS_MAX_REQUEST_SIZE": str(8_000_000)})
+    assert application.ask(roomy, large) == f"hello {large}"
+
+
 def test_a_model_server_that_dies_shows_and_comes_back(application: FakeApplication) -> None:
     endpoint = application.endpoint("back")
     runtime = application.aws.client("sagemaker-runtime")

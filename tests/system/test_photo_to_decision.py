@@ -9,7 +9,7 @@ import pytest
 import events
 from operate.tap import Tap
 from operate.uploads import LOST, REJECTED, ROUTED, Source
-from tests.system.world import World, eventually, jpeg, png_of
+from tests.system.world import World, enlarged, eventually, jpeg, png_of
 
 
 def test_a_photo_of_a_vehicle_sends_its_driver_to_a_bay(world: World) -> None:
@@ -49,6 +49,15 @@ def test_what_is_no_usable_photo_is_rejected_with_the_reason(world: World, sourc
     assert (journey.outcome, journey.reason) == (REJECTED, reason)
     assert len(journey.decision["rejected"]["message"]) > 20
     assert [execution["status"] for execution in world.executions(journey.photo)] == ["SUCCEEDED"]
+
+
+def test_a_photo_of_many_megabytes_reaches_the_model(world: World) -> None:
+    # More than a model container takes unless it is told to.
+    photo = enlarged(world.photo_of("bicycle").content, 2600)
+    assert 7_000_000 < len(photo) < 20_000_000
+    (journey,) = world.upload(Source("large.png", photo))
+    assert journey.outcome == ROUTED
+    assert journey.decision["decided_by"] == "model"
 
 
 @pytest.mark.parametrize(

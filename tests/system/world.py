@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import boto3
+import numpy as np
 from jsonschema import Draft202012Validator
 from PIL import Image
 
@@ -87,6 +88,15 @@ def jpeg(width: int = 640, height: int = 480) -> bytes:
     """A valid JPEG of nothing in particular."""
     file = io.BytesIO()
     Image.linear_gradient("L").resize((width, height)).convert("RGB").save(file, "JPEG")
+    return file.getvalue()
+
+
+def enlarged(photo: bytes, side: int) -> bytes:
+    """The photo, side x side pixels, with the grain of a camera, which no compression makes small."""
+    pixels = np.asarray(Image.open(io.BytesIO(photo)).convert("RGB").resize((side, side)), dtype=np.int16)
+    grain = np.random.default_rng(0).integers(-6, 7, pixels.shape, dtype=np.int16)
+    file = io.BytesIO()
+    Image.fromarray((pixels + grain).clip(0, 255).astype(np.uint8)).save(file, "PNG", compress_level=1)
     return file.getvalue()
 
 
