@@ -1,7 +1,5 @@
 import ast
-import doctest
 import hashlib
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,10 +96,3 @@ def test_functions_import_nothing_of_the_other_folders() -> None:
             names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
             foreign = {name.split(".")[0] for name in names} - allowed - set(__import__("sys").stdlib_module_names)
             assert not foreign, f"{path.name} imports {foreign}"
-
-
-@pytest.mark.parametrize("module", ["settings", "times", "items"])
-def test_the_examples_in_the_docstrings_run(module: str) -> None:
-    found = doctest.testmod(importlib.import_module(f"functions.shared.{module}"))
-    assert found.attempted
-    assert not found.failed
