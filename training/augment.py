@@ -42,6 +42,18 @@ def augment(photos: Tensor, how: Augmentation, generator: np.random.Generator) -
     return _erase(photos.clamp_(0, 255), how, generator)
 
 
+Sides = tuple[tuple[float, int], ...]
+"""Until which share of all steps photos are shrunk to which side. Early steps are cheaper so, and worth as much."""
+
+
+def shrunk(photos: Tensor, sides: Sides, progress: float) -> Tensor:
+    """Return photos (N, 3, SIDE, SIDE) at the side (N, 3, side, side) for `progress` in [0, 1) through the training."""
+    side = next((side for until, side in sides if progress < until), SIDE)
+    if side == SIDE:
+        return photos
+    return functional.interpolate(photos, size=(side, side), mode="bilinear", antialias=True)
+
+
 def _chosen(count: int, share: float, generator: np.random.Generator) -> Tensor:
     return torch.from_numpy(np.flatnonzero(generator.random(count) < share))
 

@@ -1,7 +1,7 @@
 """Write a trained network as ONNX: photos in, logits and probabilities out, nothing left to do for who serves it.
 
-The graph is built by hand from a dozen operators, so that it holds what no exporter would add: batch normalisation
-folded into the convolutions, the mean over a photo and its mirror image, and the calibration.
+The graph is built by hand from a dozen operators, so that it holds what no exporter would add: weights in half
+precision, the mean over a photo and its mirror image, and the calibration.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ from training.network import Block, Network
 
 OPSET = 17
 
-Array = NDArray[np.float32] | NDArray[np.int64]
+Array = NDArray[np.float32] | NDArray[np.float16] | NDArray[np.int64]
 
 
 class _Graph:
@@ -36,6 +36,19 @@ class _Graph:
         name = output or f"{operator.lower()}{len(self.nodes)}"
         self.nodes.append(helper.make_node(operator, list(inputs), [name], **attributes))
         return name
+
+    def weight(self, value: Tensor) -> str:
+        """A weight, stored in half precision: the session widens it once, as it loads, and computes in float."""
+        return self.add("Cast", self.constant(_numpy(value).astype(np.float16)), to=TensorProto.FLOAT)
+
+    def convolution(self, x: str, conv: nn.Conv2d, norm: nn.BatchNorm2d, pool: bool = False) -> str:
+        """Convolution, pooling and batch normalisation; the session melts those that are neighbours into one."""
+        x = self.add("Conv", x, self.weight(conv.weight), pads=[1, 1, 1, 1])
+        if pool:
+            x = self.add("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
+        scale, shift = _folded(norm)
+        x = self.add("Mul", x, self.constant(scale.reshape(1, -1, 1, 1)))
+        return self.add("Add", x, self.constant(shift.reshape(1, -1, 1, 1)))
 
     def slice(self, x: str, axis: int, start: int, end: int, step: int = 1) -> str:
         bounds = [self.constant(np.array([value], dtype=np.int64)) for value in (start, end, axis, step)]
@@ -56,26 +69,19 @@ def export(network: Network, vehicles: int, calibration: Calibration, path: Path
     x = graph.add("Sub", x, graph.constant(_numpy(network.mean)))
     x = graph.add("Div", x, graph.constant(_numpy(network.deviation)))
     stem_bias = network.stem.bias if network.stem.bias is not None else network.stem.weight.new_zeros(0)
-    x = graph.add("Conv", x, graph.constant(_numpy(network.stem.weight)), graph.constant(_numpy(stem_bias)))
+    x = graph.add("Conv", x, graph.weight(network.stem.weight), graph.constant(_numpy(stem_bias)))
     x = graph.add("Relu", x)
     for block in network.blocks:
         if not isinstance(block, Block):
             raise TypeError(f"no ONNX form of {type(block).__name__}")
-        # The first normalisation follows the pooling, which a positive scale lets through; a negative one would not
-        # commute with max pooling, so it stays behind the pooling as an operation of its own.
-        x = graph.add("Conv", x, graph.constant(_numpy(block.conv1.weight)), pads=[1, 1, 1, 1])
-        x = graph.add("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
-        scale, shift = _folded(block.norm1)
-        x = graph.add("Mul", x, graph.constant(scale.reshape(1, -1, 1, 1)))
-        x = graph.add("Relu", graph.add("Add", x, graph.constant(shift.reshape(1, -1, 1, 1))))
-        scale, shift = _folded(block.norm2)
-        weight = _numpy(block.conv2.weight) * scale[:, None, None, None]
-        x = graph.add("Conv", x, graph.constant(weight), graph.constant(shift), pads=[1, 1, 1, 1])
-        x = graph.add("Relu", x)
+        x = graph.add("Relu", graph.convolution(x, block.conv1, block.norm1, pool=True))
+        y = graph.add("Relu", graph.convolution(x, block.conv2, block.norm2))
+        if block.residual:
+            y = graph.add("Relu", graph.add("Add", graph.convolution(y, block.conv3, block.norm3), x))
+        x = y
     x = graph.add("ReduceMean", x, axes=[2, 3], keepdims=0)
-    weight, bias = (_numpy(value) for value in (network.head.weight, network.head.bias))
-    x = graph.add("Gemm", x, graph.constant(weight), graph.constant(bias), transB=1)
-    others = graph.add("ReduceLogSumExp", graph.slice(x, 1, vehicles, weight.shape[0]), axes=[1], keepdims=1)
+    x = graph.add("Gemm", x, graph.weight(network.head.weight), graph.constant(_numpy(network.head.bias)), transB=1)
+    others = graph.add("ReduceLogSumExp", graph.slice(x, 1, vehicles, network.head.out_features), axes=[1], keepdims=1)
     x = graph.add("Concat", graph.slice(x, 1, 0, vehicles), others, axis=1)
     x = graph.add("Reshape", x, graph.constant(np.array([2, -1, vehicles + 1], dtype=np.int64)))
     logits = graph.add("ReduceMean", x, axes=[0], keepdims=0, output="logits")

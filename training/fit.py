@@ -3,7 +3,6 @@
 Outlier exposure: Hendrycks et al., "Deep Anomaly Detection with Outlier Exposure", 2019.
 """
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -15,6 +14,7 @@ from torch.nn import functional
 from training.augment import Augmentation, augment
 from training.backbone import Backbone
 from training.dataset import Dataset, concatenate, targets
+from training.descent import Average, Descent
 from training.drawn import JUNK, junk
 from training.metrics import Floats, Ints
 from training.network import Network, fast_type, to_tensor, vehicle_logits
@@ -28,7 +28,6 @@ class Recipe:
     vehicles_per_batch: int = 32
     others_per_batch: int = 32
     rate: float = 0.1
-    head_rate: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 5e-4
     smoothing: float = 0.0
@@ -70,20 +69,16 @@ def fine_tune(
     chance = _chances(other_kind, len(kinds), recipe.junk_share)
 
     network.blocks[: recipe.frozen_blocks].requires_grad_(False)
-    slow = [p for name, p in network.named_parameters() if p.requires_grad and not name.startswith("head")]
+    per_epoch = max(1, len(ours) // recipe.vehicles_per_batch)
+    total = per_epoch * recipe.epochs
     optimizer = torch.optim.SGD(
-        [{"params": slow, "lr": recipe.rate}, {"params": network.head.parameters(), "lr": recipe.head_rate}],
+        [parameter for parameter in network.parameters() if parameter.requires_grad],
         lr=recipe.rate,
         momentum=recipe.momentum,
         nesterov=True,
         weight_decay=recipe.weight_decay,
     )
-    per_epoch = max(1, len(ours) // recipe.vehicles_per_batch)
-    total = per_epoch * recipe.epochs
-    warm = max(1, total // 6)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / warm, max(0.0, (total - step) / max(1, total - warm)))
-    )
+    descent = Descent(network, [optimizer], total, warm=1 / 6)
     averaged = Average(network, recipe.average)
     for epoch in range(1, recipe.epochs + 1):
         network.train()
@@ -105,35 +100,13 @@ def fine_tune(
             )
             all_way = functional.cross_entropy(logits, target, label_smoothing=recipe.smoothing)
             loss = three_way + recipe.all_way * all_way
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
-            optimizer.step()
-            schedule.step()
+            descent.step(loss)
             averaged.update(network)
             losses.append(loss.item())
             right += int((logits[: len(mine)].argmax(dim=1) == target[: len(mine)]).sum())
         done(epoch, recipe.epochs, float(np.mean(losses)), right / (per_epoch * recipe.vehicles_per_batch))
+    averaged.network.round_to_half()
     return averaged.network.eval()
-
-
-class Average:
-    """The exponential average of a network's weights: better calibrated than the last step's."""
-
-    def __init__(self, network: Network, decay: float) -> None:
-        self.network = copy.deepcopy(network)
-        self._decay = decay
-        self._steps = 0
-
-    @torch.no_grad()
-    def update(self, network: Network) -> None:
-        """Move the average towards the present weights; early steps count more, or the start would linger."""
-        self._steps += 1
-        decay = min(self._decay, self._steps / (self._steps + 10))
-        for mean, now in zip(self.network.state_dict().values(), network.state_dict().values(), strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(now, 1 - decay)
-            else:
-                mean.copy_(now)
 
 
 @torch.no_grad()

@@ -8,17 +8,19 @@ import argparse
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch.nn import functional
 
 from training import dataset
-from training.augment import Augmentation, augment
-from training.backbone import BACKBONE_FILE, Backbone, load_backbone
+from training.augment import Augmentation, Sides, augment, shrunk
+from training.backbone import BACKBONE_FILE, Backbone
 from training.dataset import Dataset, concatenate
+from training.descent import Average, Descent
 from training.drawn import JUNK, junk
-from training.fit import Average
+from training.muon import Muon
 from training.network import Network, fast_type, to_tensor
 
 NEVER_SEEN = ("bicycle", "motorcycle")
@@ -28,14 +30,17 @@ NEVER_SEEN = ("bicycle", "motorcycle")
 class Recipe:
     """The hyperparameters of pretraining; the defaults made the backbone that ships."""
 
-    epochs: int = 16
+    epochs: int = 40
     batch: int = 256
+    turn: float = 0.05
+    """Learning rate of the convolutions (training.muon); `rate` is that of head and normalisations."""
     rate: float = 0.15
     momentum: float = 0.85
     weight_decay: float = 5e-4
     smoothing: float = 0.1
     junk_images: int = 500
     average: float = 0.98
+    sides: Sides = ((0.3, 20), (0.65, 24))
     augmentation: Augmentation = field(
         default_factory=lambda: Augmentation(
             warped=0.2, recoloured=0.2, blurred=0.07, compressed=0.07, resampled=0.05, noisy=0.03, erased=0.2
@@ -43,11 +48,8 @@ class Recipe:
     )
 
 
-def pretrain(data: Dataset, recipe: Recipe, seed: int, start: Backbone | None = None) -> Backbone:
-    """Return a backbone that tells apart the labels of `data` and junk; prints a line per epoch.
-
-    `start` is an earlier backbone of the same classes to go on from: another cycle of the learning rate.
-    """
+def pretrain(data: Dataset, recipe: Recipe, seed: int) -> Backbone:
+    """Return a backbone that tells apart the labels of `data` and junk; prints a line per epoch."""
     torch.manual_seed(seed)
     generator = np.random.default_rng(seed)
     data = concatenate([data, junk(recipe.junk_images, seed)])
@@ -56,24 +58,15 @@ def pretrain(data: Dataset, recipe: Recipe, seed: int, start: Backbone | None = 
     target = torch.tensor([place[str(name)] for name in data.labels])
     network = Network(len(classes))
     network.whiten(to_tensor(data.images[generator.permutation(len(data))[:5000]]))
-    if start is not None:
-        if start.classes != classes:
-            raise ValueError("the backbone to start from was trained on other classes")
-        start.load_into(network, classes)
-    decayed = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
-    plain = [p for p in network.parameters() if p.requires_grad and p.ndim == 1]
-    optimizer = torch.optim.SGD(
-        [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}],
-        lr=recipe.rate,
-        momentum=recipe.momentum,
-        nesterov=True,
-    )
     per_epoch = len(data) // recipe.batch
     total = per_epoch * recipe.epochs
-    warm = max(1, total // 8)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min(0.2 + 0.8 * step / warm, max(0.0, (total - step) / max(1, total - warm)))
-    )
+    norms = [parameter for parameter in network.blocks.parameters() if parameter.ndim == 1]
+    groups: list[dict[str, Any]] = [
+        {"params": network.head.parameters(), "weight_decay": recipe.weight_decay},
+        {"params": norms},
+    ]
+    rest = torch.optim.SGD(groups, lr=recipe.rate, momentum=recipe.momentum, nesterov=True)
+    descent = Descent(network, [Muon(network.convolutions(), recipe.turn), rest], total, warm=0.125, start=0.2)
     averaged = Average(network, recipe.average)
     begun, cpu = time.monotonic(), time.process_time()
     for epoch in range(1, recipe.epochs + 1):
@@ -82,14 +75,12 @@ def pretrain(data: Dataset, recipe: Recipe, seed: int, start: Backbone | None = 
         for step in range(per_epoch):
             chosen = order[step * recipe.batch : (step + 1) * recipe.batch]
             photos = augment(to_tensor(data.images[chosen]), recipe.augmentation, generator)
+            photos = shrunk(photos, recipe.sides, ((epoch - 1) * per_epoch + step) / total)
             with torch.autocast("cpu", fast_type(), enabled=fast_type() != torch.float32):
                 logits = network(photos)
             logits = logits.float()
             loss = functional.cross_entropy(logits, target[chosen], label_smoothing=recipe.smoothing)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
-            optimizer.step()
-            schedule.step()
+            descent.step(loss)
             averaged.update(network)
             losses.append(loss.item())
             right += int((logits.argmax(dim=1) == target[chosen]).sum())
@@ -101,9 +92,9 @@ def pretrain(data: Dataset, recipe: Recipe, seed: int, start: Backbone | None = 
         )
     about = {
         "seed": str(seed),
-        "epochs": str(recipe.epochs + int(start.about["epochs"] if start else 0)),
+        "epochs": str(recipe.epochs),
         "images": str(len(data)),
-        "cpu_s": f"{time.process_time() - cpu + float(start.about['cpu_s'] if start else 0):.0f}",
+        "cpu_s": f"{time.process_time() - cpu:.0f}",
         "made_by": "python -m training.pretrain",
     }
     return Backbone(averaged.network.state_dict(), classes, about)
@@ -131,17 +122,13 @@ def main() -> int:
     parser.add_argument("--test", type=Path, help="a folder of test images to report the accuracy on; never trained on")
     parser.add_argument("--out", type=Path, default=BACKBONE_FILE)
     parser.add_argument("--epochs", type=int, default=Recipe().epochs)
-    parser.add_argument("--rate", type=float, default=Recipe().rate)
-    parser.add_argument("--start", type=Path, help="an earlier backbone to go on from")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--hold-out", nargs="*", default=[], help="further classes that it must not see")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     data = dataset.load(arguments.data).without({*NEVER_SEEN, *arguments.hold_out})
-    recipe = Recipe(epochs=arguments.epochs, rate=arguments.rate)
-    start = load_backbone(arguments.start) if arguments.start else None
-    backbone = pretrain(data, recipe, arguments.seed, start)
+    backbone = pretrain(data, Recipe(epochs=arguments.epochs), arguments.seed)
     backbone.save(arguments.out)
     print(f"wrote {arguments.out.name}: {arguments.out.stat().st_size / 1e6:.2f} MB, {len(backbone.classes)} classes")
     if arguments.test:

@@ -1,20 +1,20 @@
 """Compare recipes of fine-tuning on folds of the training images alone: `python -m training.tune name=value ...`.
 
-Each argument changes one field of Recipe or Augmentation. The test images play no part, what the
+Each argument changes one number of the recipe. The test images play no part, what the
 study states is not what was tuned.
 """
 
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from training import dataset, metrics, trials
-from training.augment import Augmentation
 from training.backbone import Backbone, load_backbone
 from training.classifier import learn
 from training.dataset import Dataset, concatenate, targets
@@ -25,18 +25,18 @@ from training.study import VEHICLES
 def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
     """Return the recipe with changes such as `epochs=10` or `erased=0.1` applied.
 
-    Raises ValueError for a name that neither Recipe nor Augmentation has.
+    Raises ValueError for a name that is a number neither of the recipe nor of its augmentation.
     """
     for change in changes:
         name, _, value = change.partition("=")
-        if name in {field.name for field in fields(Recipe)}:
-            kind = type(getattr(recipe, name))
-            recipe = replace(recipe, **{name: kind(float(value))})
-        elif name in {field.name for field in fields(Augmentation)}:
-            kind = type(getattr(recipe.augmentation, name))
-            recipe = replace(recipe, augmentation=replace(recipe.augmentation, **{name: kind(float(value))}))
-        else:
-            raise ValueError(f"neither Recipe nor Augmentation has a {name}")
+        places: dict[str, Any] = {"": recipe, "augmentation": recipe.augmentation}
+        found = [place for place, part in places.items() if isinstance(getattr(part, name, None), int | float)]
+        if not found:
+            raise ValueError(f"a recipe has no number called {name!r}")
+        (place,) = found
+        part = places[place]
+        part = replace(part, **{name: type(getattr(part, name))(float(value))})
+        recipe = replace(recipe, **{place: part}) if place else part
     return recipe
 
 

@@ -78,7 +78,7 @@ def training_input(deployed: Deployed, drawn: Path, tmp_path_factory: pytest.Tem
     archive = tmp_path_factory.mktemp("source") / "sourcedir.tar.gz"
     source.build(archive)
     published = retrain.publish_training_input(deployed, drawn / "train", archive)
-    return {**published, "hyperparameters": {"epochs": "2"}}
+    return {**published, "hyperparameters": {"epochs": "12"}}
 
 
 @pytest.fixture(scope="session")
@@ -114,7 +114,7 @@ def workshop(embedded_aws: local.ServerInfo, tmp_path_factory: pytest.TempPathFa
     source.build(archive)
     train = staged(tmp_path_factory.mktemp("base"), drawings(60, 60, 30, seed=0))
     published = retrain.publish_training_input(deployed, train, archive)
-    place = Workshop(deployed, {**published, "hyperparameters": {"epochs": "4"}}, drawings(40, 40, 8, seed=1))
+    place = Workshop(deployed, {**published, "hyperparameters": {"epochs": "12"}}, drawings(40, 40, 8, seed=1))
     first = place.retrain()
     assert first["outcome"] == "promoted", first
     return place

@@ -31,7 +31,7 @@ def data() -> Dataset:
 @pytest.fixture(scope="module")
 def good(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("good")
-    train(split_off(data)[0], VEHICLES, out, recipe=Recipe(epochs=4), version="good")
+    train(split_off(data)[0], VEHICLES, out, recipe=Recipe(epochs=12), version="good")
     return out
 
 
