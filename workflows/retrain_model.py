@@ -48,9 +48,10 @@ ACCIDENTS = retry(*LAMBDA_ACCIDENTS, first_s=1, attempts=2)
 
 STARTED = "States.StringSplit($$.Execution.StartTime, '-T:.Z+')"
 NAME = (
-    "States.Format('vehicles-${Stage}-{}{}{}-{}{}{}', "
+    "States.Format('vehicles-${Stage}-{}{}{}-{}{}{}-{}', "
     + ", ".join(f"States.ArrayGetItem({STARTED}, {part})" for part in range(6))
-    + ")"
+    # Two may start in one second: the second right after the first was stopped.
+    + ", States.ArrayGetItem(States.StringSplit(States.UUID(), '-'), 1))"
 )
 
 
