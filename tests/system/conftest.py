@@ -86,7 +86,8 @@ def world(deployed: Deployed, drawn: Path, training_input: dict[str, Any]) -> Wo
     """The system with a champion behind its endpoint, which decides whenever it sees a vehicle."""
     ssm: Any = boto3.client("ssm")
     ssm.put_parameter(Name=deployed.threshold_parameter, Value="0.0", Overwrite=True)
-    retrain.follow(retrain.start(deployed, training_input))
+    first = retrain.follow(retrain.start(deployed, training_input))
+    assert first["outcome"] == "promoted", first
     return World(deployed, photos_in(drawn / "photos"))
 
 
