@@ -73,7 +73,7 @@ review: $(READY)  ## the reviewers' console on 127.0.0.1:8080 (REVIEW_PORT); PLA
 redrive: $(READY)  ## send review requests that nobody could open back to the reviewers
 	@$(PY) -m review.redrive
 
-pretrain: stage  ## make the backbone again, from every class but our vehicles: half an hour
+pretrain: stage  ## make the backbone again, from every class but our vehicles: an hour and a half
 	@$(PY) -m training.pretrain --data build/data/train
 
 up: $(READY)  ## start the embedded AWS alone

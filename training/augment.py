@@ -17,12 +17,12 @@ class Augmentation:
     """Shares are the share of photos in a batch that a change is applied to."""
 
     shift: int = 4
-    warped: float = 0.3
+    warped: float = 0.45
     rotation_deg: float = 25.0
     zoom: float = 0.2
     recoloured: float = 0.35
-    blurred: float = 0.12
-    compressed: float = 0.12
+    blurred: float = 0.2
+    compressed: float = 0.25
     resampled: float = 0.08
     noisy: float = 0.05
     erased: float = 0.1
@@ -52,6 +52,24 @@ def shrunk(photos: Tensor, sides: Sides, progress: float) -> Tensor:
     if side == SIDE:
         return photos
     return functional.interpolate(photos, size=(side, side), mode="bilinear", antialias=True)
+
+
+def mixed(photos: Tensor, share: float, generator: np.random.Generator) -> tuple[Tensor, Tensor, float]:
+    """Lay a square of another photo over each one, for `share` of all calls; else change nothing.
+
+    Returns the photos (N, 3, SIDE, SIDE), whose square each one carries (N,), and which part of its area that is.
+    Reference: Yun et al., "CutMix", 2019.
+    """
+    others = torch.arange(len(photos))
+    if not share or generator.random() >= share:
+        return photos, others, 0.0
+    others = torch.from_numpy(generator.permutation(len(photos)))
+    side = round(SIDE * float(np.sqrt(generator.random())))
+    top, left = (int(corner) for corner in generator.integers(0, SIDE - side + 1, 2))
+    square = (slice(None), slice(None), slice(top, top + side), slice(left, left + side))
+    photos = photos.clone()
+    photos[square] = photos[others][square]
+    return photos, others, side**2 / SIDE**2
 
 
 def _chosen(count: int, share: float, generator: np.random.Generator) -> Tensor:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from training.augment import shrunk
+from training.augment import mixed, shrunk
 from training.descent import Average, Descent
 from training.images import SIDE
 from training.muon import Muon, orthogonal
@@ -84,3 +84,21 @@ def test_photos_grow_as_training_goes_on() -> None:
     ]  # fmt: skip
     assert torch.equal(shrunk(photos, (), 0.0), photos)
     assert torch.allclose(shrunk(photos, sides, 0.0).mean(), photos.mean(), rtol=0.02)
+
+
+def test_mixed_photos_carry_a_square_of_one_another_as_large_as_is_said() -> None:
+    photos = torch.arange(1.0, 9.0)[:, None, None, None].expand(8, 3, SIDE, SIDE)
+    generator = np.random.default_rng(0)
+    parts = []
+    for _ in range(20):
+        result, others, part = mixed(photos, 1.0, generator)
+        for i in range(8):
+            foreign = result[i] != photos[i]
+            assert (result[i][foreign] == photos[others[i], 0, 0, 0]).all()
+            if others[i] != i:
+                assert float(foreign.float().mean()) == part
+        parts.append(part)
+    assert 0.35 < np.mean(parts) < 0.65
+    assert photos[0].eq(1).all()
+    result, others, part = mixed(photos, 0.0, generator)
+    assert (torch.equal(result, photos), others.tolist(), part) == (True, list(range(8)), 0)

@@ -11,7 +11,7 @@ from training.figures import Line, page
 from training.fit import Recipe
 from training.images import SIDE
 from training.network import Network, vehicle_logits
-from training.pretrain import NEVER_SEEN, pretrain
+from training.pretrain import NEVER_SEEN, accuracy, pretrain
 from training.pretrain import Recipe as PretrainRecipe
 from training.study import Run, Study, load_run
 from training.tune import changed
@@ -80,6 +80,19 @@ def test_a_backbone_survives_its_file_and_keeps_the_heads_rows_by_name(data, tmp
     read.load_into(network, ["bicycle", "house", JUNK])
     assert torch.allclose(network.head.weight[1], backbone.weights["head.weight"][1], atol=1e-2)
     assert torch.allclose(network.stem.weight, backbone.weights["stem.weight"], rtol=1e-2, atol=1e-2)
+
+
+def test_a_backbone_learns_what_its_teacher_says_and_not_the_labels(data):
+    photos = data.without(NEVER_SEEN)
+    classes = ("bus", "house", "maple_tree", "pickup_truck", JUNK)
+    weights = Network(len(classes)).state_dict()
+    weights["head.weight"], weights["head.bias"] = torch.zeros(5, 256), torch.tensor([0.0, 9.0, 0.0, 0.0, 0.0])
+    says_house = Backbone(weights, classes, {})
+    recipe = PretrainRecipe(epochs=2, batch=16, junk_images=16, taught=1.0)
+    assert accuracy(pretrain(photos, recipe, seed=0, teacher=says_house), photos.of(["house"])) == 1
+    assert accuracy(pretrain(photos, recipe, seed=0, teacher=says_house), photos.without(["house"])) == 0
+    with pytest.raises(ValueError, match="other classes"):
+        pretrain(photos.without(["house"]), recipe, seed=0, teacher=says_house)
 
 
 def test_without_a_file_there_is_no_backbone(tmp_path):
