@@ -39,7 +39,8 @@ def unpacked(model: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="model-") as folder:
         try:
             with tarfile.open(model) as tar:
-                tar.extractall(folder, filter="data")
+                tar.extraction_filter = getattr(tarfile, "data_filter", None)  # Python has it from 3.11.4 on
+                tar.extractall(folder)  # noqa: S202
         except tarfile.TarError as error:
             raise EvaluationError(f"{model.name} is no model.tar.gz: {error}") from error
         yield Path(folder)

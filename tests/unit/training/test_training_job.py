@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from local.sagemaker.aws import unpack
 from training import dataset, source
 from training.calibrate import Calibration, choose_threshold
 from training.classifier import hold_out
@@ -146,7 +147,8 @@ def run_job(folder, vehicles=None, **hyperparameters):
     code = folder / "code"
     source.build(folder / "source.tar.gz", **({"vehicles": vehicles} if vehicles else {}))
     with tarfile.open(folder / "source.tar.gz") as tar:
-        tar.extractall(code, filter="data")
+        tar.extraction_filter = getattr(tarfile, "data_filter", None)
+        tar.extractall(code)  # noqa: S202  # our own source
     options = [word for name, value in hyperparameters.items() for word in (f"--{name}", str(value))]
     return subprocess.run(
         [sys.executable, "training/train.py", *options, "--sagemaker_program", "training/train.py"],
@@ -237,6 +239,20 @@ def test_evaluation_takes_foreign_folders_as_other_and_names_unreadable_files(mo
     assert report["unreadable_files"] == ["house/broken.jpg"]
     assert report["auroc"] is not None
     assert report["classes"]["house"]["coverage"] is None
+
+
+def test_a_model_is_unpacked_by_a_python_without_filters_too(tmp_path, monkeypatch):
+    """Debian 12 has Python 3.11.2, whose TarFile.extractall takes no `filter`."""
+    (tmp_path / "model.json").write_text("{}")
+    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "model.json", "model.json")
+    whole = tarfile.TarFile.extractall
+    monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    monkeypatch.setattr(tarfile.TarFile, "extractall", lambda tar, path: whole(tar, path))
+    with unpacked(tmp_path / "model.tar.gz") as folder:
+        assert (folder / "model.json").read_text() == "{}"
+    unpack(tmp_path / "model.tar.gz", tmp_path / "unpacked")
+    assert (tmp_path / "unpacked" / "model.json").is_file()
 
 
 def test_evaluation_reads_a_model_tar_gz_and_writes_the_report(model_dir, photos, tmp_path, monkeypatch, capsys):
