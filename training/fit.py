@@ -35,7 +35,7 @@ class Recipe:
     all_way: float = 1.0
     junk_share: float = 0.06
     average: float = 0.985
-    """Decay of the averaged weights; takes effect from step 657 on, before it training.descent's own is lower."""
+    """Decay of the averaged weights, once training has taken 657 steps; Average starts with a lower one."""
     frozen_blocks: int = 1
     augmentation: Augmentation = field(default_factory=Augmentation)
 

@@ -9,7 +9,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -29,14 +28,12 @@ def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
     """
     for change in changes:
         name, _, value = change.partition("=")
-        places: dict[str, Any] = {"": recipe, "augmentation": recipe.augmentation}
-        found = [place for place, part in places.items() if isinstance(getattr(part, name, None), int | float)]
-        if not found:
+        places = (recipe, recipe.augmentation)
+        part = next((place for place in places if isinstance(getattr(place, name, None), int | float)), None)
+        if part is None:
             raise ValueError(f"a recipe has no number called {name!r}")
-        (place,) = found
-        part = places[place]
         part = replace(part, **{name: type(getattr(part, name))(float(value))})
-        recipe = replace(recipe, **{place: part}) if place else part
+        recipe = part if isinstance(part, Recipe) else replace(recipe, augmentation=part)
     return recipe
 
 

@@ -89,8 +89,9 @@ def test_a_backbone_learns_what_its_teacher_says_and_not_the_labels(data):
     weights["head.weight"], weights["head.bias"] = torch.zeros(5, 256), torch.tensor([0.0, 9.0, 0.0, 0.0, 0.0])
     says_house = Backbone(weights, classes, {})
     recipe = PretrainRecipe(epochs=2, batch=16, junk_images=16, taught=1.0)
-    assert accuracy(pretrain(photos, recipe, seed=0, teacher=says_house), photos.of(["house"])) == 1
-    assert accuracy(pretrain(photos, recipe, seed=0, teacher=says_house), photos.without(["house"])) == 0
+    pupil = pretrain(photos, recipe, seed=0, teacher=says_house)
+    assert accuracy(pupil, photos.of(["house"])) == 1
+    assert accuracy(pupil, photos.without(["house"])) == 0
     with pytest.raises(ValueError, match="other classes"):
         pretrain(photos.without(["house"]), recipe, seed=0, teacher=says_house)
 
