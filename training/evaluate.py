@@ -18,10 +18,16 @@ import numpy as np
 from training.evaluation import FIGURES, evaluate
 from training.images import PhotoError, prepare
 from training.inference import Model, model_fn
+from training.photo_folders import (
+    LeftOut,
+    PhotoFolderError,
+    describe_left_out,
+    printable,
+    read_class_folders,
+    read_each,
+)
 
 BATCH = 128
-NOT_PHOTOS = (".txt", ".md", ".json", ".csv", ".html")
-"""Files that explain a folder of photos rather than belong to it; skipped without a word, as hidden files are."""
 
 
 class EvaluationError(Exception):
@@ -49,29 +55,31 @@ def unpacked(model: Path) -> Iterator[Path]:
 def evaluate_photos(model: Model, photos: Path, progress: bool = False) -> dict[str, Any]:
     """Return the report (see training.evaluation) on every photo in the class folders of `photos`.
 
-    Raises EvaluationError when there is not one readable photo.
+    `left_out` of the report lists the files that were not read, each with the reason. Raises EvaluationError when there
+    is not one readable photo, and when a class folder looks like a vehicle but is not named as it is.
     """
-    if not photos.is_dir():
-        raise EvaluationError(f"{photos} is not a folder of class folders")
-    paths = [
-        path
-        for path in sorted(photos.glob("*/**/*"))
-        if path.is_file() and not path.name.startswith(".") and path.suffix.lower() not in NOT_PHOTOS
-    ]
-    images, folders, unreadable = [], [], []
-    for i, path in enumerate(paths, start=1):
-        folder = path.relative_to(photos).parts[0]
+    try:
+        found = read_class_folders(photos, model.classes[:-1])
+    except PhotoFolderError as error:
+        raise EvaluationError(str(error)) from error
+
+    def report_progress(number: int, total: int) -> None:
+        if progress and (number % 50 == 0 or number + 1 == total):
+            end = "\n" if number + 1 == total else ""
+            print(f"\rreading photos {number + 1}/{total}", end=end, file=sys.stderr, flush=True)
+
+    images, folders, left_out = [], [], list(found.left_out)
+    for photo, content in read_each(found.photos, left_out, report_progress):
         try:
-            images.append(prepare(path.read_bytes()))
-            folders.append(folder)
-        except (PhotoError, OSError):
-            unreadable.append(str(path.relative_to(photos)))
-        if progress and (i % 50 == 0 or i == len(paths)):
-            print(
-                f"\rreading photos {i}/{len(paths)}", end="\n" if i == len(paths) else "", file=sys.stderr, flush=True
-            )
+            images.append(prepare(content))
+        except PhotoError as error:
+            left_out.append(LeftOut(photo.name, str(error)))
+            continue
+        folders.append(str(photo.class_name))
     if not images:
-        raise EvaluationError(f"{photos} holds no readable photo in class folders such as {model.classes[0]}/")
+        raise EvaluationError(
+            f"{printable(photos)} holds no readable photo in class folders such as {model.classes[0]}/"
+        )
     stacked = np.stack(images)
     probabilities = np.concatenate(
         [model.probabilities(stacked[start : start + BATCH]) for start in range(0, len(stacked), BATCH)]
@@ -79,8 +87,13 @@ def evaluate_photos(model: Model, photos: Path, progress: bool = False) -> dict[
     vehicles = model.classes[:-1]
     place = {name: i for i, name in enumerate(vehicles)}
     truth = np.array([place.get(name, len(vehicles)) for name in folders], dtype=np.intp)
+    unreadable = [one.name for one in left_out[len(found.left_out) :]]
     report = evaluate(probabilities, truth, model.threshold, np.array(folders), unreadable)
-    return {"model_version": model.version, **report}
+    return {
+        "model_version": model.version,
+        **report,
+        "left_out": [{"name": one.name, "reason": one.reason} for one in left_out],
+    }
 
 
 def table(report: dict[str, Any]) -> str:
@@ -101,7 +114,7 @@ def table(report: dict[str, Any]) -> str:
             f"{folder[:21]:22}{row['photos']:>9}{_figure(row['accuracy_with_other'], 10)}{_figure(taken, 10)}"
             f"{_figure(row['error_accepted'], 16)}"
         )
-    lines += [f"unreadable: {name}" for name in report["unreadable_files"]]
+    lines += describe_left_out(LeftOut(**one) for one in report["left_out"])
     return "\n".join(lines)
 
 

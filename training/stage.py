@@ -30,7 +30,17 @@ from PIL import Image
 from training.dataset import Dataset
 from training.drawn import drawn_photos
 from training.images import SIDE, PhotoError, prepare
-from training.vehicles import configured_vehicles
+from training.photo_folders import (
+    LeftOut,
+    PhotoFolderError,
+    describe_counts,
+    describe_left_out,
+    find_photos,
+    printable,
+    read_class_folders,
+    read_each,
+)
+from training.vehicles import OTHER, configured_vehicles
 
 ARCHIVE = "cifar-100-python.tar.gz"
 OFFICIAL_URL = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"
@@ -71,19 +81,23 @@ class Staged:
     fresh: bool
 
 
-def stage(out: Path, say: Say = print) -> Staged:
+def stage(out: Path, say: Say = print, without_other: bool = False) -> Staged:
     """Fill `out` from the best source there is, or return at once when that was done before.
 
-    Raises StagingError when the named source is missing or broken.
+    Raises StagingError when the named source is missing or broken, when it lacks photos of a vehicle, and when it has
+    no photo of anything else, unless `without_other` accepts that.
     """
     source, origin, read = _choose_source(say)
     marker = {"layout": LAYOUT, "source": source, "origin": origin, "vehicles": list(configured_vehicles())}
     staged = _already_staged(out, marker)
     if staged:
+        _require_vehicles(staged.counts, source, without_other)
+        say(f"data: images per class: {describe_counts(staged.counts, configured_vehicles())}")
         say(f"data: {out} already holds {sum(staged.counts.values())} training images from {source}")
         return staged
     train, test = read()
-    _require_vehicles(train, source)
+    _require_vehicles(train.counts(), source, without_other)
+    say(f"data: images per class: {describe_counts(train.counts(), configured_vehicles())}")
     for part in ("train", "test", "photos"):
         shutil.rmtree(out / part, ignore_errors=True)
     say(f"data: writing {len(train)} training and {len(test)} test images to {out}")
@@ -114,7 +128,7 @@ def _choose_source(say: Say) -> tuple[str, str, Callable[[], tuple[Dataset, Data
     if own:
         folder = Path(own).expanduser().resolve()
         if not folder.is_dir():
-            raise StagingError(f"TRAINING_PHOTOS={own} is not a folder of class folders")
+            raise StagingError(f"TRAINING_PHOTOS={printable(own)} is not a folder of class folders")
         return "photos", _fingerprint(folder), lambda: _read_own_photos(folder, say)
     named = os.environ.get("CIFAR100_ARCHIVE")
     if named:
@@ -147,13 +161,19 @@ def _already_staged(out: Path, marker: dict[str, Any]) -> Staged | None:
         return None
 
 
-def _require_vehicles(train: Dataset, source: str) -> None:
-    counts = train.counts()
-    missing = [name for name in configured_vehicles() if counts.get(name, 0) < 2]
+def _require_vehicles(counts: dict[str, int], source: str, without_other: bool) -> None:
+    vehicles = configured_vehicles()
+    missing = [name for name in vehicles if counts.get(name, 0) < 2]
     if missing:
         raise StagingError(
             f"the {source} data has no images of {', '.join(missing)}; "
             f"it has {', '.join(list(counts)[:12])}... Correct vehicles.toml, or add photos in a folder of that name"
+        )
+    if not without_other and not set(counts) - set(vehicles):
+        raise StagingError(
+            f"the {source} data has no image of anything but {', '.join(vehicles)}, so nothing can measure whether the "
+            f"model recognises what is none of them. Add photos of other things in a folder such as {OTHER}/, or pass "
+            "FORCE=yes to train without"
         )
 
 
@@ -207,24 +227,30 @@ def read_cifar100(archive: Path, say: Say = print) -> tuple[Dataset, Dataset]:
 
 
 def _read_own_photos(folder: Path, say: Say) -> tuple[Dataset, Dataset]:
-    images, labels, tested, unreadable = [], [], [], 0
-    paths = [path for path in sorted(folder.glob("*/*")) if path.is_file() and not path.name.startswith(".")]
-    for i, path in enumerate(paths):
-        if i % 200 == 0:
-            say(f"data: reading photos {i}/{len(paths)}")
-        content = path.read_bytes()
+    try:
+        found = read_class_folders(folder, configured_vehicles())
+    except PhotoFolderError as error:
+        raise StagingError(f"TRAINING_PHOTOS: {error}") from error
+
+    def report(number: int, total: int) -> None:
+        if number % 200 == 0:
+            say(f"data: reading photos {number}/{total}")
+
+    images, labels, tested, left_out = [], [], [], list(found.left_out)
+    for photo, content in read_each(found.photos, left_out, report):
         try:
             images.append(prepare(content))
         except PhotoError as error:
-            unreadable += 1
-            say(f"data: skipped {path.parent.name}/{path.name}: {error}")
+            left_out.append(LeftOut(photo.name, str(error)))
             continue
-        labels.append(path.parent.name)
+        labels.append(str(photo.class_name))
         # By content, so that copies of one photo never end up on both sides.
         tested.append(int(hashlib.sha256(content).hexdigest()[:8], 16) / 16**8 < TEST_SHARE)
+    for line in describe_left_out(left_out):
+        say(f"data: {line}")
     if not images:
-        raise StagingError(f"TRAINING_PHOTOS={folder} holds no readable photo in class folders")
-    say(f"data: {len(images)} photos read, {unreadable} unreadable")
+        raise StagingError(f"TRAINING_PHOTOS={printable(folder)} holds no readable photo in class folders")
+    say(f"data: {len(images)} photos read from {printable(folder)}")
     everything = Dataset(np.stack(images), np.array(labels))
     is_test = np.array(tested)
     return everything[~is_test], everything[is_test]
@@ -273,10 +299,11 @@ def _stamp(path: Path) -> str:
 
 
 def _fingerprint(folder: Path) -> str:
+    """Return what changes whenever another set of photos would be read."""
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("*/*")):
-        if path.is_file():
-            digest.update(_stamp(path).encode())
+    for photo in find_photos(folder).photos:
+        # Its mode as well: a photo that could not be read may be readable now.
+        digest.update(os.fsencode(f"{_stamp(photo.path)} {photo.path.stat().st_mode}\n"))
     return f"{folder} {digest.hexdigest()}"
 
 
@@ -289,9 +316,10 @@ def main() -> int:
     """Stage the data and print where it is; return the exit status."""
     parser = argparse.ArgumentParser(description="Bring the training data into place.")
     parser.add_argument("--out", type=Path, default=Path("build/data"))
+    parser.add_argument("--without-other", action="store_true", help="accept data that shows nothing but the vehicles")
     arguments = parser.parse_args()
     try:
-        staged = stage(arguments.out, lambda line: print(line, flush=True))
+        staged = stage(arguments.out, lambda line: print(line, flush=True), arguments.without_other)
     except StagingError as error:
         print(f"staging failed: {error}", file=sys.stderr)
         return 1
