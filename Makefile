@@ -13,6 +13,9 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
+# A variable as the user wrote it, quoted for the shell: a path may hold spaces, quotes and dollar signs.
+quoted = '$(subst ','\'',$(value $(1)))'
+
 .DEFAULT_GOAL := help
 .PHONY: help setup redrive rollback status bench demo test deploy destroy retrain upload review evaluate pretrain stage up down lint asl
 
@@ -45,7 +48,7 @@ destroy: $(READY)  ## remove the stack; photos, models, labels and decisions onl
 	@$(PY) -m deploy destroy $(if $(filter yes,$(DATA)),--data)
 
 stage: $(READY)  ## bring the training data into build/data
-	@$(PY) -m training.stage --out build/data
+	@$(PY) -m training.stage --out build/data $(if $(filter yes,$(FORCE)),--without-other)
 
 retrain: $(READY)  ## train, compare and promote a model, followed state by state
 	@$(PY) -m operate retrain $(if $(filter yes,$(FORCE)),--force) $(if $(filter yes,$(DRY_RUN)),--dry-run) $(if $(CLASSES),--classes "$(CLASSES)")
@@ -57,15 +60,15 @@ status: $(READY)  ## what runs, what waits, who is champion and where it comes f
 	@$(PY) -m operate status
 
 upload: $(READY)  ## PHOTOS=<file or folder>: upload, follow, print each decision
-	@test -n "$(PHOTOS)" || { echo 'Which photos? make upload PHOTOS=<file or folder>'; exit 1; }
-	@$(PY) -m operate upload "$(PHOTOS)"
+	@test -n $(call quoted,PHOTOS) || { echo 'Which photos? make upload PHOTOS=<file or folder>'; exit 1; }
+	@$(PY) -m operate upload -- $(call quoted,PHOTOS)
 
 bench: $(READY)  ## latency, throughput and memory, each beside its baseline: build/reports/bench.json
 	@$(PY) -m operate bench
 
 evaluate: $(READY)  ## PHOTOS=<folder of class folders>: the champion on those photos
-	@test -n "$(PHOTOS)" || { echo 'Which photos? make evaluate PHOTOS=<folder of class folders>'; exit 1; }
-	@$(PY) -m operate evaluate "$(PHOTOS)"
+	@test -n $(call quoted,PHOTOS) || { echo 'Which photos? make evaluate PHOTOS=<folder of class folders>'; exit 1; }
+	@$(PY) -m operate evaluate -- $(call quoted,PHOTOS)
 
 review: $(READY)  ## the reviewers' console on 127.0.0.1:8080 (REVIEW_PORT); PLAIN=1: in the terminal
 	@$(PY) -m review $(if $(PLAIN),--plain)

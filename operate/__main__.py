@@ -23,6 +23,7 @@ from operate.show import console
 from operate.stack import Deployed
 from operate.tap import Tap
 from operate.uploads import photos_in, send, summary
+from training.photo_folders import describe_left_out
 from training.stage import StagingError
 
 CHAMPIONS = demo.ROOT / "build" / "champions"
@@ -86,7 +87,7 @@ def _evaluate(target: Target, photos: Path) -> int:
     champion = Champion.of(Deployed.of(system.outputs(target)).endpoint_name)
     console.print(f"Champion {champion.name}")
     command = [sys.executable, "-m", "training.evaluate", "--model", str(champion.download(CHAMPIONS))]
-    return subprocess.run([*command, "--photos", str(photos), "--out", str(EVALUATION)]).returncode
+    return subprocess.run([*command, "--photos", str(photos.expanduser()), "--out", str(EVALUATION)]).returncode
 
 
 def _bench(target: Target) -> None:
@@ -114,8 +115,13 @@ def memory_of(target: Target) -> Callable[[], int] | None:
 
 def _upload(target: Target, photos: Path) -> None:
     deployed = Deployed.of(system.outputs(target))
-    sources = photos_in(photos)
+    selection = photos_in(photos)
+    for line in describe_left_out(selection.left_out):
+        show.line(line)
+    sources = selection.sources
     console.print(f"{len(sources)} photos to s3://{deployed.uploads_bucket}/uploads/")
+    if all(source.label is None for source in sources):
+        console.print("No class folders, so the photos have no labels and there is no accuracy.")
     with Tap(deployed.event_bus) as tap:
         journeys = send(deployed, tap, sources, show.live())
     show.table(journeys)

@@ -51,7 +51,7 @@ def run(target: Target) -> dict[str, Any]:
 
 def staged_input(deployed: Deployed) -> dict[str, Any]:
     """Stage the training data and code, publish both, and return the input of retrain-model."""
-    staged = staging.stage(DATA, say=console.print)
+    staged = staging.stage(DATA, say=show.line)
     archive = ROOT / "build" / "source" / "sourcedir.tar.gz"
     archive.parent.mkdir(parents=True, exist_ok=True)
     training_source.build(archive)
@@ -61,12 +61,14 @@ def staged_input(deployed: Deployed) -> dict[str, Any]:
 def mixed_photos(folder: Path) -> list[Source]:
     """Test photos of every vehicle, photos of other things, and one file that is no photo."""
     vehicles = set(configured_vehicles())
-    classes = sorted(path for path in folder.iterdir() if path.is_dir())
-    others = [path for path in classes if path.name not in vehicles][:OTHERS]
+    by_label: dict[str, list[Source]] = {}
+    for source in photos_in(folder).sources:
+        by_label.setdefault(source.label or "", []).append(source)
+    others = [label for label in by_label if label not in vehicles][:OTHERS]
     chosen: list[Source] = []
-    for path in classes:
-        if path.name in vehicles or path in others:
-            chosen += photos_in(path)[: PER_VEHICLE if path.name in vehicles else PER_OTHER]
+    for label, sources in by_label.items():
+        if label in vehicles or label in others:
+            chosen += sources[: PER_VEHICLE if label in vehicles else PER_OTHER]
     return [*chosen, Source("broken.jpg", b"\xff\xd8\xff\xe0 this was a photo once", "broken")]
 
 

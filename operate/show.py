@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from operate.uploads import IN_REVIEW, LOST, REJECTED, ROUTED, Journey
@@ -11,6 +12,11 @@ from operate.uploads import IN_REVIEW, LOST, REJECTED, ROUTED, Journey
 console = Console(highlight=False)
 
 _COLOURS = {ROUTED: "green", IN_REVIEW: "yellow", REJECTED: "magenta", LOST: "bold red"}
+
+
+def line(text: str) -> None:
+    """Print one line as it is, without markup: it may hold the name of a file."""
+    console.print(text, markup=False, soft_wrap=True)
 
 
 def live(show_each: bool = True) -> Callable[[Journey, int, int], None]:
@@ -26,7 +32,7 @@ def live(show_each: bool = True) -> Callable[[Journey, int, int], None]:
 def _line(journey: Journey) -> str:
     name = journey.source.name if journey.source.label is None else f"{journey.source.label}/{journey.source.name}"
     latency = "" if journey.latency_ms is None else f"  {journey.latency_ms:,.0f} ms"
-    return f"{name:<42.42} [{_COLOURS[journey.outcome]}]{journey.outcome:<9}[/] {_what(journey)}{latency}"
+    return f"{escape(f'{name:<42.42}')} [{_COLOURS[journey.outcome]}]{journey.outcome:<9}[/] {_what(journey)}{latency}"
 
 
 def _what(journey: Journey) -> str:
@@ -51,7 +57,7 @@ def table(journeys: Sequence[Journey]) -> None:
             sum(j.outcome == ROUTED and str(j.decision["vehicle"]) == vehicle for j in of) for vehicle in vehicles
         ]
         counts += [sum(j.outcome == outcome for j in of) for outcome in (IN_REVIEW, REJECTED, LOST)]
-        grid.add_row(label, str(len(of)), *(str(count) if count else "·" for count in counts))
+        grid.add_row(escape(label), str(len(of)), *(str(count) if count else "·" for count in counts))
     console.print(grid)
 
 

@@ -1,6 +1,5 @@
 """Uploading photos as drivers do, and following each to what became of it."""
 
-import mimetypes
 import statistics
 import time
 from collections import Counter
@@ -9,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import boto3
@@ -18,8 +17,19 @@ from functions.shared.photo import Photo
 from operate.errors import CommandError
 from operate.stack import Deployed
 from operate.tap import Tap
+from training.photo_folders import (
+    MEDIA_TYPES,
+    UNSUPPORTED,
+    LeftOut,
+    PhotoFolderError,
+    describe_left_out,
+    key_name,
+    printable,
+    read_any_folder,
+    read_each,
+)
+from training.vehicles import OTHER, configured_vehicles
 
-PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 DRIVERS = 12
 UNDER_WAY = 3
 UPLOADS_AT_A_TIME = 8
@@ -31,11 +41,29 @@ ROUTED, IN_REVIEW, REJECTED, LOST = "routed", "in review", "rejected", "lost"
 
 @dataclass(frozen=True)
 class Source:
-    """A photo to upload: its bytes, and what is on it where that is known."""
+    """A photo to upload: its bytes, and what is on it where that is known. `name` can be printed."""
 
     name: str
     content: bytes
     label: str | None = None
+
+    @property
+    def expected(self) -> str | None:
+        """The vehicle that a right decision names: a label that is none of our vehicles means `other`."""
+        return self.label if self.label is None or self.label in configured_vehicles() else OTHER
+
+    @property
+    def media_type(self) -> str:
+        """The Content-Type by the suffix of its name."""
+        return MEDIA_TYPES.get(PurePath(self.name).suffix.lower(), "application/octet-stream")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a command was given: the photos to upload, and the files it leaves out."""
+
+    sources: list[Source]
+    left_out: list[LeftOut]
 
 
 @dataclass
@@ -75,16 +103,44 @@ class Journey:
             self.outcome, self.reason = IN_REVIEW, detail["reason"]
 
 
-def photos_in(path: Path) -> list[Source]:
-    """One photo, or every photo under a folder; a sub-folder's name is the label. Raises CommandError."""
+def photos_in(path: Path) -> Selection:
+    """One file, or every photo under a folder; `~` is the home folder in any shell.
+
+    Photos have a label only in a folder of class folders: one in which a folder is named after a vehicle. Raises
+    CommandError when there is nothing to upload, and when a class folder looks like a vehicle but is not named so.
+    """
+    path = path.expanduser()
+    shown = printable(path)
     if path.is_file():
-        return [Source(path.name, path.read_bytes())]
+        if kind := UNSUPPORTED.get(path.suffix.lower()):
+            raise CommandError(f"{shown} is a {kind} file, which cannot be read. Export it as JPEG.")
+        try:
+            return Selection([Source(printable(path.name), path.read_bytes())], [])
+        except OSError as error:
+            raise CommandError(f"{shown} cannot be read: {error.strerror}.") from error
     if not path.is_dir():
-        raise CommandError(f"There is no photo or folder {path}. Pass PHOTOS=<file or folder>.")
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in PHOTO_SUFFIXES and file.is_file())
-    if not files:
-        raise CommandError(f"There is no JPEG, PNG or WebP file in {path}.")
-    return [Source(file.name, file.read_bytes(), file.parent.name) for file in files]
+        raise CommandError(f"There is no photo or folder {shown}. Pass PHOTOS=<file or folder>.")
+    try:
+        found = read_any_folder(path, configured_vehicles())
+    except PhotoFolderError as error:
+        raise CommandError(f"{error}.") from error
+    left_out = list(found.left_out)
+    sources = [
+        Source(printable(photo.path.name), content, photo.class_name)
+        for photo, content in read_each(found.photos, left_out)
+    ]
+    if not sources:
+        raise CommandError(". ".join([f"There is no JPEG, PNG or WebP file in {shown}", *describe_left_out(left_out)]))
+    return Selection(sources, left_out)
+
+
+def object_key(run: str, number: int, source: Source) -> str:
+    """The key under which photo `number` of a run is uploaded.
+
+    >>> object_key("20261127", 3, Source("bike.jpg", b""))
+    'uploads/driver-04/20261127-0003-bike.jpg'
+    """
+    return f"uploads/driver-{number % DRIVERS + 1:02}/{run}-{number:04}-{key_name(source.name)}"
 
 
 def send(
@@ -104,10 +160,11 @@ def send(
 
     def upload(numbered: tuple[int, Source]) -> Journey:
         number, source = numbered
-        key = f"uploads/driver-{number % DRIVERS + 1:02}/{run}-{number:04}-{source.name}"
+        key = object_key(run, number, source)
         sent_at = time.time()
-        kind = mimetypes.guess_type(source.name)[0] or "application/octet-stream"
-        etag = s3.put_object(Bucket=deployed.uploads_bucket, Key=key, Body=source.content, ContentType=kind)["ETag"]
+        etag = s3.put_object(
+            Bucket=deployed.uploads_bucket, Key=key, Body=source.content, ContentType=source.media_type
+        )["ETag"]
         return Journey(source, Photo(deployed.uploads_bucket, key, etag.strip('"'), len(source.content)), sent_at)
 
     waiting = iter(enumerate(sources))
@@ -156,12 +213,13 @@ def _look_up(deployed: Deployed, silent: Iterable[Journey]) -> None:
 def summary(journeys: Sequence[Journey]) -> dict[str, Any]:
     """The figures of a run: counts by outcome, the accuracy of what was routed, and latency in milliseconds.
 
-    A photo counts as rightly routed when its label is the vehicle of the decision; one without a label does not count.
+    A photo counts as rightly routed when the decision names the vehicle of its label, or `other` where the label is
+    none of our vehicles; one without a label does not count.
     `p50_ms` and `p95_ms` are over the photos that needed no person. Figures without any photo are None.
     """
     outcomes = Counter(journey.outcome for journey in journeys)
     judged = [journey for journey in journeys if journey.outcome == ROUTED and journey.source.label]
-    right = sum(journey.decision["vehicle"] == journey.source.label for journey in judged)
+    right = sum(journey.decision["vehicle"] == journey.source.expected for journey in judged)
     latencies = sorted(latency for journey in journeys if (latency := journey.latency_ms) is not None)
     return {
         "uploaded": len(journeys),

@@ -88,7 +88,7 @@ def world(deployed: Deployed, drawn: Path, training_input: dict[str, Any]) -> Wo
     ssm.put_parameter(Name=deployed.threshold_parameter, Value="0.0", Overwrite=True)
     first = retrain.follow(retrain.start(deployed, training_input))
     assert first["outcome"] == "promoted", first
-    return World(deployed, photos_in(drawn / "photos"))
+    return World(deployed, photos_in(drawn / "photos").sources)
 
 
 @pytest.fixture(scope="session")

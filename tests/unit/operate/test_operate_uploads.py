@@ -1,12 +1,15 @@
 """What a run of uploads says about itself."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from functions.shared.photo import Photo
+from operate import show
 from operate.errors import CommandError
-from operate.uploads import IN_REVIEW, LOST, REJECTED, ROUTED, Journey, Source, photos_in, summary
+from operate.uploads import IN_REVIEW, LOST, REJECTED, ROUTED, Journey, Source, object_key, photos_in, summary
 
 
 def journey(label: str | None = None) -> Journey:
@@ -58,11 +61,95 @@ def test_a_run_in_which_nothing_was_routed_has_no_accuracy() -> None:
     assert summary([journey("bicycle")])["accuracy_of_routed"] is None
 
 
-def test_photos_of_a_folder_carry_the_name_of_their_folder(tmp_path: Path) -> None:
-    (tmp_path / "bicycle").mkdir()
-    (tmp_path / "bicycle" / "one.JPG").write_bytes(b"1")
-    (tmp_path / "bicycle" / "notes.txt").write_bytes(b"no photo")
-    assert photos_in(tmp_path) == [Source("one.JPG", b"1", "bicycle")]
+def test_a_photo_of_anything_else_is_rightly_decided_as_other() -> None:
+    assert summary([routed("other", "cat"), routed("bicycle", "cat")])["accuracy_of_routed"] == 0.5
+
+
+def write(path: Path, content: bytes = b"1") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def test_photos_of_class_folders_carry_the_name_of_their_class(tmp_path: Path) -> None:
+    write(tmp_path / "bicycle" / "one.JPG")
+    write(tmp_path / "bicycle" / "2025" / "two.jpg")
+    write(tmp_path / "cat" / "three.png")
+    write(tmp_path / "bicycle" / "notes.txt", b"no photo")
+    labels = {source.name: source.label for source in photos_in(tmp_path).sources}
+    assert labels == {"one.JPG": "bicycle", "two.jpg": "bicycle", "three.png": "cat"}
+
+
+def test_photos_of_any_other_folder_have_no_label_and_no_accuracy(tmp_path: Path) -> None:
+    """The folder that the README uploads is one of photos, not of class folders."""
+    for number in range(3):
+        write(tmp_path / "bikes" / f"{number}.jpg")
+    for folder in (tmp_path / "bikes", tmp_path):
+        sources = photos_in(folder).sources
+        assert [source.label for source in sources] == [None] * 3
+        journeys = [Journey(source, Photo("b", "uploads/d/p.jpg", "e"), 0.0) for source in sources]
+        for one in journeys:
+            one.hear("Driver Routed", {"vehicle": "bicycle", "decided_at": "2001-09-09T01:46:41Z"})
+        assert summary(journeys)["accuracy_of_routed"] is None
+
+
+def test_what_is_not_uploaded_is_listed_with_the_reason(tmp_path: Path) -> None:
+    for name in ("a.JPG", "b.jfif", "c.jpe", "d.HEIC", "._a.JPG", ".thumbnails/a.jpg"):
+        write(tmp_path / "bicycle" / name)
+    selection = photos_in(tmp_path)
+    assert [(source.name, source.media_type) for source in selection.sources] == [
+        ("a.JPG", "image/jpeg"), ("b.jfif", "image/jpeg"), ("c.jpe", "image/jpeg"),
+    ]  # fmt: skip
+    assert {one.name for one in selection.left_out} == {
+        "bicycle/d.HEIC", "bicycle/._a.JPG", "bicycle/.thumbnails",
+    }  # fmt: skip
+
+
+def test_a_class_folder_that_looks_like_a_vehicle_is_an_error(tmp_path: Path) -> None:
+    write(tmp_path / "motorcycle" / "a.jpg")
+    write(tmp_path / "Bicycle" / "a.jpg")
+    with pytest.raises(CommandError, match='"Bicycle" looks like the vehicle "bicycle"'):
+        photos_in(tmp_path)
+
+
+def test_a_home_folder_is_found_in_any_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path / "bikes" / "a.jpg")
+    assert len(photos_in(Path("~/bikes")).sources) == 1
+
+
+def test_a_heic_file_by_itself_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    write(tmp_path / "a.heic")
+    with pytest.raises(CommandError, match="Export it as JPEG"):
+        photos_in(tmp_path / "a.heic")
+
+
+def test_a_name_that_is_no_utf_8_is_shown_and_uploaded(tmp_path: Path) -> None:
+    try:
+        (tmp_path / "bicycle").mkdir()
+        Path(os.fsdecode(os.fsencode(tmp_path / "bicycle") + b"/v\xe9lo[red].jpg")).write_bytes(b"1")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    (source,) = photos_in(tmp_path).sources
+    journey = Journey(source, Photo("b", "k", "e"), 0.0)
+    with show.console.capture() as shown:
+        show.live()(journey, 1, 1)
+        show.table([journey])
+    assert "v\\xe9lo[red].jpg" in shown.get()
+    shown.get().encode()
+    key = object_key("20261127", 0, source)
+    key.encode()
+    assert key.isprintable()
+    assert source.media_type == "image/jpeg"
+
+
+@pytest.mark.parametrize("variable", ["/srv/$5 bikes", "it's here", "~/bikes", "a $(HOME) b"])
+@pytest.mark.parametrize("command", ["upload", "evaluate"])
+def test_make_passes_a_path_on_as_it_was_written(command: str, variable: str) -> None:
+    root = Path(__file__).resolve().parents[3]
+    argv = ["make", "--no-print-directory", "-o", ".venv/.ready", command, f"PHOTOS={variable}", "PY=printf '%s\\n'"]
+    done = subprocess.run(argv, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == variable
 
 
 @pytest.mark.parametrize("missing", ["nowhere", "empty"])
