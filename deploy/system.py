@@ -51,6 +51,8 @@ def deploy(target: Target, progress: Progress = print, build: Path = BUILD) -> d
             **{artefact.parameter: artefact.key for artefact in packaged},
             # There is no traffic to watch on an embedded AWS, and people wait for the end.
             **({"BakeSeconds": "5"} if target.is_local else {}),
+            # Without archive and network only drawn pictures are left to try the whole system with.
+            "AllowDrawnTrainingData": "yes" if target.is_local else "no",
             **{parameter: os.environ[name] for name, parameter in SETTINGS.items() if os.environ.get(name)},
         },
     )

@@ -36,7 +36,11 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("demo", help="everything, from nothing to a table of decisions")
     retraining = commands.add_parser("retrain", help="train, compare and promote, followed state by state")
-    retraining.add_argument("--force", action="store_true", help="promote past the gate, though not past a bad probe")
+    retraining.add_argument(
+        "--force",
+        action="store_true",
+        help="promote past the gate, though not past a bad probe; accept data without a photo of anything else",
+    )
     retraining.add_argument("--dry-run", action="store_true", help="stop after the verdict")
     retraining.add_argument("--classes", default="", help="the vehicles to tell apart, comma-separated")
     commands.add_parser("status", help="what runs, what waits, who is champion and where it comes from")
@@ -77,10 +81,11 @@ def main() -> int:
 
 def _retrain(target: Target, arguments: argparse.Namespace) -> None:
     deployed = Deployed.of(system.outputs(target))
+    training_input = demo.staged_input(deployed, target, force=arguments.force)
     wishes = {"force": arguments.force, "dry_run": arguments.dry_run}
     if arguments.classes:
         wishes["classes"] = [name.strip() for name in arguments.classes.split(",")]
-    retrain.conclude(retrain.follow(retrain.start(deployed, {**demo.staged_input(deployed), **wishes})))
+    retrain.conclude(retrain.follow(retrain.start(deployed, {**training_input, **wishes})))
 
 
 def _evaluate(target: Target, photos: Path) -> int:

@@ -29,7 +29,7 @@ def run(target: Target) -> dict[str, Any]:
     console.rule("1/4 Deploy", align="left")
     deployed = Deployed.of(system.deploy(target, progress=console.print))
     console.rule("2/4 Stage data", align="left")
-    training_input = staged_input(deployed)
+    training_input = staged_input(deployed, target)
     console.rule("3/4 Train and put the model behind its endpoint (retrain-model)", align="left")
     retrain.conclude(retrain.follow(retrain.start(deployed, training_input)))
     console.rule("4/4 Drivers upload photos", align="left")
@@ -49,9 +49,18 @@ def run(target: Target) -> dict[str, Any]:
     return figures
 
 
-def staged_input(deployed: Deployed) -> dict[str, Any]:
-    """Stage the training data and code, publish both, and return the input of retrain-model."""
-    staged = staging.stage(DATA, say=show.line)
+def staged_input(deployed: Deployed, target: Target, force: bool = False) -> dict[str, Any]:
+    """Stage the training data and code, publish both, and return the input of retrain-model.
+
+    `force` accepts data that shows nothing but the vehicles. Raises CommandError instead of publishing drawn pictures
+    in a real account.
+    """
+    staged = staging.stage(DATA, say=show.line, without_other=force)
+    if staged.source == "generated" and not target.is_local:
+        raise CommandError(
+            "There is no CIFAR-100 archive and no network to download it, and no model is trained on drawn pictures in "
+            "a real account. Set CIFAR100_ARCHIVE to cifar-100-python.tar.gz, or TRAINING_PHOTOS to photos of your own."
+        )
     archive = ROOT / "build" / "source" / "sourcedir.tar.gz"
     archive.parent.mkdir(parents=True, exist_ok=True)
     training_source.build(archive)

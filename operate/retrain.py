@@ -39,9 +39,10 @@ _EPOCH = re.compile(r"epoch (\d+)/(\d+)(.*)")
 
 
 def publish_training_input(deployed: Deployed, train: Path, source: Path) -> dict[str, Any]:
-    """Put the staged data set and the training code into the ML bucket, each under its content's hash.
+    """Put the staged data set, its golden photos and the training code into the ML bucket, under their content's hash.
 
-    Returns the input of retrain-model. What is there already is not uploaded again.
+    Returns the input of retrain-model. What is there already is not uploaded again. Nothing that is there changes: what
+    retrainings use that nobody starts by hand is written when a model is promoted.
     """
     s3: Any = boto3.client("s3")
     files = sorted(file for file in train.iterdir() if file.is_file())
@@ -51,24 +52,29 @@ def publish_training_input(deployed: Deployed, train: Path, source: Path) -> dic
     for file in files:
         digest.update(file.name.encode())
         digest.update(file.read_bytes())
-    prefix = f"datasets/base/{digest.hexdigest()[:20]}"
+    name = digest.hexdigest()[:20]
+    prefix, golden = f"datasets/base/{name}", f"golden/{name}"
     source_key = f"source/{hashlib.sha256(source.read_bytes()).hexdigest()[:20]}/sourcedir.tar.gz"
     for file, key in [*((file, f"{prefix}/{file.name}") for file in files), (source, source_key)]:
         if s3.list_objects_v2(Bucket=deployed.ml_bucket, Prefix=key)["KeyCount"]:
             continue
         s3.upload_file(str(file), deployed.ml_bucket, key)
         console.print(f"  {file.stat().st_size / 1e6:,.1f} MB to s3://{deployed.ml_bucket}/{key}", soft_wrap=True)
-    training_input = {
+    # The photos that a new endpoint must know follow from the data set, so a few that are missing are put again.
+    there = {
+        found["Key"]
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=deployed.ml_bucket, Prefix=f"{golden}/")
+        for found in page.get("Contents", ())
+    }
+    for photo, content in golden_photos(train):
+        if f"{golden}/{photo}" not in there:
+            s3.put_object(Bucket=deployed.ml_bucket, Key=f"{golden}/{photo}", Body=content, ContentType="image/png")
+    return {
         "dataset": f"s3://{deployed.ml_bucket}/{prefix}/",
         "source": f"s3://{deployed.ml_bucket}/{source_key}",
         "hyperparameters": {},
+        "golden": f"s3://{deployed.ml_bucket}/{golden}/",
     }
-    # What a retraining uses that nobody started by hand.
-    s3.put_object(Bucket=deployed.ml_bucket, Key="training/current.json", Body=json.dumps(training_input).encode())
-    if not s3.list_objects_v2(Bucket=deployed.ml_bucket, Prefix="golden/")["KeyCount"]:
-        for name, content in golden_photos(train):
-            s3.put_object(Bucket=deployed.ml_bucket, Key=f"golden/{name}", Body=content, ContentType="image/png")
-    return training_input
 
 
 def golden_photos(train: Path) -> Iterator[tuple[str, bytes]]:

@@ -1,8 +1,9 @@
 """retrain-model: labels become a better model, or the champion stays; nobody has to watch.
 
 Input, every key optional: `{"trigger": "manual" | "schedule" | "labels" | "drift", "force": false, "dry_run": false,
-"classes": ["bicycle", …], "dataset": "s3://…/", "source": "s3://…/sourcedir.tar.gz", "hyperparameters": {…}}`.
-The output says what became of it: `{"outcome": "promoted" | "rejected", "model_version", "reason", "verdict", …}`. A
+"classes": ["bicycle", …], "dataset": "s3://…/", "source": "s3://…/sourcedir.tar.gz", "hyperparameters": {…},
+"golden": "s3://…/"}`; data, code and hyperparameters that are left out are those of the last promotion. The output
+says what became of it: `{"outcome": "promoted" | "rejected", "model_version", "reason", "verdict", …}`. A
 challenger that lost, nothing new to learn, or another retraining under way are outcomes; an execution fails only when
 something broke, and every ending but a promotion is announced as `Model Rejected`.
 
@@ -31,7 +32,8 @@ from workflows.tasks import call, on_error, retry
 
 # What BuildDataset finds and decides.
 PREPARED = (
-    *("proceed", "reason", "words", "dataset", "source", "hyperparameters", "snapshot", "labelled", "labels"),
+    *("proceed", "reason", "words", "dataset", "source", "hyperparameters", "golden", "drawn", "training_input"),
+    *("snapshot", "labelled", "labels"),
     *("new_labels", "champion", "baseline", "rollback_config", "force", "dry_run", "bake_s"),
 )
 LAMBDA_TIMEOUT_S = 330
@@ -263,9 +265,9 @@ def _probe(name: str, comment: str, since: dict[str, Any] | None = None) -> Any:
         name,
         comment,
         "${ProbeEndpointFunctionArn}",
-        {"run.$": "$.run", **(since or {})},
+        {"run.$": "$.run", "golden.$": "$.prepared.golden", **(since or {})},
         "$.probed",
-        ("photos", "right", "p95_ms", "began"),
+        ("photos", "right", "latency_ms", "began"),
         [TRANSIENT, slow, ACCIDENTS],
     )
 

@@ -6,7 +6,8 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.build_dataset.prepare import Prepared, needed
+from functions.build_dataset.base_data import BaseData, check_base_data
+from functions.build_dataset.prepare import Prepared, hindrance, needed
 from functions.build_dataset.request import Request
 from functions.build_dataset.running import is_running
 from functions.build_dataset.snapshot import Store
@@ -22,7 +23,10 @@ from functions.shared.vehicles import vehicles
 
 @dataclass(frozen=True)
 class Settings:
-    """What the function needs to know of its stack. The two numbers are texts, as every environment variable is."""
+    """What the function needs to know of its stack. The two numbers are texts, as every environment variable is.
+
+    `allow_drawn_training_data` is `yes` where a model that was trained on drawn pictures may serve.
+    """
 
     ml_bucket: str
     model_table: str
@@ -30,6 +34,7 @@ class Settings:
     endpoint_name: str
     min_new_labels: str
     bake_seconds: str
+    allow_drawn_training_data: str
 
 
 settings = read(Settings)
@@ -48,27 +53,39 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take the lock, find the champion, freeze the data; the workflow goes on when `proceed` is true."""
     execution = str(event.get("execution"))
     table.take_lock(execution, now(), lambda holder: is_running(client("stepfunctions"), holder))
-    standing = read_json(s3, f"s3://{settings.ml_bucket}/training/current.json")
-    request = Request.from_state(event.get("request"), standing, known)
+    current = read_json(s3, f"s3://{settings.ml_bucket}/training/current.json")
+    request = Request.from_state(event.get("request"), current, known)
     champion = throne.champion()
-    snapshot = store.freeze(request.dataset, request.classes or tuple(known.bays))
-    new_labels = store.new_since(snapshot, champion.snapshot if champion else None)
+    base, snapshot, new_labels, unjudged = BaseData(), None, 0, 0
+    if hindrance(request, champion) is None:
+        classes = request.classes or tuple(known.bays)
+        base = BaseData.read(request.dataset, s3)
+        allow_drawn = settings.allow_drawn_training_data == "yes"
+        check_base_data(base, request, classes, settings.ml_bucket, allow_drawn)
+        snapshot = store.freeze(request.dataset, classes)
+        learned = champion.snapshot if champion else None
+        new_labels = store.new_since(snapshot, learned)
+        unjudged = store.new_since(snapshot, learned, table.judged_snapshot())
     prepared = Prepared(
         request=request,
         model_version=str(event["run"]["name"]),
         bucket=settings.ml_bucket,
         snapshot=snapshot,
         labelled=store.labelled,
+        drawn=base.drawn,
         new_labels=new_labels,
-        needed=needed(request, champion, int(settings.min_new_labels)),
+        unjudged=unjudged,
+        needed=needed(request, int(settings.min_new_labels)),
         champion=champion,
         bake_s=int(settings.bake_seconds),
     )
     logger.info(
-        "dataset frozen",
-        snapshot=snapshot.uri,
-        labels=len(snapshot.entries),
+        "retraining prepared",
+        snapshot=snapshot.uri if snapshot else None,
+        labels=len(snapshot.entries) if snapshot else 0,
         new_labels=new_labels,
+        unjudged_labels=unjudged,
+        data_source=base.source,
         champion=champion.model_version if champion else None,
         proceed=prepared.proceed,
     )

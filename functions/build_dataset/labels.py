@@ -91,5 +91,5 @@ def standing(labels: Iterable[Label], classes: Iterable[str], rejected: Iterable
 
 def news(entries: Iterable[Mapping[str, Any]], known: Iterable[Mapping[str, Any]]) -> int:
     """How many photos are labelled in `entries` that `known` had not, or had otherwise."""
-    before = {entry["photo_id"]: entry["label"] for entry in known}
-    return sum(before.get(entry["photo_id"]) != entry["label"] for entry in entries)
+    before = {(entry["photo_id"], entry["label"]) for entry in known}
+    return sum((entry["photo_id"], entry["label"]) not in before for entry in entries)

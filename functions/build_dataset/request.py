@@ -13,10 +13,15 @@ TRIGGERS = (MANUAL, "schedule", "labels", "drift")
 
 @dataclass(frozen=True)
 class Request:
-    """The execution's input, completed. `classes` is empty when all configured vehicles are meant."""
+    """The execution's input, completed.
+
+    `golden` is the S3 prefix of the golden photos of `dataset`, empty when it has none; `classes` is empty when all
+    configured vehicles are meant. `dataset` and `source` are empty when an automatic trigger finds none recorded.
+    """
 
     dataset: str
     source: str
+    golden: str = ""
     hyperparameters: Mapping[str, str] = field(default_factory=dict)
     trigger: str = MANUAL
     force: bool = False
@@ -24,31 +29,53 @@ class Request:
     classes: tuple[str, ...] = ()
 
     @classmethod
-    def from_state(cls, given: Any, standing: Mapping[str, Any] | None, vehicles: Vehicles) -> "Request":
-        """Read the input over the standing one, which whoever staged the data left in the bucket.
+    def from_state(cls, given: Any, current: Mapping[str, Any] | None, vehicles: Vehicles) -> "Request":
+        """Read the input over the current one, which the last promotion left in the bucket.
 
         Raises InvalidInput naming what is missing or wrong.
         """
         if not isinstance(given, dict):
             raise InvalidInput(f"the input is {type(given).__name__}; pass a JSON object, {{}} for everything as usual")
-        wanted = {**(standing or {}), **given}
-        for name in ("dataset", "source"):
-            if not str(wanted.get(name) or "").startswith("s3://"):
-                raise InvalidInput(
-                    f"{name} is {wanted.get(name)!r}; pass an s3:// address, or stage data so that it is known"
-                )
-        trigger = wanted.get("trigger", MANUAL)
+        trigger = given.get("trigger", MANUAL)
         if trigger not in TRIGGERS:
             raise InvalidInput(f"trigger is {trigger!r}; it must be one of {', '.join(TRIGGERS)}")
+        recorded = dict(current or {})
+        # Golden photos belong to one data set.
+        if given.get("dataset") not in (None, recorded.get("dataset")):
+            recorded.pop("golden", None)
+        wanted = {**recorded, **given}
+        for name in ("dataset", "source", "golden"):
+            address = str(wanted.get(name) or "")
+            optional = name == "golden" or (trigger != MANUAL and name not in given)
+            if not address.startswith("s3://") and not (optional and not address):
+                raise InvalidInput(
+                    f"{name} is {wanted.get(name)!r}; pass an s3:// address, or leave it out once a model was promoted"
+                )
         classes = wanted.get("classes") or []
         if unknown := [name for name in classes if name not in vehicles]:
             raise InvalidInput(f"classes names {', '.join(map(str, unknown))}, not in vehicles.toml")
         return cls(
-            dataset=wanted["dataset"],
-            source=wanted["source"],
+            dataset=str(wanted.get("dataset") or ""),
+            source=str(wanted.get("source") or ""),
+            golden=str(wanted.get("golden") or ""),
             hyperparameters={name: str(value) for name, value in (wanted.get("hyperparameters") or {}).items()},
             trigger=trigger,
             force=wanted.get("force") is True,
             dry_run=wanted.get("dry_run") is True,
             classes=tuple(name for name in vehicles.bays if name in classes),
         )
+
+    @property
+    def automatic(self) -> bool:
+        """Whether nobody asked for this retraining: the schedule, new labels or drift started it."""
+        return self.trigger != MANUAL
+
+    def as_input(self) -> dict[str, Any]:
+        """What a later retraining needs to train on the same data in the same way."""
+        return {
+            "dataset": self.dataset,
+            "source": self.source,
+            "hyperparameters": dict(self.hyperparameters),
+            "classes": list(self.classes),
+            "golden": self.golden,
+        }

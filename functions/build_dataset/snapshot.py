@@ -63,10 +63,11 @@ class Store:
         self._put(f"{prefix}manifest.json", content)
         return Snapshot(f"s3://{self.bucket}/{prefix}", entries)
 
-    def new_since(self, snapshot: Snapshot, earlier: str | None) -> int:
-        """How many labels a snapshot has that an earlier one had not; all of them when there is no earlier one."""
-        manifest = read_json(self._s3, f"{earlier}manifest.json") if earlier else None
-        return news(snapshot.entries, (manifest or {}).get("photos", ()))
+    def new_since(self, snapshot: Snapshot, *earlier: str | None) -> int:
+        """How many labels a snapshot has that none of the earlier ones had; all of them when there is none."""
+        manifests = (read_json(self._s3, f"{uri}manifest.json") for uri in earlier if uri)
+        known = [entry for manifest in manifests if manifest for entry in manifest["photos"]]
+        return news(snapshot.entries, known)
 
     def _read(self, key: str) -> Any:
         try:

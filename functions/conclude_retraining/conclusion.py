@@ -9,7 +9,7 @@ from functions.shared.models import Champion
 
 # To end like this is an outcome; anything else means that something broke.
 OUTCOMES = {
-    *("NothingNew", "RetrainingRunning", "DryRun"),
+    *("NothingNew", "NoChampion", "NoTrainingData", "RetrainingRunning", "DryRun"),
     *("BelowMinimum", "WorseThanChampion", "BlindToAClass", "NotBetter"),
 }
 
@@ -69,6 +69,17 @@ class Conclusion:
         if "rollback" in self.state and self._slot("rollback").get("status") != "InService":
             words += f" The endpoint is {self._slot('rollback').get('status')} while going back; look at it."
         return words or str(self.reason)
+
+    @property
+    def judged_snapshot(self) -> str | None:
+        """The snapshot whose challenger was judged here; None when there was no verdict, or only that of a dry run."""
+        prepared = self._slot("prepared")
+        return prepared.get("snapshot") if self._slot("judged") and not prepared.get("dry_run") else None
+
+    @property
+    def training_input(self) -> dict[str, Any]:
+        """What the promoted model was trained on: the input of the retrainings that nobody starts by hand."""
+        return dict(self._slot("prepared").get("training_input") or {})
 
     @property
     def new_champion(self) -> Champion:

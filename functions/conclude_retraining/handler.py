@@ -1,5 +1,6 @@
 """AWS Lambda: ConcludeRetraining, the end of every retraining but one whose recording fails."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +16,14 @@ from functions.shared.observability import instruments, reports_failures
 from functions.shared.settings import read
 from functions.shared.times import now, timestamp
 
+TRAINING_INPUT = "training/current.json"
+
 
 @dataclass(frozen=True)
 class Settings:
     """What the function needs to know of its stack."""
 
+    ml_bucket: str
     model_table: str
     model_group: str
     inference_image: str
@@ -29,6 +33,7 @@ class Settings:
 settings = read(Settings)
 logger, metrics = instruments("conclude-retraining")
 table = ModelTable(settings.model_table, client("dynamodb"))
+s3 = client("s3")
 registry = Registry(settings.model_group, settings.inference_image, client("sagemaker", read_timeout_s=20))
 
 
@@ -48,6 +53,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     )
     if conclusion.promoted:
         table.crown(conclusion.new_champion, conclusion.execution)
+        write_training_input(conclusion)
+    if conclusion.judged_snapshot:
+        table.record_judged(conclusion.judged_snapshot, str(conclusion.model_version), conclusion.at)
     if conclusion.model_version:
         register(conclusion)
     table.release_lock(conclusion.execution)
@@ -59,6 +67,20 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         "error": conclusion.reason,
         "cause": conclusion.verdict,
     }
+
+
+def write_training_input(conclusion: Conclusion) -> None:
+    """Write what automatic retrainings train on from now on; when S3 is out of reach, they go on with what was there.
+
+    Only a promotion writes it: data whose model was rejected, or was only tried in a dry run, trains nothing later.
+    """
+    if not conclusion.training_input:
+        return
+    body = json.dumps(conclusion.training_input).encode()
+    try:
+        s3.put_object(Bucket=settings.ml_bucket, Key=TRAINING_INPUT, Body=body)
+    except (ClientError, BotoCoreError) as error:
+        logger.error("training input not written", model_version=conclusion.model_version, error=str(error))
 
 
 def register(conclusion: Conclusion) -> None:

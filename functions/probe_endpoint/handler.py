@@ -2,28 +2,24 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.probe_endpoint.alarms import check_alarms
-from functions.probe_endpoint.probe import MOST_PHOTOS, Golden, drawn_photo, probe
+from functions.probe_endpoint.probe import Golden, drawn_photo, probe, spread
 from functions.shared.aws import client
-from functions.shared.objects import keys
+from functions.shared.objects import address, keys
 from functions.shared.observability import instruments, reports_failures
 from functions.shared.settings import read
 from functions.shared.times import now, timestamp
-
-GOLDEN = "golden/"
 
 
 @dataclass(frozen=True)
 class Settings:
     """What the function needs to know of its stack."""
 
-    ml_bucket: str
     endpoint_name: str
     alarm_prefix: str
 
@@ -39,20 +35,28 @@ cloudwatch = client("cloudwatch")
 @metrics.log_metrics(capture_cold_start_metric=True)
 @reports_failures(logger)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Probe the endpoint for the model `event["run"]["name"]`; with `since`, look at the alarms since then too."""
+    """Probe the endpoint for the model `event["run"]["name"]`; with `since`, look at the alarms since then too.
+
+    `event["golden"]` is the prefix of the golden photos of the data that the model was trained on; without any, the
+    endpoint only has to answer.
+    """
     began = timestamp(now())
-    result = probe(settings.endpoint_name, event["run"]["name"], golden() or [drawn_photo()], runtime)
+    photos = golden(event.get("golden") or "")
+    result = probe(settings.endpoint_name, event["run"]["name"], photos or [drawn_photo()], runtime)
     if since := event.get("since"):
         check_alarms(settings.alarm_prefix, datetime.fromisoformat(since), cloudwatch)
-    logger.info("endpoint probed", photos=result.photos, right=result.right, p95_ms=round(result.p95_ms, 1))
-    return {"photos": result.photos, "right": result.right, "p95_ms": result.p95_ms, "began": began}
+    logger.info("endpoint probed", photos=result.photos, right=result.right, latency_ms=round(result.latency_ms, 1))
+    return {"photos": result.photos, "right": result.right, "latency_ms": result.latency_ms, "began": began}
 
 
-def golden() -> list[Golden]:
-    """The golden photos of the stage: `golden/{vehicle}/{name}` in the ML bucket, a few of them."""
+def golden(prefix: str) -> list[Golden]:
+    """The golden photos under an S3 prefix, `{prefix}{vehicle}/{name}`: some of every vehicle."""
+    if not prefix:
+        return []
+    bucket, start = address(prefix)
     found = []
-    for key in islice(keys(s3, settings.ml_bucket, GOLDEN), MOST_PHOTOS):
+    for key in spread(list(keys(s3, bucket, start))):
         path = PurePosixPath(key)
-        image = s3.get_object(Bucket=settings.ml_bucket, Key=key)["Body"].read()
+        image = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
         found.append(Golden(path.name, image, path.parent.name))
     return found

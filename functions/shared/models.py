@@ -56,8 +56,8 @@ class Champion:
 
 
 class ModelTable:
-    """Items under the key `id`: `champion`, `lock` while a retraining is under way, and `promoted/{model}` for each
-    model that ever was champion.
+    """Items under the key `id`: `champion`, `lock` while a retraining is under way, `promoted/{model}` for each model
+    that ever was champion, and `judged`, the last snapshot whose challenger was judged.
     """
 
     def __init__(self, name: str, dynamodb: Client) -> None:
@@ -101,6 +101,28 @@ class ModelTable:
             # A second try finds the lock given back by the first.
             if recorded is None or recorded.model_version != champion.model_version:
                 raise LockLost(f"{holder} lost the lock; {champion.model_version} is not promoted") from error
+
+    def judged_snapshot(self) -> str | None:
+        """The S3 prefix of the last snapshot whose challenger was judged, or None."""
+        item = self._get("judged")
+        return str(item["snapshot"]) if item else None
+
+    def record_judged(self, snapshot: str, model_version: str, at: str) -> None:
+        """Record that the challenger of a snapshot was judged, whatever the verdict, at the time `at` (ISO 8601).
+
+        An automatic trigger does not train on the same labels again. The later of two records stays.
+        """
+        item = {"id": "judged", "snapshot": snapshot, "model_version": model_version, "judged_at": at}
+        try:
+            self._dynamodb.put_item(
+                TableName=self.name,
+                Item=attributes(item),
+                ConditionExpression="attribute_not_exists(id) OR judged_at <= :at",
+                ExpressionAttributeValues=attributes({":at": at}),
+            )
+        except ClientError as error:
+            if error_code(error) != "ConditionalCheckFailedException":
+                raise
 
     def take_lock(self, execution: str, now: datetime, is_running: Callable[[str], bool]) -> None:
         """Let no other retraining in until `release_lock`. Taking it again in the same execution is no conflict.

@@ -106,6 +106,7 @@ ENVIRONMENT = {
     "ALARM_PREFIX": "scones-test-",
     "MIN_NEW_LABELS": "5",
     "BAKE_SECONDS": "30",
+    "ALLOW_DRAWN_TRAINING_DATA": "no",
     "GATE": "{}",
     "REVIEW_QUEUE_URL": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/review",
 }

@@ -82,6 +82,26 @@ class Laboratory:
         self.stage.aws["s3"].put_object(Bucket="scones-ml", Key=key, Body=json.dumps(body).encode())
         return photo
 
+    def put(self, key: str, content: bytes) -> str:
+        """Put a golden photo; returns the prefix of the golden photos it is one of."""
+        self.stage.aws["s3"].put_object(Bucket="scones-ml", Key=key, Body=content)
+        return f"s3://scones-ml/{'/'.join(key.split('/')[:2])}/"
+
+    def describe(self, source: str, **counts: int) -> None:
+        """Say of the base data where it comes from and what it shows, as staging does."""
+        about = json.dumps({"source": source, "sha256": "a", "counts": counts}).encode()
+        key = DATA["dataset"].removeprefix("s3://scones-ml/") + "about.json"
+        self.stage.aws["s3"].put_object(Bucket="scones-ml", Key=key, Body=about)
+
+    @property
+    def training_input(self) -> Any:
+        """What a retraining uses that nobody starts by hand; None when nothing is recorded."""
+        listed = self.stage.aws["s3"].list_objects_v2(Bucket="scones-ml", Prefix="training/")
+        if not listed["KeyCount"]:
+            return None
+        found = self.stage.aws["s3"].get_object(Bucket="scones-ml", Key="training/current.json")
+        return json.loads(found["Body"].read())
+
     @property
     def lock(self) -> dict[str, Any] | None:
         """The lock's item."""
@@ -254,6 +274,25 @@ def test_force_promotes_past_the_gate(reigned: Laboratory) -> None:
     assert output["verdict"].startswith("forced")
 
 
+def test_only_a_promotion_records_what_later_retrainings_train_on(reigned: Laboratory) -> None:
+    recorded = {**DATA, "classes": [], "golden": ""}
+    other = {"dataset": "s3://scones-ml/datasets/base/other/"}
+    reigned.run(**other, dry_run=True).output()
+    reigned.accuracy = 0.90
+    reigned.run(**other).output()
+    reigned.accuracy = 0.97
+    reigned.stage.sagemaker.fate["UpdateEndpoint"] = ["ResourceLimitExceeded"] * 5
+    reigned.run(**other).wait()
+    assert reigned.training_input is None
+    del reigned.stage.sagemaker.fate["UpdateEndpoint"]
+    assert reigned.run().output()["outcome"] == "promoted"
+    assert reigned.training_input == recorded
+    photos = [reigned.label(f"photo-{number}", "bicycle") for number in range(5)]
+    reigned.report = lambda name, champion: report(model(name, 0.99), model(champion, 0.97))
+    output = reigned.stage.start(reigned.stage.deploy_retrain(), {"trigger": "labels"}).output()
+    assert (output["outcome"], output["new_labels"]) == ("promoted", len(photos))
+
+
 def test_a_dry_run_says_what_would_have_happened(reigned: Laboratory) -> None:
     event = assert_champion_stays(reigned, reigned.run(dry_run=True), "DryRun", failed=False)
     assert "would be promoted" in event["verdict"]
@@ -271,6 +310,57 @@ def test_new_labels_are_worth_a_retraining_until_they_are_learned(reigned: Labor
     assert (output["outcome"], output["new_labels"]) == ("promoted", len(photos))
     again = reigned.run(trigger="labels").output()
     assert (again["reason"], again["new_labels"]) == ("NothingNew", 0)
+
+
+@pytest.mark.parametrize("trigger", ["schedule", "labels", "drift"])
+def test_without_a_champion_nothing_is_trained_by_itself(lab: Laboratory, trigger: str) -> None:
+    for number in range(5):
+        lab.label(f"photo-{number}", "bicycle")
+    for _ in range(2):
+        assert lab.stage.start(lab.stage.deploy_retrain(), {"trigger": trigger}).output()["reason"] == "NoChampion"
+        assert lab.run(trigger=trigger, force=True).output()["reason"] == "NoChampion"
+    assert lab.stage.sagemaker.named("CreateTrainingJob") == []
+    assert lab.lock is None
+    assert lab.run().output()["outcome"] == "promoted"
+
+
+def test_labels_whose_challenger_was_rejected_start_no_retraining_again(reigned: Laboratory) -> None:
+    reigned.accuracy = 0.90
+    for number in range(5):
+        reigned.label(f"photo-{number}", "bicycle")
+    assert reigned.run(trigger="labels").output()["reason"] == "WorseThanChampion"
+    for trigger in ("labels", "schedule", "drift"):
+        output = reigned.run(trigger=trigger).output()
+        assert (output["reason"], output["new_labels"]) == ("NothingNew", 5)
+    assert len(reigned.stage.sagemaker.named("CreateTrainingJob")) == 1
+    # A person may try again at any time, and one new label is a reason for the schedule but too little for its count.
+    assert reigned.run().output()["reason"] == "WorseThanChampion"
+    reigned.label("photo-5", "bicycle")
+    assert reigned.run(trigger="labels").output()["reason"] == "NothingNew"
+    reigned.accuracy = 0.97
+    assert reigned.run(trigger="schedule").output()["outcome"] == "promoted"
+
+
+def test_a_dry_run_leaves_its_labels_to_a_retraining_that_promotes(reigned: Laboratory) -> None:
+    for number in range(5):
+        reigned.label(f"photo-{number}", "bicycle")
+    assert reigned.run(dry_run=True).output()["reason"] == "DryRun"
+    assert reigned.run(trigger="labels").output()["outcome"] == "promoted"
+
+
+def test_data_that_shows_nothing_but_vehicles_is_refused_before_training(reigned: Laboratory) -> None:
+    reigned.describe("photos", bicycle=150, motorcycle=150)
+    event = assert_champion_stays(reigned, reigned.run(), "TrainingDataRefused", failed=True)
+    assert "nothing but bicycle, motorcycle" in event["verdict"]
+    assert reigned.stage.sagemaker.named("CreateTrainingJob") == []
+    assert reigned.run(force=True).output()["outcome"] == "promoted"
+
+
+def test_drawn_pictures_train_no_model_that_may_serve(reigned: Laboratory) -> None:
+    reigned.describe("generated", bicycle=150, motorcycle=150, house=150)
+    event = assert_champion_stays(reigned, reigned.run(force=True), "TrainingDataRefused", failed=True)
+    assert "drawn" in event["verdict"]
+    assert reigned.stage.sagemaker.named("CreateTrainingJob") == []
 
 
 def test_a_training_job_that_fails_rejects(reigned: Laboratory) -> None:
@@ -327,10 +417,27 @@ def test_an_endpoint_that_never_arrives_goes_back(reigned: Laboratory) -> None:
 
 
 def test_a_model_that_answers_wrongly_goes_back(reigned: Laboratory) -> None:
-    reigned.stage.aws["s3"].put_object(Bucket="scones-ml", Key="golden/motorcycle/one.jpg", Body=b"a motorcycle")
+    golden = reigned.put("golden/abc/motorcycle/one.jpg", b"a motorcycle")
     reigned.stage.model = lambda image: {**confident("bicycle"), "model_version": reigned.stage.sagemaker.serving}
-    event = assert_champion_stays(reigned, reigned.run(), "ProbeFailed", failed=True)
+    event = assert_champion_stays(reigned, reigned.run(golden=golden), "ProbeFailed", failed=True)
     assert "0 of 1 golden photos" in event["verdict"]
+
+
+def test_golden_photos_of_other_data_ask_a_model_nothing(lab: Laboratory) -> None:
+    """Data with its folders swapped was published first; the right data must not be held to it."""
+    lab.put("golden/swapped/bicycle/one.jpg", b"a motorcycle")
+    lab.put("golden/bicycle/of-an-earlier-version.jpg", b"a motorcycle")
+    asked = []
+
+    def answer(image: bytes) -> Any:
+        asked.append(image)
+        vehicle = "bicycle" if b"bicycle" in image else "motorcycle"
+        return {**confident(vehicle), "model_version": lab.stage.sagemaker.serving}
+
+    lab.stage.model = answer
+    golden = lab.put("golden/right/bicycle/one.jpg", b"a bicycle")
+    assert lab.run(golden=golden).output()["outcome"] == "promoted"
+    assert set(asked) == {b"a bicycle"}
 
 
 def test_an_endpoint_that_answers_as_another_model_goes_back(reigned: Laboratory) -> None:
@@ -428,7 +535,7 @@ def test_a_request_that_makes_no_sense_is_rejected_in_words(
     assert words in assert_champion_stays(reigned, reigned.run(**request_), "InvalidInput", failed=True)["verdict"]
 
 
-def test_an_empty_input_uses_what_was_staged_last(lab: Laboratory) -> None:
+def test_an_empty_input_uses_what_is_recorded(lab: Laboratory) -> None:
     lab.stage.aws["s3"].put_object(Bucket="scones-ml", Key="training/current.json", Body=json.dumps(DATA).encode())
     assert lab.stage.start(lab.stage.deploy_retrain(), {}).output()["outcome"] == "promoted"
 

@@ -1,6 +1,7 @@
 """The functions of a retraining: what is learned, who may train, what is better, and how it is told."""
 
 import hashlib
+import io
 import json
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -13,14 +14,15 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from functions.build_dataset.base_data import BaseData, TrainingDataRefused, check_base_data
 from functions.build_dataset.labels import Label, news, standing
-from functions.build_dataset.prepare import needed
+from functions.build_dataset.prepare import hindrance, needed
 from functions.build_dataset.request import Request
 from functions.build_dataset.snapshot import Store
 from functions.build_dataset.throne import Throne
 from functions.conclude_retraining.conclusion import Conclusion
 from functions.judge_challenger.gate import Gate, judge
-from functions.probe_endpoint.probe import drawn_photo
+from functions.probe_endpoint.probe import Golden, ProbeFailed, drawn_photo, probe, spread
 from functions.shared.errors import InvalidInput, InvalidSettings
 from functions.shared.models import Champion, EndpointBusy, LockLost, ModelTable, RetrainingRunning
 from functions.shared.photo import Photo
@@ -31,6 +33,7 @@ from training.inference import input_fn
 REGION = "eu-west-1"
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 CLASSES = ("bicycle", "motorcycle")
+CHAMPION = Champion("v1", "v1", "s3://a")
 
 
 def label(vehicle: str, key: str = "uploads/d/a.jpg", at: str = "2026-11-20T10:00:00.000Z", by: str = "ann") -> Label:
@@ -165,6 +168,7 @@ def test_a_new_label_gives_another_snapshot_and_is_counted(account: dict[str, An
     assert store.new_since(second, first.uri) == 1
     assert store.new_since(second, None) == 2
     assert store.new_since(second, "s3://scones-ml/datasets/snapshots/gone/") == 2
+    assert store.new_since(second, first.uri, None, second.uri) == 0
 
 
 def test_a_photo_that_was_overwritten_before_it_was_learned_is_left_out(account: dict[str, Any], store: Store) -> None:
@@ -213,12 +217,94 @@ def test_an_input_that_makes_no_sense_is_refused(given: Any) -> None:
 
 
 def test_how_many_new_labels_are_worth_a_retraining() -> None:
-    def asked(trigger: str, champion: Champion | None = Champion("a", "a", "s3://a"), force: bool = False) -> int:  # noqa: B008
-        return needed(Request("s3://d", "s3://s", trigger=trigger, force=force), champion, min_new_labels=25)
+    def asked(trigger: str, force: bool = False) -> int:
+        return needed(Request("s3://d", "s3://s", trigger=trigger, force=force), min_new_labels=25)
 
     assert [asked(trigger) for trigger in ("manual", "schedule", "drift", "labels")] == [0, 1, 1, 25]
-    assert asked("labels", champion=None) == 0
     assert asked("labels", force=True) == 0
+
+
+@pytest.mark.parametrize("trigger", ["schedule", "labels", "drift"])
+def test_only_a_person_starts_the_first_retraining(trigger: str) -> None:
+    automatic, manual = Request("s3://d", "s3://s", trigger=trigger, force=True), Request("s3://d", "s3://s")
+    assert (hindrance(automatic, None) or ("",))[0] == "NoChampion"
+    assert hindrance(automatic, CHAMPION) is None
+    assert hindrance(manual, None) is None
+
+
+def test_a_trigger_without_recorded_data_is_no_error() -> None:
+    """The champion may have come without training data; the schedule must not raise an alarm for it every hour."""
+    request = Request.from_state({"trigger": "labels"}, None, vehicles())
+    assert (hindrance(request, CHAMPION) or ("",))[0] == "NoTrainingData"
+    with pytest.raises(InvalidInput, match="dataset"):
+        Request.from_state({}, None, vehicles())
+
+
+def test_golden_photos_go_with_their_data_set() -> None:
+    recorded = {"dataset": "s3://b/old/", "source": "s3://b/s.tar.gz", "golden": "s3://b/golden/old/"}
+    assert Request.from_state({}, recorded, vehicles()).golden == "s3://b/golden/old/"
+    assert Request.from_state({"dataset": "s3://b/old/"}, recorded, vehicles()).golden == "s3://b/golden/old/"
+    assert Request.from_state({"dataset": "s3://b/new/"}, recorded, vehicles()).golden == ""
+    with pytest.raises(InvalidInput, match="golden"):
+        Request.from_state({"golden": "nowhere"}, recorded, vehicles())
+
+
+def test_what_a_model_was_trained_on_is_the_input_of_the_next_retraining() -> None:
+    given = {
+        "dataset": "s3://b/new/",
+        "source": "s3://b/s.tar.gz",
+        "hyperparameters": {"epochs": "3"},
+        "classes": ["bicycle"],
+        "golden": "s3://b/golden/new/",
+    }
+    first = Request.from_state({**given, "force": True}, None, vehicles())
+    assert first.as_input() == given
+    again = Request.from_state({"trigger": "labels"}, first.as_input(), vehicles())
+    assert (again.as_input(), again.force) == (given, False)
+
+
+# Base data
+
+
+def asked_for(**more: Any) -> Request:
+    return Request("s3://ml/datasets/base/a/", "s3://ml/s.tar.gz", **more)
+
+
+def test_drawn_pictures_train_nothing_unless_the_stage_allows_it() -> None:
+    drawn = BaseData("generated", {"bicycle": 9, "motorcycle": 9, "house": 9})
+    for request in (asked_for(), asked_for(force=True)):
+        with pytest.raises(TrainingDataRefused, match="drawn"):
+            check_base_data(drawn, request, CLASSES, "ml", allow_drawn=False)
+    check_base_data(drawn, asked_for(), CLASSES, "ml", allow_drawn=True)
+
+
+def test_data_that_shows_nothing_but_vehicles_trains_nothing_unless_forced() -> None:
+    vehicles_alone = BaseData("photos", {"bicycle": 9, "motorcycle": 9})
+    with pytest.raises(TrainingDataRefused, match="nothing but bicycle, motorcycle"):
+        check_base_data(vehicles_alone, asked_for(), CLASSES, "ml", allow_drawn=False)
+    check_base_data(vehicles_alone, asked_for(force=True), CLASSES, "ml", allow_drawn=False)
+    # For a model of bicycles alone, motorcycles are what is none of them.
+    check_base_data(vehicles_alone, asked_for(), ("bicycle",), "ml", allow_drawn=False)
+
+
+def test_golden_photos_that_the_probe_may_not_read_are_refused() -> None:
+    check_base_data(BaseData(), asked_for(golden="s3://ml/golden/a/"), CLASSES, "ml", allow_drawn=False)
+    with pytest.raises(InvalidInput, match="s3://ml/golden/"):
+        check_base_data(BaseData(), asked_for(golden="s3://elsewhere/golden/a/"), CLASSES, "ml", allow_drawn=False)
+
+
+@pytest.mark.parametrize("content", [None, b"not JSON", b"[]", b'{"counts": 3, "source": 3}'])
+def test_nothing_is_known_of_data_without_a_description(account: dict[str, Any], content: bytes | None) -> None:
+    if content is not None:
+        account["s3"].put_object(Bucket="scones-ml", Key="datasets/base/a/about.json", Body=content)
+    assert BaseData.read("s3://scones-ml/datasets/base/a/", account["s3"]) == BaseData()
+    assert BaseData.read("s3://no-such-bucket/a/", account["s3"]) == BaseData()
+
+
+def test_the_description_that_staging_writes_is_read(account: dict[str, Any]) -> None:
+    about = {"source": "photos", "sha256": "a", "counts": {"bicycle": 9}}
+    account["s3"].put_object(Bucket="scones-ml", Key="datasets/base/a/about.json", Body=json.dumps(about).encode())
+    assert BaseData.read("s3://scones-ml/datasets/base/a/", account["s3"]) == BaseData("photos", {"bicycle": 9})
 
 
 # The lock and the champion
@@ -297,6 +383,15 @@ def test_only_who_holds_the_lock_promotes_and_may_do_so_twice(table: ModelTable)
     with pytest.raises(LockLost):
         table.crown(second, "one")
     assert table.champion() == first
+
+
+def test_the_last_judged_snapshot_is_remembered_and_an_earlier_one_does_not_replace_it(table: ModelTable) -> None:
+    assert table.judged_snapshot() is None
+    table.record_judged("s3://second/", "v2", "2026-11-23T11:00:00.000Z")
+    table.record_judged("s3://first/", "v1", "2026-11-23T10:00:00.000Z")
+    assert table.judged_snapshot() == "s3://second/"
+    table.record_judged("s3://third/", "v3", "2026-11-23T12:00:00.000Z")
+    assert table.judged_snapshot() == "s3://third/"
 
 
 class _SageMaker:
@@ -443,11 +538,88 @@ def test_a_retraining_that_found_another_one_running_names_the_recorded_champion
     assert concluded(error={"Error": "RetrainingRunning", "Cause": "x"}).as_event()["champion"] == "v1"
 
 
+def test_a_verdict_counts_as_judged_whatever_came_after_it_and_a_dry_run_does_not() -> None:
+    judged = {"promote": True, "words": "better"}
+    assert concluded(True, prepared=PREPARED, trained={"artifact": "a"}, judged=judged).judged_snapshot
+    broken = {"Error": "ProbeFailed", "Cause": "wrong"}
+    after = concluded(prepared=PREPARED, trained={"artifact": "a"}, judged=judged, error=broken)
+    assert after.judged_snapshot == "s3://snapshot/"
+    dry = concluded(prepared={**PREPARED, "dry_run": True}, trained={"artifact": "a"}, judged=judged, error=broken)
+    assert dry.judged_snapshot is None
+    assert concluded(prepared=PREPARED, error=TASK_FAILED).judged_snapshot is None
+
+
 def test_an_endpoint_that_could_not_go_back_is_said() -> None:
     stuck = concluded(
         prepared=PREPARED, error={"Error": "ProbeFailed", "Cause": "wrong"}, rollback={"status": "Updating"}
     )
     assert "The endpoint is Updating" in stuck.verdict
+
+
+# The probe
+
+
+class Endpoint:
+    """Answers with the name of the photo as the vehicle, some answers after a while."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, slow: tuple[int, ...] = (), classes: tuple[str, ...] = CLASSES):
+        self.asked = 0
+        self._now = 0.0
+        self._slow = slow
+        self._classes = classes
+        monkeypatch.setattr("functions.probe_endpoint.probe.time.perf_counter", lambda: self._now)
+
+    def invoke_endpoint(self, *, Body: bytes, **_: Any) -> dict[str, Any]:  # the API's own name
+        self._now += 2.5 if self.asked in self._slow else 0.01
+        self.asked += 1
+        said = Body.decode() if Body.decode() in self._classes else "other"
+        answer = {
+            "model_version": "v1",
+            "vehicle": said,
+            "probabilities": dict.fromkeys((*self._classes, "other"), 0.1),
+        }
+        return {"Body": io.BytesIO(json.dumps(answer).encode())}
+
+
+def goldens(*shown: str) -> list[Golden]:
+    return [Golden(f"{number}.png", name.encode(), name) for number, name in enumerate(shown)]
+
+
+def test_one_slow_answer_rejects_no_model_and_a_slow_endpoint_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = goldens(*["bicycle"] * 9, *["motorcycle"] * 9)
+    assert probe("e", "v1", photos, Endpoint(monkeypatch, slow=(0,))).latency_ms == pytest.approx(10)
+    assert probe("e", "v1", photos, Endpoint(monkeypatch, slow=(0, 7, 17))).right == 18
+    with pytest.raises(ProbeFailed, match="median of 18 answers"):
+        probe("e", "v1", photos, Endpoint(monkeypatch, slow=tuple(range(10))))
+
+
+def test_one_photo_is_asked_about_more_than_once_so_that_one_slow_answer_rejects_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    endpoint = Endpoint(monkeypatch, slow=(0,))
+    found = probe("e", "v1", [Golden("drawn", b"anything", None)], endpoint)
+    assert (found.photos, found.right, endpoint.asked) == (1, 1, 5)
+
+
+def test_a_model_of_fewer_vehicles_should_take_the_rest_for_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = goldens(*["bicycle"] * 6, *["motorcycle"] * 6, *["other"] * 6)
+    assert probe("e", "v1", photos, Endpoint(monkeypatch, classes=("bicycle",))).right == 18
+
+
+def test_too_many_wrong_answers_reject_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = [Golden("0.png", b"bicycle", "motorcycle"), *goldens(*["bicycle"] * 2)]
+    with pytest.raises(ProbeFailed, match="2 of 3 golden photos"):
+        probe("e", "v1", photos, Endpoint(monkeypatch))
+
+
+def test_of_many_golden_photos_some_of_every_vehicle_are_asked_about() -> None:
+    keys = [
+        f"golden/a/{name}/{number}.png" for name in ("bicycle", "bus", "motorcycle", "other") for number in range(9)
+    ]
+    chosen = spread(keys)
+    assert len(chosen) <= 20
+    assert {key.split("/")[2] for key in chosen} == {"bicycle", "bus", "motorcycle", "other"}
+    assert (spread([]), spread(keys[:18])) == ([], keys[:18])
 
 
 def test_a_drawn_photo_is_one_that_our_own_inference_reads() -> None:
