@@ -5,15 +5,17 @@ import io
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import boto3
 from PIL import Image
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from functions.shared.checks import Check
 from operate.errors import CommandError
 from operate.show import console
 from operate.stack import Deployed
@@ -138,7 +140,7 @@ def follow(execution: str) -> dict[str, Any]:
 
 
 def conclude(output: dict[str, Any]) -> None:
-    """Print challenger and champion side by side, and the verdict in words."""
+    """Print challenger and champion side by side, each check with its limit, and the verdict in words."""
     challenger, champion = output.get("challenger"), output.get("compared_with")
     if challenger:
         grid = Table(title="On the frozen holdout", title_justify="left")
@@ -147,11 +149,24 @@ def conclude(output: dict[str, Any]) -> None:
         for key, title, shape in COMPARED:
             grid.add_row(title, *(_figure(model, key, shape) for model in (challenger, champion)))
         console.print(grid)
+    if checks := [Check.from_state(row) for row in output.get("checks") or ()]:
+        console.print(_checks(checks))
     outcome = output["outcome"]
     reason = f" ({output['reason']})" if output.get("reason") else ""
     console.print(f"[{'green' if outcome == 'promoted' else 'yellow'}]{outcome}{reason}[/]: {output['verdict']}")
     if output.get("champion"):
         console.print(f"Champion: {output['champion']['model_version']}")
+
+
+def _checks(checks: Sequence[Check]) -> Table:
+    grid = Table(title="The checks", title_justify="left")
+    for heading, justify in (("check", "left"), ("value", "right"), ("limit", "right"), ("passed", "left")):
+        grid.add_column(heading, justify=justify)  # type: ignore[arg-type]  # one of rich's words
+    for check in checks:
+        value, limit = check.numbers
+        passed = "[green]yes[/]" if check.passed else "[red]no[/]"
+        grid.add_row(escape(check.check), value, f"{check.direction} {limit}", passed)
+    return grid
 
 
 def _figure(model: dict[str, Any] | None, key: str, shape: str) -> str:

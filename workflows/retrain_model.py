@@ -3,7 +3,7 @@
 Input, every key optional: `{"trigger": "manual" | "schedule" | "labels" | "drift", "force": false, "dry_run": false,
 "classes": ["bicycle", …], "dataset": "s3://…/", "source": "s3://…/sourcedir.tar.gz", "hyperparameters": {…},
 "golden": "s3://…/"}`; data, code and hyperparameters that are left out are those of the last promotion. The output
-says what became of it: `{"outcome": "promoted" | "rejected", "model_version", "reason", "verdict", …}`. A
+says what became of it: `{"outcome": "promoted" | "rejected", "model_version", "reason", "verdict", "checks", …}`. A
 challenger that lost, nothing new to learn, or another retraining under way are outcomes; an execution fails only when
 something broke, and every ending but a promotion is announced as `Model Rejected`.
 
@@ -93,7 +93,7 @@ def build() -> Any:
             "evaluation.$": "States.Format('s3://${MlBucket}/retraining/{}/evaluation.json', $.run.name)",
         },
         "$.judged",
-        ("promote", "reason", "words", "challenger", "champion", "threshold", "evaluation"),
+        ("promote", "reason", "words", "checks", "challenger", "champion", "threshold", "evaluation"),
     )
     better = Choice("Better?", comment="Only what is better goes on.")
     not_better = _because("NotBetter", "The champion stays.", "$.judged.reason", "$.judged.words")

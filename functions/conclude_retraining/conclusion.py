@@ -96,7 +96,13 @@ class Conclusion:
 
     def as_event(self) -> dict[str, Any]:
         """The detail of `Model Promoted` or `Model Rejected`."""
-        common = {"model_version": self.model_version, "execution": self.execution, "verdict": self.verdict}
+        common: dict[str, Any] = {
+            "model_version": self.model_version,
+            "execution": self.execution,
+            "verdict": self.verdict,
+        }
+        if checks := self._slot("judged").get("checks"):
+            common["checks"] = checks
         figures = self._slot("judged").get("challenger") or {}
         metrics = {
             name: value
@@ -124,6 +130,7 @@ class Conclusion:
             "previous_model_version": self.champion_before,
             "reason": self.reason,
             "verdict": self.verdict,
+            "checks": judged.get("checks") or [],
             "challenger": judged.get("challenger"),
             "compared_with": judged.get("champion"),
             "evaluation": judged.get("evaluation"),

@@ -1,16 +1,23 @@
 """The gate: whether a challenger becomes champion.
 
-The first model must reach the minimum. After that a challenger must pass, in this order:
+The rule is a list of checks; each is a figure with a limit, and all of them are part of the verdict:
 
-1. the minimum;
-2. not worse than the champion on the frozen holdout: for accuracy, calibration error and outlier rejection (AUROC), the
-   worse end of the paired bootstrap interval of the difference stays within the tolerance;
-3. for no class more recall lost than the class tolerance, so that a good average hides nothing;
-4. better: on the newly labelled photos when there are enough of them that no model learned; otherwise on the holdout,
-   in accuracy by more than the margin, or in calibration or outlier rejection by more than the tolerance with accuracy
-   no worse at all.
+1. the minimum: accuracy, calibration error and outlier rejection (AUROC) reach their limits;
+2. not worse than the champion on the frozen holdout: for each of these figures, the worse end of the 90% interval of
+   the difference (paired bootstrap) stays within the tolerance;
+3. no class lost: the recall of every class is at most the class tolerance below the champion's;
+4. better: on the newly labelled photos when there are enough of them that no model learned, by at least one photo;
+   otherwise on the holdout, in accuracy by the margin, or, with accuracy no lower at all, in calibration or outlier
+   rejection by its tolerance. The figure that gained most, measured by what it has to gain, is the one in the verdict.
 
-A forced retraining passes 2 to 4, never 1. A dry run never passes, and says what would have happened.
+A first model, which has no champion to be compared with, has to pass 1 alone. A figure that cannot be computed never
+passes. The reason of a rejection is the first group with a check that failed.
+
+A forced retraining is promoted in spite of checks that failed, but for a figure of 1 that was computed and is short,
+and for an accuracy that is not known. A dry run never promotes, and says what would have happened.
+
+A challenger that was trained on drawn pictures is judged by the same rule, on drawn pictures; its verdict says so and
+does not call it better. BuildDataset refuses such data where the stage does not allow it.
 """
 
 import json
@@ -18,11 +25,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from functions.shared.checks import AT_LEAST, AT_MOST, Check
 from functions.shared.errors import InvalidSettings
 
 # In each figure's own unit; for calibration error less is better.
 HIGHER_IS_BETTER = {"accuracy": True, "ece": False, "auroc": True}
 WORDS = {"accuracy": "accuracy", "ece": "calibration error", "auroc": "outlier AUROC"}
+HEADLINES = {
+    "BelowMinimum": "the challenger is below the minimum",
+    "WorseThanChampion": "perhaps worse than the champion on the holdout",
+    "BlindToAClass": "a class is lost",
+    "NotBetter": "not better than the champion",
+}
 
 
 @dataclass(frozen=True)
@@ -62,113 +76,107 @@ class Gate:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The gate's word: `reason` is None for a promotion, otherwise the check that said no."""
+    """What the gate found: `reason` is None for a promotion, otherwise the name of the group that failed."""
 
     promote: bool
     reason: str | None
     words: str
+    checks: tuple[Check, ...]
 
 
-def judge(report: Mapping[str, Any], gate: Gate, *, force: bool = False, dry_run: bool = False) -> Verdict:
-    """Apply the rule to an evaluation report."""
-    verdict = _judge(report, gate, force)
-    if not dry_run:
-        return verdict
-    outcome = "would be promoted" if verdict.promote else f"would be rejected ({verdict.reason})"
-    return Verdict(False, "DryRun", f"dry run: the challenger {outcome}: {verdict.words}")
-
-
-def _judge(report: Mapping[str, Any], gate: Gate, force: bool) -> Verdict:
+def judge(
+    report: Mapping[str, Any], gate: Gate, *, force: bool = False, dry_run: bool = False, drawn: bool = False
+) -> Verdict:
+    """Apply the rule to an evaluation report; `drawn` says that the challenger was trained on drawn pictures."""
     challenger, champion = report["challenger"], report.get("champion")
-    if short := _below_minimum(challenger, gate):
-        return Verdict(False, "BelowMinimum", f"the challenger is below the minimum: {'; '.join(short)}")
-    if champion is None:
-        return Verdict(True, None, f"the first model: {_figures(challenger)}; the minimum is reached")
+    groups = {"BelowMinimum": _minimum(challenger, gate)}
+    if champion is not None:
+        groups["WorseThanChampion"] = _not_worse(report["holdout"]["differences"], gate)
+        groups["BlindToAClass"] = _no_class_lost(challenger, champion, gate)
+        groups["NotBetter"] = [_better(report, gate)]
+    checks = tuple(check for group in groups.values() for check in group)
+    reason = _reason(groups, force)
+    words = _promotion(checks, champion is None, force, drawn) if reason is None else _rejection(groups, reason)
+    if not dry_run:
+        return Verdict(reason is None, reason, words, checks)
+    outcome = "would be promoted" if reason is None else f"would be rejected ({reason})"
+    return Verdict(False, "DryRun", f"dry run: the challenger {outcome}: {words}", checks)
+
+
+def _reason(groups: Mapping[str, list[Check]], force: bool) -> str | None:
     if force:
-        return Verdict(True, None, f"forced: {_figures(challenger)}; the champion has {_figures(champion)}")
-    holdout = report["holdout"]
-    if worse := _worse(challenger, champion, holdout["differences"], gate):
-        return Verdict(False, "WorseThanChampion", f"worse than the champion on the holdout: {'; '.join(worse)}")
-    if blind := _blind(challenger, champion, gate):
-        return Verdict(False, "BlindToAClass", f"good on average, but {'; '.join(blind)}")
-    labelled = report.get("labelled")
-    if labelled and labelled["photos"] >= gate.enough_labelled:
-        return _better_on_labels(labelled)
-    return _better_on_holdout(challenger, champion, gate)
+        short = [check for check in groups["BelowMinimum"] if not check.passed]
+        binding = [check for check in short if check.value is not None or check.check == WORDS["accuracy"]]
+        return "BelowMinimum" if binding else None
+    return next((name for name, group in groups.items() if not all(check.passed for check in group)), None)
 
 
-def _below_minimum(challenger: Mapping[str, Any], gate: Gate) -> list[str]:
-    limits = {
-        "accuracy": (gate.accuracy_minimum, True),
-        "ece": (gate.ece_maximum, False),
-        "auroc": (gate.auroc_minimum, True),
-    }
-    short = []
-    for figure, (limit, at_least) in limits.items():
-        value = challenger.get(figure)
-        # A data set without photos of other things has no outlier AUROC.
-        if value is None and figure != "accuracy":
-            continue
-        if value is None or (value < limit if at_least else value > limit):
-            short.append(
-                f"{WORDS[figure]} {_number(value)}, {'at least' if at_least else 'at most'} {limit:.3f} is asked"
-            )
-    return short
-
-
-def _worse(
-    challenger: Mapping[str, Any], champion: Mapping[str, Any], differences: Mapping[str, Any], gate: Gate
-) -> list[str]:
-    worse = []
-    for figure, higher in HIGHER_IS_BETTER.items():
-        difference = differences.get(figure)
-        if not difference:
-            continue
-        loss = -difference["low"] if higher else difference["high"]
-        if loss > gate.tolerance(figure):
-            worse.append(
-                f"{WORDS[figure]} {_number(challenger.get(figure))} against {_number(champion.get(figure))}, "
-                f"perhaps worse by {loss:.3f}, tolerated {gate.tolerance(figure):.3f}"
-            )
-    return worse
-
-
-def _blind(challenger: Mapping[str, Any], champion: Mapping[str, Any], gate: Gate) -> list[str]:
-    seen = challenger.get("recall") or {}
+def _minimum(challenger: Mapping[str, Any], gate: Gate) -> list[Check]:
     return [
-        f"{name} is recognised in {seen.get(name, 0.0):.3f} of its photos, by the champion in {before:.3f}"
-        for name, before in (champion.get("recall") or {}).items()
-        if before is not None and (seen.get(name) or 0.0) < before - gate.class_tolerance
+        Check(WORDS["accuracy"], challenger.get("accuracy"), gate.accuracy_minimum),
+        Check(WORDS["ece"], challenger.get("ece"), gate.ece_maximum, AT_MOST),
+        Check(WORDS["auroc"], challenger.get("auroc"), gate.auroc_minimum),
     ]
 
 
-def _better_on_labels(labelled: Mapping[str, Any]) -> Verdict:
-    ours, theirs = labelled["challenger_accuracy"], labelled["champion_accuracy"]
-    words = f"{ours:.3f} against {theirs:.3f} on {labelled['photos']} labelled photos that neither learned"
-    if ours > theirs:
-        return Verdict(True, None, f"not worse on the holdout, better on labels: {words}")
-    return Verdict(False, "NotBetter", f"not better on labels: {words}")
+def _not_worse(differences: Mapping[str, Any], gate: Gate) -> list[Check]:
+    checks = []
+    for figure, higher in HIGHER_IS_BETTER.items():
+        interval = differences.get(figure)
+        loss = None if not interval else -interval["low"] if higher else interval["high"]
+        checks.append(Check(f"possible loss in {WORDS[figure]}", loss, gate.tolerance(figure), AT_MOST))
+    return checks
 
 
-def _better_on_holdout(challenger: Mapping[str, Any], champion: Mapping[str, Any], gate: Gate) -> Verdict:
-    words = f"{_figures(challenger)}; the champion has {_figures(champion)}"
+def _no_class_lost(challenger: Mapping[str, Any], champion: Mapping[str, Any], gate: Gate) -> list[Check]:
+    seen = challenger.get("recall") or {}
+    return [
+        # A class that the challenger does not have is recognised in none of its photos.
+        Check(f"recall of {name}", seen.get(name, 0.0), None if before is None else before - gate.class_tolerance)
+        for name, before in (champion.get("recall") or {}).items()
+    ]
+
+
+def _better(report: Mapping[str, Any], gate: Gate) -> Check:
+    labelled = report.get("labelled")
+    if labelled and labelled["photos"] >= gate.enough_labelled:
+        return Check(
+            f"gain in accuracy on {labelled['photos']} labelled photos that neither model learned",
+            labelled["challenger_accuracy"] - labelled["champion_accuracy"],
+            1 / labelled["photos"],
+        )
+    challenger, champion = report["challenger"], report["champion"]
     gains = {
         figure: (challenger[figure] - champion[figure]) * (1 if higher else -1)
         for figure, higher in HIGHER_IS_BETTER.items()
         if challenger.get(figure) is not None and champion.get(figure) is not None
     }
-    better = gains["accuracy"] > gate.margin or (
-        gains["accuracy"] >= 0
-        and any(gain > gate.tolerance(figure) for figure, gain in gains.items() if figure != "accuracy")
-    )
-    if better:
-        return Verdict(True, None, f"better on the holdout: {words}")
-    return Verdict(False, "NotBetter", f"not better on the holdout by enough to matter: {words}")
+    wanted = {figure: gate.margin if figure == "accuracy" else gate.tolerance(figure) for figure in gains}
+    checks = {
+        figure: Check(f"gain in {WORDS[figure]} on the holdout", gains[figure], wanted[figure], AT_LEAST)
+        for figure in gains
+        if figure == "accuracy" or gains.get("accuracy", -1.0) >= 0
+    }
+    if not checks:
+        return Check(f"gain in {WORDS['accuracy']} on the holdout", None, gate.margin)
+    return max(checks.values(), key=lambda check: (check.passed, (check.value or 0.0) / (check.limit or 1e-9)))
 
 
-def _figures(model: Mapping[str, Any]) -> str:
-    return ", ".join(f"{word} {_number(model.get(figure))}" for figure, word in WORDS.items())
+def _promotion(checks: tuple[Check, ...], first: bool, force: bool, drawn: bool) -> str:
+    failed = [str(check) for check in checks if not check.passed]
+    if failed:
+        words = f"forced in spite of {len(failed)} of {len(checks)} checks: {'; '.join(failed)}"
+    elif force:
+        words = f"forced; all {len(checks)} checks are passed"
+    elif first:
+        words = f"the first model passes all {len(checks)} checks: {'; '.join(map(str, checks))}"
+    elif drawn:
+        words = f"all {len(checks)} checks are passed"
+    else:
+        words = f"better than the champion: {checks[-1]}"
+    return f"trained and judged on drawn pictures, which says nothing about photos: {words}" if drawn else words
 
 
-def _number(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.3f}"
+def _rejection(groups: Mapping[str, list[Check]], reason: str) -> str:
+    failed = "; ".join(str(check) for check in groups[reason] if not check.passed)
+    return f"{HEADLINES[reason]}: {failed}"

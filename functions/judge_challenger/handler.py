@@ -40,13 +40,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if report is None:
         raise EvaluationMissing(f"there is no {event['evaluation']}; see the log of the evaluation job")
     prepared = event["prepared"]
-    verdict = judge(report, gate, force=prepared["force"], dry_run=prepared["dry_run"])
+    verdict = judge(report, gate, force=prepared["force"], dry_run=prepared["dry_run"], drawn=prepared["drawn"])
     logger.info(
         "challenger judged",
         model_version=event["run"]["name"],
         promote=verdict.promote,
         reason=verdict.reason,
         verdict=verdict.words,
+        failed=[check.check for check in verdict.checks if not check.passed],
     )
     for figure in ("accuracy", "ece", "auroc"):
         if (value := report["challenger"].get(figure)) is not None:
@@ -55,6 +56,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         "promote": verdict.promote,
         "reason": verdict.reason,
         "words": verdict.words,
+        "checks": [check.as_state() for check in verdict.checks],
         "challenger": report["challenger"],
         "champion": report.get("champion"),
         "threshold": report["challenger"].get("threshold"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.workflow import harness
 from tests.workflow.harness import EndpointError, Execution, Stage, confident
 
 DATA: dict[str, Any] = {
@@ -240,7 +241,9 @@ def test_requests_to_the_endpoint_are_captured(lab: Laboratory) -> None:
 def test_a_challenger_that_is_worse_is_rejected(reigned: Laboratory) -> None:
     reigned.accuracy = 0.90
     event = assert_champion_stays(reigned, reigned.run(), "WorseThanChampion", failed=False)
-    assert "0.900 against 0.950" in event["verdict"]
+    assert "possible loss in accuracy is 0.060, at most 0.020 is allowed" in event["verdict"]
+    failed = [row for row in event["checks"] if not row["passed"]]
+    assert {"check": "possible loss in accuracy", "limit": 0.02, "direction": "at most"}.items() <= failed[0].items()
     assert reigned.stage.sagemaker.named("CreateModel") == []
     (package,) = reigned.stage.sagemaker.named("CreateModelPackage")
     assert package["ModelApprovalStatus"] == "Rejected"
@@ -361,6 +364,18 @@ def test_drawn_pictures_train_no_model_that_may_serve(reigned: Laboratory) -> No
     event = assert_champion_stays(reigned, reigned.run(force=True), "TrainingDataRefused", failed=True)
     assert "drawn" in event["verdict"]
     assert reigned.stage.sagemaker.named("CreateTrainingJob") == []
+
+
+def test_where_drawn_pictures_are_allowed_the_verdict_does_not_call_the_model_better(
+    reigned: Laboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(harness.ENVIRONMENT, "ALLOW_DRAWN_TRAINING_DATA", "yes")
+    reigned.stage.handlers = {**reigned.stage.handlers, **harness.load_handlers(["build_dataset"])}
+    reigned.describe("generated", bicycle=150, motorcycle=150, house=150)
+    output = reigned.run().output()
+    assert output["outcome"] == "promoted"
+    assert "drawn pictures" in output["verdict"]
+    assert "better" not in output["verdict"]
 
 
 def test_a_training_job_that_fails_rejects(reigned: Laboratory) -> None:
