@@ -49,17 +49,24 @@ def deploy(target: Target, progress: Progress = print, build: Path = BUILD) -> d
             "Runtime": RUNTIME,
             **{name: stored[name] for name in DATA_OUTPUTS},
             **{artefact.parameter: artefact.key for artefact in packaged},
-            # There is no traffic to watch on an embedded AWS, and people wait for the end.
-            **({"BakeSeconds": "5"} if target.is_local else {}),
-            # Without archive and network only drawn pictures are left to try the whole system with.
-            "AllowDrawnTrainingData": "yes" if target.is_local else "no",
-            **{parameter: os.environ[name] for name, parameter in SETTINGS.items() if os.environ.get(name)},
+            **app_settings(target),
         },
     )
     progress(f"Stage {target.stage} is {'deployed' if changed else 'unchanged: nothing to deploy'}.")
     given = app.outputs()
     _bring_back_the_champion(given, progress)
     return given
+
+
+def app_settings(target: Target) -> dict[str, str]:
+    """The parameters of the app stack that depend on where it is, and those that the environment sets."""
+    return {
+        # There is no traffic to watch on an embedded AWS, and people wait for the end.
+        **({"BakeSeconds": "5"} if target.is_local else {}),
+        # Without archive and network only drawn pictures are left to try the whole system with.
+        "AllowDrawnTrainingData": "yes" if target.is_local else "no",
+        **{parameter: os.environ[name] for name, parameter in SETTINGS.items() if os.environ.get(name)},
+    }
 
 
 def destroy(target: Target, *, with_data: bool, progress: Progress = print) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from deploy import system
+from deploy.target import Target
 from deploy.templates import render, template
 
 APP: dict[str, Any] = template("app")
@@ -103,3 +105,28 @@ def test_each_trigger_starts_the_same_retraining_and_says_which_it_was(rule: str
     (goal,) = APP["Resources"][rule]["Properties"]["Targets"]
     assert goal["Arn"] == {"Ref": "RetrainModelWorkflow"}
     assert json.loads(goal["Input"]) == {"trigger": trigger}
+
+
+def test_no_model_of_drawn_pictures_serves_unless_the_stage_is_told_so() -> None:
+    parameter = APP["Parameters"]["AllowDrawnTrainingData"]
+    assert (parameter["Default"], parameter["AllowedValues"]) == ("no", ["yes", "no"])
+
+
+@pytest.mark.parametrize(("kind", "allowed"), [("local", "yes"), ("aws", "no")])
+def test_only_the_embedded_aws_allows_models_of_drawn_pictures(
+    kind: str, allowed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert system.app_settings(Target(kind, "dev"))["AllowDrawnTrainingData"] == allowed
+
+
+def test_only_the_function_that_records_a_promotion_may_write_what_retrainings_train_on() -> None:
+    """Where `training/current.json` lies in the ML bucket."""
+    may_write = []
+    for name, role in of_type("AWS::IAM::Role").items():
+        for policy in role["Policies"]:
+            for statement in policy["PolicyDocument"]["Statement"]:
+                if "s3:PutObject" in json.dumps(statement["Action"]):
+                    may_write.append((name, json.dumps(statement["Resource"])))
+    training = [name for name, resource in may_write if "${MlBucket}/training" in resource]
+    assert training == ["ConcludeRetrainingRole"]
+    assert all("${MlBucket}/*" not in resource for _, resource in may_write)
