@@ -56,12 +56,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     current = read_json(s3, f"s3://{settings.ml_bucket}/training/current.json")
     request = Request.from_state(event.get("request"), current, known)
     champion = throne.champion()
+    classes = request.classes or tuple(known.bays)
     base, snapshot, new_labels, unjudged = BaseData(), None, 0, 0
     if hindrance(request, champion) is None:
-        classes = request.classes or tuple(known.bays)
         base = BaseData.read(request.dataset, s3)
-        allow_drawn = settings.allow_drawn_training_data == "yes"
-        check_base_data(base, request, classes, settings.ml_bucket, allow_drawn)
         snapshot = store.freeze(request.dataset, classes)
         learned = champion.snapshot if champion else None
         new_labels = store.new_since(snapshot, learned)
@@ -79,6 +77,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         champion=champion,
         bake_s=int(settings.bake_seconds),
     )
+    if prepared.proceed:
+        allow_drawn = settings.allow_drawn_training_data == "yes"
+        check_base_data(base, request, classes, settings.ml_bucket, allow_drawn)
     logger.info(
         "retraining prepared",
         snapshot=snapshot.uri if snapshot else None,

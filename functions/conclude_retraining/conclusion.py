@@ -9,7 +9,7 @@ from functions.shared.models import Champion
 
 # To end like this is an outcome; anything else means that something broke.
 OUTCOMES = {
-    *("NothingNew", "NoChampion", "NoTrainingData", "RetrainingRunning", "DryRun"),
+    *("NothingNew", "NoChampion", "NoTrainingData", "TrainingDataRefused", "RetrainingRunning", "DryRun"),
     *("BelowMinimum", "WorseThanChampion", "BlindToAClass", "NotBetter"),
 }
 

@@ -132,7 +132,11 @@ def _no_class_lost(challenger: Mapping[str, Any], champion: Mapping[str, Any], g
     seen = challenger.get("recall") or {}
     return [
         # A class that the challenger does not have is recognised in none of its photos.
-        Check(f"recall of {name}", seen.get(name, 0.0), None if before is None else before - gate.class_tolerance)
+        Check(
+            f"recall of {name}",
+            seen.get(name, 0.0),
+            None if before is None else max(0.0, before - gate.class_tolerance),
+        )
         for name, before in (champion.get("recall") or {}).items()
     ]
 

@@ -78,4 +78,5 @@ class Check:
 
 
 def _text(value: float | None, digits: int = _FEWEST_DIGITS) -> str:
-    return "unknown" if value is None else f"{value:.{digits}f}"
+    # A zero has no sign here: -0.0 + 0.0 is 0.0.
+    return "unknown" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"

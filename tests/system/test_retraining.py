@@ -55,7 +55,8 @@ def test_a_challenger_that_learned_people_s_labels_is_promoted(workshop: Worksho
         "verdict"
     ]
     assert output["new_labels"] == len(photos)
-    assert "better on labels" in output["verdict"]
+    assert "labelled photos that neither model learned" in output["verdict"]
+    assert all(check["passed"] for check in output["checks"])
     champion = workshop.champion
     assert (champion.model_version, champion.previous) == (output["model_version"], before.model_version)
     assert workshop.champion_answers()

@@ -190,6 +190,17 @@ class Workshop:
 
     # Code and data
 
+    @property
+    def recorded_input(self) -> dict[str, Any] | None:
+        """What retrainings train on that nobody starts by hand; None when nothing is recorded."""
+        s3: Any = client("s3")
+        try:
+            found = s3.get_object(Bucket=self.deployed.ml_bucket, Key="training/current.json")
+        except s3.exceptions.NoSuchKey:
+            return None
+        recorded: dict[str, Any] = json.loads(found["Body"].read())
+        return recorded
+
     def put(self, key: str, content: bytes) -> str:
         """Put an object into the ML bucket; returns its address."""
         s3: Any = client("s3")

@@ -539,6 +539,7 @@ def test_a_sentence_never_contradicts_itself() -> None:
 def test_rounding_decides_nothing() -> None:
     assert Check("gain", 0.95 - 0.92, 0.03).passed
     assert Check("loss", 0.1 + 0.2, 0.3, AT_MOST).passed
+    assert Check("loss", -1e-7, 0.03, AT_MOST).numbers == ("0.000", "0.030")
 
 
 def test_force_accepts_a_figure_that_cannot_be_computed_and_says_so() -> None:
