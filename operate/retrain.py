@@ -28,7 +28,7 @@ GOLDEN_EACH = 6
 # States that a loop enters again and again while an endpoint changes.
 WAITING = {
     "WaitForEndpoint", "LookAtEndpoint", "CountLooks", "InService?",
-    "WaitForRollBack", "LookAtRollBack", "CountRollBackLooks", "RolledBack?",
+    "WaitForRestore", "LookAtRestore", "CountRestoreLooks", "Restored?",
 }  # fmt: skip
 COMPARED = (
     ("accuracy", "accuracy", ".3f"), ("ece", "calibration error", ".3f"), ("auroc", "outlier AUROC", ".3f"),

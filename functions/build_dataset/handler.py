@@ -6,15 +6,16 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from functions.build_dataset.initial import InitialModel, accepted, refused
 from functions.build_dataset.prepare import Prepared, needed
 from functions.build_dataset.request import Request
-from functions.build_dataset.running import is_running
 from functions.build_dataset.snapshot import Store
 from functions.build_dataset.throne import Throne
 from functions.shared.aws import client
 from functions.shared.models import ModelTable
 from functions.shared.objects import read_json
 from functions.shared.observability import instruments, reports_failures
+from functions.shared.running import is_running
 from functions.shared.settings import read
 from functions.shared.times import now
 from functions.shared.vehicles import vehicles
@@ -45,11 +46,16 @@ known = vehicles()
 @metrics.log_metrics(capture_cold_start_metric=True)
 @reports_failures(logger)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take the lock, find the champion, freeze the data; the workflow goes on when `proceed` is true."""
+    """Take the lock, find the champion, freeze the data; the workflow goes on when `proceed` is true.
+
+    For an initial model there is nothing to freeze.
+    """
     execution = str(event.get("execution"))
     table.take_lock(execution, now(), lambda holder: is_running(client("stepfunctions"), holder))
     standing = read_json(s3, f"s3://{settings.ml_bucket}/training/current.json")
     request = Request.from_state(event.get("request"), standing, known)
+    if request.initial_model:
+        return initial(request, request.initial_model)
     champion = throne.champion()
     snapshot = store.freeze(request.dataset, request.classes or tuple(known.bays))
     new_labels = store.new_since(snapshot, champion.snapshot if champion else None)
@@ -74,3 +80,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     )
     metrics.add_metric("NewLabels", MetricUnit.Count, new_labels)
     return prepared.as_state()
+
+
+def initial(request: Request, artifact: str) -> dict[str, Any]:
+    """What the workflow needs to put an initial model into service; a recorded champion's endpoint is not touched."""
+    champion = table.champion() or throne.champion()
+    if champion:
+        logger.info("initial model refused", artifact=artifact, champion=champion.model_version)
+        return refused(request, champion)
+    model = InitialModel.read(artifact, s3)
+    logger.info("initial model accepted", artifact=artifact, model_version=model.version)
+    return accepted(request, model)

@@ -79,4 +79,7 @@ class Prepared:
             "force": self.request.force,
             "dry_run": self.request.dry_run,
             "bake_s": self.bake_s,
+            "initial": None,
+            "model_version": self.model_version,
+            "golden": self.request.golden,
         }

@@ -13,7 +13,11 @@ TRIGGERS = (MANUAL, "schedule", "labels", "drift")
 
 @dataclass(frozen=True)
 class Request:
-    """The execution's input, completed. `classes` is empty when all configured vehicles are meant."""
+    """The execution's input, completed. `classes` is empty when all configured vehicles are meant.
+
+    With `initial_model`, the address of a model.tar.gz, nothing is trained, and dataset and source are empty. `golden`
+    is the prefix of the photos that the endpoint is probed with; None leaves the choice to the probe.
+    """
 
     dataset: str
     source: str
@@ -22,6 +26,8 @@ class Request:
     force: bool = False
     dry_run: bool = False
     classes: tuple[str, ...] = ()
+    initial_model: str | None = None
+    golden: str | None = None
 
     @classmethod
     def from_state(cls, given: Any, standing: Mapping[str, Any] | None, vehicles: Vehicles) -> "Request":
@@ -31,6 +37,8 @@ class Request:
         """
         if not isinstance(given, dict):
             raise InvalidInput(f"the input is {type(given).__name__}; pass a JSON object, {{}} for everything as usual")
+        if given.get("initial_model") is not None:
+            return cls._with_initial_model(given)
         wanted = {**(standing or {}), **given}
         for name in ("dataset", "source"):
             if not str(wanted.get(name) or "").startswith("s3://"):
@@ -51,4 +59,20 @@ class Request:
             force=wanted.get("force") is True,
             dry_run=wanted.get("dry_run") is True,
             classes=tuple(name for name in vehicles.bays if name in classes),
+            golden=_prefix("golden", wanted.get("golden")),
         )
+
+    @classmethod
+    def _with_initial_model(cls, given: Mapping[str, Any]) -> "Request":
+        artifact = str(given["initial_model"])
+        if not (artifact.startswith("s3://") and artifact.endswith(".tar.gz")):
+            raise InvalidInput(f"initial_model is {artifact!r}; pass the s3:// address of a model.tar.gz")
+        if given.get("dry_run") is True:
+            raise InvalidInput("an initial model is not compared, so dry_run would do nothing; leave one of them out")
+        return cls(dataset="", source="", initial_model=artifact, golden=_prefix("golden", given.get("golden")))
+
+
+def _prefix(name: str, value: Any) -> str | None:
+    if value is not None and not (str(value).startswith("s3://") and str(value).endswith("/")):
+        raise InvalidInput(f"{name} is {value!r}; pass an s3:// prefix that ends with a slash, or leave it out")
+    return None if value is None else str(value)

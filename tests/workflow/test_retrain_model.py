@@ -445,4 +445,4 @@ def test_a_promotion_that_cannot_be_recorded_goes_back(reigned: Laboratory) -> N
     reigned.stage.refuse("conclude_retraining", *["ServiceException"] * 7, *["Throttled"] * 3)
     run = reigned.run()
     assert_champion_stays(reigned, run, "Lambda.ServiceException", failed=True)
-    assert "RollBack" in run.states()
+    assert "RestoreEndpoint" in run.states()

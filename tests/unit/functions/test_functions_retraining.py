@@ -445,7 +445,7 @@ def test_a_retraining_that_found_another_one_running_names_the_recorded_champion
 
 def test_an_endpoint_that_could_not_go_back_is_said() -> None:
     stuck = concluded(
-        prepared=PREPARED, error={"Error": "ProbeFailed", "Cause": "wrong"}, rollback={"status": "Updating"}
+        prepared=PREPARED, error={"Error": "ProbeFailed", "Cause": "wrong"}, restored={"status": "Updating"}
     )
     assert "The endpoint is Updating" in stuck.verdict
 
