@@ -26,6 +26,8 @@ SETTINGS = {
     "MIN_NEW_LABELS": "MinNewLabels",
     "BAKE_SECONDS": "BakeSeconds",
     "GATE": "Gate",
+    "ROLLBACK_ALARMS": "RollbackAlarms",
+    "ROLLBACK_WINDOW_HOURS": "RollbackWindowHours",
     "LOG_RETENTION_DAYS": "LogRetentionDays",
     "TRAINING_INSTANCE_TYPE": "TrainingInstanceType",
     "ENDPOINT_INSTANCE_TYPE": "EndpointInstanceType",
@@ -49,6 +51,7 @@ def deploy(target: Target, progress: Progress = print, build: Path = BUILD) -> d
             "Runtime": RUNTIME,
             **{name: stored[name] for name in DATA_OUTPUTS},
             **{artefact.parameter: artefact.key for artefact in packaged},
+            "RollbackAlarms": f"{target.app_stack}-endpoint-errors",
             # There is no traffic to watch on an embedded AWS, and people wait for the end.
             **({"BakeSeconds": "5"} if target.is_local else {}),
             **{parameter: os.environ[name] for name, parameter in SETTINGS.items() if os.environ.get(name)},

@@ -14,7 +14,7 @@ APP: dict[str, Any] = template("app")
 DATA: dict[str, Any] = template("data")
 OUTPUTS = {
     "UploadsBucket", "MlBucket", "DecisionTable", "ReviewQueueUrl", "ReviewDeadLetterQueueUrl", "EventBus",
-    "ClassifyPhotoArn", "RetrainModelArn", "EndpointName", "ThresholdParameter", "AlertTopicArn",
+    "ClassifyPhotoArn", "RetrainModelArn", "RollbackModelArn", "EndpointName", "ThresholdParameter", "AlertTopicArn",
 }  # fmt: skip
 
 
@@ -103,3 +103,23 @@ def test_each_trigger_starts_the_same_retraining_and_says_which_it_was(rule: str
     (goal,) = APP["Resources"][rule]["Properties"]["Targets"]
     assert goal["Arn"] == {"Ref": "RetrainModelWorkflow"}
     assert json.loads(goal["Input"]) == {"trigger": trigger}
+
+
+def test_the_alarms_of_the_list_and_no_other_start_a_rollback() -> None:
+    rule = APP["Resources"]["AlarmRollbackRule"]["Properties"]
+    # CloudWatch publishes on the default bus.
+    assert "EventBusName" not in rule
+    assert rule["EventPattern"]["detail"]["alarmName"] == {"Fn::Split": [",", {"Ref": "RollbackAlarms"}]}
+    (goal,) = rule["Targets"]
+    assert goal["Arn"] == {"Ref": "RollbackModelWorkflow"}
+    names = [alarm["AlarmName"]["Fn::Sub"] for alarm in of_type("AWS::CloudWatch::Alarm").values()]
+    assert "scones-${Stage}-endpoint-errors" in names
+
+
+def test_a_rollback_may_change_its_own_endpoint_only() -> None:
+    (policy,) = APP["Resources"]["RollbackModelWorkflowRole"]["Properties"]["Policies"]
+    statements = policy["PolicyDocument"]["Statement"]
+    (changes,) = [one for one in statements if "sagemaker:UpdateEndpoint" in one["Action"]]
+    resources = [resource["Fn::Sub"].split("${AWS::AccountId}:")[1] for resource in changes["Resource"]]
+    assert resources == ["endpoint/scones-${Stage}-vehicles", "endpoint-config/vehicles-${Stage}-*"]
+    assert not [one for one in statements if "iam:PassRole" in one["Action"]]
