@@ -50,8 +50,8 @@ stage: $(READY)  ## bring the training data into build/data
 retrain: $(READY)  ## train, compare and promote a model, followed state by state
 	@$(PY) -m operate retrain $(if $(filter yes,$(FORCE)),--force) $(if $(filter yes,$(DRY_RUN)),--dry-run) $(if $(CLASSES),--classes "$(CLASSES)")
 
-rollback: $(READY)  ## put the previous model back; TO=<model>: any earlier one
-	@$(PY) -m operate rollback $(if $(TO),--to "$(TO)")
+rollback: $(READY)  ## put the previous model back, followed state by state; TO=<model>: another one; REASON="…"
+	@$(PY) -m operate rollback $(if $(TO),--to "$(TO)") $(if $(REASON),--reason "$(REASON)")
 
 status: $(READY)  ## what runs, what waits, who is champion and where it comes from
 	@$(PY) -m operate status

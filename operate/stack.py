@@ -19,6 +19,7 @@ class Deployed:
     event_bus: str
     classify_photo_arn: str
     retrain_model_arn: str
+    rollback_model_arn: str
     endpoint_name: str
     threshold_parameter: str
 

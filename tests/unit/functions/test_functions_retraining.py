@@ -457,6 +457,7 @@ def test_a_drawn_photo_is_one_that_our_own_inference_reads() -> None:
 def test_the_functions_of_a_retraining_import_nothing_of_each_other() -> None:
     root = Path(__file__).parents[3] / "functions"
     folders = ("build_dataset", "judge_challenger", "probe_endpoint", "conclude_retraining")
+    folders += ("prepare_rollback", "conclude_rollback")
     for folder in folders:
         text = "".join(file.read_text(encoding="utf-8") for file in (root / folder).glob("*.py"))
         assert not [other for other in folders if other != folder and f"functions.{other}" in text]
