@@ -33,9 +33,9 @@ def roll_back(deployed: Deployed, to: str = "", reason: str = REASON) -> dict[st
 def show(output: dict[str, Any]) -> None:
     """Print which model is champion, which was marked, and which were passed over."""
     for model, why in output["skipped"].items():
-        console.print(f"{model} was skipped: it {why}.", markup=False)
+        console.print(f"{model} was skipped: it {why}.", markup=False, soft_wrap=True)
     if output["mark_removed"]:
-        console.print(f"{output['champion']} was marked as rolled back; the mark is removed.")
-    console.print(f"{output['champion']} is champion again and answers at its endpoint.")
-    console.print(f"{output['rolled_back']} is marked as rolled back: later rollbacks skip it.")
-    console.print(f"To put it back all the same: make rollback TO={output['rolled_back']}")
+        console.print(f"{output['champion']} was marked as rolled back; the mark is removed.", soft_wrap=True)
+    console.print(f"{output['champion']} is champion again and answers at its endpoint.", soft_wrap=True)
+    console.print(f"{output['rolled_back']} is marked as rolled back: later rollbacks skip it.", soft_wrap=True)
+    console.print(f"To put it back all the same: make rollback TO={output['rolled_back']}", soft_wrap=True)
