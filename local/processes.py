@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -18,7 +19,7 @@ def server_of(settings: Settings) -> psutil.Process | None:
 
     It has to belong to this user, to run `local.server`, and to have been started for this folder.
     """
-    for pid in (_recorded(settings.pid_file), _listener(settings.port)):
+    for pid in _candidates(settings):
         if pid is not None and _folder_served_by(pid) == settings.directory:
             return psutil.Process(pid)
     return None
@@ -46,6 +47,11 @@ def describe_listener(port: int) -> str:
     except psutil.Error:
         command = ""
     return f"process {pid} ({command[:SHOWN_CHARACTERS]})" if command else f"process {pid}"
+
+
+def _candidates(settings: Settings) -> Iterator[int | None]:
+    yield _recorded(settings.pid_file)
+    yield _listener(settings.port)
 
 
 def _recorded(pid_file: Path) -> int | None:

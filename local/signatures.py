@@ -15,7 +15,6 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from hashlib import sha256
 from hmac import compare_digest
 from typing import Any
@@ -180,23 +179,26 @@ def _verify_old_presigned(request: Request) -> None:
 
 def _secret(key_id: str, token: Any) -> str:
     """The secret of an access key, whose session token, if it has one, has to be `token`."""
-    unknown = Refused(
+    if key_id == "test":
+        # ministack takes it for the root user, whatever the root user's key is.
+        raise _unknown(key_id)
+    try:
+        account = iam_evaluator.find_iam_access_key_account(key_id)
+    except iam_evaluator.AmbiguousAccessKeyError as error:
+        raise _unknown(key_id) from error
+    responses.set_request_account_id(account or key_id)
+    credential = iam_evaluator.resolve_credential(key_id, responses.get_account_id(), token)
+    if isinstance(credential, iam_evaluator.CredentialResolutionError):
+        raise Refused(credential.code, credential.message) if "Expired" in credential.code else _unknown(key_id)
+    return str(credential.secret_access_key)
+
+
+def _unknown(key_id: str) -> Refused:
+    return Refused(
         "UnrecognizedClientException",
         f"The embedded AWS does not know the access key {key_id[:4]}…, or its session token; each start of it has a "
         'new key. Take over the current one: eval "$(make -s credentials)"',
     )
-    if key_id == "test":
-        # ministack takes it for the root user, whatever the root user's key is.
-        raise unknown
-    try:
-        account = iam_evaluator.find_iam_access_key_account(key_id)
-    except iam_evaluator.AmbiguousAccessKeyError as error:
-        raise unknown from error
-    responses.set_request_account_id(account or key_id)
-    credential = iam_evaluator.resolve_credential(key_id, responses.get_account_id(), token)
-    if isinstance(credential, iam_evaluator.CredentialResolutionError):
-        raise Refused(credential.code, credential.message) if "Expired" in credential.code else unknown
-    return str(credential.secret_access_key)
 
 
 def _only(request: Request, name: str) -> str:
@@ -207,10 +209,10 @@ def _only(request: Request, name: str) -> str:
 
 
 def _seconds(stamp: str) -> float:
-    try:
-        return datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
-    except ValueError as error:
-        raise Refused("IncompleteSignature", "The request has no date of the form 20260101T120000Z.") from error
+    moment = sigv4._amz_datetime(stamp)
+    if moment is None:
+        raise Refused("IncompleteSignature", "The request has no date of the form 20260101T120000Z.")
+    return float(moment.timestamp())
 
 
 def _hash(body: list[bytes]) -> str:
@@ -227,6 +229,7 @@ def install() -> None:
         "header_signature_failure",
         "signature secret method raw_path query_params headers body presigned explain",
     )
+    seams.expect(sigv4, "_amz_datetime", "value")
     seams.expect(iam_evaluator, "resolve_credential", "access_key_id account_id session_token")
     seams.expect(iam_evaluator, "_sigv2_check", "request account_id")
     seams.expect(router, "extract_access_key_id", "headers query_params")
