@@ -14,7 +14,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup redrive rollback status bench demo test deploy destroy retrain upload review evaluate pretrain stage up down lint asl
+.PHONY: help setup redrive rollback status bench demo test deploy destroy retrain upload review evaluate pretrain stage up credentials down lint asl
 
 help:  ## list the commands
 	@echo "Scones Unlimited, vehicle router. TARGET=$(TARGET) STAGE=$(STAGE)"
@@ -78,6 +78,10 @@ pretrain: stage  ## make the backbone again, from every class but our vehicles: 
 
 up: $(READY)  ## start the embedded AWS alone
 	@$(PY) -m local up
+
+credentials:  ## print shell exports with which other clients, such as the AWS CLI, use it
+	@test -x $(PY) || { echo "Nothing is installed yet. Run: make up" >&2; exit 1; }
+	@$(PY) -m local credentials
 
 down: $(READY)  ## stop the embedded AWS and everything it started
 	@$(PY) -m local down
