@@ -17,7 +17,7 @@ READY := $(VENV)/.ready
 quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup redrive rollback status bench demo test deploy destroy retrain upload review evaluate pretrain stage up down lint asl
+.PHONY: help setup redrive rollback status bench demo test deploy destroy retrain upload review evaluate pretrain stage up credentials down lint asl
 
 help:  ## list the commands
 	@echo "Scones Unlimited, vehicle router. TARGET=$(TARGET) STAGE=$(STAGE)"
@@ -53,8 +53,8 @@ stage: $(READY)  ## bring the training data into build/data
 retrain: $(READY)  ## train, compare and promote a model, followed state by state
 	@$(PY) -m operate retrain $(if $(filter yes,$(FORCE)),--force) $(if $(filter yes,$(DRY_RUN)),--dry-run) $(if $(CLASSES),--classes "$(CLASSES)")
 
-rollback: $(READY)  ## put the previous model back; TO=<model>: any earlier one
-	@$(PY) -m operate rollback $(if $(TO),--to "$(TO)")
+rollback: $(READY)  ## put the previous model back, followed state by state; TO=<model>: another one; REASON="…"
+	@$(PY) -m operate rollback $(if $(TO),--to "$(TO)") $(if $(REASON),--reason "$(REASON)")
 
 status: $(READY)  ## what runs, what waits, who is champion and where it comes from
 	@$(PY) -m operate status
@@ -81,6 +81,10 @@ pretrain: stage  ## make the backbone again, from every class but our vehicles: 
 
 up: $(READY)  ## start the embedded AWS alone
 	@$(PY) -m local up
+
+credentials:  ## print shell exports with which other clients, such as the AWS CLI, use it
+	@test -x $(PY) || { echo "Nothing is installed yet. Run: make up" >&2; exit 1; }
+	@$(PY) -m local credentials
 
 down: $(READY)  ## stop the embedded AWS and everything it started
 	@$(PY) -m local down

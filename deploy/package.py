@@ -29,6 +29,8 @@ FUNCTIONS = (
     "judge_challenger",
     "probe_endpoint",
     "conclude_retraining",
+    "prepare_rollback",
+    "conclude_rollback",
 )
 RUNTIME = f"python3.{sys.version_info.minor}"
 PREFIX = "artifacts"

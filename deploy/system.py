@@ -26,6 +26,8 @@ SETTINGS = {
     "MIN_NEW_LABELS": "MinNewLabels",
     "BAKE_SECONDS": "BakeSeconds",
     "GATE": "Gate",
+    "ROLLBACK_ALARMS": "RollbackAlarms",
+    "ROLLBACK_WINDOW_HOURS": "RollbackWindowHours",
     "LOG_RETENTION_DAYS": "LogRetentionDays",
     "TRAINING_INSTANCE_TYPE": "TrainingInstanceType",
     "ENDPOINT_INSTANCE_TYPE": "EndpointInstanceType",
@@ -65,6 +67,7 @@ def app_settings(target: Target) -> dict[str, str]:
         **({"BakeSeconds": "5"} if target.is_local else {}),
         # Without archive and network only drawn pictures are left to try the whole system with.
         "AllowDrawnTrainingData": "yes" if target.is_local else "no",
+        "RollbackAlarms": f"{target.app_stack}-endpoint-errors",
         **{parameter: os.environ[name] for name, parameter in SETTINGS.items() if os.environ.get(name)},
     }
 

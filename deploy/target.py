@@ -55,15 +55,8 @@ def connect() -> Target:
             server, _ = local.start()
         except local.LocalAwsError as error:
             raise DeployError(str(error)) from error
-        os.environ.update(
-            AWS_ENDPOINT_URL=server.url,
-            AWS_ACCESS_KEY_ID="test",
-            AWS_SECRET_ACCESS_KEY="test",  # noqa: S106  # what the embedded AWS accepts
-            AWS_REGION=server.region,
-            AWS_DEFAULT_REGION=server.region,
-        )
-        os.environ.pop("AWS_PROFILE", None)
-        os.environ.pop("AWS_SESSION_TOKEN", None)
+        local.use(server)
+        boto3.setup_default_session()
         print(f"Embedded AWS at {server.url}, region {server.region}, stage {chosen.stage}")
         return chosen
     region = os.environ.get("AWS_REGION") or boto3.session.Session().region_name

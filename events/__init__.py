@@ -13,6 +13,7 @@ DETAIL_TYPES = (
     "Review Completed",
     "Model Promoted",
     "Model Rejected",
+    "Model Rolled Back",
     "Drift Detected",
 )
 
@@ -39,7 +40,7 @@ def samples() -> list[str]:
 def rule(name: str, **resources: str) -> dict[str, Any]:
     """A rule's `EventPattern` and its target's `InputTransformer`, as properties for CloudFormation.
 
-    `{"Ref": …}` in it names a resource of the stack. Pass values to have them filled in:
+    `{"Ref": …}` in it names a resource or parameter of the stack. Pass values to have them filled in:
     `rule("photo_uploaded", UploadsBucket="scones-dev-uploads")`. Raises KeyError when there is no such rule.
     """
     return _filled(_load("rules", name), resources)  # type: ignore[no-any-return]  # an object stays an object
@@ -49,6 +50,9 @@ def _filled(value: Any, resources: dict[str, str]) -> Any:
     if isinstance(value, dict):
         if set(value) == {"Ref"} and value["Ref"] in resources:
             return resources[value["Ref"]]
+        if set(value) == {"Fn::Split"}:
+            separator, text = _filled(value["Fn::Split"], resources)
+            return text.split(separator) if isinstance(text, str) else value
         return {key: _filled(inner, resources) for key, inner in value.items()}
     if isinstance(value, list):
         return [_filled(inner, resources) for inner in value]

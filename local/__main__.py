@@ -1,22 +1,24 @@
-"""`python -m local up | down | status`."""
+"""`python -m local up | down | status | credentials`."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 
+from local import clients
 from local.lifecycle import LocalAwsError, running, start, stop
 from local.settings import Settings
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local", description="The embedded AWS of this checkout.")
-    parser.add_argument("command", choices=("up", "down", "status"))
+    parser.add_argument("command", choices=("up", "down", "status", "credentials"))
     command = parser.parse_args().command
     settings = Settings.from_environment()
     try:
-        return {"up": _up, "down": _down, "status": _status}[command](settings)
+        return {"up": _up, "down": _down, "status": _status, "credentials": _credentials}[command](settings)
     except LocalAwsError as error:
         print(error, file=sys.stderr)
         return 1
@@ -41,13 +43,22 @@ def _down(settings: Settings) -> int:
 
 
 def _status(settings: Settings) -> int:
-    server = running(settings.port)
+    server = running(settings)
     if server is None:
         print(f"Embedded AWS is not running on port {settings.port}.")
         return 1
     print(
         f"Embedded AWS runs on {server.url}: region {server.region}, process {server.pid}, files in {server.directory}"
     )
+    return 0
+
+
+def _credentials(settings: Settings) -> int:
+    server = running(settings)
+    if server is None:
+        print(f"The embedded AWS is not running on port {settings.port}; start it with: make up", file=sys.stderr)
+        return 1
+    print(clients.exports(server, os.environ))
     return 0
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ministack.core import lambda_runtime
 
-from local import alarms, cloudformation, events, logs, metrics
-from local.lambdas import code, emf, execution, pool, report
+from local import alarms, cloudformation, events, logs, metrics, signatures
+from local.lambdas import code, emf, execution, pool, report, roles
 from local.sagemaker import service
 from local.settings import Settings
 from local.states import callbacks, executions, nested, sagemaker_tasks, tasks
@@ -13,6 +13,8 @@ from local.states import callbacks, executions, nested, sagemaker_tasks, tasks
 
 def everything(settings: Settings) -> None:
     """Change ministack, in this process, into the embedded AWS; raises SeamBroken when it is not the pinned version."""
+    signatures.install()
+    roles.install()
     pool.install(settings)
     execution.install(settings)
     code.install()

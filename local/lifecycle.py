@@ -17,9 +17,15 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
+from local import credentials, processes
+from local.credentials import AccessKey
 from local.settings import HOST, REPOSITORY, Settings
 
 STATUS_PATH = "/_local/status"
@@ -45,18 +51,36 @@ class ServerInfo:
     def url(self) -> str:
         return f"http://{HOST}:{self.port}"
 
+    def access_key(self) -> AccessKey:
+        """The access key of this start of the server."""
+        return credentials.read(self.directory)
 
-def running(port: int | None = None) -> ServerInfo | None:
-    """The embedded AWS that answers on `port` (default: LOCAL_AWS_PORT), or None."""
-    port = Settings.from_environment().port if port is None else port
-    try:
-        with _direct.open(f"http://{HOST}:{port}{STATUS_PATH}", timeout=5) as response:
-            answer = json.load(response)
-        if answer.get("server") != "embedded-aws":
-            return None
-        return ServerInfo(int(answer["pid"]), port, str(answer["region"]), Path(answer["directory"]))
-    except (OSError, ValueError, KeyError, AttributeError, urllib.error.URLError):
+
+def running(settings: Settings | None = None) -> ServerInfo | None:
+    """The embedded AWS of this folder (default: LOCAL_AWS_DIR), when it answers on its port (LOCAL_AWS_PORT), or None.
+
+    The process is looked at first, so that nobody else's server is taken for it.
+    """
+    settings = settings or Settings.from_environment()
+    process = processes.server_of(settings)
+    if process is None or not processes.listens(process, settings.port):
         return None
+    try:
+        answer = _status(settings)
+        return ServerInfo(process.pid, settings.port, str(answer["region"]), settings.directory)
+    except (OSError, ValueError, KeyError, TypeError, urllib.error.URLError):
+        return None
+
+
+def _status(settings: Settings) -> dict[str, Any]:
+    key = credentials.read(settings.directory)
+    url = f"{settings.url}{STATUS_PATH}"
+    request = AWSRequest("GET", url)
+    SigV4Auth(Credentials(key.access_key_id, key.secret_access_key), "local", settings.region).add_auth(request)
+    headers = dict(request.headers.items())
+    with _direct.open(urllib.request.Request(url, headers=headers), timeout=5) as response:  # noqa: S310  # http
+        answer: dict[str, Any] = json.load(response)
+    return answer
 
 
 def start(settings: Settings | None = None, *, timeout_s: float = 60.0) -> tuple[ServerInfo, bool]:
@@ -66,20 +90,15 @@ def start(settings: Settings | None = None, *, timeout_s: float = 60.0) -> tuple
     Raises LocalAwsError when the port belongs to something else or the server does not come up in `timeout_s`.
     """
     settings = settings or Settings.from_environment()
-    settings.directory.mkdir(parents=True, exist_ok=True)
-    with _one_at_a_time(settings.directory):
-        found = running(settings.port)
+    with _one_at_a_time(_private(settings.directory)):
+        found = running(settings)
         if found is not None:
-            if found.directory != settings.directory:
-                raise LocalAwsError(
-                    f"Port {settings.port} belongs to the embedded AWS of {found.directory}; "
-                    "set LOCAL_AWS_PORT to a free port or stop that one first."
-                )
             return found, False
-        _stop_leftover(settings)
+        _stop_own(settings)
         if _port_in_use(settings.port):
             raise LocalAwsError(
-                f"Port {settings.port} is used by something else; stop it or set LOCAL_AWS_PORT to a free port."
+                f"Port {settings.port} is used by {processes.describe_listener(settings.port)}; "
+                "stop it or set LOCAL_AWS_PORT to a free port."
             )
         _remove(settings.work)
         return _launch(settings, timeout_s), True
@@ -88,25 +107,22 @@ def start(settings: Settings | None = None, *, timeout_s: float = 60.0) -> tuple
 def stop(settings: Settings | None = None) -> bool:
     """Stop the server and every process it started and remove its temporary files; False if none was running.
 
-    Raises LocalAwsError when the port belongs to another folder's server.
+    Raises LocalAwsError when none was running and the port belongs to something else, which is left alone.
     """
     settings = settings or Settings.from_environment()
-    if not settings.directory.exists() and running(settings.port) is None:
-        return False
-    settings.directory.mkdir(parents=True, exist_ok=True)
-    with _one_at_a_time(settings.directory):
-        found = running(settings.port)
-        if found is not None and found.directory != settings.directory:
-            raise LocalAwsError(
-                f"Port {settings.port} belongs to the embedded AWS of {found.directory}; stop it from there."
-            )
-        stopped = False
-        if found is not None:
-            stopped = _end(found.pid)
-        stopped = _stop_leftover(settings) or stopped
-        _remove(settings.work)
-        settings.pid_file.unlink(missing_ok=True)
-        return stopped
+    stopped = False
+    if settings.directory.exists():
+        with _one_at_a_time(_private(settings.directory)):
+            stopped = _stop_own(settings)
+            _remove(settings.work)
+            settings.pid_file.unlink(missing_ok=True)
+            credentials.remove(settings.directory)
+    if not stopped and _port_in_use(settings.port):
+        raise LocalAwsError(
+            f"The embedded AWS of {settings.directory} was not running; port {settings.port} is used by "
+            f"{processes.describe_listener(settings.port)}, which was left alone."
+        )
+    return stopped
 
 
 def _launch(settings: Settings, timeout_s: float) -> ServerInfo:
@@ -129,7 +145,7 @@ def _launch(settings: Settings, timeout_s: float) -> ServerInfo:
         settings.pid_file.write_text(str(process.pid))
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            found = running(settings.port)
+            found = running(settings)
             if found is not None and found.pid == process.pid:
                 return found
             if process.poll() is not None:
@@ -150,17 +166,19 @@ def _is_callers_own(name: str) -> bool:
     return name.startswith(("AWS_", "MINISTACK_")) or name.lower().endswith("_proxy")
 
 
-def _stop_leftover(settings: Settings) -> bool:
-    """End a server of this folder that is alive but does not answer, found through its pid file."""
-    try:
-        pid = int(settings.pid_file.read_text())
-        command = psutil.Process(pid).cmdline()
-        folder = psutil.Process(pid).environ().get("LOCAL_AWS_DIR")
-    except (OSError, ValueError, psutil.Error):
-        return False
-    if "local.server" not in command or folder != str(settings.directory):
-        return False
-    return _end(pid)
+def _stop_own(settings: Settings) -> bool:
+    """End the server of this folder, whether it answers or not."""
+    process = processes.server_of(settings)
+    return process is not None and _end(process.pid)
+
+
+def _private(directory: Path) -> Path:
+    """Make the folder, for this user only; raises LocalAwsError when it is somebody else's."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if directory.stat().st_uid != os.getuid():
+        raise LocalAwsError(f"The folder {directory} belongs to another account; set LOCAL_AWS_DIR to one of your own.")
+    directory.chmod(0o700)
+    return directory
 
 
 def _end(pid: int) -> bool:

@@ -18,13 +18,19 @@ def replace(module: ModuleType, name: str, parameters: str, new: Callable[..., A
     `parameters` are the original's parameter names, separated by spaces. Raises SeamBroken when they differ, because a
     call with other arguments would fail far from here.
     """
+    original = expect(module, name, parameters)
+    setattr(module, name, new)
+    return original
+
+
+def expect(module: ModuleType, name: str, parameters: str) -> Callable[..., Any]:
+    """The function `module.name`, which has to take `parameters`; raises SeamBroken otherwise."""
     original: Any = getattr(module, name, None)
     if not callable(original):
         raise SeamBroken(f"{module.__name__}.{name} is gone")
     actual = " ".join(inspect.signature(original).parameters)
     if actual != parameters:
         raise SeamBroken(f"{module.__name__}.{name}({actual}) was expected to take ({parameters})")
-    setattr(module, name, new)
     return cast(Callable[..., Any], original)
 
 

@@ -10,12 +10,17 @@ import sys
 import traceback
 from typing import Any
 
+from local import credentials
 from local.lifecycle import STATUS_PATH
-from local.settings import ACCOUNT_ID, HOST, Settings
+from local.settings import ACCOUNT_ID, CLIENT_VARIABLES, HOST, Settings
 
 
 def configure(settings: Settings) -> None:
-    """Set what ministack reads from its environment when it is imported."""
+    """Set what ministack reads from its environment when it is imported, and make the access key of this start."""
+    # Nothing that this process or one of its children writes is for other accounts.
+    os.umask(0o077)
+    key = credentials.random_key()
+    credentials.write(key, settings.directory)
     temporary = settings.work / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
     os.environ.update(
@@ -27,9 +32,9 @@ def configure(settings: Settings) -> None:
             "MINISTACK_ACCOUNT_ID": ACCOUNT_ID,
             "AUTH": "true" if settings.authorization else "false",
             "TMPDIR": str(temporary),
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_ACCESS_KEY_ID": key.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
+            **CLIENT_VARIABLES,
             # Listeners nobody asked for, on fixed ports, and containers of other people.
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",
@@ -48,12 +53,10 @@ async def serve(settings: Settings) -> None:
     from hypercorn.config import Config
     from ministack import app as ministack_app
 
-    from local import install
+    from local import install, security
 
     install.everything(settings)
-    status = json.dumps(
-        {"server": "embedded-aws", "pid": os.getpid(), "region": settings.region, "directory": str(settings.directory)}
-    ).encode()
+    status = json.dumps({"region": settings.region}).encode()
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and scope["path"] == STATUS_PATH:
@@ -63,6 +66,7 @@ async def serve(settings: Settings) -> None:
             return
         await ministack_app.app(scope, receive, send)
 
+    guarded: Any = security.guarded(application, settings)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -72,7 +76,7 @@ async def serve(settings: Settings) -> None:
     config.keep_alive_timeout = 75
     config.loglevel = "WARNING"
     # Nothing is kept, so there is nothing to finish: stopping does not wait for open requests.
-    serving = asyncio.ensure_future(hypercorn_serve(application, config, shutdown_trigger=asyncio.Event().wait))
+    serving = asyncio.ensure_future(hypercorn_serve(guarded, config, shutdown_trigger=asyncio.Event().wait))
     await asyncio.wait({serving, asyncio.ensure_future(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
     if serving.done():
         serving.result()

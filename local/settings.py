@@ -8,7 +8,14 @@ from pathlib import Path
 
 HOST = "127.0.0.1"
 ACCOUNT_ID = "000000000000"
-CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+# For every client, whichever the server: nothing from files of the user's, nothing from instance metadata. Operations
+# with a host prefix would otherwise ask for sync-127.0.0.1.
+CLIENT_VARIABLES = {
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
+}
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 

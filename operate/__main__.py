@@ -15,10 +15,9 @@ import local
 from deploy import system
 from deploy.errors import DeployError
 from deploy.target import Target, connect
-from operate import bench, demo, retrain, show, status
+from operate import bench, demo, retrain, rollback, show, status
 from operate.champion import Champion
 from operate.errors import CommandError
-from operate.rollback import roll_back
 from operate.show import console
 from operate.stack import Deployed
 from operate.tap import Tap
@@ -46,6 +45,7 @@ def main() -> int:
     commands.add_parser("status", help="what runs, what waits, who is champion and where it comes from")
     back = commands.add_parser("rollback", help="put an earlier model back behind the endpoint")
     back.add_argument("--to", default="", help="which; the champion's predecessor if left out")
+    back.add_argument("--reason", default=rollback.REASON, help="why, as it is recorded with the model rolled back")
     commands.add_parser("bench", help="latency, throughput and memory, each beside its baseline")
     evaluate = commands.add_parser("evaluate", help="the champion on a folder of class folders")
     evaluate.add_argument("photos", type=Path)
@@ -62,8 +62,8 @@ def main() -> int:
         elif arguments.command == "status":
             status.show(Deployed.of(system.outputs(target)))
         elif arguments.command == "rollback":
-            champion = roll_back(Deployed.of(system.outputs(target)), arguments.to)
-            console.print(f"{champion.model_version} is champion again and answers at its endpoint.")
+            deployed = Deployed.of(system.outputs(target))
+            rollback.show(rollback.roll_back(deployed, arguments.to, arguments.reason))
         elif arguments.command == "bench":
             _bench(target)
         elif arguments.command == "evaluate":

@@ -1,4 +1,4 @@
-"""Starting retrain-model and following it, state by state."""
+"""Starting retrain-model, and following it or another workflow, state by state."""
 
 import hashlib
 import io
@@ -23,6 +23,7 @@ from training import dataset
 from training.holdout import split_off
 from training.vehicles import OTHER, configured_vehicles
 
+WORKFLOW = "retrain-model"
 TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
 TRAINING_STATE = "Train"
 POLL_S = 0.5
@@ -30,7 +31,7 @@ GOLDEN_EACH = 6
 # States that a loop enters again and again while an endpoint changes.
 WAITING = {
     "WaitForEndpoint", "LookAtEndpoint", "CountLooks", "InService?",
-    "WaitForRollBack", "LookAtRollBack", "CountRollBackLooks", "RolledBack?",
+    "WaitForRestore", "LookAtRestore", "CountRestoreLooks", "Restored?",
 }  # fmt: skip
 COMPARED = (
     ("accuracy", "accuracy", ".3f"), ("ece", "calibration error", ".3f"), ("auroc", "outlier AUROC", ".3f"),
@@ -101,7 +102,7 @@ def start(deployed: Deployed, training_input: dict[str, Any]) -> str:
     return arn
 
 
-def follow(execution: str) -> dict[str, Any]:
+def follow(execution: str, workflow: str = WORKFLOW) -> dict[str, Any]:
     """Print each state as it is entered, with the training's progress; returns the execution's output.
 
     Raises CommandError with the reason when the execution did not succeed.
@@ -112,7 +113,7 @@ def follow(execution: str) -> dict[str, Any]:
     training = _TrainingLog()
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("retrain-model", total=None)
+        task = bar.add_task(workflow, total=None)
         while True:
             status = states.describe_execution(executionArn=execution)["status"]
             for event in _events_after(states, execution, last_event):
@@ -131,9 +132,11 @@ def follow(execution: str) -> dict[str, Any]:
     if status != "SUCCEEDED":
         for line in training.last_lines(15):
             console.print(f"  | {line}", markup=False)
+        # rollback-model says itself what the endpoint serves.
+        still = "The previous model, if there was one, still answers. " if workflow == WORKFLOW else ""
         raise CommandError(
-            f"retrain-model ended as {status}: {ended.get('error', '')}: {ended.get('cause', 'no cause given')}\n"
-            f"The previous model, if there was one, still answers. Execution: {execution}"
+            f"{workflow} ended as {status}: {ended.get('error', '')}: {ended.get('cause', 'no cause given')}\n"
+            f"{still}Execution: {execution}"
         )
     output: dict[str, Any] = json.loads(ended["output"])
     return output

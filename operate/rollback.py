@@ -1,59 +1,41 @@
-"""Putting an earlier model back behind the endpoint, by hand."""
+"""Starting rollback-model and following it, state by state."""
 
-import time
-from dataclasses import replace
+import json
 from typing import Any
 
 import boto3
-from botocore.exceptions import ClientError
 
-from functions.shared.models import Champion, ModelTable
+from operate import retrain
 from operate.errors import CommandError
+from operate.show import console
 from operate.stack import Deployed
 
-LIMIT_S = 1800
-POLL_S = 1.0
+WORKFLOW = "rollback-model"
+REASON = "asked for with make rollback"
 
 
-def roll_back(deployed: Deployed, to: str = "") -> Champion:
-    """Make model `to`, or the champion's predecessor, champion and wait until it answers.
+def roll_back(deployed: Deployed, to: str = "", reason: str = REASON) -> dict[str, Any]:
+    """Put model `to`, or the champion's predecessor, back behind the endpoint; returns the execution's output.
 
-    Raises CommandError when there is no such model, or when the endpoint does not take it; then the champion stays.
+    Raises CommandError when the rollback was refused or failed; then the champion stays.
     """
-    sagemaker: Any = boto3.client("sagemaker")
-    table = ModelTable(deployed.model_table, boto3.client("dynamodb"))
-    champion = table.champion()
-    wanted = to or (champion.previous if champion else None)
-    if not wanted:
-        raise CommandError("The champion has no predecessor. Name a model: `make rollback TO=<model>`.")
-    if champion and wanted == champion.model_version:
-        raise CommandError(f"{wanted} is the champion already.")
-    try:
-        artifact = sagemaker.describe_model(ModelName=wanted)["PrimaryContainer"]["ModelDataUrl"]
-        sagemaker.describe_endpoint_config(EndpointConfigName=wanted)
-        sagemaker.update_endpoint(EndpointName=deployed.endpoint_name, EndpointConfigName=wanted)
-    except ClientError as error:
-        raise CommandError(f"{wanted} cannot be put back: {error}. `make status` lists the models.") from error
-    _await(sagemaker, deployed.endpoint_name, wanted)
-    # A model that was champion before still knows its labels, so that they are not news to the next retraining.
-    back = replace(
-        table.promoted(wanted) or Champion(wanted, wanted, artifact),
-        previous=champion.model_version if champion else None,
-        promoted_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    )
-    table.crown(back)
-    return back
+    wanted = {"trigger": "manual", "reason": reason, **({"to": to} if to else {})}
+    states: Any = boto3.client("stepfunctions")
+    execution: str = states.start_execution(stateMachineArn=deployed.rollback_model_arn, input=json.dumps(wanted))[
+        "executionArn"
+    ]
+    output = retrain.follow(execution, WORKFLOW)
+    if output["outcome"] != "rolled back":
+        raise CommandError(f"{output['verdict']} ({output['reason']}). The champion stays.")
+    return output
 
 
-def _await(sagemaker: Any, endpoint: str, configuration: str) -> None:
-    deadline = time.monotonic() + LIMIT_S
-    while time.monotonic() < deadline:
-        found = sagemaker.describe_endpoint(EndpointName=endpoint)
-        if found["EndpointStatus"] == "InService":
-            if found["EndpointConfigName"] == configuration:
-                return
-            raise CommandError(f"The endpoint refused {configuration} and kept {found['EndpointConfigName']}.")
-        if found["EndpointStatus"] in ("Failed", "OutOfService"):
-            raise CommandError(f"The endpoint is {found['EndpointStatus']}: {found.get('FailureReason', '')}")
-        time.sleep(POLL_S)
-    raise CommandError(f"The endpoint is still changing after {LIMIT_S} s. Look again with `make status`.")
+def show(output: dict[str, Any]) -> None:
+    """Print which model is champion, which was marked, and which were passed over."""
+    for model, why in output["skipped"].items():
+        console.print(f"{model} was skipped: it {why}.", markup=False, soft_wrap=True)
+    if output["mark_removed"]:
+        console.print(f"{output['champion']} was marked as rolled back; the mark is removed.", soft_wrap=True)
+    console.print(f"{output['champion']} is champion again and answers at its endpoint.", soft_wrap=True)
+    console.print(f"{output['rolled_back']} is marked as rolled back: later rollbacks skip it.", soft_wrap=True)
+    console.print(f"To put it back all the same: make rollback TO={output['rolled_back']}", soft_wrap=True)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
+from operate.errors import CommandError
+
 
 @dataclass(frozen=True)
 class Deployed:
@@ -19,6 +21,7 @@ class Deployed:
     event_bus: str
     classify_photo_arn: str
     retrain_model_arn: str
+    rollback_model_arn: str
     endpoint_name: str
     threshold_parameter: str
 
@@ -29,10 +32,13 @@ class Deployed:
 
     @classmethod
     def of(cls, outputs: Mapping[str, str]) -> "Deployed":
-        """Read CloudFormation's outputs, `UploadsBucket` for `uploads_bucket`. Raises KeyError when one is missing."""
-        return cls(
-            **{
-                field.name: outputs["".join(part.capitalize() for part in field.name.split("_"))]
-                for field in fields(cls)
-            }
-        )
+        """Read CloudFormation's outputs, `UploadsBucket` for `uploads_bucket`.
+
+        Raises CommandError when one is missing, because an earlier version is deployed.
+        """
+        names = {field.name: "".join(part.capitalize() for part in field.name.split("_")) for field in fields(cls)}
+        if missing := [name for name in names.values() if name not in outputs]:
+            raise CommandError(
+                f"The stack has no output {', '.join(missing)}: an earlier version is deployed. Run `make deploy`."
+            )
+        return cls(**{field: outputs[name] for field, name in names.items()})

@@ -7,7 +7,7 @@ import boto3
 from botocore.exceptions import ClientError
 from rich.table import Table
 
-from functions.shared.models import ModelTable
+from functions.shared.models import Champion, ModelTable
 from operate.show import console
 from operate.stack import Deployed
 
@@ -27,7 +27,11 @@ def show(deployed: Deployed) -> None:
 
 def _running(deployed: Deployed) -> None:
     states: Any = boto3.client("stepfunctions")
-    for title, arn in (("classify-photo", deployed.classify_photo_arn), ("retrain-model", deployed.retrain_model_arn)):
+    for title, arn in (
+        ("classify-photo", deployed.classify_photo_arn),
+        ("retrain-model", deployed.retrain_model_arn),
+        ("rollback-model", deployed.rollback_model_arn),
+    ):
         counts = {
             status: len(states.list_executions(stateMachineArn=arn, statusFilter=status, maxResults=1000)["executions"])
             for status in ("RUNNING", "FAILED", "TIMED_OUT")
@@ -51,7 +55,8 @@ def _queues(deployed: Deployed) -> None:
 
 def _models(deployed: Deployed) -> None:
     sagemaker: Any = boto3.client("sagemaker")
-    champion = ModelTable(deployed.model_table, boto3.client("dynamodb")).champion()
+    table = ModelTable(deployed.model_table, boto3.client("dynamodb"))
+    champion = table.champion()
     if champion is None:
         console.print("There is no champion yet. Train one: `make retrain`.")
         return
@@ -64,21 +69,50 @@ def _models(deployed: Deployed) -> None:
     grid = Table(title="Models, newest first", title_justify="left")
     for heading in ("model", "verdict", "registered", "parent", "labels snapshot", "code"):
         grid.add_column(heading, overflow="fold")
+    recorded = {model.model_version: model for model in table.all_promoted()}
     for package in _packages(sagemaker, deployed.app_name):
         about = package.get("CustomerMetadataProperties", {})
         version = about.get("model_version", "?")
         crown = " ♛" if version == champion.model_version else ""
         grid.add_row(
             version + crown,
-            package["ModelApprovalStatus"].lower(),
+            _verdict(package["ModelApprovalStatus"], recorded.get(version)),
             f"{package['CreationTime'].astimezone(UTC):%Y-%m-%d %H:%M}",
             about.get("parent") or about.get("previous") or "—",
             _short(about.get("snapshot")),
             _short(about.get("source")),
         )
     console.print(grid)
-    age = datetime.now(UTC) - datetime.fromisoformat(champion.promoted_at) if champion.promoted_at else None
-    console.print(f"Champion {champion.model_version}" + (f", for {str(age).split('.')[0]}" if age else ""))
+    for model in sorted(recorded.values(), key=lambda model: str(model.rolled_back_at)):
+        if model.rolled_back_at:
+            why = f"{model.model_version} was rolled back at {model.rolled_back_at}: {model.rolled_back_reason}"
+            console.print(why, markup=False)
+    console.print(_champion(champion, datetime.now(UTC)))
+
+
+def _verdict(approval: str, model: Champion | None) -> str:
+    """What became of a registered model; `model` is its record when it ever was champion."""
+    if model is None:
+        return approval.lower()
+    word = "initial, not compared" if model.is_initial else approval.lower()
+    return f"{word}, rolled back" if model.rolled_back_at else word
+
+
+def _champion(champion: Champion, now: datetime) -> str:
+    """One line about the champion.
+
+    >>> _champion(Champion("v1", "v1", "s3://a", origin="initial"), datetime.now(UTC))
+    'Champion v1, an initial model without a verdict: it was not compared with anything'
+    """
+    since = champion.restored_at or champion.promoted_at
+    line = f"Champion {champion.model_version}"
+    if since:
+        line += f", for {str(now - datetime.fromisoformat(since)).split('.')[0]}"
+    if champion.restored_at:
+        line += ", restored by a rollback"
+    if champion.is_initial:
+        line += ", an initial model without a verdict: it was not compared with anything"
+    return line
 
 
 def _packages(sagemaker: Any, group: str) -> list[dict[str, Any]]:

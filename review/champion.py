@@ -5,13 +5,15 @@ import json
 import tarfile
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from functions.shared.models import Champion as Record
+from functions.shared.models import ModelTable
 from review.resources import Aws, Resources, error_code
 
 _WANTED = {"model.json", "evaluation.json", "model-card.md", "model-card.png"}
@@ -47,7 +49,8 @@ class Model:
 class Serving:
     """The endpoint: its status as SageMaker words it (`None` when there is none), its model, and the threshold in use.
 
-    `threshold` is None when nobody knows it; `overridden`: an operator set it instead of the model's own.
+    `threshold` is None when nobody knows it; `overridden`: an operator set it instead of the model's own. `records`
+    are what the stage recorded of each model that ever was champion, by the name of the model.
     """
 
     status: str | None
@@ -57,6 +60,17 @@ class Serving:
     threshold: float | None
     overridden: bool
     trouble: str | None = None
+    records: Mapping[str, Record] = field(default_factory=dict)
+
+    def record(self, model: Model | None) -> Record | None:
+        """What was recorded of a model when it became champion; None when it never did."""
+        return self.records.get(model.name) if model else None
+
+    @property
+    def rolled_back(self) -> list[Record]:
+        """The models that a rollback replaced, newest first."""
+        marked = [record for record in self.records.values() if record.rolled_back_at]
+        return sorted(marked, key=lambda record: str(record.rolled_back_at), reverse=True)
 
 
 class Champion:
@@ -71,16 +85,18 @@ class Champion:
     def look(self) -> Serving:
         """The endpoint, its model and the models before it. What is not there or cannot be read is left out."""
         trouble, status, updated, champion, history = None, None, None, None, []
+        records: Mapping[str, Record] = {}
         try:
             history = [self._model(name) for name in self._names()]
+            records = self._records()
             endpoint = self._aws.sagemaker.describe_endpoint(EndpointName=self._resources.endpoint_name)
             status, updated = endpoint["EndpointStatus"], endpoint["LastModifiedTime"]
             champion = self._model(self._served_by(endpoint["EndpointConfigName"]))
         except ClientError as error:
             if "Could not find" not in str(error):
-                trouble = f"SageMaker refused: {error_code(error)}"
+                trouble = f"AWS refused: {error_code(error)}"
         except BotoCoreError as error:
-            trouble = f"SageMaker is out of reach: {error}"
+            trouble = f"AWS is out of reach: {error}"
         threshold = self._override()
         own = champion.about.get("threshold") if champion else None
         return Serving(
@@ -91,12 +107,17 @@ class Champion:
             threshold if threshold is not None else own,
             threshold is not None,
             trouble,
+            records,
         )
 
     def picture(self, name: str) -> bytes | None:
         """The picture of a model's card, when it was looked at before."""
         with self._lock:
             return self._models[name].picture if name in self._models else None
+
+    def _records(self) -> dict[str, Record]:
+        table = ModelTable(self._resources.model_table, self._aws.dynamodb)
+        return {record.endpoint_config: record for record in table.all_promoted()}
 
     def _names(self) -> list[str]:
         prefix = f"vehicles-{self._resources.stage}-"

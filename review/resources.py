@@ -16,6 +16,7 @@ _OUTPUTS = {
     "ml_bucket": "MlBucket",
     "decision_table": "DecisionTable",
     "photo_table": "PhotoTable",
+    "model_table": "ModelTable",
     "review_queue_url": "ReviewQueueUrl",
     "dead_letter_queue_url": "ReviewDeadLetterQueueUrl",
     "event_bus": "EventBus",
@@ -34,6 +35,7 @@ class Resources:
     ml_bucket: str
     decision_table: str
     photo_table: str
+    model_table: str
     review_queue_url: str
     dead_letter_queue_url: str
     event_bus: str

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-NAMES = ("classify-photo", "retrain-model")
+NAMES = ("classify-photo", "retrain-model", "rollback-model")
 ASL_FOLDER = Path(__file__).parent / "asl"
 PICTURE_FOLDER = Path(__file__).parent.parent / "docs"
 

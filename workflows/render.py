@@ -19,9 +19,13 @@ READING_ORDER = (
 def render(name: str) -> str:
     """The definition of workflow `name` as the text of its golden file, the same on every machine."""
     with _fixed_region():
-        from workflows import classify_photo, retrain_model
+        from workflows import classify_photo, retrain_model, rollback_model
 
-        builders = {"classify-photo": classify_photo.build, "retrain-model": retrain_model.build}
+        builders = {
+            "classify-photo": classify_photo.build,
+            "retrain-model": retrain_model.build,
+            "rollback-model": rollback_model.build,
+        }
         definition: dict[str, Any] = builders[name]().to_dict()
     definition["States"] = {state: _in_order(definition["States"][state]) for state in graph.walk(definition)}
     return json.dumps(_in_order(definition), indent=2, ensure_ascii=False) + "\n"

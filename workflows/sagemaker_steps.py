@@ -1,7 +1,7 @@
-"""The SageMaker states of retrain-model, each made by one function.
+"""The SageMaker states of the workflows, each made by one function.
 
 The SDK builds the requests; what depends on the execution is set with `dynamic`, because its placeholders do not reach
-everywhere. All of them share one name, `$.run.name`: job, model, endpoint configuration and model version.
+everywhere. In retrain-model one name, `$.run.name`, is that of the job, the model and the endpoint configuration.
 """
 
 from typing import Any
@@ -19,12 +19,11 @@ from workflows.sdk import (
     model_monitor,
     processing,
 )
-from workflows.tasks import offline_session, retry
+from workflows.tasks import API_TIMEOUT_S, offline_session, retry
 
 # An hour for the job itself, a quarter for finding and starting an instance.
 JOB_TIMEOUT_S = 3600
 JOB_START_S = 900
-API_TIMEOUT_S = 60
 CAPTURE_PERCENT = 20
 # The container takes 6.5 MB unless told otherwise; a photo may have 20, a request to an endpoint 25.
 LARGEST_REQUEST_BYTES = 25 * 1024 * 1024

@@ -12,7 +12,8 @@ from functions.shared.errors import InvalidInput, SconesError
 from functions.shared.objects import read_json
 
 ABOUT = "about.json"
-GOLDEN = "golden/"
+# Where in the ML bucket the probe may read: golden photos of data sets, and those beside an initial model.
+GOLDEN = ("golden/", "initial/")
 # The source that staging names when the pictures were drawn by the program, without archive and network.
 DRAWN = "generated"
 
@@ -47,11 +48,11 @@ class BaseData:
         return self.source == DRAWN
 
 
-def check_base_data(base: BaseData, request: Request, classes: Iterable[str], bucket: str, allow_drawn: bool) -> None:
+def check_base_data(base: BaseData, request: Request, classes: Iterable[str], allow_drawn: bool) -> None:
     """Refuse, before anything is trained, data that no verdict can be based on.
 
     Raises TrainingDataRefused for drawn pictures unless `allow_drawn`, and for data without a picture of anything but
-    `classes` unless the retraining is forced; InvalidInput when the golden photos are not in the ML bucket.
+    `classes` unless the retraining is forced.
     """
     if base.drawn and not allow_drawn:
         raise TrainingDataRefused(
@@ -64,5 +65,10 @@ def check_base_data(base: BaseData, request: Request, classes: Iterable[str], bu
             f"the data at {request.dataset} shows nothing but {', '.join(wanted)}, so nothing can measure whether the "
             "model recognises what is none of them. Add photos of other things, or force the retraining"
         )
-    if request.golden and not request.golden.startswith(f"s3://{bucket}/{GOLDEN}"):
-        raise InvalidInput(f"golden is {request.golden!r}; golden photos are under s3://{bucket}/{GOLDEN}")
+
+
+def check_golden(request: Request, bucket: str) -> None:
+    """Raise InvalidInput when the golden photos are where the probe may not read; `bucket` is the ML bucket."""
+    allowed = tuple(f"s3://{bucket}/{prefix}" for prefix in GOLDEN)
+    if request.golden and not request.golden.startswith(allowed):
+        raise InvalidInput(f"golden is {request.golden!r}; golden photos are under {' or '.join(allowed)}")

@@ -6,16 +6,17 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.build_dataset.base_data import BaseData, check_base_data
+from functions.build_dataset.base_data import BaseData, check_base_data, check_golden
+from functions.build_dataset.initial import InitialModel, accepted, refused
 from functions.build_dataset.prepare import Prepared, hindrance, needed
 from functions.build_dataset.request import Request
-from functions.build_dataset.running import is_running
 from functions.build_dataset.snapshot import Store
 from functions.build_dataset.throne import Throne
 from functions.shared.aws import client
 from functions.shared.models import ModelTable
 from functions.shared.objects import read_json
 from functions.shared.observability import instruments, reports_failures
+from functions.shared.running import is_running
 from functions.shared.settings import read
 from functions.shared.times import now
 from functions.shared.vehicles import vehicles
@@ -50,11 +51,16 @@ known = vehicles()
 @metrics.log_metrics(capture_cold_start_metric=True)
 @reports_failures(logger)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take the lock, find the champion, freeze the data; the workflow goes on when `proceed` is true."""
+    """Take the lock, find the champion, freeze the data; the workflow goes on when `proceed` is true.
+
+    For an initial model there is nothing to freeze.
+    """
     execution = str(event.get("execution"))
     table.take_lock(execution, now(), lambda holder: is_running(client("stepfunctions"), holder))
     current = read_json(s3, f"s3://{settings.ml_bucket}/training/current.json")
     request = Request.from_state(event.get("request"), current, known)
+    if request.initial_model:
+        return initial(request, request.initial_model)
     champion = throne.champion()
     classes = request.classes or tuple(known.bays)
     base, snapshot, new_labels, unjudged = BaseData(), None, 0, 0
@@ -63,7 +69,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         snapshot = store.freeze(request.dataset, classes)
         learned = champion.snapshot if champion else None
         new_labels = store.new_since(snapshot, learned)
-        unjudged = store.new_since(snapshot, learned, table.judged_snapshot())
+        unjudged = store.new_since(snapshot, learned, table.judged_snapshot(), *table.rolled_back_snapshots())
     prepared = Prepared(
         request=request,
         model_version=str(event["run"]["name"]),
@@ -79,7 +85,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     )
     if prepared.proceed:
         allow_drawn = settings.allow_drawn_training_data == "yes"
-        check_base_data(base, request, classes, settings.ml_bucket, allow_drawn)
+        check_base_data(base, request, classes, allow_drawn)
+        check_golden(request, settings.ml_bucket)
     logger.info(
         "retraining prepared",
         snapshot=snapshot.uri if snapshot else None,
@@ -92,3 +99,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     )
     metrics.add_metric("NewLabels", MetricUnit.Count, new_labels)
     return prepared.as_state()
+
+
+def initial(request: Request, artifact: str) -> dict[str, Any]:
+    """What the workflow needs to put an initial model into service; a recorded champion's endpoint is not touched."""
+    champion = table.champion() or throne.champion()
+    if champion:
+        logger.info("initial model refused", artifact=artifact, champion=champion.model_version)
+        return refused(request, champion)
+    check_golden(request, settings.ml_bucket)
+    model = InitialModel.read(artifact, s3)
+    logger.info("initial model accepted", artifact=artifact, model_version=model.version)
+    return accepted(request, model)

@@ -43,7 +43,7 @@ class Prepared:
 
     `bucket` is the ML bucket, `snapshot` None when there was nothing to freeze, `drawn` whether the base data are drawn
     pictures, `bake_s` how long a promoted model is watched. `new_labels` are those that the champion has not learned;
-    `unjudged` those of them that no judged challenger had learned either.
+    `unjudged` those of them that neither the last judged challenger nor a model that was rolled back had learned.
     """
 
     request: Request
@@ -63,7 +63,7 @@ class Prepared:
         """Why nothing is trained, as a reason and a sentence; None when the retraining goes on."""
         found = hindrance(self.request, self.champion)
         if found is None and self.unjudged < self.needed:
-            known = "the champion and the last judged model"
+            known = "the champion, the last judged model and the models that were rolled back"
             return "NothingNew", f"{self.unjudged} labels are new to {known}; {self.needed} are needed"
         return found
 
@@ -94,7 +94,6 @@ class Prepared:
             "dataset": self.request.dataset,
             "source": self.request.source,
             "hyperparameters": self.hyperparameters,
-            "golden": self.request.golden,
             "drawn": self.drawn,
             "training_input": self.request.as_input(),
             "snapshot": self.snapshot.uri if self.snapshot else None,
@@ -113,4 +112,7 @@ class Prepared:
             "force": self.request.force,
             "dry_run": self.request.dry_run,
             "bake_s": self.bake_s,
+            "initial": None,
+            "model_version": self.model_version,
+            "golden": self.request.golden,
         }

@@ -1,17 +1,21 @@
 """How a retraining ended, from what its execution carried to the end."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from functions.shared.models import Champion
+from functions.shared.causes import readable
+from functions.shared.models import INITIAL, RETRAINING, Champion
 
 # To end like this is an outcome; anything else means that something broke.
 OUTCOMES = {
     *("NothingNew", "NoChampion", "NoTrainingData", "TrainingDataRefused", "RetrainingRunning", "DryRun"),
+    "ChampionExists",
     *("BelowMinimum", "WorseThanChampion", "BlindToAClass", "NotBetter"),
 }
+
+# The registry takes neither comma nor parenthesis.
+INITIAL_VERDICT = "an initial model that was not compared with anything: it has no verdict"
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,10 @@ class Conclusion:
 
     @property
     def model_version(self) -> str | None:
-        """The challenger; None when there is none, because training did not begin or failed."""
-        return str(self.state["run"]["name"]) if "trained" in self.state else None
+        """The challenger, as its endpoint names it; None when training did not begin or failed."""
+        if "trained" not in self.state:
+            return None
+        return str(self._slot("prepared").get("model_version") or self.state["run"]["name"])
 
     @property
     def champion_before(self) -> str | None:
@@ -64,10 +70,11 @@ class Conclusion:
     def verdict(self) -> str:
         """The gate's words for a promotion, the error's for anything else."""
         if self.promoted:
-            return str(self._slot("judged").get("words") or "promoted")
+            return INITIAL_VERDICT if self._initial else str(self._slot("judged").get("words") or "promoted")
         words = readable(str(self._slot("error").get("Cause") or ""))
-        if "rollback" in self.state and self._slot("rollback").get("status") != "InService":
-            words += f" The endpoint is {self._slot('rollback').get('status')} while going back; look at it."
+        if "restored" in self.state and self._slot("restored").get("status") != "InService":
+            words += f" The endpoint is {self._slot('restored').get('status')} instead of serving the champion again;"
+            words += " look at it with `make status`."
         return words or str(self.reason)
 
     @property
@@ -85,14 +92,26 @@ class Conclusion:
     def new_champion(self) -> Champion:
         """Who is champion from now on."""
         return Champion(
-            model_version=str(self.state["run"]["name"]),
+            model_version=str(self.model_version),
             endpoint_config=str(self.state["run"]["name"]),
             artifact=str(self.state["trained"]["artifact"]),
             snapshot=self._slot("prepared").get("snapshot"),
-            threshold=self._slot("judged").get("threshold"),
+            threshold=self._threshold,
             promoted_at=self.at,
             previous=self.champion_before,
+            origin=INITIAL if self._initial else RETRAINING,
+            golden=self._slot("prepared").get("golden"),
         )
+
+    @property
+    def _initial(self) -> Mapping[str, Any]:
+        """What was found in the artifact of an initial model; empty for a model that was trained."""
+        return self._slot("prepared").get("initial") or {}
+
+    @property
+    def _threshold(self) -> float | None:
+        threshold: float | None = (self._initial or self._slot("judged")).get("threshold")
+        return threshold
 
     def as_event(self) -> dict[str, Any]:
         """The detail of `Model Promoted` or `Model Rejected`."""
@@ -114,7 +133,7 @@ class Conclusion:
                 **common,
                 "previous_model_version": self.champion_before,
                 "endpoint": self.endpoint,
-                "threshold": self._slot("judged").get("threshold"),
+                "threshold": self._threshold,
                 "metrics": metrics,
                 "promoted_at": self.at,
             }
@@ -128,6 +147,7 @@ class Conclusion:
             "outcome": "promoted" if self.promoted else "rejected",
             "model_version": self.model_version,
             "previous_model_version": self.champion_before,
+            "origin": INITIAL if self._initial else RETRAINING,
             "reason": self.reason,
             "verdict": self.verdict,
             "checks": judged.get("checks") or [],
@@ -143,18 +163,3 @@ class Conclusion:
 
     def _slot(self, name: str) -> Mapping[str, Any]:
         return self.state.get(name) or {}
-
-
-def readable(cause: str) -> str:
-    """The words in a caught error: of a failed Lambda its message, of a failed job its reason, else the text itself.
-
-    >>> readable('{"TrainingJobName": "a", "FailureReason": "AlgorithmError: no photos"}')
-    'AlgorithmError: no photos'
-    """
-    try:
-        content = json.loads(cause)
-    except ValueError:
-        return cause
-    if not isinstance(content, dict):
-        return cause
-    return str(content.get("errorMessage") or content.get("FailureReason") or cause)

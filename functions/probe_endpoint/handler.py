@@ -37,8 +37,8 @@ cloudwatch = client("cloudwatch")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Probe the endpoint for the model `event["run"]["name"]`; with `since`, look at the alarms since then too.
 
-    `event["golden"]` is the prefix of the golden photos of the data that the model was trained on; without any, the
-    endpoint only has to answer.
+    `event["golden"]` is the prefix of the model's own golden photos: those of the data that it was trained on, or those
+    beside an initial model. Without any, the endpoint only has to answer.
     """
     began = timestamp(now())
     photos = golden(event.get("golden") or "")

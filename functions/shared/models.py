@@ -1,7 +1,7 @@
-"""The champion and the lock: which model serves by right, and which retraining is under way."""
+"""The champion and the lock: which model serves by right, and which retraining or rollback is under way."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,14 +14,17 @@ from functions.shared.times import timestamp
 
 # Longer than any retraining may take: two jobs of an hour, two endpoint updates of half an hour, and waiting.
 LOCK_EXPIRES_AFTER = timedelta(hours=6)
+# Where a champion comes from.
+RETRAINING = "retraining"
+INITIAL = "initial"
 
 
 class RetrainingRunning(SconesError):
-    """Another retraining is under way; two would train on the same labels and fight over the endpoint."""
+    """Another retraining or a rollback is under way; two would train on the same labels and change one endpoint."""
 
 
 class LockLost(SconesError):
-    """Another retraining took the lock over before this one could promote its model."""
+    """Another execution took the lock over before this one could record its champion."""
 
 
 class EndpointBusy(SconesError):
@@ -32,9 +35,12 @@ class EndpointBusy(SconesError):
 class Champion:
     """The model that serves by right.
 
-    `model_version` is also the name of its training job, model and endpoint configuration. `snapshot` is the S3 prefix
-    of the labels it has learned, None when it has seen none of ours; `threshold` is its own, in [0, 1], None when
-    unknown; `previous` is the champion before it.
+    `model_version` is what it answers as; of a trained model it is also the name of its training job, model and
+    endpoint configuration. `snapshot` is the S3 prefix of the labels it has learned, None when it has seen none of
+    ours; `threshold` is its own, in [0, 1], None when unknown; `previous` is the champion before it. `origin` is
+    `initial` for a model that was never compared with another; `golden` is the S3 prefix of the photos it was probed
+    with. `restored_at` is when a rollback made it champion again. The `rolled_back_…` fields mark a model that a
+    rollback replaced: when, why, and by which execution.
     """
 
     model_version: str
@@ -44,6 +50,25 @@ class Champion:
     threshold: float | None = None
     promoted_at: str | None = None
     previous: str | None = None
+    origin: str = RETRAINING
+    golden: str | None = None
+    restored_at: str | None = None
+    rolled_back_at: str | None = None
+    rolled_back_reason: str | None = None
+    rolled_back_by: str | None = None
+
+    @property
+    def is_initial(self) -> bool:
+        """Whether it was put into service without a comparison with any other model."""
+        return self.origin == INITIAL
+
+    def marked(self, at: str, reason: str, execution: str) -> "Champion":
+        """The model as one that was rolled back, which later rollbacks skip."""
+        return replace(self, rolled_back_at=at, rolled_back_reason=reason, rolled_back_by=execution)
+
+    def restored(self, at: str) -> "Champion":
+        """The model as champion again, without a mark of an earlier rollback."""
+        return replace(self, restored_at=at, rolled_back_at=None, rolled_back_reason=None, rolled_back_by=None)
 
     def as_state(self) -> dict[str, Any]:
         """The champion as it travels through the workflow and lies in the table."""
@@ -56,8 +81,10 @@ class Champion:
 
 
 class ModelTable:
-    """Items under the key `id`: `champion`, `lock` while a retraining is under way, `promoted/{model}` for each model
-    that ever was champion, and `judged`, the last snapshot whose challenger was judged.
+    """Items under the key `id`.
+
+    `champion`, `lock` while a retraining or a rollback is under way, `promoted/{model}` for each model that ever was
+    champion, and `judged`, the last snapshot whose challenger was judged.
     """
 
     def __init__(self, name: str, dynamodb: Client) -> None:
@@ -74,14 +101,31 @@ class ModelTable:
         item = self._get(f"promoted/{model_version}")
         return Champion.from_state(item) if item else None
 
+    def all_promoted(self) -> list[Champion]:
+        """What was recorded of every model that ever was champion, in no order."""
+        pages = self._dynamodb.get_paginator("scan").paginate(TableName=self.name, ConsistentRead=True)
+        items = (values(item) for page in pages for item in page["Items"])
+        return [Champion.from_state(item) for item in items if str(item["id"]).startswith("promoted/")]
+
     def crown(self, champion: Champion, holder: str = "") -> None:
         """Record who is champion from now on; for `holder`, an execution, only as long as the lock is its own.
 
-        Raises LockLost when another retraining has begun since: it goes by the champion that it found.
+        Raises LockLost when another execution has begun since: it goes by the champion that it found.
         """
+        self._record(champion, (champion,), holder)
+
+    def record_rollback(self, target: Champion, rolled_back: Champion, holder: str) -> None:
+        """Record that `target` is champion again, and the mark of the model that was rolled back.
+
+        Raises LockLost when the lock is not the execution's any more.
+        """
+        self._record(target, (target, rolled_back), holder)
+
+    def _record(self, champion: Champion, models: Iterable[Champion], holder: str) -> None:
+        items = [("champion", champion), *((f"promoted/{model.model_version}", model) for model in models)]
         writes: list[dict[str, Any]] = [
-            {"Put": {"TableName": self.name, "Item": attributes({"id": name, **champion.as_state()})}}
-            for name in ("champion", f"promoted/{champion.model_version}")
+            {"Put": {"TableName": self.name, "Item": attributes({"id": name, **model.as_state()})}}
+            for name, model in items
         ]
         if not holder:
             self._dynamodb.transact_write_items(TransactItems=writes)
@@ -100,7 +144,11 @@ class ModelTable:
             recorded = self.champion()
             # A second try finds the lock given back by the first.
             if recorded is None or recorded.model_version != champion.model_version:
-                raise LockLost(f"{holder} lost the lock; {champion.model_version} is not promoted") from error
+                raise LockLost(f"{holder} lost the lock; {champion.model_version} is not champion") from error
+
+    def rolled_back_snapshots(self) -> list[str]:
+        """The S3 prefixes of the snapshots whose models were promoted and then rolled back, each once, in order."""
+        return sorted({model.snapshot for model in self.all_promoted() if model.rolled_back_at and model.snapshot})
 
     def judged_snapshot(self) -> str | None:
         """The S3 prefix of the last snapshot whose challenger was judged, or None."""
@@ -125,7 +173,7 @@ class ModelTable:
                 raise
 
     def take_lock(self, execution: str, now: datetime, is_running: Callable[[str], bool]) -> None:
-        """Let no other retraining in until `release_lock`. Taking it again in the same execution is no conflict.
+        """Let no other retraining or rollback in until `release_lock`. The same execution may take it again.
 
         A lock outlives its execution when somebody stops it: one whose holder is not running any more, or that has
         expired, is taken over. Raises RetrainingRunning when the holder is alive.
@@ -137,10 +185,10 @@ class ModelTable:
         holder = str(held.get("execution")) if held else execution
         expired = not held or str(held.get("expires_at")) <= timestamp(now)
         if not expired and is_running(holder):
-            raise RetrainingRunning(f"retraining {holder} is under way; this one ends without touching anything")
+            raise RetrainingRunning(f"{holder} is under way; this execution ends without touching anything")
         # Still the dead one's: of two that want to take it over, one finds it changed.
         if not self._put_if(lock, "attribute_not_exists(id) OR execution = :execution", holder):
-            raise RetrainingRunning("another retraining took over the lock at the same moment; this one ends")
+            raise RetrainingRunning("another execution took over the lock at the same moment; this one ends")
 
     def release_lock(self, execution: str) -> None:
         """Give the lock back; nothing happens when it is somebody else's by now."""

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from local.settings import HOST
+from local.settings import CLIENT_VARIABLES, HOST
 
 SDK_DISTRIBUTIONS = ("boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "urllib3", "six")
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -95,8 +95,7 @@ def variables(
     chosen = (config.get("Environment") or {}).get("Variables") or {}
     return {
         "AWS_ENDPOINT_URL": f"http://{HOST}:{port}",
-        # Operations with a host prefix would otherwise ask for sync-127.0.0.1.
-        "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
+        **CLIENT_VARIABLES,
         "PATH": "/usr/local/bin:/usr/bin:/bin:/opt/bin",
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",

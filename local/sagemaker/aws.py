@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextvars
 import json
+import os
 import tarfile
 import threading
 import time
@@ -21,8 +22,9 @@ from ministack import app
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import eventbridge
 
+from local.credentials import AccessKey
 from local.lambdas import emf
-from local.settings import CREDENTIALS, Settings
+from local.settings import Settings
 
 
 class DataError(Exception):
@@ -31,6 +33,11 @@ class DataError(Exception):
 
 def arn(kind: str, name: str) -> str:
     return f"arn:aws:sagemaker:{get_region()}:{get_account_id()}:{kind}/{name}"
+
+
+def root_of(account: str) -> AccessKey:
+    """The access key of an account's root user: ministack takes twelve digits for the id of the account."""
+    return AccessKey(account, os.environ["AWS_SECRET_ACCESS_KEY"])
 
 
 def in_background(name: str, function: Callable[..., None], *arguments: Any) -> None:
@@ -74,11 +81,13 @@ class Storage:
         account, region = get_account_id(), get_region()
         with self._lock:
             if (account, region) not in self._clients:
+                key = root_of(account)
                 self._clients[account, region] = boto3.session.Session().client(
                     "s3",
                     endpoint_url=self._settings.url,
                     region_name=region,
-                    **{**CREDENTIALS, "aws_access_key_id": account},
+                    aws_access_key_id=key.access_key_id,
+                    aws_secret_access_key=key.secret_access_key,
                     config=Config(retries={"max_attempts": 2}, s3={"addressing_style": "path"}),
                 )
             return self._clients[account, region]

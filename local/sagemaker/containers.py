@@ -19,8 +19,8 @@ from typing import ClassVar
 
 from ministack.core.responses import get_account_id, get_region
 
-from local.sagemaker.aws import LogStream, in_background
-from local.settings import Settings
+from local.sagemaker.aws import LogStream, in_background, root_of
+from local.settings import CLIENT_VARIABLES, Settings
 
 GUARD = Path(__file__).resolve().parent.parent / "guard.py"
 OPT_ML = re.compile(r"/opt/ml(?=/|$)")
@@ -121,7 +121,7 @@ def environment(settings: Settings, home: Path, given: dict[str, str]) -> dict[s
     folder = str(home / "opt" / "ml")
     temporary = home / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
-    region = get_region()
+    region, key = get_region(), root_of(get_account_id())
     return {
         "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
         "HOME": str(home),
@@ -131,9 +131,10 @@ def environment(settings: Settings, home: Path, given: dict[str, str]) -> dict[s
         "PYTHONIOENCODING": "UTF-8",
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
-        "AWS_ACCESS_KEY_ID": get_account_id(),
-        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_ACCESS_KEY_ID": key.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
         "AWS_ENDPOINT_URL": settings.url,
+        **CLIENT_VARIABLES,
         **{name: OPT_ML.sub(folder, value) for name, value in given.items()},
         **{name: os.environ[name] for name in ("OMP_NUM_THREADS", "LD_LIBRARY_PATH") if name in os.environ},
     }

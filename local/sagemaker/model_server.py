@@ -5,15 +5,17 @@
 The entry point (SAGEMAKER_PROGRAM, by default inference.py, in MODEL_DIR/code) may define model_fn, input_fn,
 predict_fn and output_fn, or transform_fn instead of the last three; each may take one more argument, the context.
 GET /ping answers 200 once the model is loaded, POST /invocations answers what output_fn returned. The chosen port is
-written to PORT_FILE.
+written to PORT_FILE, and after a space the value that each request has to send as X-Secret.
 """
 
 from __future__ import annotations
 
+import hmac
 import importlib.util
 import inspect
 import json
 import os
+import secrets
 import sys
 import threading
 import traceback
@@ -25,6 +27,7 @@ from typing import Any
 
 TEXT_TYPES = ("application/json", "text/csv", "application/jsonlines", "text/plain")
 DEFAULT_ACCEPT = "application/json"
+SECRET_HEADER = "X-Secret"  # noqa: S105  # the name of a header
 DEFAULT_MAX_REQUEST_BYTES = 6_553_500
 """TorchServe's own `max_request_size`, which the variable TS_MAX_REQUEST_SIZE changes."""
 
@@ -109,7 +112,7 @@ def _default_output(prediction: Any, accept: str) -> Any:
     return json.dumps(prediction)
 
 
-def _handler(model: Model, turns: threading.Semaphore) -> type[BaseHTTPRequestHandler]:
+def _handler(model: Model, turns: threading.Semaphore, secret: str) -> type[BaseHTTPRequestHandler]:
     default_accept = os.environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", DEFAULT_ACCEPT)
     most = int(os.environ.get("TS_MAX_REQUEST_SIZE") or DEFAULT_MAX_REQUEST_BYTES)
 
@@ -118,6 +121,15 @@ def _handler(model: Model, turns: threading.Semaphore) -> type[BaseHTTPRequestHa
         # The answer goes out in one segment; Nagle's delay would cost 40 ms each.
         disable_nagle_algorithm = True
         wbufsize = -1
+
+        def parse_request(self) -> bool:
+            if not super().parse_request():
+                return False
+            if hmac.compare_digest(self.headers.get(SECRET_HEADER, "").encode(), secret.encode()):
+                return True
+            self.close_connection = True
+            self._send(403, b"", "text/plain")
+            return False
 
         def do_GET(self) -> None:
             self._send(200 if self.path == "/ping" else 404, b"", "text/plain")
@@ -161,10 +173,13 @@ def main() -> None:
     model_dir, port_file = sys.argv[1:]
     model = Model(model_dir)
     workers = int(os.environ.get("SAGEMAKER_MODEL_SERVER_WORKERS") or os.cpu_count() or 1)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(model, threading.Semaphore(workers)))
+    # Other accounts and web pages reach this port too; only who can read the port file may use it.
+    secret = secrets.token_urlsafe()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(model, threading.Semaphore(workers), secret))
     server.daemon_threads = True
     waiting = Path(port_file + ".new")
-    waiting.write_text(str(server.server_address[1]))
+    waiting.touch(0o600)
+    waiting.write_text(f"{server.server_address[1]} {secret}")
     waiting.rename(port_file)
     print(f"Model server ready with {workers} workers", flush=True)
     server.serve_forever()

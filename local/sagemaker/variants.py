@@ -16,6 +16,7 @@ from typing import Any
 
 from local.sagemaker.aws import DataError, LogStream, Storage, in_background, unpack
 from local.sagemaker.containers import Container, environment
+from local.sagemaker.model_server import SECRET_HEADER
 from local.settings import HOST, Settings
 
 SERVER = Path(__file__).with_name("model_server.py")
@@ -62,7 +63,7 @@ class Variant:
         self._home = settings.work / "sagemaker" / "endpoints" / f"{endpoint}-{self.name}-{uuid.uuid4().hex[:8]}"
         self._log = LogStream(f"/aws/sagemaker/Endpoints/{endpoint}", f"{self.name}/i-{uuid.uuid4().hex[:17]}")
         self._process: Container | None = None
-        self._port: int | None = None
+        self._address: tuple[int, str] | None = None
         self._stopping = threading.Event()
         self._connections: queue.LifoQueue[http.client.HTTPConnection] = queue.LifoQueue()
         self._busy = 0
@@ -109,12 +110,13 @@ class Variant:
                 self._busy -= 1
 
     def _post(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes, str]:
-        port, process = self._port, self._process
-        if port is None or process is None or not process.alive():
+        address, process = self._address, self._process
+        if address is None or process is None or not process.alive():
             raise Unreachable
+        port, secret = address
         connection = self._connection(port)
         try:
-            connection.request("POST", "/invocations", body, headers)
+            connection.request("POST", "/invocations", body, {**headers, SECRET_HEADER: secret})
             response = connection.getresponse()
             content = response.read()
         except TimeoutError as error:
@@ -170,9 +172,11 @@ class Variant:
             if time.monotonic() > deadline:
                 process.stop(0.5)
                 return False
-            if port_file.exists() and _ping(port := int(port_file.read_text())):
-                self._port = port
-                return True
+            if port_file.exists():
+                port, secret = port_file.read_text().split()
+                if _ping(int(port), secret):
+                    self._address = int(port), secret
+                    return True
             time.sleep(0.02)
         process.wait(1)
         return False
@@ -184,7 +188,7 @@ class Variant:
             process = self._process
             while process is not None and process.wait(1.0) is None:
                 pass
-            self._port = None
+            self._address = None
             if time.monotonic() - healthy_since > LONGEST_RESTART_S:
                 pause = FIRST_RESTART_S
             if self._stopping.is_set() or self._stopping.wait(pause):
@@ -194,10 +198,10 @@ class Variant:
             self._launch(time.monotonic() + START_TIMEOUT_S)
 
 
-def _ping(port: int) -> bool:
+def _ping(port: int, secret: str) -> bool:
     connection = http.client.HTTPConnection(HOST, port, timeout=5)
     try:
-        connection.request("GET", "/ping")
+        connection.request("GET", "/ping", headers={SECRET_HEADER: secret})
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False

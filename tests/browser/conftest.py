@@ -44,13 +44,8 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Resources]:
     settings = local.Settings(port=free_port(), directory=tmp_path_factory.mktemp("aws"), region=REGION)
     server, _ = local.start(settings)
     before = dict(os.environ)
-    os.environ.update(
-        AWS_ENDPOINT_URL=server.url,
-        AWS_ACCESS_KEY_ID="test",
-        AWS_SECRET_ACCESS_KEY="test",  # noqa: S106  # what the embedded AWS accepts
-        AWS_REGION=REGION,
-        AWS_DEFAULT_REGION=REGION,
-    )
+    local.use(server)
+    os.environ.update(settings.as_environment())
     boto3.setup_default_session()
     yield Resources.from_outputs(system.deploy(Target("local", "test"), progress=lambda line: None))
     os.environ.clear()

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-import local
 from tests.browser.conftest import free_port
 from tests.browser.console_world import Stage, eventually
 
@@ -101,17 +100,7 @@ def test_quitting_the_terminal_returns_the_photo(stage: Stage) -> None:
 @pytest.fixture
 def commands(stage: Stage) -> dict[str, str]:
     """The environment of the commands, pointed at the embedded AWS of these tests."""
-    port = stage.aws.sqs.meta.endpoint_url.rsplit(":", 1)[-1]
-    server = local.running(int(port))
-    assert server
-    return {
-        **os.environ,
-        "STAGE": stage.resources.stage,
-        "TARGET": "local",
-        "LOCAL_AWS_PORT": port,
-        "LOCAL_AWS_DIR": str(server.directory),
-        "PYTHONUNBUFFERED": "1",
-    }
+    return {**os.environ, "STAGE": stage.resources.stage, "TARGET": "local", "PYTHONUNBUFFERED": "1"}
 
 
 def test_redrive_sends_back_what_can_be_answered_and_shows_the_rest(stage: Stage, commands: dict[str, str]) -> None:

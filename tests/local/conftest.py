@@ -18,7 +18,6 @@ import pytest
 from botocore.config import Config
 
 import local
-from local.settings import CREDENTIALS
 
 ROLE = "arn:aws:iam::000000000000:role/test"
 
@@ -34,6 +33,7 @@ class Aws:
 
     def __init__(self, server: local.ServerInfo) -> None:
         self.server = server
+        self.key = server.access_key()
         self._clients: dict[str, Any] = {}
 
     def client(self, name: str) -> Any:
@@ -42,7 +42,8 @@ class Aws:
                 name,
                 endpoint_url=self.server.url,
                 region_name=self.server.region,
-                **CREDENTIALS,
+                aws_access_key_id=self.key.access_key_id,
+                aws_secret_access_key=self.key.secret_access_key,
                 config=Config(retries={"max_attempts": 0}, read_timeout=60),
             )
         return self._clients[name]
@@ -60,10 +61,9 @@ class Aws:
         self.client("lambda").create_function(
             FunctionName=name,
             Runtime="python3.12",
-            Role=ROLE,
             Handler=handler,
             Code={"ZipFile": zipped(code)},
-            **{"Timeout": 20, **options},
+            **{"Role": ROLE, "Timeout": 20, **options},
         )
         return name
 

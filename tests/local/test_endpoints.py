@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import threading
 import time
 from typing import Any
 
+import psutil
 import pytest
 from botocore.exceptions import ClientError
 
@@ -57,6 +59,21 @@ def test_a_request_too_large_for_the_container_is_refused_unless_it_is_told_to_t
     assert caught.value.response["OriginalStatusCode"] == 413
     roomy = application.endpoint("hello", environment={"TS_MAX_REQUEST_SIZE": str(8_000_000)})
     assert application.ask(roomy, large) == f"hello {large}"
+
+
+def test_a_model_server_answers_the_embedded_aws_only(application: FakeApplication, endpoint: str) -> None:
+    """Its port is open to every account and page of the machine, as every port of the loopback is."""
+    assert application.ask(endpoint, "you") == "hello you"
+    server = psutil.Process(application.aws.server.pid)
+    sockets = [found for child in server.children(recursive=True) for found in child.net_connections("tcp")]
+    ports = {found.laddr.port for found in sockets if found.status == psutil.CONN_LISTEN}
+    assert ports
+    for port in ports:
+        for headers in ({}, {"X-Secret": "guessed"}):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            connection.request("POST", "/invocations", b"you", {"Content-Type": "text/plain", **headers})
+            assert connection.getresponse().status == 403
+            connection.close()
 
 
 def test_a_model_server_that_dies_shows_and_comes_back(application: FakeApplication) -> None:

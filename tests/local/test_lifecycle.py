@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import http.server
+import json
 import os
 import signal
 import subprocess
@@ -50,7 +52,7 @@ def test_up_status_up_down(settings: local.Settings) -> None:
     assert "already running" in command(settings, "up").stdout
     assert command(settings, "status").returncode == 0
     assert command(settings, "down").returncode == 0
-    assert local.running(settings.port) is None
+    assert local.running(settings) is None
     assert not settings.work.exists()
     assert command(settings, "down").returncode == 0
 
@@ -60,7 +62,7 @@ def test_a_proxy_of_the_network_does_not_matter(settings: local.Settings, monkey
     assert command(settings, "up").returncode == 0
     assert command(settings, "status").returncode == 0
     monkeypatch.delenv("http_proxy")
-    server = local.running(settings.port)
+    server = local.running(settings)
     assert server is not None
     assert not any(name.lower().endswith("_proxy") for name in psutil.Process(server.pid).environ())
 
@@ -72,7 +74,69 @@ def test_a_port_used_by_something_else_is_refused_in_one_sentence(settings: loca
         other.shutdown()
     assert up.returncode == 1
     assert up.stderr.count("\n") == 1
-    assert "is used by something else" in up.stderr
+    assert f"Port {settings.port} is used by process {os.getpid()} (" in up.stderr
+
+
+class Impostor(http.server.BaseHTTPRequestHandler):
+    """Answers every request as the embedded AWS's status once did, with the process and the folder of its choice."""
+
+    answer = b""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.answer)))
+        self.end_headers()
+        self.wfile.write(self.answer)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_down_does_not_end_the_process_that_a_stranger_on_the_port_names(settings: local.Settings) -> None:
+    settings.directory.mkdir()
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as named:
+        status = {"server": "embedded-aws", "pid": named.pid, "region": "eu-west-1"}
+        Impostor.answer = json.dumps({**status, "directory": str(settings.directory)}).encode()
+        with http.server.ThreadingHTTPServer(("127.0.0.1", settings.port), Impostor) as other:
+            threading.Thread(target=other.serve_forever, daemon=True).start()
+            down = command(settings, "down")
+            assert local.running(settings) is None
+            other.shutdown()
+        assert named.poll() is None
+        named.kill()
+    assert down.returncode == 1
+    assert f"port {settings.port} is used by process {os.getpid()} (" in down.stderr
+    assert "was left alone" in down.stderr
+
+
+def test_down_does_not_end_a_stranger_whose_id_the_pid_file_names(settings: local.Settings) -> None:
+    settings.directory.mkdir()
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "-m", "local.server"]) as named:
+        settings.pid_file.write_text(str(named.pid))
+        down = command(settings, "down")
+        assert named.poll() is None
+        named.kill()
+    assert down.returncode == 0
+    assert "was not running" in down.stdout
+
+
+def test_the_server_of_another_folder_is_left_alone(settings: local.Settings, tmp_path: Path) -> None:
+    local.start(settings)
+    other = dataclasses.replace(settings, directory=tmp_path / "other")
+    for verb in ("up", "down"):
+        ran = command(other, verb)
+        assert ran.returncode == 1
+        assert f"is used by the embedded AWS of {settings.directory}" in ran.stderr
+    assert local.running(other) is None
+    assert local.running(settings) is not None
+
+
+def test_a_server_whose_pid_file_is_lost_is_found_by_its_port(settings: local.Settings) -> None:
+    server, _started = local.start(settings)
+    settings.pid_file.unlink()
+    assert local.running(settings) == server
+    assert local.stop(settings)
+    assert not psutil.pid_exists(server.pid)
 
 
 def test_the_server_listens_on_loopback_only(aws: Aws) -> None:

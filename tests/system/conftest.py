@@ -36,13 +36,7 @@ def embedded_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[local.Ser
     settings = local.Settings(port=free_port(), directory=tmp_path_factory.mktemp("aws"), region=REGION)
     server, _ = local.start(settings)
     before = dict(os.environ)
-    os.environ.update(
-        AWS_ENDPOINT_URL=server.url,
-        AWS_ACCESS_KEY_ID="test",
-        AWS_SECRET_ACCESS_KEY="test",  # noqa: S106  # what the embedded AWS accepts
-        AWS_REGION=REGION,
-        AWS_DEFAULT_REGION=REGION,
-    )
+    local.use(server)
     boto3.setup_default_session()
     yield server
     os.environ.clear()

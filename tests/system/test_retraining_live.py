@@ -11,8 +11,6 @@ import pytest
 import events
 from functions.shared.photo import Photo
 from operate import status
-from operate.errors import CommandError
-from operate.rollback import roll_back
 from operate.show import console
 from tests.system.workshop import Workshop, client, png
 from tests.system.world import FINISHED, World, eventually
@@ -157,25 +155,6 @@ def test_a_rule_starts_retrainings_by_the_clock(workshop: Workshop, rule: str, s
     (target,) = client("events").list_targets_by_rule(Rule=name)["Targets"]
     assert target["Arn"] == workshop.deployed.retrain_model_arn
     assert json.loads(target["Input"]) == {"trigger": trigger}
-
-
-def test_a_person_puts_the_previous_model_back_and_then_an_earlier_one(workshop: Workshop, ready_code: str) -> None:
-    earliest = workshop.champion
-    names = [workshop.retrain(source=ready_code, force=True)["model_version"] for _ in range(2)]
-    back = roll_back(workshop.deployed)
-    assert back.model_version == names[0]
-    assert workshop.champion_answers()
-    assert roll_back(workshop.deployed, earliest.model_version).model_version == earliest.model_version
-    assert workshop.champion_answers()
-    assert (workshop.champion.artifact, workshop.champion.snapshot) == (earliest.artifact, earliest.snapshot)
-    with pytest.raises(CommandError, match="is the champion already"):
-        roll_back(workshop.deployed, earliest.model_version)
-    with pytest.raises(CommandError, match="cannot be put back"):
-        roll_back(workshop.deployed, "vehicles-learn-never")
-    assert workshop.champion_answers()
-    # What was put back is what the next retraining compares with.
-    output = workshop.retrain(source=ready_code, dry_run=True)
-    assert output["previous_model_version"] == earliest.model_version
 
 
 def test_the_status_shows_the_chain_of_models(workshop: Workshop, ready_code: str) -> None:

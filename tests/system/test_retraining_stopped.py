@@ -20,12 +20,12 @@ BETTER = (
     *("UpdateEndpoint", "WaitForEndpoint", "LookAtEndpoint", "ProbeEndpoint", "Bake", "ProbeAgain"),
     *("Promote", "AnnouncePromotion"),
 )
-BROKEN = ("RollBack", "WaitForRollBack", "LookAtRollBack", "Reject", "AnnounceRejection")
-ENDPOINT_LOST = ("CreateEndpoint", "ClearEndpoint", "RecreateEndpoint")
+BROKEN = ("InspectEndpoint", "RestoreEndpoint", "WaitForRestore", "LookAtRestore", "Reject", "AnnounceRejection")
+ENDPOINT_LOST = ("CreateEndpoint", "DeleteFailedEndpoint", "RecreateEndpoint")
 ENDPOINT_FAILED = ("ReplaceEndpoint",)
 NO_CHAMPION = ("DropEndpoint",)
 # These last long enough to be stopped in the middle; in the others an execution is stopped before anything is done.
-LONG = ("BuildDataset", "Train", "Evaluate", "WaitForEndpoint", "ProbeEndpoint", "Bake", "WaitForRollBack")
+LONG = ("BuildDataset", "Train", "Evaluate", "WaitForEndpoint", "ProbeEndpoint", "Bake", "WaitForRestore")
 
 
 def test_every_state_that_takes_time_is_stopped_below() -> None:

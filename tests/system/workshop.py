@@ -221,6 +221,13 @@ class Workshop:
         files |= {name: text.encode() for name, text in replaced.items()}
         return self.put(f"source/{name}/sourcedir.tar.gz", source.pack(files))
 
+    def archive(self, replaced: Mapping[str, str] | None = None, **about: Any) -> bytes:
+        """A model.tar.gz: the champion's with some files replaced, and with `about` over what model.json says."""
+        files = self._champions_files()
+        described = {**json.loads(files["model.json"]), **about}
+        files["model.json"] = json.dumps(described).encode()
+        return source.pack(files | {name: text.encode() for name, text in (replaced or {}).items()})
+
     def base(self, name: str, data: Dataset) -> str:
         """Publish base data; returns its prefix."""
         file = io.BytesIO()

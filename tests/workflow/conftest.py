@@ -10,7 +10,8 @@ from tests.workflow import harness
 @pytest.fixture(scope="session")
 def handlers() -> dict[str, harness.Handler]:
     """The real Lambda handlers, loaded once."""
-    return harness.load_handlers([*harness.CLASSIFY_FUNCTIONS.values(), *harness.RETRAIN_FUNCTIONS.values()])
+    functions = {**harness.CLASSIFY_FUNCTIONS, **harness.RETRAIN_FUNCTIONS, **harness.ROLLBACK_FUNCTIONS}
+    return harness.load_handlers(list(functions.values()))
 
 
 @pytest.fixture

@@ -86,6 +86,12 @@ RETRAIN_FUNCTIONS = {
     "ConcludeRetrainingFunctionArn": "conclude_retraining",
 }
 
+ROLLBACK_FUNCTIONS = {
+    "PrepareRollbackFunctionArn": "prepare_rollback",
+    "ProbeEndpointFunctionArn": "probe_endpoint",
+    "ConcludeRollbackFunctionArn": "conclude_rollback",
+}
+
 ENVIRONMENT = {
     "AWS_DEFAULT_REGION": REGION,
     "AWS_REGION": REGION,
@@ -108,6 +114,7 @@ ENVIRONMENT = {
     "BAKE_SECONDS": "30",
     "ALLOW_DRAWN_TRAINING_DATA": "no",
     "GATE": "{}",
+    "ROLLBACK_WINDOW_HOURS": "24",
     "REVIEW_QUEUE_URL": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/review",
 }
 
@@ -286,6 +293,17 @@ class Stage:
             EndpointName="scones-test",
             EventBus="scones-test",
             Stage="test",
+        )
+
+    def deploy_rollback(self, looks: int = 10) -> str:
+        """rollback-model with all its placeholders filled in, and less patience with endpoints."""
+        arns = {placeholder: self.function_arns[folder] for placeholder, folder in ROLLBACK_FUNCTIONS.items()}
+        return self.deploy(
+            "rollback-model",
+            {f'"NumericLessThan": {usual}': f'"NumericLessThan": {usual * looks // 360}' for usual in (360, 720)},
+            **arns,
+            EndpointName="scones-test",
+            EventBus="scones-test",
         )
 
     def start(self, machine: str, execution_input: dict[str, Any]) -> Execution:

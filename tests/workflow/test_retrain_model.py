@@ -278,7 +278,7 @@ def test_force_promotes_past_the_gate(reigned: Laboratory) -> None:
 
 
 def test_only_a_promotion_records_what_later_retrainings_train_on(reigned: Laboratory) -> None:
-    recorded = {**DATA, "classes": [], "golden": ""}
+    recorded = {**DATA, "classes": [], "golden": None}
     other = {"dataset": "s3://scones-ml/datasets/base/other/"}
     reigned.run(**other, dry_run=True).output()
     reigned.accuracy = 0.90
@@ -342,6 +342,24 @@ def test_labels_whose_challenger_was_rejected_start_no_retraining_again(reigned:
     assert reigned.run(trigger="labels").output()["reason"] == "NothingNew"
     reigned.accuracy = 0.97
     assert reigned.run(trigger="schedule").output()["outcome"] == "promoted"
+
+
+def test_labels_whose_model_was_rolled_back_start_no_retraining_again(reigned: Laboratory) -> None:
+    """The last judged snapshot alone does not say so: here it is one of fewer vehicles."""
+    for number in range(5):
+        reigned.label(f"bicycle-{number}", "bicycle")
+        reigned.label(f"motorcycle-{number}", "motorcycle")
+    assert reigned.run().output()["outcome"] == "promoted"
+    reigned.accuracy = 0.90
+    assert reigned.run(classes=["bicycle"]).output()["reason"] == "WorseThanChampion"
+    reigned.accuracy = 0.97
+    assert reigned.stage.start(reigned.stage.deploy_rollback(), {}).output()["champion"] == CHAMPION
+    for trigger in ("labels", "schedule", "drift"):
+        output = reigned.stage.start(reigned.stage.deploy_retrain(), {"trigger": trigger}).output()
+        assert (output["reason"], output["new_labels"]) == ("NothingNew", 10)
+    reigned.label("bicycle-5", "bicycle")
+    output = reigned.stage.start(reigned.stage.deploy_retrain(), {"trigger": "schedule"}).output()
+    assert (output["outcome"], output["new_labels"]) == ("promoted", 11)
 
 
 def test_a_dry_run_leaves_its_labels_to_a_retraining_that_promotes(reigned: Laboratory) -> None:
@@ -567,4 +585,4 @@ def test_a_promotion_that_cannot_be_recorded_goes_back(reigned: Laboratory) -> N
     reigned.stage.refuse("conclude_retraining", *["ServiceException"] * 7, *["Throttled"] * 3)
     run = reigned.run()
     assert_champion_stays(reigned, run, "Lambda.ServiceException", failed=True)
-    assert "RollBack" in run.states()
+    assert "RestoreEndpoint" in run.states()

@@ -16,7 +16,13 @@ from deploy.templates import template
 # What AWS's Python runtimes have beside the standard library: boto3 and what it needs.
 RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six.py")
 # Values of the right form for what the template sets; the rest of its settings are names.
-VALUES = {"REVIEW_QUEUE_URL": "http://127.0.0.1:9/queue", "MIN_NEW_LABELS": "25", "BAKE_SECONDS": "5", "GATE": "{}"}
+VALUES = {
+    "REVIEW_QUEUE_URL": "http://127.0.0.1:9/queue",
+    "MIN_NEW_LABELS": "25",
+    "BAKE_SECONDS": "5",
+    "GATE": "{}",
+    "ROLLBACK_WINDOW_HOURS": "24",
+}
 
 
 def settings_of(function: str) -> dict[str, str]:

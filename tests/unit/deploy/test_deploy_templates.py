@@ -16,7 +16,7 @@ APP: dict[str, Any] = template("app")
 DATA: dict[str, Any] = template("data")
 OUTPUTS = {
     "UploadsBucket", "MlBucket", "DecisionTable", "ReviewQueueUrl", "ReviewDeadLetterQueueUrl", "EventBus",
-    "ClassifyPhotoArn", "RetrainModelArn", "EndpointName", "ThresholdParameter", "AlertTopicArn",
+    "ClassifyPhotoArn", "RetrainModelArn", "RollbackModelArn", "EndpointName", "ThresholdParameter", "AlertTopicArn",
 }  # fmt: skip
 
 
@@ -130,3 +130,37 @@ def test_only_the_function_that_records_a_promotion_may_write_what_retrainings_t
     training = [name for name, resource in may_write if "${MlBucket}/training" in resource]
     assert training == ["ConcludeRetrainingRole"]
     assert all("${MlBucket}/*" not in resource for _, resource in may_write)
+
+
+def test_the_alarms_of_the_list_and_no_other_start_a_rollback() -> None:
+    rule = APP["Resources"]["AlarmRollbackRule"]["Properties"]
+    # CloudWatch publishes on the default bus.
+    assert "EventBusName" not in rule
+    assert rule["EventPattern"]["detail"]["alarmName"] == {"Fn::Split": [",", {"Ref": "RollbackAlarms"}]}
+    (goal,) = rule["Targets"]
+    assert goal["Arn"] == {"Ref": "RollbackModelWorkflow"}
+    names = [alarm["AlarmName"]["Fn::Sub"] for alarm in of_type("AWS::CloudWatch::Alarm").values()]
+    assert "scones-${Stage}-endpoint-errors" in names
+
+
+@pytest.mark.parametrize("given", ["", "none"])
+def test_the_alarm_about_the_endpoint_rolls_back_unless_the_environment_names_others(
+    given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROLLBACK_ALARMS", given)
+    assert system.app_settings(Target("aws", "dev"))["RollbackAlarms"] == (given or "scones-dev-endpoint-errors")
+
+
+def test_deploying_gives_every_parameter_that_has_no_default() -> None:
+    required = {name for name, parameter in APP["Parameters"].items() if "Default" not in parameter}
+    given = {"Stage", *system.DATA_OUTPUTS, *system.app_settings(Target("aws", "dev"))}
+    assert {name for name in required - given if not name.endswith("Key")} == set()
+
+
+def test_a_rollback_may_change_its_own_endpoint_only() -> None:
+    (policy,) = APP["Resources"]["RollbackModelWorkflowRole"]["Properties"]["Policies"]
+    statements = policy["PolicyDocument"]["Statement"]
+    (changes,) = [one for one in statements if "sagemaker:UpdateEndpoint" in one["Action"]]
+    resources = [resource["Fn::Sub"].split("${AWS::AccountId}:")[1] for resource in changes["Resource"]]
+    assert resources == ["endpoint/scones-${Stage}-vehicles", "endpoint-config/vehicles-${Stage}-*"]
+    assert not [one for one in statements if "iam:PassRole" in one["Action"]]

@@ -89,9 +89,36 @@ def test_each_event_has_a_schema_that_is_one_and_a_sample_that_fits(detail_type:
     assert not validator.is_valid(sample["detail"] | {"task_token": "secret"})
 
 
-def test_there_is_one_sample_of_each_event_and_of_the_one_that_starts_us() -> None:
+ALARMS = "scones-dev-endpoint-errors,another-alarm"
+
+
+def test_an_alarm_of_the_list_that_goes_off_starts_a_rollback() -> None:
+    pattern = events.rule("alarm_went_off", RollbackAlarms=ALARMS)["EventPattern"]
+    alarm = events.sample("cloudwatch_alarm_state_change")
+    assert matches(pattern, alarm)
+    alarm["detail"]["state"]["value"] = "OK"
+    assert not matches(pattern, alarm)
+    alarm = events.sample("cloudwatch_alarm_state_change")
+    alarm["detail"]["alarmName"] = "scones-dev-waiting-drivers"
+    assert not matches(pattern, alarm)
+
+
+def test_a_rollback_is_told_which_alarm_went_off_when_and_why() -> None:
+    transformer = events.rule("alarm_went_off", RollbackAlarms=ALARMS)["InputTransformer"]
+    alarm = events.sample("cloudwatch_alarm_state_change")
+    alarm["detail"]["state"]["reason"] = 'a "quoted" reason'
+    assert transformed(transformer, alarm) == {
+        "trigger": "alarm",
+        "alarm": "scones-dev-endpoint-errors",
+        "alarmed_at": "2026-11-23T01:16:40.123+0000",
+        "reason": 'a "quoted" reason',
+    }
+
+
+def test_there_is_one_sample_of_each_event_and_of_those_that_start_us() -> None:
     assert set(events.samples()) == {kind.lower().replace(" ", "_") for kind in events.DETAIL_TYPES} | {
-        "s3_object_created"
+        "s3_object_created",
+        "cloudwatch_alarm_state_change",
     }
 
 

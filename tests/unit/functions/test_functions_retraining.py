@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from functions.build_dataset.base_data import BaseData, TrainingDataRefused, check_base_data
+from functions.build_dataset.base_data import BaseData, TrainingDataRefused, check_base_data, check_golden
 from functions.build_dataset.labels import Label, news, standing
 from functions.build_dataset.prepare import hindrance, needed
 from functions.build_dataset.request import Request
@@ -245,7 +245,8 @@ def test_golden_photos_go_with_their_data_set() -> None:
     recorded = {"dataset": "s3://b/old/", "source": "s3://b/s.tar.gz", "golden": "s3://b/golden/old/"}
     assert Request.from_state({}, recorded, vehicles()).golden == "s3://b/golden/old/"
     assert Request.from_state({"dataset": "s3://b/old/"}, recorded, vehicles()).golden == "s3://b/golden/old/"
-    assert Request.from_state({"dataset": "s3://b/new/"}, recorded, vehicles()).golden == ""
+    assert Request.from_state({"dataset": "s3://b/new/"}, recorded, vehicles()).golden is None
+    assert Request.from_state({"golden": ""}, recorded, vehicles()).golden is None
     with pytest.raises(InvalidInput, match="golden"):
         Request.from_state({"golden": "nowhere"}, recorded, vehicles())
 
@@ -275,23 +276,25 @@ def test_drawn_pictures_train_nothing_unless_the_stage_allows_it() -> None:
     drawn = BaseData("generated", {"bicycle": 9, "motorcycle": 9, "house": 9})
     for request in (asked_for(), asked_for(force=True)):
         with pytest.raises(TrainingDataRefused, match="drawn"):
-            check_base_data(drawn, request, CLASSES, "ml", allow_drawn=False)
-    check_base_data(drawn, asked_for(), CLASSES, "ml", allow_drawn=True)
+            check_base_data(drawn, request, CLASSES, allow_drawn=False)
+    check_base_data(drawn, asked_for(), CLASSES, allow_drawn=True)
 
 
 def test_data_that_shows_nothing_but_vehicles_trains_nothing_unless_forced() -> None:
     vehicles_alone = BaseData("photos", {"bicycle": 9, "motorcycle": 9})
     with pytest.raises(TrainingDataRefused, match="nothing but bicycle, motorcycle"):
-        check_base_data(vehicles_alone, asked_for(), CLASSES, "ml", allow_drawn=False)
-    check_base_data(vehicles_alone, asked_for(force=True), CLASSES, "ml", allow_drawn=False)
+        check_base_data(vehicles_alone, asked_for(), CLASSES, allow_drawn=False)
+    check_base_data(vehicles_alone, asked_for(force=True), CLASSES, allow_drawn=False)
     # For a model of bicycles alone, motorcycles are what is none of them.
-    check_base_data(vehicles_alone, asked_for(), ("bicycle",), "ml", allow_drawn=False)
+    check_base_data(vehicles_alone, asked_for(), ("bicycle",), allow_drawn=False)
 
 
 def test_golden_photos_that_the_probe_may_not_read_are_refused() -> None:
-    check_base_data(BaseData(), asked_for(golden="s3://ml/golden/a/"), CLASSES, "ml", allow_drawn=False)
-    with pytest.raises(InvalidInput, match="s3://ml/golden/"):
-        check_base_data(BaseData(), asked_for(golden="s3://elsewhere/golden/a/"), CLASSES, "ml", allow_drawn=False)
+    for golden in (None, "s3://ml/golden/a/", "s3://ml/initial/a/golden/"):
+        check_golden(asked_for(golden=golden), "ml")
+    for golden in ("s3://elsewhere/golden/a/", "s3://ml/labels/", "s3://ml/golden-photos/"):
+        with pytest.raises(InvalidInput, match="s3://ml/golden/ or s3://ml/initial/"):
+            check_golden(asked_for(golden=golden), "ml")
 
 
 @pytest.mark.parametrize("content", [None, b"not JSON", b"[]", b'{"counts": 3, "source": 3}'])
@@ -617,7 +620,7 @@ def test_a_verdict_counts_as_judged_whatever_came_after_it_and_a_dry_run_does_no
 
 def test_an_endpoint_that_could_not_go_back_is_said() -> None:
     stuck = concluded(
-        prepared=PREPARED, error={"Error": "ProbeFailed", "Cause": "wrong"}, rollback={"status": "Updating"}
+        prepared=PREPARED, error={"Error": "ProbeFailed", "Cause": "wrong"}, restored={"status": "Updating"}
     )
     assert "The endpoint is Updating" in stuck.verdict
 
@@ -695,6 +698,7 @@ def test_a_drawn_photo_is_one_that_our_own_inference_reads() -> None:
 def test_the_functions_of_a_retraining_import_nothing_of_each_other() -> None:
     root = Path(__file__).parents[3] / "functions"
     folders = ("build_dataset", "judge_challenger", "probe_endpoint", "conclude_retraining")
+    folders += ("prepare_rollback", "conclude_rollback")
     for folder in folders:
         text = "".join(file.read_text(encoding="utf-8") for file in (root / folder).glob("*.py"))
         assert not [other for other in folders if other != folder and f"functions.{other}" in text]

@@ -1,0 +1,96 @@
+"""A model for a stage that has none: put into service as it is, without training and comparison."""
+
+import json
+import tarfile
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from functions.build_dataset.request import Request
+from functions.shared.aws import Client, error_code
+from functions.shared.errors import InvalidInput
+from functions.shared.models import Champion
+from functions.shared.objects import ABSENT, address
+
+DESCRIPTION = "model.json"
+LARGEST_DESCRIPTION_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class InitialModel:
+    """A model.tar.gz in S3. `version` is what its endpoint answers as, `threshold` its own, in [0, 1], or None."""
+
+    artifact: str
+    version: str
+    threshold: float | None
+
+    @classmethod
+    def read(cls, artifact: str, s3: Client) -> "InitialModel":
+        """Read the model.json in the archive. Raises InvalidInput when there is no such archive or no usable one."""
+        bucket, key = address(artifact)
+        try:
+            body = s3.get_object(Bucket=bucket, Key=key)["Body"]
+            with tarfile.open(fileobj=body, mode="r|gz") as archive:
+                about = _description(archive)
+            version, threshold = str(about["version"]), about.get("threshold")
+            return cls(artifact, version, None if threshold is None else float(threshold))
+        except ClientError as error:
+            if error_code(error) in {*ABSENT, "NoSuchBucket", "AccessDenied"}:
+                raise InvalidInput(f"there is no {artifact} that this stage can read") from error
+            raise
+        except (tarfile.TarError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
+            raise InvalidInput(
+                f"{artifact} is no model: its {DESCRIPTION} cannot be read ({error}); it must name a version"
+            ) from error
+
+
+def accepted(request: Request, model: InitialModel) -> dict[str, Any]:
+    """What the workflow carries on to put an initial model into service."""
+    return {
+        **_state(request),
+        "proceed": True,
+        "words": f"{model.version} is put into service without a comparison",
+        "initial": asdict(model),
+        "model_version": model.version,
+    }
+
+
+def refused(request: Request, champion: Champion) -> dict[str, Any]:
+    """What the workflow carries on when the stage has a champion already."""
+    words = (
+        f"this stage has a champion, {champion.model_version}; "
+        "an initial model is for a stage without one, and only a retraining replaces a champion"
+    )
+    return {**_state(request), "reason": "ChampionExists", "words": words, "champion": champion.as_state()}
+
+
+def _state(request: Request) -> dict[str, Any]:
+    """Every key that a training has too, empty where it has no meaning here."""
+    return {
+        "proceed": False,
+        **dict.fromkeys(("reason", "words", "dataset", "source", "snapshot", "labelled", "champion", "baseline")),
+        # Without `training_input` a promotion leaves the data of later retrainings as they are.
+        **dict.fromkeys(("initial", "model_version", "training_input")),
+        "drawn": False,
+        "hyperparameters": {},
+        "labels": 0,
+        "new_labels": 0,
+        "rollback_config": "",
+        "force": False,
+        "dry_run": False,
+        # There is no champion to restore if something is noticed later.
+        "bake_s": 0,
+        "golden": request.golden,
+    }
+
+
+def _description(archive: tarfile.TarFile) -> dict[str, Any]:
+    for member in archive:
+        if member.name.removeprefix("./") == DESCRIPTION and member.size <= LARGEST_DESCRIPTION_BYTES:
+            file = archive.extractfile(member)
+            about = json.loads(file.read()) if file else None
+            if isinstance(about, dict):
+                return about
+            break
+    raise ValueError(f"there is no {DESCRIPTION} with a JSON object in it")

@@ -1,0 +1,59 @@
+"""What the rest of a rollback needs to know."""
+
+from typing import Any
+
+from functions.prepare_rollback.request import Request
+from functions.prepare_rollback.target import Target
+from functions.shared.models import Champion
+
+
+def ready(request: Request, champion: Champion, target: Target, execution: str) -> dict[str, Any]:
+    """A rollback from `champion` to `target`."""
+    words = f"{target.model.model_version} is put back in place of {champion.model_version}: {request.reason}"
+    return {
+        **_state("ready", request, champion, None, words, execution),
+        "target": target.model.as_state(),
+        "skipped": target.skipped,
+        "config": target.model.endpoint_config,
+        "restore_config": champion.endpoint_config,
+        "model_version": target.model.model_version,
+        "golden": target.model.golden,
+    }
+
+
+def ignored(request: Request, champion: Champion | None, words: str, execution: str) -> dict[str, Any]:
+    """An alarm that rolls nothing back."""
+    return _state("ignored", request, champion, "Ignored", f"the alarm is ignored: {words}", execution)
+
+
+def refused(request: Request, champion: Champion | None, reason: str, words: str, execution: str) -> dict[str, Any]:
+    """A rollback that cannot begin."""
+    return _state("refused", request, champion, reason, words, execution)
+
+
+def _state(
+    outcome: str, request: Request, champion: Champion | None, reason: str | None, words: str, execution: str
+) -> dict[str, Any]:
+    """What the workflow carries on; every key is always there. `output` is the execution's, should it end here."""
+    return {
+        "outcome": outcome,
+        "reason": reason,
+        "words": words,
+        "request": request.as_state(),
+        "champion": champion.as_state() if champion else None,
+        "target": None,
+        "skipped": {},
+        "config": "",
+        "restore_config": "",
+        "model_version": None,
+        "golden": None,
+        "output": {
+            "outcome": outcome,
+            "champion": champion.model_version if champion else None,
+            "reason": reason,
+            "verdict": words,
+            "trigger": request.trigger,
+            "alarm": request.alarm,
+            "execution": execution,
+        },
+    }

@@ -1,0 +1,44 @@
+"""The access key of one start of the embedded AWS: random, and readable by its owner only."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import string
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+FILE_NAME = "credentials.json"
+KEY_ID_CHARACTERS = string.ascii_uppercase + "234567"
+
+
+@dataclass(frozen=True)
+class AccessKey:
+    """The access key of the account's root user."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+
+
+def random_key() -> AccessKey:
+    """A key that has the form of AWS's: AKIA and 16 characters, and a secret of 40."""
+    key_id = "AKIA" + "".join(secrets.choice(KEY_ID_CHARACTERS) for _ in range(16))
+    return AccessKey(key_id, secrets.token_urlsafe(30))
+
+
+def write(key: AccessKey, directory: Path) -> None:
+    """Put the key where `read` finds it, in a file that was never readable by anyone else."""
+    remove(directory)
+    descriptor = os.open(directory / FILE_NAME, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(asdict(key), file)
+
+
+def read(directory: Path) -> AccessKey:
+    """The key of the server that runs in `directory`; raises FileNotFoundError when none has been started there."""
+    return AccessKey(**json.loads((directory / FILE_NAME).read_text()))
+
+
+def remove(directory: Path) -> None:
+    (directory / FILE_NAME).unlink(missing_ok=True)

@@ -1,0 +1,50 @@
+"""The credentials of a function: those of its role when IAM is enforced, else of the account's root user.
+
+Seam: `lambda_runtime.execution_credentials` derives a role's secret from the function's and the role's name alone, so
+that whoever knows the names could sign as the role.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from typing import Any
+
+from ministack import app
+from ministack.core import lambda_runtime
+from ministack.services import lambda_svc, sts
+
+from local import seams
+
+_secret = secrets.token_bytes(32)
+
+
+def _derived(purpose: str, function: str, role: str) -> str:
+    """A value that is the same for each worker of a function, and known to this process only."""
+    return hmac.new(_secret, f"{purpose}:{function}:{role}".encode(), hashlib.sha256).hexdigest()
+
+
+def install() -> None:
+    def execution_credentials(config: dict[str, Any]) -> dict[str, str]:
+        if not app.AUTH:
+            return original(config)  # type: ignore[no-any-return]
+        function, role = config.get("FunctionArn", ""), config.get("Role", "")
+        account, _region = lambda_runtime._account_region_from_function_config(config)
+        key_id = f"ASIA{_derived('id', function, role)[:16].upper()}"
+        secret, token = _derived("secret", function, role), _derived("token", function, role)
+        role_name, session_name = role.rpartition("/")[2], config.get("FunctionName", "function")[:64]
+        sts.register_session(
+            key_id,
+            {
+                "Arn": f"arn:aws:sts::{account}:assumed-role/{role_name}/{session_name}",
+                "UserId": f"{role_name}:{session_name}",
+                "SecretAccessKey": secret,
+                "SessionToken": token,
+            },
+        )
+        return {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": token}
+
+    original = seams.replace(lambda_runtime, "execution_credentials", "config", execution_credentials)
+    seams.replace(lambda_svc, "execution_credentials", "config", execution_credentials)
+    seams.expect(sts, "register_session", "access_key session")

@@ -1,0 +1,84 @@
+"""Which process is the embedded AWS of a folder, and what else listens on its port. Neither is taken on trust."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from local.settings import HOST, Settings
+
+COMMAND = ["-m", "local.server"]
+SHOWN_CHARACTERS = 80
+
+
+def server_of(settings: Settings) -> psutil.Process | None:
+    """The server of this folder: the process that its pid file names, or that listens on the port.
+
+    It has to belong to this user, to run `local.server`, and to have been started for this folder.
+    """
+    for pid in _candidates(settings):
+        if pid is not None and _folder_served_by(pid) == settings.directory:
+            return psutil.Process(pid)
+    return None
+
+
+def listens(process: psutil.Process, port: int) -> bool:
+    """Whether the process itself accepts connections on the port of this machine's loopback."""
+    try:
+        sockets = process.net_connections("tcp")
+    except psutil.Error:
+        return False
+    return any(found.status == psutil.CONN_LISTEN and found.laddr == (HOST, port) for found in sockets)
+
+
+def describe_listener(port: int) -> str:
+    """What accepts connections on the port, for a person who wonders why it is not free."""
+    pid = _listener(port)
+    if pid is None:
+        return "a process of another account"
+    folder = _folder_served_by(pid)
+    if folder is not None:
+        return f"the embedded AWS of {folder}"
+    try:
+        command = " ".join(psutil.Process(pid).cmdline())
+    except psutil.Error:
+        command = ""
+    return f"process {pid} ({command[:SHOWN_CHARACTERS]})" if command else f"process {pid}"
+
+
+def _candidates(settings: Settings) -> Iterator[int | None]:
+    yield _recorded(settings.pid_file)
+    yield _listener(settings.port)
+
+
+def _recorded(pid_file: Path) -> int | None:
+    try:
+        return int(pid_file.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _listener(port: int) -> int | None:
+    """The process that listens on the port, as far as this user may know."""
+    try:
+        sockets = psutil.net_connections("tcp")
+    except psutil.AccessDenied:
+        # macOS shows a user the sockets of their own processes only, and only one process at a time.
+        return next((process.pid for process in psutil.process_iter() if listens(process, port)), None)
+    found = [item for item in sockets if item.status == psutil.CONN_LISTEN and item.laddr.port == port]
+    return next((item.pid for item in found if item.laddr.ip in (HOST, "0.0.0.0", "::")), None)  # noqa: S104
+
+
+def _folder_served_by(pid: int) -> Path | None:
+    """The folder of an embedded AWS that this user runs as process `pid`; None when that is something else."""
+    try:
+        process = psutil.Process(pid)
+        if process.uids().real != os.getuid() or process.cmdline()[-2:] != COMMAND:
+            return None
+        folder = process.environ().get("LOCAL_AWS_DIR")
+    except psutil.Error:
+        return None
+    return Path(folder) if folder else None

@@ -1,0 +1,130 @@
+"""Who may use the port: clients that sign with a secret of this embedded AWS, and no web page at all.
+
+A page in a browser can reach a port of this machine, also one that listens on loopback only: a form or a `text/plain`
+POST needs no preflight, and a name that its owner resolves to 127.0.0.1 (DNS rebinding) makes the page same-origin with
+it. AWS clients send neither Origin nor Sec-Fetch-Site, and name the host they were given.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from xml.sax.saxutils import escape
+
+from local import signatures
+from local.settings import HOST, Settings
+from local.signatures import Refused, Request
+
+logger = logging.getLogger("local.security")
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class ClientGone(Exception):
+    """The client closed the connection before it had sent its request."""
+
+
+def guarded(application: Application, settings: Settings) -> Application:
+    """`application` for authenticated requests of AWS clients; everything else is answered 403. No CORS headers."""
+    hosts = {f"{name}:{settings.port}".encode() for name in (HOST, "localhost")}
+
+    async def guard(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await application(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await _http(application, hosts, scope, receive, send)
+
+    return guard
+
+
+async def _http(application: Application, hosts: set[bytes], scope: Scope, receive: Receive, send: Send) -> None:
+    body = _Body(receive)
+    try:
+        _refuse_browsers(scope, hosts)
+        await signatures.verify(Request.from_scope(scope), body.read)
+    except ClientGone:
+        return
+    except Refused as refused:
+        logger.warning("Refused %s %r: %s", scope["method"], scope["path"], refused.message)
+        await _answer(scope, refused, send)
+        return
+    await application(scope, body.receive, _without_cors(send))
+
+
+def _refuse_browsers(scope: Scope, hosts: set[bytes]) -> None:
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    values = {name.lower(): value for name, value in headers}
+    if [value for name, value in headers if name.lower() == b"host"] != [values.get(b"host")]:
+        raise Refused("AccessDenied", "The request has to have one Host header.")
+    if values[b"host"].lower() not in hosts:
+        names = " or ".join(sorted(host.decode() for host in hosts))
+        raise Refused("AccessDenied", f"The Host header has to be {names}.")
+    # "none" is an address that somebody typed, for example a presigned URL.
+    if b"origin" in values or values.get(b"sec-fetch-site", b"none") != b"none" or scope["method"] == "OPTIONS":
+        raise Refused("AccessDenied", "The embedded AWS does not answer to web pages.")
+
+
+class _Body:
+    """A request's body, which is read once to verify its signature and then given to the application."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._parts: deque[bytes] = deque()
+
+    async def read(self) -> list[bytes]:
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] != "http.request":
+                raise ClientGone
+            self._parts.append(message.get("body", b""))
+            more = message.get("more_body", False)
+        return list(self._parts)
+
+    async def receive(self) -> Message:
+        """What the application receives: the parts that were read, then whatever the connection brings."""
+        if not self._parts:
+            return await self._receive()
+        return {"type": "http.request", "body": self._parts.popleft(), "more_body": bool(self._parts)}
+
+
+def _without_cors(send: Send) -> Send:
+    async def send_without_cors(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [pair for pair in message["headers"] if not pair[0].lower().startswith(b"access-control-")]
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return send_without_cors
+
+
+async def _answer(scope: Scope, refused: Refused, send: Send) -> None:
+    """403 in the form that the caller's SDK reads: XML for S3 and the Query protocol, JSON for the others."""
+    headers = dict(scope["headers"])
+    kind, body = "application/json", json.dumps({"__type": refused.code, "message": refused.message})
+    authorization = headers.get(b"authorization", b"")
+    if b"/s3/aws4_request" in authorization or not authorization:
+        kind, body = "application/xml", _xml(refused)
+    elif headers.get(b"content-type", b"").startswith(b"application/x-www-form-urlencoded"):
+        kind, body = "text/xml", f"<ErrorResponse>{_xml(refused)}</ErrorResponse>"
+    content = body.encode()
+    fields = [
+        (b"content-type", kind.encode()),
+        (b"content-length", str(len(content)).encode()),
+        (b"x-amzn-errortype", refused.code.encode()),
+    ]
+    await send({"type": "http.response.start", "status": 403, "headers": fields})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})
+
+
+def _xml(refused: Refused) -> str:
+    return f"<Error><Code>{escape(refused.code)}</Code><Message>{escape(refused.message)}</Message></Error>"

@@ -1,0 +1,236 @@
+"""Whether a request is signed with the secret of the access key it names (Signature Version 4).
+
+Sources: "AWS Signature Version 4 for API requests" (IAM User Guide) and "Authenticating Requests" (Amazon S3 API
+Reference). The signature is in the Authorization header or in the query string (presigned); the body is signed as a
+whole, in chunks, or, where the client says so, not at all.
+
+Seams: `sigv4.header_signature_failure` computes the signature, `iam_evaluator._sigv2_check` that of S3's older
+presigned URLs, and `iam_evaluator.resolve_credential` knows the secrets of the root user, of IAM users and of STS
+sessions. ministack by itself never checks the root user's signature, and that of others only when it enforces IAM.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from hmac import compare_digest
+from typing import Any
+from urllib.parse import parse_qs, quote
+
+from botocore.auth import HmacV1Auth
+from ministack.core import iam_evaluator, responses, router, sigv4
+
+from local import seams
+
+CLOCK_SKEW_S = 15 * 60
+LONGEST_PRESIGNED_S = 7 * 24 * 3600
+SCOPE = r"([^/,\s]+)/(\d{8})/([^/,\s]+)/([^/,\s]+)/aws4_request"
+AUTHORIZATION = re.compile(
+    rf"AWS4-HMAC-SHA256 Credential={SCOPE}, ?SignedHeaders=([^,\s]+), ?Signature=([0-9a-f]{{64}})"
+)
+V4_QUERY = frozenset(
+    {"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders", "X-Amz-Signature"}
+)
+V2_QUERY = frozenset({"AWSAccessKeyId", "Signature", "Expires"})
+CLAIMS = frozenset({"x-amz-algorithm", "x-amz-credential", "x-amz-signature", "awsaccesskeyid"})
+HASH = re.compile(r"[0-9a-f]{64}")
+SIGNED_CHUNKS = frozenset({"STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"})
+UNSIGNED = frozenset({sigv4.UNSIGNED_PAYLOAD, "STREAMING-UNSIGNED-PAYLOAD-TRAILER"})
+Read = Callable[[], Awaitable[list[bytes]]]
+
+
+class Refused(Exception):
+    """A request is not authenticated; `code` is AWS's name for the reason."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is signed of a request, apart from its body. The names of headers are in small letters."""
+
+    method: str
+    path: str
+    raw_path: str
+    headers: dict[str, str]
+    query: dict[str, list[str]]
+
+    @classmethod
+    def from_scope(cls, scope: Mapping[str, Any]) -> Request:
+        """The request of an ASGI scope; raises Refused when a header that decides who calls is there twice."""
+        headers: dict[str, str] = {}
+        for raw_name, value in scope["headers"]:
+            name, text = raw_name.decode("latin-1").lower(), sigv4.decode_header_value(value)
+            if name in headers and (name == "authorization" or name.startswith("x-amz-")):
+                raise Refused("IncompleteSignature", f"The header {name} was sent twice.")
+            headers[name] = f"{headers[name]},{text}" if name in headers else text
+        raw_path = scope.get("raw_path") or quote(scope["path"]).encode()
+        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        return cls(scope["method"], scope["path"], raw_path.decode("latin-1"), headers, query)
+
+
+async def verify(request: Request, read: Read) -> None:
+    """Raise Refused unless the request is signed, now, with a secret that belongs here, and for this body.
+
+    `read` gives the body in the parts it came in. It is not called before the access key is known.
+    """
+    if "authorization" in request.headers:
+        if any(name.lower() in CLAIMS for name in request.query):
+            raise Refused("InvalidArgument", "Only one auth mechanism allowed.")
+        await _verify_header(request, read)
+    elif request.query.keys() >= V4_QUERY:
+        await _verify_presigned(request, read)
+    elif request.query.keys() >= V2_QUERY:
+        _verify_old_presigned(request)
+    else:
+        raise Refused("MissingAuthenticationToken", "The request is not signed.")
+
+
+async def _verify_header(request: Request, read: Read) -> None:
+    found = AUTHORIZATION.fullmatch(request.headers["authorization"])
+    if found is None:
+        raise Refused("IncompleteSignature", "The Authorization header is not that of AWS4-HMAC-SHA256.")
+    signature = sigv4.HeaderSignature(*found.groups(), request.headers.get("x-amz-date", ""))
+    if abs(time.time() - _seconds(signature.amz_date)) > CLOCK_SKEW_S:
+        raise Refused("RequestTimeTooSkewed", "The time of the request differs too much from that of the server.")
+    secret = _secret(signature.access_key_id, request.headers.get("x-amz-security-token"))
+    stated = request.headers.get("x-amz-content-sha256")
+    await _compare(request, signature, secret, stated, read, presigned=False)
+
+
+async def _verify_presigned(request: Request, read: Read) -> None:
+    values = {name: _only(request, name) for name in V4_QUERY}
+    scope = re.fullmatch(SCOPE, values["X-Amz-Credential"])
+    if scope is None or values["X-Amz-Algorithm"] != "AWS4-HMAC-SHA256" or not values["X-Amz-Expires"].isdecimal():
+        raise Refused("AuthorizationQueryParametersError", "The query string is not that of AWS4-HMAC-SHA256.")
+    signature = sigv4.HeaderSignature(
+        *scope.groups(), values["X-Amz-SignedHeaders"], values["X-Amz-Signature"], values["X-Amz-Date"]
+    )
+    age_s = time.time() - _seconds(signature.amz_date)
+    if not -CLOCK_SKEW_S <= age_s <= min(int(values["X-Amz-Expires"]), LONGEST_PRESIGNED_S):
+        raise Refused("AccessDenied", "Request has expired.")
+    token = _only(request, "X-Amz-Security-Token") if "X-Amz-Security-Token" in request.query else None
+    secret = _secret(signature.access_key_id, token)
+    stated = sigv4.UNSIGNED_PAYLOAD if signature.service == "s3" else None
+    await _compare(request, signature, secret, stated, read, presigned=True)
+
+
+async def _compare(
+    request: Request,
+    signature: sigv4.HeaderSignature,
+    secret: str,
+    stated: str | None,
+    read: Read,
+    presigned: bool,
+) -> None:
+    """Compute the signature again, with `stated` for the hash of the body, or with its hash when that is None."""
+    # What ministack takes for the caller must be who was checked here.
+    if router.extract_access_key_id(request.headers, request.query) != signature.access_key_id:
+        raise Refused("IncompleteSignature", "The request names two access keys.")
+    signed = signature.signed_headers.split(";")
+    loose = [name for name in request.headers if name.startswith("x-amz-") and name not in signed]
+    if "host" not in signed or loose:
+        raise Refused("AccessDenied", f"There were headers present in the request which were not signed: {loose}")
+    body = await read()
+    if stated is None or HASH.fullmatch(stated):
+        actual = _hash(body)
+        if stated is not None and not compare_digest(stated, actual):
+            raise Refused("XAmzContentSHA256Mismatch", "The provided 'x-amz-content-sha256' is not that of the body.")
+        stated = actual
+    elif stated not in SIGNED_CHUNKS | UNSIGNED:
+        raise Refused("InvalidRequest", "The value of 'x-amz-content-sha256' is unknown.")
+    failure = sigv4.header_signature_failure(
+        signature,
+        secret,
+        request.method,
+        request.raw_path,
+        request.query,
+        {**request.headers, "x-amz-content-sha256": stated},
+        b"".join(body) if stated in SIGNED_CHUNKS else b"",
+        presigned=presigned,
+    )
+    if failure is not None:
+        raise Refused(*failure)
+
+
+def _verify_old_presigned(request: Request) -> None:
+    """Signature Version 2, which boto3 still uses for presigned URLs of S3; it covers few of the query's parameters."""
+    key_id = {name: _only(request, name) for name in V2_QUERY}["AWSAccessKeyId"]
+    covered = V2_QUERY | {"x-amz-security-token"} | set(HmacV1Auth.QSAOfInterest)
+    if not request.query.keys() <= covered or request.path.startswith("/_"):
+        raise Refused("AccessDenied", "The query string has parameters which were not signed.")
+    if router.detect_service(request.method, request.path, request.headers, request.query) != "s3":
+        raise Refused("AccessDenied", "Signature Version 2 is for presigned URLs of S3.")
+    signed = iam_evaluator.SignedRequest(
+        key_id, request.method, request.raw_path, request.query, request.headers, sigv2=True, auth_path=request.raw_path
+    )
+    # An unknown key has no secret to check with.
+    _secret(key_id, iam_evaluator._SESSION_TOKEN_NOT_CHECKED)
+    checked = iam_evaluator._sigv2_check(signed, responses.get_account_id())
+    if isinstance(checked, iam_evaluator.AuthError):
+        raise Refused(checked.code, checked.message)
+
+
+def _secret(key_id: str, token: Any) -> str:
+    """The secret of an access key, whose session token, if it has one, has to be `token`."""
+    if key_id == "test":
+        # ministack takes it for the root user, whatever the root user's key is.
+        raise _unknown(key_id)
+    try:
+        account = iam_evaluator.find_iam_access_key_account(key_id)
+    except iam_evaluator.AmbiguousAccessKeyError as error:
+        raise _unknown(key_id) from error
+    responses.set_request_account_id(account or key_id)
+    credential = iam_evaluator.resolve_credential(key_id, responses.get_account_id(), token)
+    if isinstance(credential, iam_evaluator.CredentialResolutionError):
+        raise Refused(credential.code, credential.message) if "Expired" in credential.code else _unknown(key_id)
+    return str(credential.secret_access_key)
+
+
+def _unknown(key_id: str) -> Refused:
+    return Refused(
+        "UnrecognizedClientException",
+        f"The embedded AWS does not know the access key {key_id[:4]}…, or its session token; each start of it has a "
+        'new key. Take over the current one: eval "$(make -s credentials)"',
+    )
+
+
+def _only(request: Request, name: str) -> str:
+    values = request.query[name]
+    if len(values) != 1:
+        raise Refused("AuthorizationQueryParametersError", f"The query parameter {name} was sent {len(values)} times.")
+    return values[0]
+
+
+def _seconds(stamp: str) -> float:
+    moment = sigv4._amz_datetime(stamp)
+    if moment is None:
+        raise Refused("IncompleteSignature", "The request has no date of the form 20260101T120000Z.")
+    return float(moment.timestamp())
+
+
+def _hash(body: list[bytes]) -> str:
+    digest = sha256()
+    for part in body:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def install() -> None:
+    """Check that ministack still has what this module calls."""
+    seams.expect(
+        sigv4,
+        "header_signature_failure",
+        "signature secret method raw_path query_params headers body presigned explain",
+    )
+    seams.expect(sigv4, "_amz_datetime", "value")
+    seams.expect(iam_evaluator, "resolve_credential", "access_key_id account_id session_token")
+    seams.expect(iam_evaluator, "_sigv2_check", "request account_id")
+    seams.expect(router, "extract_access_key_id", "headers query_params")
+    seams.expect(router, "detect_service", "method path headers query_params")

@@ -1,0 +1,49 @@
+"""Giving a stage without a champion its first model: one that exists, put into service through retrain-model."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from functions.shared.models import ModelTable
+from operate import retrain
+from operate.errors import CommandError
+from operate.show import console
+from operate.stack import Deployed
+
+# A folder of this name beside the artifact holds photos to probe the endpoint with, in folders named after the classes.
+GOLDEN = "golden"
+
+
+def ensure_initial_model(deployed: Deployed, artifact: Path) -> bool:
+    """Put the model.tar.gz `artifact` into service when the stage has no champion; returns whether that was done.
+
+    The execution is followed to its end. Raises CommandError when the model did not get into service.
+    """
+    if ModelTable(deployed.model_table, boto3.client("dynamodb")).champion():
+        return False
+    output = retrain.follow(retrain.start(deployed, _publish(deployed.ml_bucket, artifact)))
+    if output["reason"] == "ChampionExists":
+        return False
+    if output["outcome"] != "promoted":
+        raise CommandError(f"The initial model is not in service ({output['reason']}): {output['verdict']}")
+    console.print(f"Champion {output['model_version']}: {output['verdict']}")
+    return True
+
+
+def _publish(bucket: str, artifact: Path) -> dict[str, Any]:
+    """Upload the artifact and its golden photos under the hash of the artifact; returns the input of retrain-model."""
+    if not artifact.is_file():
+        raise CommandError(f"There is no initial model {artifact}.")
+    prefix = f"initial/{hashlib.sha256(artifact.read_bytes()).hexdigest()[:20]}"
+    files = {f"{prefix}/model.tar.gz": artifact}
+    golden = artifact.parent / GOLDEN
+    photos = sorted(file for file in golden.glob("*/*") if file.is_file() and not file.name.startswith("."))
+    files |= {f"{prefix}/{GOLDEN}/{file.relative_to(golden).as_posix()}": file for file in photos}
+    s3: Any = boto3.client("s3")
+    for key, file in files.items():
+        s3.upload_file(str(file), bucket, key)
+    console.print(f"  {artifact.stat().st_size / 1e6:,.1f} MB to s3://{bucket}/{prefix}/model.tar.gz", soft_wrap=True)
+    wanted = {"initial_model": f"s3://{bucket}/{prefix}/model.tar.gz"}
+    return wanted | ({"golden": f"s3://{bucket}/{prefix}/{GOLDEN}/"} if photos else {})

@@ -1,0 +1,55 @@
+"""Commands work on the embedded AWS, whatever the caller has set for other accounts and networks."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import local
+from deploy.target import Target
+from operate.stack import Deployed
+
+COMPANY_NETWORK = {
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "HTTPS_PROXY": "http://127.0.0.1:9",
+    "ALL_PROXY": "http://127.0.0.1:9",
+    "NO_PROXY": "intranet",
+    "AWS_CA_BUNDLE": "/nonexistent",
+}
+OTHER_TOOLS = {
+    "AWS_PROFILE": "work",
+    "AWS_DEFAULT_PROFILE": "work",
+    "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9",
+    "AWS_ENDPOINT_URL_CLOUDFORMATION": "http://127.0.0.1:9",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true",
+    "AWS_CONFIG_FILE": "/nonexistent",
+    "AWS_SESSION_TOKEN": "token",
+}
+
+
+def command(target: Target, server: local.ServerInfo, *arguments: str, **variables: str) -> str:
+    """Run a command as somebody whose shell has `variables`; return what it printed."""
+    where = {"LOCAL_AWS_PORT": str(server.port), "LOCAL_AWS_DIR": str(server.directory)}
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    ran = subprocess.run(
+        [sys.executable, "-m", *arguments],
+        env={**clean, **where, "TARGET": target.kind, "STAGE": target.stage, **variables},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+@pytest.mark.parametrize("variables", [COMPANY_NETWORK, OTHER_TOOLS], ids=["a company network", "other AWS tools"])
+def test_no_setting_of_the_caller_leads_a_command_elsewhere(
+    variables: dict[str, str], embedded_aws: local.ServerInfo, target: Target, deployed: Deployed
+) -> None:
+    said = command(target, embedded_aws, "deploy", "outputs", **variables)
+    assert f"Embedded AWS at {embedded_aws.url}" in said
+    assert deployed.uploads_bucket in said
+    assert "waiting for a reviewer: 0" in command(target, embedded_aws, "operate", "status", **variables)
