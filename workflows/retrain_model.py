@@ -34,7 +34,7 @@ from workflows.tasks import (
 # What BuildDataset finds and decides.
 PREPARED = (
     *("proceed", "reason", "words", "dataset", "source", "hyperparameters", "drawn", "training_input"),
-    *("snapshot", "labelled", "labels", "new_labels"),
+    *("snapshot", "labelled", "features", "labels", "new_labels"),
     *("champion", "baseline", "rollback_config", "force", "dry_run", "bake_s"),
     *("initial", "model_version", "golden"),
 )

@@ -43,7 +43,11 @@ COMPARE = (
 
 
 def train(name: str, comment: str) -> Any:
-    """A training job in script mode on `$.prepared`'s data; `$.trained` is its name and artifact."""
+    """A training job in script mode on `$.prepared`'s data; `$.trained` is its name and artifact.
+
+    The channel `features` holds `output.tar.gz`, what the champion's training job left beside its model, or else a note
+    alone.
+    """
     step = TrainingStep(
         name,
         estimator=estimator.Estimator(
@@ -77,6 +81,7 @@ def train(name: str, comment: str) -> Any:
             _channel("training", "$.prepared.dataset"),
             _channel("snapshot", "$.prepared.snapshot"),
             _channel("labelled", "$.prepared.labelled"),
+            _channel("features", "$.prepared.features"),
         ],
     )
     return step

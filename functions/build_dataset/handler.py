@@ -63,10 +63,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         return initial(request, request.initial_model)
     champion = throne.champion()
     classes = request.classes or tuple(known.bays)
-    base, snapshot, new_labels, unjudged = BaseData(), None, 0, 0
+    base, snapshot, features, new_labels, unjudged = BaseData(), None, None, 0, 0
     if hindrance(request, champion) is None:
         base = BaseData.read(request.dataset, s3)
         snapshot = store.freeze(request.dataset, classes)
+        features = store.features(champion.artifact if champion else None)
         learned = champion.snapshot if champion else None
         new_labels = store.new_since(snapshot, learned)
         unjudged = store.new_since(snapshot, learned, table.judged_snapshot(), *table.rolled_back_snapshots())
@@ -76,6 +77,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         bucket=settings.ml_bucket,
         snapshot=snapshot,
         labelled=store.labelled,
+        features=features,
         drawn=base.drawn,
         new_labels=new_labels,
         unjudged=unjudged,

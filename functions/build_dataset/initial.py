@@ -71,7 +71,7 @@ def _state(request: Request) -> dict[str, Any]:
         "proceed": False,
         **dict.fromkeys(("reason", "words", "dataset", "source", "snapshot", "labelled", "champion", "baseline")),
         # Without `training_input` a promotion leaves the data of later retrainings as they are.
-        **dict.fromkeys(("initial", "model_version", "training_input")),
+        **dict.fromkeys(("initial", "model_version", "training_input", "features")),
         "drawn": False,
         "hyperparameters": {},
         "labels": 0,

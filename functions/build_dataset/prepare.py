@@ -41,7 +41,8 @@ def hindrance(request: Request, champion: Champion | None) -> tuple[str, str] | 
 class Prepared:
     """A retraining about to start.
 
-    `bucket` is the ML bucket, `snapshot` None when there was nothing to freeze, `drawn` whether the base data are drawn
+    `bucket` is the ML bucket, `snapshot` None when there was nothing to freeze, `features` the S3 prefix that the
+    training channel of kept features reads, None when nothing is trained, `drawn` whether the base data are drawn
     pictures, `bake_s` how long a promoted model is watched. `new_labels` are those that the champion has not learned;
     `unjudged` those of them that neither the last judged challenger nor a model that was rolled back had learned.
     """
@@ -51,6 +52,7 @@ class Prepared:
     bucket: str
     snapshot: Snapshot | None
     labelled: str
+    features: str | None
     drawn: bool
     new_labels: int
     unjudged: int
@@ -98,6 +100,7 @@ class Prepared:
             "training_input": self.request.as_input(),
             "snapshot": self.snapshot.uri if self.snapshot else None,
             "labelled": self.labelled,
+            "features": self.features,
             "labels": len(self.snapshot.entries) if self.snapshot else 0,
             "new_labels": self.new_labels,
             "champion": champion.as_state() if champion else None,

@@ -12,12 +12,16 @@ from botocore.exceptions import ClientError
 from functions.build_dataset.labels import Label, news, standing
 from functions.shared.aws import Client, error_code
 from functions.shared.items import attributes, values
-from functions.shared.objects import ABSENT, keys, read_json
+from functions.shared.objects import ABSENT, address, keys, read_json
 from functions.shared.pending import REJECTED
 
 LABELS = "labels/"
 PHOTOS = "datasets/photos/"
 SNAPSHOTS = "datasets/snapshots/"
+# What the training channel of kept features holds while there are none: a note, because a channel may not be empty.
+NO_FEATURES = "datasets/features/"
+# Where SageMaker puts what a training job leaves beside its model, in the folder of the artifact.
+FEATURES = "output.tar.gz"
 NOTE = "README.txt"
 THREADS = 16
 BATCH = 100  # what BatchGetItem takes at most
@@ -32,7 +36,10 @@ class Snapshot:
 
 
 class Store:
-    """Labels, our copies of labelled photos, and snapshots: all in the ML bucket, and all but the labels immutable."""
+    """Labels, our copies of labelled photos, and snapshots: all in the ML bucket, and all but the labels immutable.
+
+    What training channels read besides base data is found here too.
+    """
 
     def __init__(self, bucket: str, s3: Client, photo_table: str, dynamodb: Client) -> None:
         self.bucket = bucket
@@ -63,6 +70,19 @@ class Store:
         self._put(f"{prefix}manifest.json", content)
         return Snapshot(f"s3://{self.bucket}/{prefix}", entries)
 
+    def features(self, artifact: str | None) -> str:
+        """The S3 prefix of the features that the training job of a model kept; of a note alone when it kept none.
+
+        `artifact` is the address of the model's model.tar.gz, None when there is no model. Features outside the ML
+        bucket do not count, because the training job may not read them.
+        """
+        bucket, key = address(f"{artifact.rpartition('/')[0]}/{FEATURES}") if artifact else ("", "")
+        if bucket == self.bucket and self._is_there(key):
+            return f"s3://{bucket}/{key}"
+        if not self._is_there(f"{NO_FEATURES}{NOTE}"):
+            self._put(f"{NO_FEATURES}{NOTE}", b"The champion's training job kept no features.\n")
+        return f"s3://{self.bucket}/{NO_FEATURES}"
+
     def new_since(self, snapshot: Snapshot, *earlier: str | None) -> int:
         """How many labels a snapshot has that none of the earlier ones had; all of them when there is none."""
         manifests = (read_json(self._s3, f"{uri}manifest.json") for uri in earlier if uri)
@@ -88,6 +108,15 @@ class Store:
             )
         except ClientError as error:
             if error_code(error) in {*ABSENT, "NoSuchBucket", "PreconditionFailed", "412"}:
+                return False
+            raise
+        return True
+
+    def _is_there(self, key: str) -> bool:
+        try:
+            self._s3.head_object(Bucket=self.bucket, Key=key)
+        except ClientError as error:
+            if error_code(error) in ABSENT:
                 return False
             raise
         return True

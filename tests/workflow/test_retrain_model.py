@@ -213,10 +213,28 @@ def test_the_training_job_gets_code_data_labels_and_plain_strings(lab: Laborator
     assert channels["training"] == DATA["dataset"]
     assert channels["snapshot"].startswith("s3://scones-ml/datasets/snapshots/")
     assert channels["labelled"] == "s3://scones-ml/datasets/photos/"
+    assert channels["features"] == "s3://scones-ml/datasets/features/"
     # A channel without objects would fail the job.
-    for uri in (channels["snapshot"], channels["labelled"]):
+    for uri in (channels["snapshot"], channels["labelled"], channels["features"]):
         listed = lab.stage.aws["s3"].list_objects_v2(Bucket="scones-ml", Prefix=uri.removeprefix("s3://scones-ml/"))
         assert listed["KeyCount"] > 0
+
+
+def test_the_training_job_gets_the_features_that_the_champions_job_kept(reigned: Laboratory) -> None:
+    key = f"models/{CHAMPION}/output/output.tar.gz"
+    reigned.stage.aws["s3"].put_object(Bucket="scones-ml", Key=key, Body=b"features")
+    # The second time the champion is the model that the first job trained, which kept none.
+    reigned.report = lambda name, champion: report(model(name, 0.99), model(champion, 0.97))
+    for _ in range(2):
+        assert reigned.run().output()["outcome"] == "promoted"
+    read = [
+        {channel["ChannelName"]: channel["DataSource"]["S3DataSource"]["S3Uri"] for channel in job["InputDataConfig"]}
+        for job in reigned.stage.sagemaker.named("CreateTrainingJob")
+    ]
+    assert [channels["features"] for channels in read] == [
+        f"s3://scones-ml/{key}",
+        "s3://scones-ml/datasets/features/",
+    ]
 
 
 def test_the_evaluation_sees_both_models_and_the_same_data(reigned: Laboratory) -> None:

@@ -119,6 +119,18 @@ def test_only_the_embedded_aws_allows_models_of_drawn_pictures(
     assert system.app_settings(Target(kind, "dev"))["AllowDrawnTrainingData"] == allowed
 
 
+def test_the_function_that_prepares_a_retraining_may_read_the_ml_bucket_and_write_below_its_data_sets() -> None:
+    """It looks for kept features beside any model, and without ListBucket S3 answers 403 for what is not there."""
+    (policy,) = APP["Resources"]["BuildDatasetRole"]["Properties"]["Policies"]
+    allowed = [(one["Action"], json.dumps(one["Resource"])) for one in policy["PolicyDocument"]["Statement"]]
+    for action, resource in (
+        ("s3:GetObject", ":::${MlBucket}/*"),
+        ("s3:ListBucket", ":::${MlBucket}"),
+        ("s3:PutObject", ":::${MlBucket}/datasets/*"),
+    ):
+        assert [1 for may, where in allowed if may == action and f'{resource}"' in where], action
+
+
 def test_only_the_function_that_records_a_promotion_may_write_what_retrainings_train_on() -> None:
     """Where `training/current.json` lies in the ML bucket."""
     may_write = []

@@ -200,6 +200,26 @@ def test_no_labels_at_all_still_leave_a_channel_to_read(account: dict[str, Any],
     assert account["s3"].list_objects_v2(Bucket="scones-ml", Prefix="datasets/photos/")["KeyCount"] == 1
 
 
+def test_features_are_those_beside_the_champions_model(account: dict[str, Any], store: Store) -> None:
+    artifact = "s3://scones-ml/models/v1/output/model.tar.gz"
+    account["s3"].put_object(Bucket="scones-ml", Key="models/v1/output/output.tar.gz", Body=b"features")
+    assert store.features(artifact) == "s3://scones-ml/models/v1/output/output.tar.gz"
+
+
+@pytest.mark.parametrize(
+    "artifact",
+    [None, "s3://scones-ml/models/v2/output/model.tar.gz", "s3://elsewhere/models/v1/output/model.tar.gz"],
+)
+def test_without_kept_features_the_channel_holds_a_note(
+    account: dict[str, Any], store: Store, artifact: str | None
+) -> None:
+    account["s3"].put_object(Bucket="scones-ml", Key="models/v1/output/output.tar.gz", Body=b"features")
+    for _ in range(2):
+        assert store.features(artifact) == "s3://scones-ml/datasets/features/"
+    (note,) = account["s3"].list_objects_v2(Bucket="scones-ml", Prefix="datasets/features/")["Contents"]
+    assert note["Key"] == "datasets/features/README.txt"
+
+
 # Request
 
 
