@@ -17,7 +17,7 @@ READY := $(VENV)/.ready
 quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup redrive rollback status bench demo test deploy destroy retrain upload review evaluate pretrain stage up credentials down lint asl
+.PHONY: help setup redrive rollback status threshold bench demo test deploy destroy retrain upload review evaluate pretrain stage up credentials down lint asl
 
 help:  ## list the commands
 	@echo "Scones Unlimited, vehicle router. TARGET=$(TARGET) STAGE=$(STAGE)"
@@ -58,6 +58,9 @@ rollback: $(READY)  ## put the previous model back, followed state by state; TO=
 
 status: $(READY)  ## what runs, what waits, who is champion and where it comes from
 	@$(PY) -m operate status
+
+threshold: $(READY)  ## what the champion's threshold means in reviews and wrong answers; AT=<value>: what another would
+	@$(PY) -m operate threshold $(if $(AT),--at "$(AT)")
 
 upload: $(READY)  ## PHOTOS=<file or folder>: upload, follow, print each decision
 	@test -n $(call quoted,PHOTOS) || { echo 'Which photos? make upload PHOTOS=<file or folder>'; exit 1; }

@@ -15,18 +15,20 @@ import local
 from deploy import system
 from deploy.errors import DeployError
 from deploy.target import Target, connect
-from operate import bench, demo, retrain, rollback, show, status
+from operate import bench, demo, retrain, rollback, show, status, threshold
 from operate.champion import Champion
 from operate.errors import CommandError
 from operate.show import console
 from operate.stack import Deployed
 from operate.tap import Tap
 from operate.uploads import photos_in, send, summary
+from review.resources import Aws, Resources
 from training.photo_folders import describe_left_out
 from training.stage import StagingError
 
 CHAMPIONS = demo.ROOT / "build" / "champions"
-EVALUATION = demo.ROOT / "build" / "reports" / "evaluation.json"
+REPORTS = demo.ROOT / "build" / "reports"
+EVALUATION = REPORTS / "evaluation.json"
 
 
 def main() -> int:
@@ -46,6 +48,8 @@ def main() -> int:
     back = commands.add_parser("rollback", help="put an earlier model back behind the endpoint")
     back.add_argument("--to", default="", help="which; the champion's predecessor if left out")
     back.add_argument("--reason", default=rollback.REASON, help="why, as it is recorded with the model rolled back")
+    point = commands.add_parser("threshold", help="what the champion's threshold means, and what another one would")
+    point.add_argument("--at", default="", help="a threshold from 0 to 1, or `model` for the model's own")
     commands.add_parser("bench", help="latency, throughput and memory, each beside its baseline")
     evaluate = commands.add_parser("evaluate", help="the champion on a folder of class folders")
     evaluate.add_argument("photos", type=Path)
@@ -64,6 +68,8 @@ def main() -> int:
         elif arguments.command == "rollback":
             deployed = Deployed.of(system.outputs(target))
             rollback.show(rollback.roll_back(deployed, arguments.to, arguments.reason))
+        elif arguments.command == "threshold":
+            _threshold(target, arguments.at)
         elif arguments.command == "bench":
             _bench(target)
         elif arguments.command == "evaluate":
@@ -95,10 +101,17 @@ def _evaluate(target: Target, photos: Path) -> int:
     return subprocess.run([*command, "--photos", str(photos.expanduser()), "--out", str(EVALUATION)]).returncode
 
 
+def _threshold(target: Target, at: str) -> None:
+    outputs = system.outputs(target)
+    Deployed.of(outputs)
+    report = REPORTS / "threshold.json"
+    threshold.run(Resources.from_outputs(outputs), Aws(), report, at=at, is_local=target.is_local)
+
+
 def _bench(target: Target) -> None:
     deployed = Deployed.of(system.outputs(target))
     photos = [source for source in demo.mixed_photos(demo.DATA / "photos") if source.label != "broken"]
-    bench.run(deployed, photos, demo.ROOT / "build" / "reports" / "bench.json", memory_of(target))
+    bench.run(deployed, photos, REPORTS / "bench.json", memory_of(target))
 
 
 def memory_of(target: Target) -> Callable[[], int] | None:

@@ -34,6 +34,17 @@ class Model:
     card: str | None
     picture: bytes | None
 
+    @property
+    def version(self) -> str:
+        """What the model answers as: the `version` of its model.json, or else its name."""
+        return str(self.about.get("version") or self.name)
+
+    @property
+    def threshold(self) -> float | None:
+        """The threshold that the model brings, in [0, 1], or None."""
+        value = self.about.get("threshold")
+        return float(value) if isinstance(value, int | float) else None
+
     def figure(self, name: str) -> float | None:
         """A figure of the report, such as `accuracy`, or None."""
         value = self.report.get(name)
@@ -82,12 +93,16 @@ class Champion:
         self._models: dict[str, Model] = {}
         self._lock = threading.Lock()
 
-    def look(self) -> Serving:
-        """The endpoint, its model and the models before it. What is not there or cannot be read is left out."""
-        trouble, status, updated, champion, history = None, None, None, None, []
+    def look(self, *, history: bool = True) -> Serving:
+        """The endpoint, its model and, with `history`, the models before it.
+
+        What is not there or cannot be read is left out.
+        """
+        trouble, status, updated, champion = None, None, None, None
+        models: list[Model] = []
         records: Mapping[str, Record] = {}
         try:
-            history = [self._model(name) for name in self._names()]
+            models = [self._model(name) for name in self._names()] if history else []
             records = self._records()
             endpoint = self._aws.sagemaker.describe_endpoint(EndpointName=self._resources.endpoint_name)
             status, updated = endpoint["EndpointStatus"], endpoint["LastModifiedTime"]
@@ -98,12 +113,12 @@ class Champion:
         except BotoCoreError as error:
             trouble = f"AWS is out of reach: {error}"
         threshold = self._override()
-        own = champion.about.get("threshold") if champion else None
+        own = champion.threshold if champion else None
         return Serving(
             status,
             updated,
             champion,
-            history,
+            models,
             threshold if threshold is not None else own,
             threshold is not None,
             trouble,

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from functions.shared.errors import InvalidInput
 from functions.shared.items import attributes, values
+from functions.shared.pending import IN_REVIEW
 from functions.shared.photo import Photo
 from review.resources import Aws, Resources, error_code
 
@@ -84,6 +85,17 @@ class Decisions:
             found.sort(key=lambda decision: str(decision["decided_at"]), reverse=True)
             self._scanned = (time.monotonic(), found)
         return self._scanned[1]
+
+    def in_review(self) -> list[dict[str, Any]]:
+        """The entries of the photos that wait for a person, of at most MOST_SCANNED looked at."""
+        pages = self._aws.dynamodb.get_paginator("scan").paginate(
+            TableName=self._resources.photo_table,
+            FilterExpression="#status = :in_review",
+            ExpressionAttributeNames={"#status": "status"},
+            ExpressionAttributeValues=attributes({":in_review": IN_REVIEW}),
+            PaginationConfig={"MaxItems": MOST_SCANNED},
+        )
+        return [values(item) for page in pages for item in page["Items"]]
 
     def matching(self, wanted: Filter, most: int) -> list[dict[str, Any]]:
         """The newest decisions that pass a filter."""

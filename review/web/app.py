@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from functions.shared.photo import Photo
-from review import drawing, observed
+from review import drawing, observed, tradeoff_chart
 from review.answers import Choice
 from review.champion import Champion
 from review.decisions import Decisions, Filter
@@ -29,6 +29,7 @@ from review.labels import Labels
 from review.photos import SIZES, NoPicture, Photos
 from review.queue import Queue
 from review.resources import Aws, Resources, error_code
+from review.tradeoff import TradeOff
 from review.uploads import MOST_BYTES, BadUpload, Uploads
 from review.web import views
 from review.web.safety import Guard, new_token
@@ -38,7 +39,6 @@ log = logging.getLogger(__name__)
 
 _HERE = Path(__file__).parent
 _SHOWN = 60
-_LABELS_READ = 400
 _REVIEWER = re.compile(r"[\w .@'-]{1,40}")
 
 
@@ -252,7 +252,8 @@ def create_app(
     @app.get("/model")
     def model(reviewer: Annotated[str | None, Cookie()] = None) -> HTMLResponse:
         serving = champion.look()
-        seen = observed.points(decisions.all(), labels.recent(_LABELS_READ))
+        seen = observed.recent(decisions, labels)
+        trade_off = TradeOff.of(serving.champion, serving.threshold)
         parts = observed.buckets(seen)
         return page(
             "model",
@@ -266,6 +267,11 @@ def create_app(
             rates=drawing.rates(parts) if seen else None,
             summary=views.summary(seen),
             drift=observed.drift(seen),
+            days=observed.DAYS,
+            trade_off=trade_off,
+            charts=tradeoff_chart.charts(trade_off) if trade_off else [],
+            chart_size=(tradeoff_chart.WIDTH, tradeoff_chart.HEIGHT),
+            chart_frame=tradeoff_chart.FRAME,
             size=(drawing.WIDTH, drawing.HEIGHT),
             frame=(drawing.LEFT, drawing.TOP, drawing.WIDTH - drawing.RIGHT, drawing.HEIGHT - drawing.BOTTOM),
         )

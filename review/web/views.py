@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +13,7 @@ from review.champion import Model
 from review.desk import Held, Seat
 from review.observed import Point
 from review.queue import Figures
+from review.tradeoff import bounded
 from review.uploads import Progress
 
 FIGURES = (
@@ -169,4 +170,4 @@ def seconds(value: float | None) -> str:
     return f"{value:.1f} s" if value < 60 else f"{int(value) // 60}:{int(value) % 60:02} min"
 
 
-FILTERS = {"percent": percent, "clock": clock, "seconds": seconds}
+FILTERS: dict[str, Callable[..., str]] = {"bounded": bounded, "percent": percent, "clock": clock, "seconds": seconds}

@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw
 from review.answers import choices
 from review.desk import Desk
 from review.resources import Aws, Resources
+from tests.unit.model_stage import POLICY, operating_points
 
 MODEL = "vehicles-test-20261123-010203"
 
@@ -158,9 +159,11 @@ class Stage:
             "error_accepted": 0.006,
             "intervals": {"accuracy": [0.955, 0.985]},
             "threshold": 0.93,
+            "operating_points": operating_points(),
         }
+        about = {"threshold": 0.93, "classes": ["bicycle", "motorcycle", "other"], "policy": POLICY}
         files = {
-            "model.json": json.dumps({"threshold": 0.93, "classes": ["bicycle", "motorcycle", "other"]}).encode(),
+            "model.json": json.dumps(about).encode(),
             "evaluation.json": json.dumps(report).encode(),
             "model-card.md": b"# A model\n\n| figure | value |\n|---|---|\n| accuracy | 0.971 |\n\n<b>not bold</b>\n",
             "model-card.png": _png(),

@@ -262,6 +262,28 @@ def test_every_page_is_readable_in_the_dark(furnished: Stage, chromium: Browser,
     came.context.close()
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_trade_off_is_drawn_and_its_text_can_be_read(
+    furnished: Stage, chromium: Browser, served: str, width: str
+) -> None:
+    came = Visit(chromium, served, width)
+    section = came.open("/model").locator("section[aria-labelledby=tradeoff-title]")
+    expect(section.locator("svg")).to_have_count(2)
+    expect(section.locator("tr.marked")).to_contain_text("chosen")
+    heights = section.locator("svg text").evaluate_all(
+        "texts => texts.map(text => text.getBoundingClientRect().height)"
+    )
+    inside = section.locator("svg").evaluate_all(
+        """charts => charts.every(chart => [...chart.querySelectorAll("text")].every(text => {
+            const [outer, inner] = [chart.getBoundingClientRect(), text.getBoundingClientRect()];
+            return inner.left >= outer.left && inner.right <= outer.right;
+        }))"""
+    )
+    came.context.close()
+    assert min(heights) >= 11
+    assert inside
+
+
 def test_drivers_are_filtered_by_bay_and_by_who_decided(furnished: Stage, visit: Visit) -> None:
     page = visit.open("/drivers")
     page.locator("#decided_by").select_option("fallback")

@@ -1,0 +1,181 @@
+"""A stage in moto with a champion that has a trade-off, and photos that it judged."""
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from functions.shared.items import attributes
+from functions.shared.models import Champion, ModelTable
+from functions.shared.photo import Photo
+from functions.shared.times import timestamp
+from review.labels import Label, key_of
+from review.resources import Resources
+
+REGION = "eu-west-1"
+CHAMPION = "vehicles-test-20261126-101500"
+PARAMETER = "/scones/test/threshold"
+POLICY = {"wrong_at_most": 0.01, "others_share": 0.05, "others_accepted_at_most": 0.03}
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+def operating_points() -> list[dict[str, float | None]]:
+    """Thresholds from 0.500 to 0.995 in steps of 0.005; the higher, the fewer photos are decided and wrong."""
+    found = []
+    for number in range(100):
+        threshold = round(0.5 + 0.005 * number, 3)
+        doubt = (1 - threshold) / 0.5
+        found.append(
+            {
+                "threshold": threshold,
+                "decided": round(1 - 0.13 * (1 - doubt) ** 3, 4),
+                "wrong": round(0.002 + 0.03 * doubt**1.5, 4),
+                "wrong_upper": round(0.005 + 0.032 * doubt**1.5, 4),
+                "others_accepted": round(0.005 + 0.25 * doubt**1.2, 4),
+                "others_accepted_upper": round(0.012 + 0.27 * doubt**1.2, 4),
+            }
+        )
+    return found
+
+
+@contextmanager
+def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resources]:
+    """The stage without a model."""
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    credentials = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
+    for name, value in credentials.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        bucket = {"Bucket": "scones-ml", "CreateBucketConfiguration": {"LocationConstraint": REGION}}
+        aws("s3").create_bucket(**bucket)
+        for table, key in (("decisions", "photo_id"), ("photos", "photo_id"), ("models", "id")):
+            aws("dynamodb").create_table(
+                TableName=table,
+                KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
+                BillingMode="PAY_PER_REQUEST",
+            )
+        set_threshold("model")
+        yield Resources(
+            uploads_bucket="uploads",
+            ml_bucket="scones-ml",
+            decision_table="decisions",
+            photo_table="photos",
+            model_table="models",
+            review_queue_url=aws("sqs").create_queue(QueueName="review")["QueueUrl"],
+            dead_letter_queue_url=aws("sqs").create_queue(QueueName="dead")["QueueUrl"],
+            event_bus="scones-test",
+            classify_photo_arn=f"arn:aws:states:{REGION}:123456789012:stateMachine:classify",
+            endpoint_name="scones-test-vehicles",
+            threshold_parameter=PARAMETER,
+        )
+
+
+def aws(service: str) -> Any:
+    return boto3.client(service, region_name=REGION)  # type: ignore[call-overload]
+
+
+def set_threshold(value: str) -> None:
+    aws("ssm").put_parameter(Name=PARAMETER, Type="String", Value=value, Overwrite=True)
+
+
+def serve(report: Mapping[str, Any] | None = None, about: Mapping[str, Any] | None = None) -> None:
+    """Put a champion behind the endpoint, with operating points and a policy unless said otherwise."""
+    files = {
+        "evaluation.json": {"operating_points": operating_points()} if report is None else report,
+        "model.json": {"version": CHAMPION, "threshold": 0.935, "policy": POLICY} if about is None else about,
+    }
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name, content in files.items():
+            body = json.dumps(content).encode()
+            entry = tarfile.TarInfo(name)
+            entry.size = len(body)
+            archive.addfile(entry, io.BytesIO(body))
+    aws("s3").put_object(Bucket="scones-ml", Key="model.tar.gz", Body=packed.getvalue())
+    artifact = "s3://scones-ml/model.tar.gz"
+    aws("sagemaker").create_model(
+        ModelName=CHAMPION,
+        ExecutionRoleArn="arn:aws:iam::123456789012:role/any",
+        PrimaryContainer={"Image": "image", "ModelDataUrl": artifact},
+    )
+    variant = {"VariantName": "AllTraffic", "ModelName": CHAMPION, "InstanceType": "ml.m5.large"}
+    aws("sagemaker").create_endpoint_config(
+        EndpointConfigName=CHAMPION, ProductionVariants=[{**variant, "InitialInstanceCount": 1}]
+    )
+    aws("sagemaker").create_endpoint(EndpointName="scones-test-vehicles", EndpointConfigName=CHAMPION)
+    promoted = timestamp(NOW - timedelta(days=2))
+    ModelTable("models", aws("dynamodb")).crown(Champion(CHAMPION, CHAMPION, artifact, promoted_at=promoted))
+
+
+def photo(number: int) -> Photo:
+    return Photo("uploads", f"uploads/driver-{number % 7}/photo-{number}.jpg", f"{number:032x}", 1000)
+
+
+def decided(
+    number: int, confidence: float | None, by: str = "model", version: str = CHAMPION, *, age: timedelta | None = None
+) -> None:
+    """A decision about photo `number`, as it lies in the table."""
+    item = {
+        "photo_id": photo(number).photo_id,
+        "photo": photo(number).as_state(),
+        "driver_id": photo(number).driver_id,
+        "vehicle": "bicycle" if by == "model" else None,
+        "confidence": confidence,
+        "decided_by": by,
+        "loading_bay": "Bay A",
+        "order_range": "nearby",
+        "model_version": version,
+        "execution": "arn:any",
+        "decided_at": timestamp(NOW - (age or timedelta(minutes=number))),
+    }
+    aws("dynamodb").put_item(TableName="decisions", Item=attributes(item))
+
+
+def labelled(number: int, confidence: float, model_vehicle: str = "bicycle", vehicle: str = "bicycle") -> None:
+    """A reviewer's answer about photo `number`, which the champion took for `model_vehicle`."""
+    asked = NOW - timedelta(minutes=number)
+    label = Label(
+        photo=photo(number).as_state(),
+        photo_id=photo(number).photo_id,
+        driver_id=photo(number).driver_id,
+        vehicle=vehicle,
+        reviewer="ada",
+        answered_at=timestamp(asked),
+        seconds=3.0,
+        reason="LowConfidence",
+        model_vehicle=model_vehicle,
+        confidence=confidence,
+        probabilities=None,
+        model_version=CHAMPION,
+        threshold=0.935,
+        agrees=model_vehicle == vehicle,
+        execution="arn:any",
+        requested_at=timestamp(asked),
+        token_hash="0" * 8,
+        answer_id=str(number),
+    )
+    body = json.dumps(asdict(label)).encode()
+    aws("s3").put_object(Bucket="scones-ml", Key=key_of(label.photo_id, asked), Body=body)
+
+
+def waiting(number: int, reason: str = "LowConfidence") -> None:
+    """Photo `number` waits for a person."""
+    item = {
+        "photo_id": photo(number).photo_id,
+        "photo": photo(number).as_state(),
+        "status": "in_review",
+        "reason": reason,
+        "requested_at": timestamp(NOW - timedelta(minutes=number)),
+        "expires_at": timestamp(NOW + timedelta(minutes=10)),
+    }
+    aws("dynamodb").put_item(TableName="photos", Item=attributes(item))
