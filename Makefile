@@ -41,8 +41,9 @@ demo: $(READY)  ## the main job, from nothing: deploy, train, upload photos, sho
 test: $(READY)  ## every test
 	@$(PY) -m pytest $(ARGS)
 
-deploy: $(READY)  ## create or update the stack
+deploy: $(READY)  ## create or update the stack; a new stage gets the initial model
 	@$(PY) -m deploy deploy
+	@$(PY) -m operate initial-model
 
 destroy: $(READY)  ## remove the stack; photos, models, labels and decisions only with DATA=yes
 	@$(PY) -m deploy destroy $(if $(filter yes,$(DATA)),--data)
@@ -79,8 +80,9 @@ review: $(READY)  ## the reviewers' console on 127.0.0.1:8080 (REVIEW_PORT); PLA
 redrive: $(READY)  ## send review requests that nobody could open back to the reviewers
 	@$(PY) -m review.redrive
 
-pretrain: stage  ## make the backbone again, from every class but our vehicles: an hour and a half
-	@$(PY) -m training.pretrain --data build/data/train
+pretrain: stage  ## make the backbone again from ImageNet's weights: installs PyTorch, then ten minutes
+	@$(PY) -m pip install --disable-pip-version-check --quiet -r requirements-pretrain.txt
+	@$(PY) -m training.research.pretrain --data build/data/train
 
 up: $(READY)  ## start the embedded AWS alone
 	@$(PY) -m local up

@@ -18,6 +18,7 @@ from deploy.target import Target, connect
 from operate import bench, demo, retrain, rollback, show, status, threshold
 from operate.champion import Champion
 from operate.errors import CommandError
+from operate.initial_model import ensure_initial_model
 from operate.show import console
 from operate.stack import Deployed
 from operate.tap import Tap
@@ -44,6 +45,7 @@ def main() -> int:
     )
     retraining.add_argument("--dry-run", action="store_true", help="stop after the verdict")
     retraining.add_argument("--classes", default="", help="the vehicles to tell apart, comma-separated")
+    commands.add_parser("initial-model", help="put the initial model into service where there is no champion")
     commands.add_parser("status", help="what runs, what waits, who is champion and where it comes from")
     back = commands.add_parser("rollback", help="put an earlier model back behind the endpoint")
     back.add_argument("--to", default="", help="which; the champion's predecessor if left out")
@@ -63,6 +65,8 @@ def main() -> int:
             demo.run(target)
         elif arguments.command == "retrain":
             _retrain(target, arguments)
+        elif arguments.command == "initial-model":
+            ensure_initial_model(Deployed.of(system.outputs(target)))
         elif arguments.command == "status":
             status.show(Deployed.of(system.outputs(target)))
         elif arguments.command == "rollback":

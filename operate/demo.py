@@ -8,6 +8,7 @@ from deploy import system
 from deploy.target import Target
 from operate import retrain, show
 from operate.errors import CommandError
+from operate.initial_model import ensure_initial_model
 from operate.show import console
 from operate.stack import Deployed
 from operate.tap import Tap
@@ -22,22 +23,31 @@ REPORT = ROOT / "build" / "reports" / "demo.json"
 PER_VEHICLE = 30
 PER_OTHER = 4
 OTHERS = 6
+SOURCES = {
+    "cifar100": "CIFAR-100 photos",
+    "photos": "your own photos",
+    "generated": "DRAWN pictures: the machinery was exercised, photos were not learned",
+}
+"""What the training data is, in words."""
 
 
 def run(target: Target) -> dict[str, Any]:
     """Everything the system is for, once. Writes the report, returns it. Raises CommandError when a photo was lost."""
-    console.rule("1/4 Deploy", align="left")
+    console.rule("1/5 Deploy", align="left")
     deployed = Deployed.of(system.deploy(target, progress=console.print))
-    console.rule("2/4 Stage data", align="left")
+    console.rule("2/5 Put the initial model behind the endpoint, where there is no model yet", align="left")
+    if not ensure_initial_model(deployed):
+        console.print("  There is a champion already.")
+    console.rule("3/5 Stage data", align="left")
     training_input = staged_input(deployed, target)
-    console.rule("3/4 Train and put the model behind its endpoint (retrain-model)", align="left")
+    console.rule("4/5 Train, compare and promote (retrain-model)", align="left")
     retrain.conclude(retrain.follow(retrain.start(deployed, training_input)))
-    console.rule("4/4 Drivers upload photos", align="left")
+    console.rule("5/5 Drivers upload photos", align="left")
     sources = mixed_photos(DATA / "photos")
     with Tap(deployed.event_bus) as tap:
         journeys = send(deployed, tap, sources, show.live())
     show.table(journeys)
-    figures = summary(journeys)
+    figures = {"trained_on": SOURCES[staged_source()], **summary(journeys)}
     show.figures(figures)
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     REPORT.write_text(json.dumps({**figures, "photos": [_as_json(j) for j in journeys]}, indent=2), encoding="utf-8")
@@ -65,6 +75,12 @@ def staged_input(deployed: Deployed, target: Target, force: bool = False) -> dic
     archive.parent.mkdir(parents=True, exist_ok=True)
     training_source.build(archive)
     return retrain.publish_training_input(deployed, staged.train, archive)
+
+
+def staged_source() -> str:
+    """Where the staged data comes from, as staging noted it."""
+    source: str = json.loads((DATA / "train" / "about.json").read_text(encoding="utf-8"))["source"]
+    return source
 
 
 def mixed_photos(folder: Path) -> list[Source]:

@@ -1,6 +1,7 @@
 """Giving a stage without a champion its first model: one that exists, put into service through retrain-model."""
 
 import hashlib
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,24 @@ from operate import retrain
 from operate.errors import CommandError
 from operate.show import console
 from operate.stack import Deployed
+from training import source
+from training.initial import write_initial_model
 
 # A folder of this name beside the artifact holds photos to probe the endpoint with, in folders named after the classes.
 GOLDEN = "golden"
+FOLDER = Path(__file__).resolve().parent.parent / "build" / "initial"
 
 
-def ensure_initial_model(deployed: Deployed, artifact: Path) -> bool:
+def ensure_initial_model(deployed: Deployed, artifact: Path | None = None) -> bool:
     """Put the model.tar.gz `artifact` into service when the stage has no champion; returns whether that was done.
 
-    The execution is followed to its end. Raises CommandError when the model did not get into service.
+    Without one it is made from the backbone and the initial head beside the training code. The execution is followed to
+    its end. Raises CommandError when the model did not get into service.
     """
     if ModelTable(deployed.model_table, boto3.client("dynamodb")).champion():
         return False
+    if artifact is None:
+        artifact = make_artifact(FOLDER)
     output = retrain.follow(retrain.start(deployed, _publish(deployed.ml_bucket, artifact)))
     if output["reason"] == "ChampionExists":
         return False
@@ -30,6 +37,22 @@ def ensure_initial_model(deployed: Deployed, artifact: Path) -> bool:
         raise CommandError(f"The initial model is not in service ({output['reason']}): {output['verdict']}")
     console.print(f"Champion {output['model_version']}: {output['verdict']}")
     return True
+
+
+def make_artifact(folder: Path) -> Path:
+    """Write the initial model for the configured vehicles as model.tar.gz to `folder`; returns its path.
+
+    The same code and configuration give the same bytes.
+    """
+    with tempfile.TemporaryDirectory(prefix="initial-model-") as made:
+        write_initial_model(Path(made))
+        files = {
+            file.relative_to(made).as_posix(): file.read_bytes() for file in Path(made).rglob("*") if file.is_file()
+        }
+    folder.mkdir(parents=True, exist_ok=True)
+    artifact = folder / "model.tar.gz"
+    artifact.write_bytes(source.pack(files))
+    return artifact
 
 
 def _publish(bucket: str, artifact: Path) -> dict[str, Any]:

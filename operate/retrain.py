@@ -38,7 +38,7 @@ COMPARED = (
     ("coverage", "coverage at threshold", ".3f"), ("threshold", "threshold", ".3f"),
     ("latency_ms", "latency, ms", ".2f"), ("size_mb", "size, MB", ".2f"),
 )  # fmt: skip
-_EPOCH = re.compile(r"epoch (\d+)/(\d+)(.*)")
+_PROGRESS = re.compile(r"features (\d+)/(\d+)")
 
 
 def publish_training_input(deployed: Deployed, train: Path, source: Path) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def golden_photos(train: Path) -> Iterator[tuple[str, bytes]]:
         # Spread over what there is: the others are sorted by what they show.
         for number in range(0, len(photos), max(1, len(photos) // GOLDEN_EACH))[:GOLDEN_EACH]:
             file = io.BytesIO()
-            Image.fromarray(photos.images[number]).save(file, "PNG")
+            Image.fromarray(photos.pictures[number]).save(file, "PNG")
             yield f"{name}/{number:05}.png", file.getvalue()
 
 
@@ -123,8 +123,8 @@ def follow(execution: str, workflow: str = WORKFLOW) -> dict[str, Any]:
                     console.print(f"  {time.monotonic() - started:6.1f} s  {entered['name']}")
                     bar.update(task, description=entered["name"], total=None)
                 training.note(event)
-            for epoch, epochs, rest in training.epochs():
-                bar.update(task, description=f"epoch {epoch}/{epochs}{rest}", total=epochs, completed=epoch)
+            for computed, total in training.progress():
+                bar.update(task, description=f"features {computed}/{total}", total=total, completed=computed)
             if status != "RUNNING":
                 break
             time.sleep(POLL_S)
@@ -204,10 +204,10 @@ class _TrainingLog:
         if entered.get("name") == TRAINING_STATE:
             self._job = json.loads(entered["input"])["run"]["name"]
 
-    def epochs(self) -> list[tuple[int, int, str]]:
-        """The epochs finished since the last call, as (epoch, of how many, what the script said about it)."""
-        found = [match for line in self._new_lines() if (match := _EPOCH.search(line))]
-        return [(int(match[1]), int(match[2]), match[3]) for match in found]
+    def progress(self) -> list[tuple[int, int]]:
+        """What the job said since the last call: pictures whose features are computed, and of how many."""
+        found = [match for line in self._new_lines() if (match := _PROGRESS.search(line))]
+        return [(int(match[1]), int(match[2])) for match in found]
 
     def last_lines(self, count: int) -> list[str]:
         self._new_lines()

@@ -64,5 +64,8 @@ def table(journeys: Sequence[Journey]) -> None:
 def figures(summary: dict[str, Any]) -> None:
     """Print the figures of a run on one line each."""
     for name, value in summary.items():
-        shown = "—" if value is None else f"{value:.3f}" if isinstance(value, float) and value <= 1 else f"{value:,}"
+        if value is None or isinstance(value, str):
+            shown = value or "—"
+        else:
+            shown = f"{value:.3f}" if isinstance(value, float) and value <= 1 else f"{value:,}"
         console.print(f"  {name.replace('_', ' '):<20} {shown}")

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from training.images import Pixels
 from training.metrics import ECE_BINS, Floats, Ints, accepted, at_threshold, vehicle_score
 
 SHEET = 18
@@ -29,18 +30,27 @@ def write_card(
     folder: Path,
     about: dict[str, Any],
     report: dict[str, Any],
-    images: NDArray[np.uint8],
+    pictures: list[Pixels],
     probabilities: Floats,
     truth: Ints,
     labels: NDArray[np.str_],
 ) -> None:
     """Write model-card.md and model-card.png to `folder`.
 
-    `about` is model.json, `report` evaluation.json; the others are what the report was made of: images
-    (N, SIDE, SIDE, 3), probabilities (N, V + 1), truth (N,) and the folder or label (N,) of each image.
+    `about` is model.json, `report` evaluation.json; the others are what the report was made of: N pictures, their
+    probabilities (N, V + 1), truth (N,) and the folder or label (N,) of each.
     """
     classes = list(about["classes"])
-    figure = _picture(classes, float(about["threshold"]), report, images, probabilities, truth, labels)
+    figure = _picture(
+        classes,
+        float(about["threshold"]),
+        float(about["policy"]["wrong_at_most"]),
+        report,
+        pictures,
+        probabilities,
+        truth,
+        labels,
+    )
     figure.savefig(folder / "model-card.png", dpi=90, metadata={"Software": None})
     plt.close(figure)
     (folder / "model-card.md").write_text(_text(about, report))
@@ -49,8 +59,9 @@ def write_card(
 def _picture(
     classes: list[str],
     threshold: float,
+    wrong_at_most: float,
     report: dict[str, Any],
-    images: NDArray[np.uint8],
+    pictures: list[Pixels],
     probabilities: Floats,
     truth: Ints,
     labels: NDArray[np.str_],
@@ -61,9 +72,9 @@ def _picture(
     grid = figure.add_gridspec(3, 2, height_ratios=[1, 1, 1.15])
     _confusion(figure.add_subplot(grid[0, 0]), classes, probabilities, truth)
     _reliability(figure.add_subplot(grid[0, 1]), probabilities, truth, report["ece"])
-    _coverage(figure.add_subplot(grid[1, 0]), probabilities, truth, threshold)
+    _coverage(figure.add_subplot(grid[1, 0]), probabilities, truth, threshold, wrong_at_most)
     _outliers(figure.add_subplot(grid[1, 1]), probabilities, truth, report["auroc"])
-    _mistakes(figure, grid[2, :], classes, threshold, images, probabilities, truth, labels)
+    _mistakes(figure, grid[2, :], classes, threshold, pictures, probabilities, truth, labels)
     figure.suptitle(f"{report['model_version']}: {len(truth)} photos ({report['data']})", fontsize=13)
     return figure
 
@@ -99,7 +110,7 @@ def _reliability(axes: Axes, probabilities: Floats, truth: Ints, ece: float | No
     axes.set(title=title, xlabel="confidence", ylabel="share right", xlim=(0.25, 1.02), ylim=(0, 1.05))
 
 
-def _coverage(axes: Axes, probabilities: Floats, truth: Ints, threshold: float) -> None:
+def _coverage(axes: Axes, probabilities: Floats, truth: Ints, threshold: float, wrong_at_most: float) -> None:
     steps = np.unique(np.append(np.linspace(0.34, 0.999, 200), threshold))
     points = [at_threshold(probabilities, truth, step) for step in steps]
     coverage = [point.coverage for point in points]
@@ -109,7 +120,7 @@ def _coverage(axes: Axes, probabilities: Floats, truth: Ints, threshold: float) 
         axes.plot(coverage, taken, color=_RED, label="other photos accepted")
     own = at_threshold(probabilities, truth, threshold)
     axes.axvline(own.coverage, color=_GREY, linestyle="--", linewidth=1, label=f"threshold {threshold:.3f}")
-    axes.axhline(0.01, color=_GREY, linestyle=":", linewidth=1)
+    axes.axhline(wrong_at_most, color=_GREY, linestyle=":", linewidth=1)
     axes.set(title="Coverage against error", xlabel="share of vehicle photos accepted", ylabel="share")
     axes.set_ylim(0, None)
     axes.legend(loc="upper left", frameon=False)
@@ -133,7 +144,7 @@ def _mistakes(
     place: Any,
     classes: list[str],
     threshold: float,
-    images: NDArray[np.uint8],
+    pictures: list[Pixels],
     probabilities: Floats,
     truth: Ints,
     labels: NDArray[np.str_],
@@ -156,7 +167,7 @@ def _mistakes(
             axes.set_title("The worst mistakes\n", loc="left", fontsize=11)
         if i < len(worst):
             index = worst[i]
-            axes.imshow(images[index])
+            axes.imshow(pictures[index])
             says = f"{classes[int(probabilities[index].argmax())]} {probabilities[index].max():.2f}"
             mark = "\naccepted" if taken[index] else "\nto review"
             axes.text(
@@ -179,22 +190,28 @@ def _text(about: dict[str, Any], report: dict[str, Any]) -> str:
         for name in worst
     )
     vehicles = ", ".join(about["classes"][:-1])
-    backbone = about["backbone"]
-    origin = (
-        "random weights"
-        if backbone is None
-        else f"a backbone pretrained on {backbone['images']} images without {backbone.get('never_saw', 'our vehicles')}"
-    )
+    policy = about["policy"]
     return f"""# Model card: {about["version"]}
 
-Tells apart {vehicles} and `other`, which is everything else, on photos shrunk to 32 x 32. Answers with calibrated
-probabilities; below confidence {about["threshold"]:.3f}, or when it says `other`, a person decides.
+Tells apart {vehicles} and `other`, which is everything else, on photos of any size, which it sees as squares of
+{about["side"]} pixels. Answers with calibrated probabilities; below confidence {about["threshold"]:.3f}, or when it
+says `other`, a person decides.
 
-- Made by fine-tuning {origin}, on {about["training_images"]} images in {about["epochs"]} epochs, seed {about["seed"]},
-  in {about["fine_tuning_cpu_s"]} CPU seconds.
+- Made from a frozen backbone (EfficientNet-Lite0, ImageNet, adapted to small pictures; SHA-256
+  {about["backbone"][:16]}) and a head that was fitted on {about["training_images"]} pictures,
+  {about["labelled_images"]} of them labelled by people; source of the others: {about["source"]}; seed {about["seed"]};
+  {about["cpu_s"]} CPU seconds.
 - Temperature {about["temperature"]:.3f}, offset of `other` {about["other_offset"]:.2f} and threshold come from
-  {about["validation_images"]} validation images that were not trained on. The threshold is the lowest confidence from
-  which on at most 1% of what is accepted is wrong, accepted photos of other things included.
+  cross-fitted predictions on {about["validation_images"]} pictures.
+
+## The operating point
+Policy: of what is decided without a person at most {policy["wrong_at_most"]:.1%} wrong, where
+{policy["others_share"]:.0%} of the uploads show no vehicle, of which at most {policy["others_accepted_at_most"]:.0%}
+may be accepted. The threshold is the lowest whose upper bounds (90%) satisfy it; * marks it.
+
+| threshold | vehicle photos decided alone | wrong among decided (upper bound) | others accepted (upper bound) |
+|---|---|---|---|
+{chr(10).join(_trade_off(report["operating_points"], about["threshold"]))}
 
 ## How good it is
 On {report["photos"]} photos ({report["data"]}): {report["vehicles"]} of vehicles, {report["others"]} of other things.
@@ -208,9 +225,24 @@ On {report["photos"]} photos ({report["data"]}): {report["vehicles"]} of vehicle
 ## Where it errs
 {confused or "No class of other things was accepted in these photos."}
 
-It has seen small colour photos with one subject. It has not been tried on drawings, on night-vision or heat images, on
-photos with several vehicles at once, or on vehicles between its classes (mopeds, e-bikes, tricycles).
+It has not been tried on night-vision or heat images, on photos with several of our vehicles at once, or on vehicles
+between its classes (e-bikes, tricycles).
 """
+
+
+def _trade_off(points: list[dict[str, Any]], chosen: float) -> list[str]:
+    shown = {0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, chosen}
+    rows = []
+    for point in points:
+        if point["threshold"] in shown:
+            others = "unknown"
+            if point["others_accepted"] is not None:
+                others = f"{point['others_accepted']:.1%} ({point['others_accepted_upper']:.1%})"
+            rows.append(
+                f"| {point['threshold']:.3f}{' *' if point['threshold'] == chosen else ''} | {point['decided']:.1%} "
+                f"| {point['wrong']:.2%} ({point['wrong_upper']:.2%}) | {others} |"
+            )
+    return rows
 
 
 _MEANINGS = {

@@ -1,4 +1,4 @@
-"""From data to a model that is ready to be judged: fine-tuned, calibrated, with its operating threshold."""
+"""From labelled pictures to a model that is ready to be judged: a fitted head, its calibration and its threshold."""
 
 import time
 from dataclasses import dataclass
@@ -6,66 +6,131 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training import dataset
 from training.backbone import Backbone
-from training.calibrate import Calibration, calibrate, choose_threshold
-from training.dataset import Dataset, concatenate, targets
-from training.fit import EpochDone, Recipe, fine_tune, predict
-from training.metrics import Floats
-from training.network import Network
+from training.calibrate import OperatingPoint, calibrate, choose, operating_points
+from training.calibration import Calibration
+from training.dataset import Dataset, concatenate, folds, sample, targets
+from training.drawn import BLANK, blank_images
+from training.features import Done, FeatureCache
+from training.fit import fit_head
+from training.head import Head
+from training.holdout import positions
+from training.metrics import Floats, Ints
+from training.policy import Policy
 
-VALIDATION_SHARE = 0.15
-OTHERS_VALIDATED = 12
-"""Validation photos taken of each other class, at most: enough to see what is accepted, cheap to predict."""
+
+@dataclass(frozen=True)
+class Recipe:
+    """The hyperparameters of a retraining; the defaults are those that ship.
+
+    At most `vehicles_each` pictures of each vehicle and `others_each` of each other class are drawn from the base data;
+    all labelled photos are used, each weighing as much as `label_weight` pictures. Vehicles and other pictures weigh
+    the same in all. `penalty` is per picture: the head is pulled towards its start by `penalty` / N.
+    """
+
+    vehicles_each: int = 1000
+    others_each: int = 20
+    blank_images: int = 100
+    label_weight: float = 3.0
+    penalty: float = 10.0
+    folds: int = 5
+
+
+DRAWN_PENALTY = 1000.0
+"""The penalty on drawn pictures, which say little about photos: the head stays close to where it started."""
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """A trained network with its calibration and threshold; `fitting` and `validation` count the images of each."""
+    """A fitted head with its calibration and operating points.
 
-    network: Network
-    vehicles: tuple[str, ...]
+    `fitting` counts the pictures it was fitted on, `computed` the features that were not kept. `honest` are the
+    pictures that calibrated it, `cross_fitted` (N, V + 1) their logits from heads fitted without them, `truth` (N,)
+    their classes; `cpu_s` is what it all cost in CPU seconds.
+    """
+
+    head: Head
     calibration: Calibration
-    threshold: float
+    points: list[OperatingPoint]
+    point: OperatingPoint
     fitting: int
-    validation: Dataset
+    computed: int
+    cross_fitted: Floats
+    truth: Ints
+    honest: Dataset
     cpu_s: float
-
-    def probabilities(self, images: NDArray[np.uint8]) -> Floats:
-        """Return calibrated probabilities (N, V + 1) of images (N, SIDE, SIDE, 3)."""
-        return self.calibration.probabilities(predict(self.network, images, len(self.vehicles)))
 
 
 def learn(
-    data: Dataset,
-    vehicles: tuple[str, ...],
-    backbone: Backbone | None,
+    base: Dataset,
+    labelled: Dataset,
+    start: Head,
+    backbone: Backbone,
+    cache: FeatureCache,
+    policy: Policy,
     recipe: Recipe,
     seed: int,
-    done: EpochDone = lambda *_: None,
+    done: Done = lambda *_: None,
 ) -> Classifier:
-    """Hold out validation images, fine-tune on the rest, find calibration and threshold on what was held out.
+    """Fit the head on base data and labelled photos, and find calibration and threshold by cross-fitting.
 
-    Raises ValueError when a vehicle has too few photos to train and validate on.
+    `seed` draws the sample of the base data and the folds. Raises ValueError when a vehicle has too few pictures.
     """
-    counts = data.counts()
-    poor = [f"{name} ({counts.get(name, 0)})" for name in vehicles if counts.get(name, 0) < 8]
-    if poor:
-        raise ValueError(f"too few training photos of {', '.join(poor)}; at least 8 of each vehicle are needed")
     begun = time.process_time()
-    fitting, validation = hold_out(data, vehicles, seed)
-    network = fine_tune(fitting, vehicles, backbone, recipe, seed, done)
-    logits = predict(network, validation.images, len(vehicles))
-    truth = targets(validation, vehicles)
-    calibration = calibrate(logits, truth)
-    threshold = choose_threshold(calibration.probabilities(logits), truth)
-    spent = time.process_time() - begun
-    return Classifier(network, vehicles, calibration, threshold, len(fitting), validation, spent)
+    vehicles = start.classes[:-1]
+    drawn = concatenate([
+        sample(base.of(vehicles), recipe.vehicles_each, seed), sample(base.without(vehicles), recipe.others_each, seed)
+    ])  # fmt: skip
+    counts = concatenate([drawn, labelled]).counts()
+    if poor := [f"{name} ({counts.get(name, 0)})" for name in vehicles if counts.get(name, 0) < 8]:
+        raise ValueError(f"too few training photos of {', '.join(poor)}; at least 8 of each vehicle are needed")
+    blank = blank_images(recipe.blank_images, seed)
+    data = concatenate([drawn, labelled, blank])
+    truth = targets(data, vehicles)
+    is_label = np.zeros(len(data), dtype=bool)
+    is_label[len(drawn) : len(drawn) + len(labelled)] = True
+    weights = picture_weights(truth, is_label, len(vehicles), recipe.label_weight)
+
+    features, imagenet = cache.of(data.pictures, done)
+    penalty = recipe.penalty / len(data)
+
+    def fit(rows: Ints) -> Head:
+        return fit_head(start, features[rows], imagenet[rows], truth[rows], weights[rows], penalty)
+
+    # What the backbone was trained on tells nothing about how sure it may be of other pictures.
+    honest = np.flatnonzero((positions(data) < backbone.seen_from) | is_label | ~_is_small(data))
+    fold = folds(data.labels, recipe.folds, seed)
+    logits = np.zeros((len(data), len(vehicles) + 1))
+    for number in range(recipe.folds):
+        head = fit(np.flatnonzero(fold != number))
+        rows = np.flatnonzero(fold == number)
+        logits[rows] = head.logits(features[rows], imagenet[rows])
+    honest = honest[data.labels[honest] != BLANK]
+    cross_fitted, known = logits[honest], truth[honest]
+    points = operating_points(cross_fitted, known, policy, seed)
+    return Classifier(
+        head=fit(np.arange(len(data))),
+        calibration=calibrate(cross_fitted, known, policy),
+        points=points,
+        point=choose(points, policy),
+        fitting=len(data),
+        computed=cache.computed,
+        cross_fitted=cross_fitted,
+        truth=known,
+        honest=data[honest],
+        cpu_s=time.process_time() - begun,
+    )
 
 
-def hold_out(data: Dataset, vehicles: tuple[str, ...], seed: int) -> tuple[Dataset, Dataset]:
-    """Return (fitting, validation): VALIDATION_SHARE of each vehicle, and a few photos of each other class."""
-    fitting, validation = dataset.split(data.of(vehicles), VALIDATION_SHARE, seed)
-    others = data.without(vehicles)
-    kept, held = dataset.split(others, VALIDATION_SHARE, seed, most=OTHERS_VALIDATED)
-    return concatenate([fitting, kept]), concatenate([validation, held])
+def picture_weights(truth: Ints, is_label: NDArray[np.bool_], vehicles: int, label_weight: float) -> Floats:
+    """Return (N,): labelled photos `label_weight`, others 1, then scaled so that vehicles and others weigh the same."""
+    weights = np.where(is_label, label_weight, 1.0)
+    is_other = truth == vehicles
+    if is_other.any() and not is_other.all():
+        weights[is_other] *= weights[~is_other].sum() / weights[is_other].sum()
+    return weights
+
+
+def _is_small(data: Dataset) -> NDArray[np.bool_]:
+    """Return (N,): whether a picture has the size of the base data that the backbone was trained on."""
+    return np.array([picture.shape[:2] == (32, 32) for picture in data.pictures], dtype=bool)

@@ -8,6 +8,7 @@ same drawn photos, so that what is hard for both does not blur the difference (E
 import argparse
 import json
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,37 +19,63 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training import dataset, metrics
-from training.dataset import Dataset, targets
+from training.backbone import Backbone, Floats32
+from training.dataset import Dataset, concatenate, sample, targets
 from training.evaluate import EvaluationError, unpacked
+from training.features import FeatureCache
 from training.holdout import split_off
-from training.inference import Model, model_fn
+from training.images import squares
+from training.inference import AnchoredModel, Model, model_fn
 from training.labels import load_labelled
 from training.metrics import Floats, Ints
+from training.vehicles import VEHICLES_FILE, configured_vehicles
 
 ROUNDS = 500
-TIMED_PHOTOS = 40
-BATCH = 256
+TIMED_PHOTOS = 20
+OTHERS_EACH = 10
+"""Pictures of each class of other things that models are compared on: enough of 88 classes, and a minute less."""
+
+BATCH = 32
 
 Figure = Callable[[Floats, Ints], float]
 FIGURES: dict[str, Figure] = {"accuracy": metrics.accuracy, "ece": metrics.ece, "auroc": metrics.auroc}
 
 
+class SharedFeatures:
+    """Features of a data set by backbone, so that two models with the same backbone need them once."""
+
+    def __init__(self) -> None:
+        self._caches: dict[str, FeatureCache] = {}
+        self._lock = threading.Lock()
+
+    def of(self, backbone: Backbone, data: Dataset) -> tuple[Floats32, Floats32]:
+        """Return the features of `data` (see training.features)."""
+        with self._lock:
+            return self._caches.setdefault(backbone.digest, FeatureCache(backbone)).of(data.pictures)
+
+
 class Contender:
     """A model with its answers in terms of `vehicles`, of which it may know only some."""
 
-    def __init__(self, version: str, model: Model, size_bytes: int, vehicles: tuple[str, ...]) -> None:
+    def __init__(
+        self, version: str, model: Model, size_bytes: int, vehicles: tuple[str, ...], shared: "SharedFeatures"
+    ) -> None:
         self.version = version
+        self._shared = shared
         self._model = model
         self._size_bytes = size_bytes
         self._vehicles = vehicles
 
     def probabilities(self, data: Dataset) -> Floats:
         """Return (N, V + 1); a vehicle that the model does not know gets 0."""
-        known = tuple(self._model.classes[:-1])
         result: Floats = np.zeros((len(data), len(self._vehicles) + 1))
-        columns = [*(self._vehicles.index(name) for name in known), len(self._vehicles)]
+        columns = [*(self._vehicles.index(name) for name in self._model.classes[:-1]), len(self._vehicles)]
+        if isinstance(self._model, AnchoredModel):
+            result[:, columns] = self._model.answers(*self._shared.of(self._model.backbone, data))
+            return result
         for start in range(0, len(data), BATCH):
-            result[start : start + BATCH, columns] = self._model.probabilities(data.images[start : start + BATCH])
+            images = squares(data.pictures[start : start + BATCH], self._model.side)
+            result[start : start + BATCH, columns] = self._model.probabilities(images)
         return result
 
     def figures(self, probabilities: Floats, truth: Ints, timed: Dataset) -> dict[str, Any]:
@@ -72,7 +99,7 @@ class Contender:
 
     def _latency_ms(self, timed: Dataset) -> float:
         taken = []
-        for image in timed.images[:TIMED_PHOTOS]:
+        for image in squares(timed.pictures[:TIMED_PHOTOS], self._model.side):
             started = time.perf_counter()
             self._model.probabilities(image[None])
             taken.append((time.perf_counter() - started) * 1000)
@@ -92,8 +119,9 @@ def compare(
         truth = targets(holdout, vehicles)
         if not (truth < len(vehicles)).any():
             raise EvaluationError(f"the holdout of {len(holdout)} photos shows none of {', '.join(vehicles)}")
-        new = Contender(versions[0], new_model, (new_folder / "model.onnx").stat().st_size, vehicles)
-        old = Contender(versions[1], old_model, (old_folder / "model.onnx").stat().st_size, vehicles)
+        shared = SharedFeatures()
+        new = Contender(versions[0], new_model, size_of(new_folder), vehicles, shared)
+        old = Contender(versions[1], old_model, size_of(old_folder), vehicles, shared)
         # A model uses one thread and lets the other run meanwhile: thousands of photos take half the time on two cores.
         with ThreadPoolExecutor(2) as pool:
             answers = list(pool.map(lambda one: one.probabilities(holdout), [new] if champion is None else [new, old]))
@@ -148,6 +176,16 @@ def difference(figure: Figure, ours: Floats, theirs: Floats, truth: Ints, seed: 
     return {"mean": float(observed), "low": float(low), "high": float(high)}
 
 
+def thinned(holdout: Dataset, vehicles: tuple[str, ...]) -> Dataset:
+    """Return the holdout with at most OTHERS_EACH pictures of each other class, always the same ones."""
+    return concatenate([holdout.of(vehicles), sample(holdout.without(vehicles), OTHERS_EACH, seed=0)])
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes of a model's own files, without the code that serves it."""
+    return sum(path.stat().st_size for path in folder.iterdir() if path.suffix in (".onnx", ".npz"))
+
+
 def recall_of(place: int) -> Figure:
     """Return the figure: the share of the photos of one class whose most probable class it is."""
 
@@ -176,12 +214,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Judge champion and challenger on the same photos.")
     for name in ("challenger", "champion", "base", "snapshot", "labelled", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--vehicles", type=Path, default=VEHICLES_FILE)
     parser.add_argument("--champion-version", required=True, help="`none` when there is no champion yet")
     parser.add_argument("--challenger-version", required=True)
     arguments = parser.parse_args()
     first = arguments.champion_version == "none"
     try:
         _, holdout = split_off(dataset.load(arguments.base))
+        holdout = thinned(holdout, configured_vehicles(arguments.vehicles))
         report = compare(
             the_artifact(arguments.challenger),
             None if first else the_artifact(arguments.champion),

@@ -6,24 +6,30 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from training.dataset import Dataset
-from training.images import SIDE
+from training.dataset import Dataset, of_array
 
-JUNK = "junk"
+BLANK = "blank"
 """Label of noise, flat colours, gradients, stripes and text."""
 
-_LARGE = 4 * SIDE  # drawn large and shrunk, so that edges come out smooth
+SIDE = 64
+"""Width and height of what is drawn, in pixels."""
+
+_LARGE = 2 * SIDE  # drawn large and shrunk, so that edges come out smooth
 
 Colour = tuple[int, int, int]
 Subject = Callable[["_Pen", np.random.Generator], None]
 
 
-def junk(count: int, seed: int) -> Dataset:
-    """Return `count` images of nothing, labelled JUNK: noise, flat colours, gradients, stripes and text in turn."""
+def blank_images(count: int, seed: int) -> Dataset:
+    """Return `count` images of nothing, labelled BLANK: noise, flat colours, gradients, stripes and text in turn."""
     generator = np.random.default_rng(seed)
     makers = (_noise, _flat, _gradient, _stripes, _text, _flat, _blocks)
-    images = np.stack([makers[i % len(makers)](generator) for i in range(count)])
-    return Dataset(images, np.full(count, JUNK))
+    images = (
+        np.stack([makers[i % len(makers)](generator) for i in range(count)])
+        if count
+        else np.zeros((0, SIDE, SIDE, 3), np.uint8)
+    )
+    return of_array(images, np.full(count, BLANK))
 
 
 def drawn_photos(each: int, seed: int) -> Dataset:
@@ -42,7 +48,7 @@ def drawn_photos(each: int, seed: int) -> Dataset:
         for _ in range(each):
             images.append(_scene(draw_subject, generator))
             labels.append(name)
-    return Dataset(np.stack(images), np.array(labels))
+    return Dataset(images, np.array(labels))
 
 
 def _noise(generator: np.random.Generator) -> NDArray[np.uint8]:

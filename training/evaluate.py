@@ -71,7 +71,7 @@ def evaluate_photos(model: Model, photos: Path, progress: bool = False) -> dict[
     images, folders, left_out = [], [], list(found.left_out)
     for photo, content in read_each(found.photos, left_out, report_progress):
         try:
-            images.append(prepare(content))
+            images.append(prepare(content, model.side))
         except PhotoError as error:
             left_out.append(LeftOut(photo.name, str(error)))
             continue

@@ -2,19 +2,33 @@
 
 import io
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
-SIDE = 32
-"""Width and height of what the model sees, in pixels."""
+Pixels = NDArray[np.uint8]
+"""A picture: uint8 (height, width, 3), RGB."""
 
 MAX_PIXELS = 50_000_000
 FORMATS = ("JPEG", "PNG", "WEBP")
 
-_WIDEST = 2.0  # ratio of sides; squeezed further into a square, a vehicle is distorted past recognition
-_DRAFT = 4 * SIDE  # JPEG decoding may shrink to no less than this: enough for the final filter to work on
+LONGEST = 256
+"""Pictures in a data set keep up to this many pixels on their longer side: more than any model here sees."""
+
+_WIDEST = 2.0  # ratio of sides up to which a picture is squeezed into a square; a longer one is padded to it first
+_GREY = (127, 127, 127)  # becomes zero when the model normalises its input
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 class PhotoError(Exception):
@@ -29,23 +43,61 @@ class PhotoTooLarge(PhotoError):
     """The header announces more than `MAX_PIXELS` pixels."""
 
 
-def prepare(photo: bytes) -> NDArray[np.uint8]:
-    """Return the photo upright, in RGB, shrunk to (SIDE, SIDE, 3).
+def prepare(photo: bytes, side: int) -> Pixels:
+    """Return the whole photo upright, in RGB, squeezed into (side, side, 3).
 
-    `photo` is a whole JPEG, PNG or WebP file of any size, aspect ratio and colour mode. The whole picture is squeezed
-    into the square; of very long pictures the middle part is taken. Transparent parts become white.
+    `photo` is a whole JPEG, PNG or WebP file of any size, aspect ratio and colour mode; transparent parts become white.
 
     Raises UnreadablePhoto, and PhotoTooLarge before anything is decoded.
     """
+    return _decoded(photo, side, lambda image: _square(image, side))
+
+
+def shrink(photo: bytes, longest: int = LONGEST) -> Pixels:
+    """Return the whole photo upright, in RGB, with its aspect ratio, at most `longest` pixels on a side.
+
+    Raises UnreadablePhoto, and PhotoTooLarge before anything is decoded.
+    """
+
+    def fit(image: Image.Image) -> Image.Image:
+        ratio = longest / max(image.size)
+        if ratio >= 1:
+            return image
+        size = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
+        return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
+
+    return _decoded(photo, longest, fit)
+
+
+def square(picture: Pixels, side: int) -> Pixels:
+    """Return a picture (height, width, 3) as a model of `side` pixels sees it: (side, side, 3)."""
+    if picture.shape[:2] == (side, side):
+        return picture
+    return np.asarray(_square(Image.fromarray(picture), side))
+
+
+def squares(pictures: list[Pixels], side: int) -> Pixels:
+    """Return pictures of any sizes as one array (N, side, side, 3)."""
+    result = np.empty((len(pictures), side, side, 3), dtype=np.uint8)
+    for place, picture in enumerate(pictures):
+        result[place] = square(picture, side)
+    return result
+
+
+def _decoded(photo: bytes, side: int, fit: Callable[[Image.Image], Image.Image]) -> Pixels:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about large and slightly broken files, both of which are handled here
         try:
             with Image.open(io.BytesIO(photo), formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise PhotoTooLarge(f"{image.width} x {image.height} pixels, at most {MAX_PIXELS} are read")
-                image.draft("RGB", (_DRAFT, _DRAFT))  # JPEG only: decodes at 1/2, 1/4 or 1/8 size, many times faster
+                image.draft("RGB", (2 * side, 2 * side))  # JPEG only: decodes at 1/2, 1/4 or 1/8 size, much faster
                 image.load()
-                return np.asarray(_shrink(image), dtype=np.uint8)
+                orientation = image.getexif().get(_ORIENTATION, 1)
+                levels = image.mode in ("P", "1") or image.mode.startswith("I") or "transparency" in image.info
+                small = _rgb(fit(_rgb(image) if levels else image))
+                turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+                return np.asarray(small if turn is None else small.transpose(turn), dtype=np.uint8)
         except PhotoError:
             raise
         except Image.DecompressionBombError:
@@ -56,29 +108,20 @@ def prepare(photo: bytes) -> NDArray[np.uint8]:
             raise UnreadablePhoto(f"not a complete JPEG, PNG or WebP image ({type(error).__name__})") from None
 
 
-def _shrink(image: Image.Image) -> Image.Image:
-    orientation = image.getexif().get(0x0112, 1)
+def _square(image: Image.Image, side: int) -> Image.Image:
     width, height = image.size
-    box = (0.0, 0.0, float(width), float(height))
-    if width > _WIDEST * height:
-        margin = (width - _WIDEST * height) / 2
-        box = (margin, 0.0, width - margin, float(height))
-    elif height > _WIDEST * width:
-        margin = (height - _WIDEST * width) / 2
-        box = (0.0, margin, float(width), height - margin)
-    if image.mode in ("P", "1") or image.mode.startswith("I") or "transparency" in image.info:
-        image = _plain(image)
-    small = image.resize((SIDE, SIDE), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
-    small = _plain(small)
-    if orientation != 1:
-        exif = small.getexif()
-        exif[0x0112] = orientation
-        small.info["exif"] = exif.tobytes()
-        small = ImageOps.exif_transpose(small)
-    return small
+    if max(width, height) > _WIDEST * min(width, height):
+        inner = (side, max(1, round(side * _WIDEST * height / width))) if width > height else (
+            max(1, round(side * _WIDEST * width / height)), side
+        )  # fmt: skip
+        small = _rgb(image.resize(inner, Image.Resampling.BICUBIC, reducing_gap=3.0))
+        padded = Image.new("RGB", (side, side), _GREY)
+        padded.paste(small, ((side - inner[0]) // 2, (side - inner[1]) // 2))
+        return padded
+    return image.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=3.0)
 
 
-def _plain(image: Image.Image) -> Image.Image:
+def _rgb(image: Image.Image) -> Image.Image:
     """Return the image in RGB: 16-bit scaled to 8, transparent parts white."""
     if image.mode.startswith("I"):
         levels = np.asarray(image, dtype=np.float64) / 257.0

@@ -11,19 +11,20 @@ from training.vehicles import VEHICLES_FILE
 
 PACKAGE = Path(__file__).resolve().parent
 CONTAINER_REQUIREMENTS = PACKAGE / "requirements.txt"
-SUFFIXES = (".py", ".safetensors", ".txt")
+SUFFIXES = (".py", ".onnx", ".npz", ".txt")
+NOT_PACKED = ("__pycache__", "research")
 
 
 def build(path: Path, vehicles: Path = VEHICLES_FILE) -> str:
     """Write the source tarball and return its sha256; the same code always gives the same bytes.
 
-    At its root: the training package with the backbone's weights, vehicles.toml, and the requirements.txt that the
-    PyTorch container installs.
+    At its root: the training package with the backbone and the initial head, vehicles.toml, and the
+    requirements.txt that the container installs.
     """
     files = {
         f"{PACKAGE.name}/{file.relative_to(PACKAGE)}": file
         for file in PACKAGE.rglob("*")
-        if file.suffix in SUFFIXES and "__pycache__" not in file.parts
+        if file.suffix in SUFFIXES and not set(NOT_PACKED) & set(file.parts)
     }
     files |= {"vehicles.toml": vehicles, "requirements.txt": CONTAINER_REQUIREMENTS}
     content = pack({name: file.read_bytes() for name, file in files.items()})

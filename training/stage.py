@@ -27,9 +27,9 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image
 
-from training.dataset import Dataset
+from training.dataset import Dataset, of_array
 from training.drawn import drawn_photos
-from training.images import SIDE, PhotoError, prepare
+from training.images import PhotoError, shrink
 from training.photo_folders import (
     LeftOut,
     PhotoFolderError,
@@ -46,8 +46,9 @@ ARCHIVE = "cifar-100-python.tar.gz"
 OFFICIAL_URL = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"
 OFFICIAL_MD5 = "eb9058c3a382ffc7106e4002c42a8d85"
 DOWNLOAD_TIMEOUT_S = 20.0
+CIFAR_SIDE = 32  # pixels
 
-LAYOUT = 1  # changes when the files written here change, so that data staged by older code is staged again
+LAYOUT = 2  # changes when the files written here change, so that data staged by older code is staged again
 SAMPLES_PER_VEHICLE = 40
 SAMPLES_PER_OTHER = 20
 OTHERS_SAMPLED = 8
@@ -215,8 +216,8 @@ def read_cifar100(archive: Path, say: Say = print) -> tuple[Dataset, Dataset]:
                 parts[part] = _PlainUnpickler(io.BytesIO(file.read()), encoding="bytes").load()
         names = np.array([name.decode() for name in parts["meta"][b"fine_label_names"]])
         train, test = (
-            Dataset(
-                np.ascontiguousarray(part[b"data"].reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)),
+            of_array(
+                np.ascontiguousarray(part[b"data"].reshape(-1, 3, CIFAR_SIDE, CIFAR_SIDE).transpose(0, 2, 3, 1)),
                 names[np.asarray(part[b"fine_labels"], dtype=np.intp)],
             )
             for part in (parts["train"], parts["test"])
@@ -239,7 +240,7 @@ def _read_own_photos(folder: Path, say: Say) -> tuple[Dataset, Dataset]:
     images, labels, tested, left_out = [], [], [], list(found.left_out)
     for photo, content in read_each(found.photos, left_out, report):
         try:
-            images.append(prepare(content))
+            images.append(shrink(content))
         except PhotoError as error:
             left_out.append(LeftOut(photo.name, str(error)))
             continue
@@ -251,7 +252,7 @@ def _read_own_photos(folder: Path, say: Say) -> tuple[Dataset, Dataset]:
     if not images:
         raise StagingError(f"TRAINING_PHOTOS={printable(folder)} holds no readable photo in class folders")
     say(f"data: {len(images)} photos read from {printable(folder)}")
-    everything = Dataset(np.stack(images), np.array(labels))
+    everything = Dataset(images, np.array(labels))
     is_test = np.array(tested)
     return everything[~is_test], everything[is_test]
 
@@ -284,7 +285,7 @@ def _write_samples(test: Dataset, folder: Path) -> None:
     chosen = (telling + [name for name in present if name not in telling])[:OTHERS_SAMPLED]
     for name, most in [(v, SAMPLES_PER_VEHICLE) for v in vehicles] + [(o, SAMPLES_PER_OTHER) for o in chosen]:
         (folder / name).mkdir(parents=True, exist_ok=True)
-        for i, image in enumerate(test.of([name]).images[:most]):
+        for i, image in enumerate(test.of([name]).pictures[:most]):
             Image.fromarray(image).save(folder / name / f"{name}-{i:03d}.png")
 
 

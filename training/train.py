@@ -1,9 +1,10 @@
-"""The training job, in SageMaker's script mode: fine-tune, calibrate, choose the threshold, export, report.
+"""The training job, in SageMaker's script mode: features, head, calibration, threshold, report.
 
 Channels: `training` (see training.dataset), whose frozen holdout is left alone; optionally `snapshot` and `labelled`,
-the photos that people labelled (see training.labels); optionally `test`, on which the report is then made instead of on
-the validation photos. Hyperparameters are the options below, as plain strings. Writes to SM_MODEL_DIR what model.tar.gz
-holds: model.onnx, model.json, evaluation.json, the model card, and code/ to serve it.
+the photos that people labelled (see training.labels); optionally `features`, what an earlier job computed (see
+training.features); optionally `test`, on which the report is then made instead of on cross-fitted predictions.
+Hyperparameters are the options below, as plain strings. Writes to SM_MODEL_DIR what model.tar.gz holds (see
+training.artifact) with evaluation.json and the model card, and to SM_OUTPUT_DATA_DIR the features.
 """
 
 import argparse
@@ -13,93 +14,134 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 
 from training import dataset
-from training.backbone import load_backbone
+from training.artifact import write_model
+from training.backbone import Backbone, load_backbone
+from training.calibrate import as_rows
 from training.card import write_card
-from training.classifier import learn
+from training.classifier import DRAWN_PENALTY, Classifier, Recipe, learn
 from training.dataset import Dataset, targets
 from training.evaluation import FIGURES, evaluate
-from training.export import export
-from training.fit import Recipe
+from training.features import FeatureCache
 from training.holdout import split_off
-from training.inference import model_fn
+from training.images import squares
+from training.inference import Model, model_fn
+from training.initial import load_initial
 from training.labels import load_labelled
-from training.vehicles import OTHER, VEHICLES_FILE, configured_vehicles
+from training.metrics import Floats
+from training.policy import Policy, configured_policy
+from training.vehicles import VEHICLES_FILE, configured_vehicles, imagenet_classes
 
-_SERVED = ("__init__.py", "images.py", "inference.py")
-_ENTRY = '''"""What the SageMaker PyTorch inference toolkit calls."""
-
-from training.inference import input_fn, model_fn, output_fn, predict_fn
-
-__all__ = ["input_fn", "model_fn", "output_fn", "predict_fn"]
-'''
-_SERVING_REQUIREMENTS = "numpy\npillow>=11\nonnxruntime>=1.20\n"
+BATCH = 64
+DRAWN = "generated"
+"""The source, in about.json of the data, of pictures that were drawn and not photographed."""
 
 
 def train(
-    data: Dataset,
+    base: Dataset,
+    labelled: Dataset,
     vehicles: tuple[str, ...],
     out: Path,
+    *,
     test: Dataset | None = None,
     recipe: Recipe | None = None,
     seed: int = 0,
     version: str = "untracked",
+    source: str = "unknown",
+    groups: dict[str, tuple[int, ...]] | None = None,
+    policy: Policy | None = None,
+    kept: Path | None = None,
+    features_out: Path | None = None,
+    backbone: Backbone | None = None,
 ) -> dict[str, object]:
-    """Train on `data`, write the model's files to `out` and return its evaluation report.
+    """Train on `base` and `labelled`, write the model's files to `out` and return its evaluation report.
 
-    Raises ValueError when a vehicle has too few photos to train and validate on.
+    `source` says where the base data comes from; `kept` holds features of an earlier job, `features_out` gets this
+    one's. Raises ValueError when a vehicle has too few photos to train and validate on.
     """
-    recipe = recipe or Recipe()
-    weights = load_backbone()
-    if weights is None:
-        print("no pretrained backbone beside the code: training from random weights", flush=True)
-    print(f"training on {len(data)} images of {len(data.counts())} classes", flush=True)
-    classifier = learn(data, vehicles, weights, recipe, seed, done=_say_epoch)
+    backbone = backbone or load_backbone(threads=_idle_cores())
+    policy = policy or Policy()
+    recipe = recipe or Recipe(penalty=DRAWN_PENALTY if source == DRAWN else Recipe.penalty)
+    initial = load_initial(vehicles, groups if groups is not None else imagenet_classes())
+    print(f"base data: {_counted(base, vehicles)}; labelled: {_counted(labelled, vehicles)}", flush=True)
+    cache = FeatureCache(backbone, kept)
+    learned = learn(base, labelled, initial.head, backbone, cache, policy, recipe, seed, done=_Progress())
+    print(f"features: {learned.computed} computed, {learned.fitting - learned.computed} kept", flush=True)
+    if features_out is not None:
+        cache.save(features_out)
 
-    out.mkdir(parents=True, exist_ok=True)
-    export(classifier.network, len(vehicles), classifier.calibration, out / "model.onnx")
-    about = {
-        "classes": [*vehicles, OTHER],
-        "temperature": classifier.calibration.temperature,
-        "other_offset": classifier.calibration.other_offset,
-        "threshold": classifier.threshold,
+    about: dict[str, Any] = {
         "version": version,
+        "temperature": learned.calibration.temperature,
+        "other_offset": learned.calibration.other_offset,
+        "threshold": learned.point.threshold,
+        "policy": policy.__dict__,
+        "side": backbone.side,
+        "backbone": backbone.digest,
+        "source": source,
         "seed": seed,
-        "epochs": recipe.epochs,
-        "training_images": classifier.fitting,
-        "validation_images": len(classifier.validation),
-        "fine_tuning_cpu_s": round(classifier.cpu_s, 1),
-        "backbone": weights.about if weights else None,
+        "training_images": learned.fitting,
+        "labelled_images": len(labelled),
+        "validation_images": len(learned.truth),
+        "cpu_s": round(learned.cpu_s, 1),
     }
-    (out / "model.json").write_text(json.dumps(about, indent=2) + "\n")
-    _write_code(out / "code")
-
-    judged = test if test is not None else classifier.validation
-    model = model_fn(out)
-    probabilities = np.concatenate(
-        [model.probabilities(judged.images[i : i + 256]) for i in range(0, len(judged), 256)]
-    ).astype(np.float64)
-    report = evaluate(probabilities, targets(judged, vehicles), classifier.threshold, judged.labels)
-    report["data"] = "test channel" if test is not None else "validation split"
+    write_model(out, learned.head, about)
+    about["classes"] = list(learned.head.classes)
+    report = _report(model_fn(out), learned, test, vehicles)
     report["model_version"] = version
+    report["operating_points"] = as_rows(learned.points)
     (out / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n")
-    write_card(out, about, report, judged.images, probabilities, targets(judged, vehicles), judged.labels)
+    shown = test if test is not None else learned.honest
+    write_card(
+        out,
+        about,
+        report,
+        shown.pictures,
+        _probabilities(model_fn(out), learned, test),
+        targets(shown, vehicles),
+        shown.labels,
+    )
     return report
 
 
-def _learnable(arguments: argparse.Namespace) -> Dataset:
-    """Return everything that may be learned: the base data without its holdout, and people's labels for training."""
-    base, holdout = split_off(dataset.load(Path(arguments.training)))
-    print(f"{len(holdout)} images are the holdout that models are compared on; they are not learned", flush=True)
-    if not (arguments.snapshot and arguments.labelled):
-        return base
-    labelled = load_labelled(Path(arguments.snapshot), Path(arguments.labelled), use="train")
-    print(f"{len(labelled)} photos were labelled by people", flush=True)
-    return dataset.concatenate([base, labelled]) if len(labelled) else base
+def _report(model: Model, learned: Classifier, test: Dataset | None, vehicles: tuple[str, ...]) -> dict[str, Any]:
+    judged = test if test is not None else learned.honest
+    probabilities = _probabilities(model, learned, test)
+    report = evaluate(probabilities, targets(judged, vehicles), model.threshold, judged.labels)
+    report["data"] = "test channel" if test is not None else "cross-fitted predictions"
+    return report
+
+
+def _probabilities(model: Model, learned: Classifier, test: Dataset | None) -> Floats:
+    if test is None:
+        return learned.calibration.probabilities(learned.cross_fitted)
+    parts = [
+        model.probabilities(squares(test.pictures[start : start + BATCH], model.side))
+        for start in range(0, len(test), BATCH)
+    ]
+    return np.concatenate(parts)
+
+
+def _counted(data: Dataset, vehicles: tuple[str, ...]) -> str:
+    counts = data.counts()
+    others = len(data) - sum(counts.get(name, 0) for name in vehicles)
+    return ", ".join([*(f"{counts.get(name, 0)} {name}" for name in vehicles), f"{others} other"])
+
+
+class _Progress:
+    """Prints how far the features are, a dozen times in all."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        if total and done / total >= self._next:
+            self._next = done / total + 1 / 12
+            print(f"features {done}/{total}", flush=True)
 
 
 def _chosen(configured: tuple[str, ...], classes: str) -> tuple[str, ...]:
@@ -110,20 +152,15 @@ def _chosen(configured: tuple[str, ...], classes: str) -> tuple[str, ...]:
     return tuple(name for name in configured if name in asked) if asked else configured
 
 
-def _say_epoch(epoch: int, epochs: int, loss: float, accuracy: float) -> None:
-    print(f"epoch {epoch}/{epochs} loss={loss:.4f} accuracy={accuracy:.4f}", flush=True)
-
-
-def _write_code(folder: Path) -> None:
-    (folder / "training").mkdir(parents=True, exist_ok=True)
-    for name in _SERVED:
-        (folder / "training" / name).write_bytes((Path(__file__).parent / name).read_bytes())
-    (folder / "inference.py").write_text(_ENTRY)
-    (folder / "requirements.txt").write_text(_SERVING_REQUIREMENTS)
+def _source(folder: Path) -> str:
+    """Return where the base data in `folder` comes from, as staging noted it."""
+    for path in sorted(folder.rglob("about.json")):
+        return str(json.loads(path.read_text(encoding="utf-8")).get("source", "unknown"))
+    return "unknown"
 
 
 def _idle_cores() -> int:
-    """Return how many threads to train with, 1 or 2: on a busy machine, threads that wait for each other lose."""
+    """Return how many threads to compute with, 1 or 2: on a busy machine, threads that wait for each other lose."""
     named = os.environ.get("OMP_NUM_THREADS", "")
     if named.isdigit() and int(named) > 0:
         return int(named)
@@ -131,38 +168,55 @@ def _idle_cores() -> int:
     return 2 if idle >= 1.5 else 1
 
 
-def main() -> int:
-    """Run as a training job; return the exit status."""
+def _arguments() -> argparse.Namespace:
     default = Recipe()
     parser = argparse.ArgumentParser(description="Train the vehicle classifier (SageMaker script mode).")
-    parser.add_argument("--epochs", type=int, default=default.epochs)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=0, help="0: OMP_NUM_THREADS, else what is idle, at most 2")
+    parser.add_argument("--penalty", type=float, default=0.0, help="0: the default for the kind of data")
+    parser.add_argument("--others-each", type=int, default=default.others_each)
     parser.add_argument("--vehicles", type=Path, default=VEHICLES_FILE)
     parser.add_argument("--training", type=Path, default=os.environ.get("SM_CHANNEL_TRAINING"))
     parser.add_argument(
         "--classes", default="", help="vehicles to tell apart, comma-separated; all of --vehicles if empty"
     )
-    parser.add_argument("--snapshot", type=Path, default=os.environ.get("SM_CHANNEL_SNAPSHOT"))
-    parser.add_argument("--labelled", type=Path, default=os.environ.get("SM_CHANNEL_LABELLED"))
-    parser.add_argument("--test", type=Path, default=os.environ.get("SM_CHANNEL_TEST"))
+    for channel in ("snapshot", "labelled", "features", "test"):
+        parser.add_argument(f"--{channel}", type=Path, default=os.environ.get(f"SM_CHANNEL_{channel.upper()}"))
     parser.add_argument("--model-dir", type=Path, default=os.environ.get("SM_MODEL_DIR"))
+    parser.add_argument("--features-out", type=Path, default=os.environ.get("SM_OUTPUT_DATA_DIR"))
     arguments, _ = parser.parse_known_args()  # SageMaker passes its own hyperparameters along
     if not arguments.training or not arguments.model_dir:
         parser.error(
             "--training and --model-dir, or SM_CHANNEL_TRAINING and SM_MODEL_DIR, say where data and model are"
         )
-    torch.set_num_threads(arguments.threads or _idle_cores())
+    return arguments
+
+
+def main() -> int:
+    """Run as a training job; return the exit status."""
+    arguments = _arguments()
     start = time.monotonic()
     try:
+        base, holdout = split_off(dataset.load(Path(arguments.training)))
+        print(f"{len(holdout)} pictures are the holdout that models are compared on; they are not learned", flush=True)
+        labelled = dataset.empty()
+        if arguments.snapshot and arguments.labelled:
+            labelled = load_labelled(Path(arguments.snapshot), Path(arguments.labelled), use="train")
+        source = _source(Path(arguments.training))
+        default = Recipe(penalty=DRAWN_PENALTY if source == DRAWN else Recipe.penalty)
         report = train(
-            _learnable(arguments),
+            base,
+            labelled,
             _chosen(configured_vehicles(arguments.vehicles), arguments.classes),
             Path(arguments.model_dir),
             test=dataset.load(Path(arguments.test)) if arguments.test else None,
-            recipe=replace(default, epochs=arguments.epochs),
+            recipe=replace(default, penalty=arguments.penalty or default.penalty, others_each=arguments.others_each),
             seed=arguments.seed,
             version=os.environ.get("TRAINING_JOB_NAME", "untracked"),
+            source=source,
+            groups=imagenet_classes(arguments.vehicles),
+            policy=configured_policy(arguments.vehicles),
+            kept=Path(arguments.features) if arguments.features else None,
+            features_out=Path(arguments.features_out) if arguments.features_out else None,
         )
     except (ValueError, OSError) as error:
         print(f"training failed: {error}", file=sys.stderr, flush=True)

@@ -1,12 +1,15 @@
-"""The configured vehicles: which classes the model tells apart."""
+"""The configured vehicles: which classes the model tells apart, and what ImageNet calls them."""
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 OTHER = "other"
 """The class of every photo that shows none of the configured vehicles."""
 
 VEHICLES_FILE = Path(__file__).resolve().parent.parent / "vehicles.toml"
+
+IMAGENET_CLASSES = 1000
 
 
 def configured_vehicles(path: Path = VEHICLES_FILE) -> tuple[str, ...]:
@@ -14,10 +17,35 @@ def configured_vehicles(path: Path = VEHICLES_FILE) -> tuple[str, ...]:
 
     Raises ValueError when there are fewer than two or when one is called `other`.
     """
-    with path.open("rb") as file:
-        names = tuple(tomllib.load(file).get("vehicles", {}))
+    names = tuple(_vehicles(path))
     if len(names) < 2:
         raise ValueError(f"{path.name} configures {len(names)} vehicles; a classifier needs at least two [vehicles.*]")
     if OTHER in names:
         raise ValueError(f"{path.name} configures a vehicle called '{OTHER}', which means 'none of our vehicles'")
     return names
+
+
+def imagenet_classes(path: Path = VEHICLES_FILE) -> dict[str, tuple[int, ...]]:
+    """Return, for each vehicle, the numbers of the ImageNet-1k classes that show it; empty for one ImageNet lacks.
+
+    Raises ValueError for a number that is no class, or that two vehicles claim.
+    """
+    result: dict[str, tuple[int, ...]] = {}
+    owners: dict[int, str] = {}
+    for name, vehicle in _vehicles(path).items():
+        numbers = vehicle.get("imagenet_classes", [])
+        for number in numbers:
+            if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < IMAGENET_CLASSES:
+                raise ValueError(
+                    f"{path.name}: imagenet_classes of {name} holds {number!r}, not a number from 0 to 999"
+                )
+            if owners.setdefault(number, name) != name:
+                raise ValueError(f"{path.name}: ImageNet class {number} belongs to both {owners[number]} and {name}")
+        result[name] = tuple(numbers)
+    return result
+
+
+def _vehicles(path: Path) -> dict[str, dict[str, Any]]:
+    with path.open("rb") as file:
+        vehicles: dict[str, dict[str, Any]] = tomllib.load(file).get("vehicles", {})
+    return vehicles

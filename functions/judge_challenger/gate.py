@@ -10,8 +10,9 @@ The rule is a list of checks; each is a figure with a limit, and all of them are
    otherwise on the holdout, in accuracy by the margin, or, with accuracy no lower at all, in calibration or outlier
    rejection by its tolerance. The figure that gained most, measured by what it has to gain, is the one in the verdict.
 
-A first model, which has no champion to be compared with, has to pass 1 alone. A figure that cannot be computed never
-passes. The reason of a rejection is the first group with a check that failed.
+A first model, which has no champion to be compared with, has to pass 1 alone. A champion that is an initial model was
+compared with nothing itself: a challenger that passes 1 to 3 replaces it, so that a model with a verdict serves. A
+figure that cannot be computed never passes. The reason of a rejection is the first group with a check that failed.
 
 A forced retraining is promoted in spite of checks that failed, but for a figure of 1 that was computed and is short,
 and for an accuracy that is not known. A dry run never promotes, and says what would have happened.
@@ -85,18 +86,31 @@ class Verdict:
 
 
 def judge(
-    report: Mapping[str, Any], gate: Gate, *, force: bool = False, dry_run: bool = False, drawn: bool = False
+    report: Mapping[str, Any],
+    gate: Gate,
+    *,
+    force: bool = False,
+    dry_run: bool = False,
+    drawn: bool = False,
+    initial: bool = False,
 ) -> Verdict:
-    """Apply the rule to an evaluation report; `drawn` says that the challenger was trained on drawn pictures."""
+    """Apply the rule to an evaluation report.
+
+    `drawn` says that the challenger was trained on drawn pictures, `initial` that the champion is an initial model.
+    """
     challenger, champion = report["challenger"], report.get("champion")
     groups = {"BelowMinimum": _minimum(challenger, gate)}
     if champion is not None:
         groups["WorseThanChampion"] = _not_worse(report["holdout"]["differences"], gate)
         groups["BlindToAClass"] = _no_class_lost(challenger, champion, gate)
-        groups["NotBetter"] = [_better(report, gate)]
+        if not initial:
+            groups["NotBetter"] = [_better(report, gate)]
     checks = tuple(check for group in groups.values() for check in group)
     reason = _reason(groups, force)
-    words = _promotion(checks, champion is None, force, drawn) if reason is None else _rejection(groups, reason)
+    if reason is None:
+        words = _promotion(checks, champion is None, force, drawn, initial)
+    else:
+        words = _rejection(groups, reason)
     if not dry_run:
         return Verdict(reason is None, reason, words, checks)
     outcome = "would be promoted" if reason is None else f"would be rejected ({reason})"
@@ -166,7 +180,7 @@ def _better(report: Mapping[str, Any], gate: Gate) -> Check:
     return max(checks.values(), key=lambda check: (check.passed, (check.value or 0.0) / (check.limit or 1e-9)))
 
 
-def _promotion(checks: tuple[Check, ...], first: bool, force: bool, drawn: bool) -> str:
+def _promotion(checks: tuple[Check, ...], first: bool, force: bool, drawn: bool, initial: bool) -> str:
     failed = [str(check) for check in checks if not check.passed]
     if failed:
         words = f"forced in spite of {len(failed)} of {len(checks)} checks: {'; '.join(failed)}"
@@ -176,6 +190,8 @@ def _promotion(checks: tuple[Check, ...], first: bool, force: bool, drawn: bool)
         words = f"the first model passes all {len(checks)} checks: {'; '.join(map(str, checks))}"
     elif drawn:
         words = f"all {len(checks)} checks are passed"
+    elif initial:
+        words = f"replaces the initial model, which was compared with nothing; all {len(checks)} checks are passed"
     else:
         words = f"better than the champion: {checks[-1]}"
     return f"trained and judged on drawn pictures, which says nothing about photos: {words}" if drawn else words

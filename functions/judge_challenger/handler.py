@@ -9,6 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions.judge_challenger.gate import Gate, judge
 from functions.shared.aws import client
 from functions.shared.errors import SconesError
+from functions.shared.models import INITIAL
 from functions.shared.objects import read_json
 from functions.shared.observability import instruments, reports_failures
 from functions.shared.settings import read
@@ -40,7 +41,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if report is None:
         raise EvaluationMissing(f"there is no {event['evaluation']}; see the log of the evaluation job")
     prepared = event["prepared"]
-    verdict = judge(report, gate, force=prepared["force"], dry_run=prepared["dry_run"], drawn=prepared["drawn"])
+    verdict = judge(
+        report,
+        gate,
+        force=prepared["force"],
+        dry_run=prepared["dry_run"],
+        drawn=prepared["drawn"],
+        initial=(prepared["champion"] or {}).get("origin") == INITIAL,
+    )
     logger.info(
         "challenger judged",
         model_version=event["run"]["name"],

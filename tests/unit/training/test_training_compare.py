@@ -1,6 +1,8 @@
 """Champion and challenger on photos that neither learned from."""
 
+import base64
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -11,16 +13,27 @@ from PIL import Image
 
 from training import compare as comparing
 from training import metrics
+from training.classifier import Recipe
 from training.compare import compare, difference
-from training.dataset import Dataset
+from training.dataset import Dataset, empty
 from training.drawn import drawn_photos
-from training.fit import Recipe
 from training.holdout import SHARE, split_off
+from training.inference import model_fn
 from training.labels import load_labelled
 from training.train import main as train_main
 from training.train import train
 
 VEHICLES = ("bicycle", "motorcycle")
+QUICK = Recipe(blank_images=10, folds=2)
+
+# An ONNX graph from photos (N, 32, 32, 3) to `probabilities` that call everything a bicycle.
+WHOLE_NETWORK = (
+    "CAg61AIKHAoGcGhvdG9zEgFmIgRDYXN0KgkKAnRvGAGgAQIKMgoBZhIBbSIKUmVkdWNlTWVhbioNCgRheGVzQAFAAqABByoPCghr"
+    "ZWVwZGltcxgAoAECChEKAW0KAXcSAXoiBk1hdE11bAoTCgF6CgFiEgZsb2dpdHMiA0FkZAotCgZsb2dpdHMSDXByb2JhYmlsaXRp"
+    "ZXMiB1NvZnRtYXgqCwoEYXhpcxgBoAECEgFnKi8IAwgDEAFCAXdKJAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+    "ACoVCAMQAUIBYkoMAACAPwAAAAAAAAA/WiEKBnBob3RvcxIXChUIAhIRCgMSAU4KAgggCgIIIAoCCANiGQoGbG9naXRzEg8KDQgB"
+    "EgkKAxIBTgoCCANiIAoNcHJvYmFiaWxpdGllcxIPCg0IARIJCgMSAU4KAggDQgQKABAR"
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +44,7 @@ def data() -> Dataset:
 @pytest.fixture(scope="module")
 def good(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("good")
-    train(split_off(data)[0], VEHICLES, out, recipe=Recipe(epochs=12), version="good")
+    train(split_off(data)[0], empty(), VEHICLES, out, recipe=QUICK, version="good")
     return out
 
 
@@ -42,20 +55,18 @@ def swapped(good: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(good, out)
     about = json.loads((out / "model.json").read_text())
     about["classes"] = ["motorcycle", "bicycle", "other"]
+    imagenet = about["imagenet"]
+    about["imagenet"] = {"motorcycle": imagenet["bicycle"], "bicycle": imagenet["motorcycle"]}
     (out / "model.json").write_text(json.dumps(about))
     return out
-
-
-def empty() -> Dataset:
-    return drawn_photos(1, seed=0)[np.zeros(6, dtype=bool)]
 
 
 def test_the_holdout_follows_from_the_pixels_and_not_from_the_company(data: Dataset) -> None:
     held = split_off(data)[1]
     half = data[np.arange(len(data)) % 2 == 0]
     assert 0.3 * SHARE < len(held) / len(data) < 2 * SHARE
-    kept = {image.tobytes() for image in held.images}
-    assert {image.tobytes() for image in split_off(half)[1].images} <= kept
+    kept = {image.tobytes() for image in held.pictures}
+    assert {image.tobytes() for image in split_off(half)[1].pictures} <= kept
 
 
 def test_the_first_model_is_reported_without_differences(good: Path, data: Dataset) -> None:
@@ -88,10 +99,29 @@ def test_labelled_photos_are_judged_by_what_people_said(good: Path, swapped: Pat
 def test_a_model_that_knows_a_new_vehicle_can_be_compared_with_one_that_does_not(
     good: Path, data: Dataset, tmp_path: Path
 ) -> None:
-    train(split_off(data)[0], (*VEHICLES, "bus"), tmp_path, recipe=Recipe(epochs=1), version="three")
+    train(split_off(data)[0], empty(), (*VEHICLES, "bus"), tmp_path, recipe=QUICK, version="three")
     report = compare(tmp_path, good, split_off(data)[1], empty(), ("three", "good"))
     assert set(report["challenger"]["recall"]) == {"bicycle", "motorcycle", "bus"}
     assert report["champion"]["recall"]["bus"] == 0
+
+
+def whole_network(folder: Path) -> Path:
+    """A model of the format before the frozen backbone: one ONNX file from pixels to probabilities."""
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(base64.b64decode(WHOLE_NETWORK))
+    about = {"classes": [*VEHICLES, "other"], "threshold": 0.9, "version": "old", "temperature": 1.0}
+    (folder / "model.json").write_text(json.dumps(about))
+    return folder
+
+
+def test_a_champion_that_sees_32_pixels_is_compared_by_its_own_preprocessing(
+    good: Path, data: Dataset, tmp_path: Path
+) -> None:
+    old = whole_network(tmp_path / "old")
+    assert model_fn(old).side == 32
+    report = compare(good, old, split_off(data)[1], empty(), ("good", "old"))
+    assert report["champion"]["accuracy"] == pytest.approx(0.5, abs=0.2)  # it calls everything a bicycle
+    assert report["challenger"]["accuracy"] > report["champion"]["accuracy"]
 
 
 def test_the_bootstrap_is_paired() -> None:
@@ -110,7 +140,7 @@ def labelled_folder(folder: Path) -> None:
     (folder / "labelled").mkdir()
     photos = drawn_photos(2, seed=3)
     entries = []
-    for number, (image, label) in enumerate(zip(photos.images, photos.labels, strict=True)):
+    for number, (image, label) in enumerate(zip(photos.pictures, photos.labels, strict=True)):
         Image.fromarray(image).save(folder / "labelled" / f"{number}.png")
         use = "evaluate" if number % 2 else "train"
         entries.append({"photo_id": str(number), "file": f"{number}.png", "label": str(label), "use": use})
@@ -124,7 +154,7 @@ def test_a_photo_kept_for_evaluation_is_never_learned(tmp_path: Path, capsys: py
     learned = load_labelled(tmp_path / "snapshot", tmp_path / "labelled", use="train")
     judged = load_labelled(tmp_path / "snapshot", tmp_path / "labelled", use="evaluate")
     assert len(learned) == len(judged) == 6
-    assert not {i.tobytes() for i in learned.images} & {i.tobytes() for i in judged.images}
+    assert not {i.tobytes() for i in learned.pictures} & {i.tobytes() for i in judged.pictures}
     assert "labelled photo broken is left out" in capsys.readouterr().out
 
 
@@ -135,7 +165,7 @@ def test_the_job_trains_on_labels_and_chosen_classes_and_leaves_the_holdout_alon
     drawn_photos(20, seed=1).save(tmp_path / "base" / "images.npz")
     vehicles = tmp_path / "vehicles.toml"
     vehicles.write_text("[vehicles.bicycle]\n[vehicles.motorcycle]\n[vehicles.bus]\n")
-    arguments = ["train", "--epochs", "1", "--classes", "bus,bicycle", "--vehicles", str(vehicles)]
+    arguments = ["train", "--classes", "bus,bicycle", "--vehicles", str(vehicles)]
     for channel in ("snapshot", "labelled"):
         arguments += [f"--{channel}", str(tmp_path / channel)]
     arguments += ["--training", str(tmp_path / "base"), "--model-dir", str(tmp_path / "model")]
@@ -143,8 +173,9 @@ def test_the_job_trains_on_labels_and_chosen_classes_and_leaves_the_holdout_alon
     assert train_main() == 0
     printed = capsys.readouterr().out
     held = len(split_off(drawn_photos(20, seed=1))[1])
-    assert f"{held} images are the holdout" in printed
-    assert "6 photos were labelled by people" in printed
+    assert f"{held} pictures are the holdout" in printed
+    assert re.search(r"labelled: \d bicycle, \d bus, \d other", printed)
+    assert "features: " in printed
     about = json.loads((tmp_path / "model" / "model.json").read_text())
     assert about["classes"] == ["bicycle", "bus", "other"]
 

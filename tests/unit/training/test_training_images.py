@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.images import SIDE, PhotoTooLarge, UnreadablePhoto, prepare
+from training.images import LONGEST, PhotoTooLarge, UnreadablePhoto, shrink, square
+from training.images import prepare as prepare_at
+
+SIDE = 32
+
+
+def prepare(photo: bytes) -> np.ndarray:
+    return prepare_at(photo, SIDE)
 
 
 def encoded(picture: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -119,3 +126,29 @@ def test_errors_hold_nothing_of_the_photo():
         prepare(secret)
     assert "licence" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_the_whole_picture_is_seen_however_long_it_is():
+    banner = halves(1000, 100)
+    image = prepare(encoded(banner))
+    assert is_red(image[16, 1])
+    assert image[16, -2][2] > 200
+    assert (image[0] == 127).all()  # padded above and below rather than cropped or squeezed past 2:1
+    tall = prepare(encoded(banner.rotate(90, expand=True)))
+    assert (tall[:, 0] == 127).all()
+
+
+def test_a_picture_for_a_data_set_keeps_its_shape_and_its_pixels_up_to_a_limit():
+    assert shrink(encoded(halves(1000, 500), "JPEG")).shape == (LONGEST // 2, LONGEST, 3)
+    levels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    assert (shrink(encoded(Image.fromarray(levels))) == levels).all()
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    assert shrink(encoded(halves(400, 200), "JPEG", exif=turned)).shape == (LONGEST, LONGEST // 2, 3)
+
+
+def test_a_picture_of_a_data_set_is_seen_as_the_photo_is():
+    photo = encoded(Image.effect_noise((200, 150), 60).convert("RGB"))
+    direct = prepare_at(photo, 96).astype(int)
+    through_the_data_set = square(shrink(photo), 96).astype(int)
+    assert np.abs(direct - through_the_data_set).max() <= 1

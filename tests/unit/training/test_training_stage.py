@@ -58,8 +58,8 @@ def test_the_named_archive_is_staged_with_its_labels(monkeypatch, tmp_path):
 def test_no_test_image_is_among_the_training_images(monkeypatch, tmp_path):
     monkeypatch.setenv("CIFAR100_ARCHIVE", str(cifar_archive(tmp_path / "any.tar.gz")))
     staged = stage(tmp_path / "data", say=lambda _: None)
-    trained = {image.tobytes() for image in dataset.load(staged.train).images}
-    tested = [image.tobytes() for image in dataset.load(staged.test).images]
+    trained = {image.tobytes() for image in dataset.load(staged.train).pictures}
+    tested = [image.tobytes() for image in dataset.load(staged.test).pictures]
     samples = [np.asarray(Image.open(path)).tobytes() for path in staged.photos.glob("*/*.png")]
     assert trained.isdisjoint(tested)
     assert samples
@@ -154,6 +154,16 @@ def test_ones_own_photos_are_split_by_content(monkeypatch, tmp_path):
     assert sum(staged.counts.values()) + sum(staged.test_counts.values()) == 90
     assert 0 < sum(staged.test_counts.values()) < 45
     assert any("cat/notes.jpg" in line for line in said)
+
+
+def test_ones_own_photos_keep_the_pixels_that_the_model_can_use(monkeypatch, tmp_path):
+    for name in ("bicycle", "motorcycle", "cat"):
+        (tmp_path / "own" / name).mkdir(parents=True)
+        for i in range(8):
+            Image.new("RGB", (800, 400), (i * 30, 0, 0)).save(tmp_path / "own" / name / f"{i}.jpg")
+    monkeypatch.setenv("TRAINING_PHOTOS", str(tmp_path / "own"))
+    staged = stage(tmp_path / "data", say=lambda _: None)
+    assert {picture.shape for picture in dataset.load(staged.train).pictures} == {(128, 256, 3)}
 
 
 def test_photos_without_a_configured_vehicle_are_refused(monkeypatch, tmp_path):
