@@ -23,7 +23,7 @@ from training.artifact import write_model
 from training.backbone import Backbone, load_backbone
 from training.calibrate import as_rows
 from training.card import write_card
-from training.classifier import DRAWN_PENALTY, Classifier, Recipe, learn
+from training.classifier import DRAWN, Classifier, Recipe, learn
 from training.dataset import Dataset, targets
 from training.evaluation import FIGURES, evaluate
 from training.features import FeatureCache
@@ -37,7 +37,7 @@ from training.policy import Policy, configured_policy
 from training.vehicles import VEHICLES_FILE, configured_vehicles, imagenet_classes
 
 BATCH = 64
-DRAWN = "generated"
+GENERATED = "generated"
 """The source, in about.json of the data, of pictures that were drawn and not photographed."""
 
 
@@ -65,7 +65,7 @@ def train(
     """
     backbone = backbone or load_backbone(threads=_idle_cores())
     policy = policy or Policy()
-    recipe = recipe or Recipe(penalty=DRAWN_PENALTY if source == DRAWN else Recipe.penalty)
+    recipe = recipe or (DRAWN if source == GENERATED else Recipe())
     initial = load_initial(vehicles, groups if groups is not None else imagenet_classes())
     print(f"base data: {_counted(base, vehicles)}; labelled: {_counted(labelled, vehicles)}", flush=True)
     cache = FeatureCache(backbone, kept)
@@ -202,7 +202,7 @@ def main() -> int:
         if arguments.snapshot and arguments.labelled:
             labelled = load_labelled(Path(arguments.snapshot), Path(arguments.labelled), use="train")
         source = _source(Path(arguments.training))
-        default = Recipe(penalty=DRAWN_PENALTY if source == DRAWN else Recipe.penalty)
+        default = DRAWN if source == GENERATED else Recipe()
         report = train(
             base,
             labelled,

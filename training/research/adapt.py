@@ -42,7 +42,7 @@ class Recipe:
     first_side: int = 96
     first_part: float = 0.6
     side: int = 128
-    blend: float = 0.7
+    blend: float = 0.6
 
 
 def adapt(

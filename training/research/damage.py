@@ -15,8 +15,8 @@ _NEAR = 0.8  # looked at by eye: above it, pairs show the same object on the sam
 
 
 def blurred(picture: Pixels) -> Pixels:
-    """Return the picture under a Gaussian blur whose deviation is 1/32 of its shorter side."""
-    radius = min(picture.shape[:2]) / 32
+    """Return the picture under a Gaussian blur whose deviation is 1/100 of its shorter side."""
+    radius = min(picture.shape[:2]) / 100
     return np.asarray(Image.fromarray(picture).filter(ImageFilter.GaussianBlur(radius)))
 
 
@@ -45,7 +45,7 @@ def through_large_jpeg(picture: Pixels) -> Pixels:
 
 
 DAMAGES: dict[str, Callable[[Pixels], Pixels]] = {
-    "blur, 1/32 of the side": blurred,
+    "blur, 1/100 of the side": blurred,
     "brightness x0.25": darkened,
     "JPEG quality 30": compressed,
     "20 degrees left": lambda picture: rotated(picture, 20.0),

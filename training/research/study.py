@@ -295,6 +295,38 @@ def page(summary: Mapping[str, Figures]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def draw_label_curve(summary: Mapping[str, Figures], path: Path) -> None:
+    """Draw how accuracy and the share decided on street photos grow with the number of labelled ones."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    rows = [(name.removesuffix(" labels"), row) for name, row in summary.items() if name.endswith(" labels")]
+    if not rows:
+        return
+    figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+    for key, label, style in (
+        ("accuracy", "accuracy, vehicle against vehicle", "o-"),
+        ("decided", "decided without a person", "s--"),
+    ):
+        values = [row[key]["mean"] for _, row in rows]
+        spread = [list(row[key]["seeds"].values()) for _, row in rows]
+        axes.plot(range(len(rows)), values, style, label=label)
+        axes.fill_between(range(len(rows)), [min(v) for v in spread], [max(v) for v in spread], alpha=0.15)
+    axes.set_xticks(range(len(rows)), [name for name, _ in rows])
+    axes.set(
+        title="What labels of street photos are worth (mean and range of the seeds)",
+        xlabel="labelled street photos in the retraining",
+        ylabel="share of the other street vehicles",
+        ylim=(0.8, 1.0),
+    )
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend(loc="lower right", frameon=False)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    plt.close(figure)
+
+
 def _dataset(pictures: list[NDArray[np.uint8]]) -> Dataset:
     return Dataset(pictures, np.full(len(pictures), OTHER))
 
@@ -353,6 +385,7 @@ def main() -> int:
         summary = summarised(runs)
         kept.write_text(json.dumps({"backbone": shipped.digest, "runs": runs, "summary": summary}, indent=1) + "\n")
         (arguments.out / "figures.md").write_text(page(summary))
+        draw_label_curve(summary, arguments.out / "labels.png")
     print((arguments.out / "figures.md").read_text())
     return 0
 
