@@ -25,7 +25,7 @@ from training.evaluate import EvaluationError, unpacked
 from training.features import FeatureCache
 from training.holdout import split_off
 from training.images import squares
-from training.inference import AnchoredModel, Model, model_fn
+from training.inference import AnchoredModel, Model, model_fn, probabilities_of
 from training.labels import load_labelled
 from training.metrics import Floats, Ints
 from training.vehicles import VEHICLES_FILE, configured_vehicles
@@ -35,7 +35,6 @@ TIMED_PHOTOS = 20
 OTHERS_EACH = 10
 """Pictures of each class of other things that models are compared on: enough of 88 classes, and a minute less."""
 
-BATCH = 32
 
 Figure = Callable[[Floats, Ints], float]
 FIGURES: dict[str, Figure] = {"accuracy": metrics.accuracy, "ece": metrics.ece, "auroc": metrics.auroc}
@@ -73,9 +72,7 @@ class Contender:
         if isinstance(self._model, AnchoredModel):
             result[:, columns] = self._model.answers(*self._shared.of(self._model.backbone, data))
             return result
-        for start in range(0, len(data), BATCH):
-            images = squares(data.pictures[start : start + BATCH], self._model.side)
-            result[start : start + BATCH, columns] = self._model.probabilities(images)
+        result[:, columns] = probabilities_of(self._model, data.pictures)
         return result
 
     def figures(self, probabilities: Floats, truth: Ints, timed: Dataset) -> dict[str, Any]:

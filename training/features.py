@@ -61,7 +61,9 @@ class FeatureCache:
         )
 
     def save(self, folder: Path) -> None:
-        """Write what was used to FILE in `folder`, for the next retraining."""
+        """Write what was used to FILE in `folder`, for the next retraining; nothing when nothing was."""
+        if not self._used:
+            return
         folder.mkdir(parents=True, exist_ok=True)
         keys = sorted(self._used)
         np.savez(

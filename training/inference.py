@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from training.backbone import Backbone, load_backbone
 from training.calibration import Calibration
 from training.head import Head
-from training.images import PhotoError, prepare
+from training.images import PhotoError, Pixels, prepare, squares
 from training.metrics import Floats
 
 CONTENT_TYPES = ("application/x-image", "application/octet-stream", "image/jpeg", "image/png", "image/webp")
 ACCEPT = "application/json"
+BATCH = 32
 BACKBONE, HEAD, ABOUT = "backbone.onnx", "head.npz", "model.json"
 
 
@@ -88,6 +89,15 @@ def model_fn(model_dir: str | os.PathLike[str], context: object = None) -> Model
         head = Head(classes, groups, arrays["weights"].astype(np.float64), arrays["bias"].astype(np.float64))
     calibration = Calibration(float(about["temperature"]), float(about["other_offset"]))
     return AnchoredModel(load_backbone(folder / BACKBONE), head, calibration, threshold, version)
+
+
+def probabilities_of(model: Model, pictures: list[Pixels]) -> Floats:
+    """Return the probabilities (N, len(classes)) of pictures of any sizes, a few at a time."""
+    parts = [
+        model.probabilities(squares(pictures[start : start + BATCH], model.side))
+        for start in range(0, len(pictures), BATCH)
+    ]
+    return np.concatenate(parts) if parts else np.zeros((0, len(model.classes)))
 
 
 def input_fn(body: bytes, content_type: str = CONTENT_TYPES[0], context: object = None) -> bytes:

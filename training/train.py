@@ -16,8 +16,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from training import dataset
 from training.artifact import write_model
 from training.backbone import Backbone, load_backbone
@@ -28,15 +26,13 @@ from training.dataset import Dataset, targets
 from training.evaluation import FIGURES, evaluate
 from training.features import FeatureCache
 from training.holdout import split_off
-from training.images import squares
-from training.inference import Model, model_fn
+from training.inference import Model, model_fn, probabilities_of
 from training.initial import load_initial
 from training.labels import load_labelled
 from training.metrics import Floats
 from training.policy import Policy, configured_policy
 from training.vehicles import VEHICLES_FILE, configured_vehicles, imagenet_classes
 
-BATCH = 64
 GENERATED = "generated"
 """The source, in about.json of the data, of pictures that were drawn and not photographed."""
 
@@ -119,11 +115,7 @@ def _report(model: Model, learned: Classifier, test: Dataset | None, vehicles: t
 def _probabilities(model: Model, learned: Classifier, test: Dataset | None) -> Floats:
     if test is None:
         return learned.calibration.probabilities(learned.cross_fitted)
-    parts = [
-        model.probabilities(squares(test.pictures[start : start + BATCH], model.side))
-        for start in range(0, len(test), BATCH)
-    ]
-    return np.concatenate(parts)
+    return probabilities_of(model, test.pictures)
 
 
 def _counted(data: Dataset, vehicles: tuple[str, ...]) -> str:

@@ -152,9 +152,10 @@ class Study:
             self._caches[backbone.digest] = FeatureCache(backbone, self._folder / backbone.digest[:16])
         return self._caches[backbone.digest]
 
-    def save(self, backbone: Backbone) -> None:
-        """Keep the features of a backbone."""
-        self.cache(backbone).save(self._folder / backbone.digest[:16])
+    def save(self) -> None:
+        """Keep the features of every backbone."""
+        for digest, cache in self._caches.items():
+            cache.save(self._folder / digest[:16])
 
     def fit(
         self, backbone: Backbone, base: Dataset, labelled: Dataset, start: Head, seed: int, recipe: Recipe | None = None
@@ -379,7 +380,7 @@ def main() -> int:
                 if (arguments.fold_backbones / f"fold{number}.onnx").is_file()
             }
             run["5-fold cross-validation"] = study.folds(backbones, seed)
-        study.save(shipped)
+        study.save()
         print(f"seed {seed}: {time.monotonic() - begun:.0f} s", flush=True)
         arguments.out.mkdir(parents=True, exist_ok=True)
         summary = summarised(runs)

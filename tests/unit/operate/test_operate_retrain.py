@@ -58,7 +58,7 @@ def published(folder: Path, data: Dataset, tmp_path: Path) -> dict[str, Any]:
 def swapped(data: Dataset) -> Dataset:
     """The two folders of vehicles mixed up."""
     names = {"bicycle": "motorcycle", "motorcycle": "bicycle"}
-    return Dataset(data.images, np.array([names.get(str(label), str(label)) for label in data.labels]))
+    return Dataset(data.pictures, np.array([names.get(str(label), str(label)) for label in data.labels]))
 
 
 def test_golden_photos_belong_to_their_data_set(s3: Any, tmp_path: Path) -> None:
