@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.backbone import BATCH, Backbone, Floats32
-from training.images import Pixels
+from training.images import PREPARATION, Pixels
 
 FILE = "features.npz"
 ARCHIVE = "output.tar.gz"
@@ -30,6 +30,7 @@ class FeatureCache:
 
     def __init__(self, backbone: Backbone, folder: Path | None = None) -> None:
         self._backbone = backbone
+        self._origin = f"{backbone.digest} {PREPARATION}"
         self._known: dict[str, tuple[NDArray[np.float16], NDArray[np.float16]]] = {}
         self._used: set[str] = set()
         self.computed = 0
@@ -68,7 +69,7 @@ class FeatureCache:
         keys = sorted(self._used)
         np.savez(
             folder / FILE,
-            backbone=np.array(self._backbone.digest),
+            origin=np.array(self._origin),
             keys=np.array(keys),
             features=np.stack([self._known[key][0] for key in keys]),
             logits=np.stack([self._known[key][1] for key in keys]),
@@ -87,8 +88,8 @@ class FeatureCache:
 
     def _read(self, file: Path | io.BytesIO) -> None:
         with np.load(file, allow_pickle=False) as arrays:
-            if str(arrays["backbone"]) != self._backbone.digest:
-                return  # another network's features mean nothing to this one
+            if "origin" not in arrays or str(arrays["origin"]) != self._origin:
+                return  # features of another network, or of pictures prepared otherwise, mean nothing here
             features, logits = arrays["features"], arrays["logits"]
             for place, key in enumerate(arrays["keys"]):
                 self._known[str(key)] = (features[place], logits[place])

@@ -17,7 +17,9 @@ FORMATS = ("JPEG", "PNG", "WEBP")
 LONGEST = 256
 """Pictures in a data set keep up to this many pixels on their longer side: more than any model here sees."""
 
-_WIDEST = 2.0  # ratio of sides up to which a picture is squeezed into a square; a longer one is padded to it first
+PREPARATION = "padded"
+"""Changes when the same photo becomes other pixels, so that features kept from before are not used."""
+
 _GREY = (127, 127, 127)  # becomes zero when the model normalises its input
 _ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -44,7 +46,7 @@ class PhotoTooLarge(PhotoError):
 
 
 def prepare(photo: bytes, side: int) -> Pixels:
-    """Return the whole photo upright, in RGB, squeezed into (side, side, 3).
+    """Return the whole photo upright, in RGB, with its aspect ratio, padded with grey to (side, side, 3).
 
     `photo` is a whole JPEG, PNG or WebP file of any size, aspect ratio and colour mode; transparent parts become white.
 
@@ -109,16 +111,14 @@ def _decoded(photo: bytes, side: int, fit: Callable[[Image.Image], Image.Image])
 
 
 def _square(image: Image.Image, side: int) -> Image.Image:
-    width, height = image.size
-    if max(width, height) > _WIDEST * min(width, height):
-        inner = (side, max(1, round(side * _WIDEST * height / width))) if width > height else (
-            max(1, round(side * _WIDEST * width / height)), side
-        )  # fmt: skip
-        small = _rgb(image.resize(inner, Image.Resampling.BICUBIC, reducing_gap=3.0))
-        padded = Image.new("RGB", (side, side), _GREY)
-        padded.paste(small, ((side - inner[0]) // 2, (side - inner[1]) // 2))
-        return padded
-    return image.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=3.0)
+    ratio = side / max(image.size)
+    inner = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
+    small = image if inner == image.size else image.resize(inner, Image.Resampling.BICUBIC, reducing_gap=3.0)
+    if inner == (side, side):
+        return small
+    padded = Image.new("RGB", (side, side), _GREY)
+    padded.paste(_rgb(small), ((side - inner[0]) // 2, (side - inner[1]) // 2))
+    return padded
 
 
 def _rgb(image: Image.Image) -> Image.Image:

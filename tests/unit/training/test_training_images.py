@@ -133,7 +133,7 @@ def test_the_whole_picture_is_seen_however_long_it_is():
     image = prepare(encoded(banner))
     assert is_red(image[16, 1])
     assert image[16, -2][2] > 200
-    assert (image[0] == 127).all()  # padded above and below rather than cropped or squeezed past 2:1
+    assert (image[0] == 127).all()  # padded above and below, neither cropped nor squeezed
     tall = prepare(encoded(banner.rotate(90, expand=True)))
     assert (tall[:, 0] == 127).all()
 
