@@ -38,7 +38,7 @@ class Recipe:
     folds: int = 5
 
 
-DRAWN = Recipe(penalty=3000.0, bias_penalty=3000.0)
+DRAWN = Recipe(penalty=1000.0, bias_penalty=1000.0)
 """For drawn pictures, which say little about photos: the head stays close to where it started."""
 
 

@@ -21,15 +21,14 @@ from training.artifact import write_model
 from training.backbone import Backbone, load_backbone
 from training.calibrate import as_rows
 from training.card import write_card
-from training.classifier import DRAWN, Classifier, Recipe, learn
+from training.classifier import DRAWN, Recipe, learn
 from training.dataset import Dataset, targets
 from training.evaluation import FIGURES, evaluate
 from training.features import FeatureCache
 from training.holdout import split_off
-from training.inference import Model, model_fn, probabilities_of
+from training.inference import model_fn, probabilities_of
 from training.initial import load_initial
 from training.labels import load_labelled
-from training.metrics import Floats
 from training.policy import Policy, configured_policy
 from training.vehicles import VEHICLES_FILE, configured_vehicles, imagenet_classes
 
@@ -70,11 +69,14 @@ def train(
     if features_out is not None:
         cache.save(features_out)
 
+    # How sure a model may be of photos cannot be learned from drawn pictures.
+    drawn = source == GENERATED
+    calibration = initial.calibration if drawn else learned.calibration
     about: dict[str, Any] = {
         "version": version,
-        "temperature": learned.calibration.temperature,
-        "other_offset": learned.calibration.other_offset,
-        "threshold": learned.point.threshold,
+        "temperature": calibration.temperature,
+        "other_offset": calibration.other_offset,
+        "threshold": initial.threshold if drawn else learned.point.threshold,
         "policy": policy.__dict__,
         "side": backbone.side,
         "backbone": backbone.digest,
@@ -87,35 +89,22 @@ def train(
     }
     write_model(out, learned.head, about)
     about["classes"] = list(learned.head.classes)
-    report = _report(model_fn(out), learned, test, vehicles)
-    report["model_version"] = version
-    report["operating_points"] = as_rows(learned.points)
-    (out / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n")
-    shown = test if test is not None else learned.honest
-    write_card(
-        out,
-        about,
-        report,
-        shown.pictures,
-        _probabilities(model_fn(out), learned, test),
-        targets(shown, vehicles),
-        shown.labels,
-    )
-    return report
-
-
-def _report(model: Model, learned: Classifier, test: Dataset | None, vehicles: tuple[str, ...]) -> dict[str, Any]:
+    model = model_fn(out)
     judged = test if test is not None else learned.honest
-    probabilities = _probabilities(model, learned, test)
-    report = evaluate(probabilities, targets(judged, vehicles), model.threshold, judged.labels)
-    report["data"] = "test channel" if test is not None else "cross-fitted predictions"
+    if test is not None:
+        probabilities = probabilities_of(model, test.pictures)
+    else:
+        probabilities = calibration.probabilities(learned.cross_fitted)
+    truth = targets(judged, vehicles)
+    report: dict[str, Any] = {
+        **evaluate(probabilities, truth, model.threshold, judged.labels),
+        "data": "test channel" if test is not None else "cross-fitted predictions",
+        "model_version": version,
+        "operating_points": as_rows(learned.points),
+    }
+    (out / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n")
+    write_card(out, about, report, judged.pictures, probabilities, truth, judged.labels)
     return report
-
-
-def _probabilities(model: Model, learned: Classifier, test: Dataset | None) -> Floats:
-    if test is None:
-        return learned.calibration.probabilities(learned.cross_fitted)
-    return probabilities_of(model, test.pictures)
 
 
 def _counted(data: Dataset, vehicles: tuple[str, ...]) -> str:
