@@ -59,9 +59,9 @@ def deployed(target: Target) -> Deployed:
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Drawn photos to train on and to upload: the system's tests need a model, not a good one."""
     folder = tmp_path_factory.mktemp("data")
-    drawn_photos(60, seed=0).save(folder / "train" / "images.npz")
+    drawn_photos(30, seed=0).save(folder / "train" / "images.npz")
     photos = drawn_photos(10, seed=1)
-    for number, (image, label) in enumerate(zip(photos.images, photos.labels, strict=True)):
+    for number, (image, label) in enumerate(zip(photos.pictures, photos.labels, strict=True)):
         (folder / "photos" / str(label)).mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(folder / "photos" / str(label) / f"{label}-{number:03}.png")
     return folder
@@ -71,8 +71,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def training_input(deployed: Deployed, drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     archive = tmp_path_factory.mktemp("source") / "sourcedir.tar.gz"
     source.build(archive)
-    published = retrain.publish_training_input(deployed, drawn / "train", archive)
-    return {**published, "hyperparameters": {"epochs": "12"}}
+    return retrain.publish_training_input(deployed, drawn / "train", archive)
 
 
 @pytest.fixture(scope="session")
@@ -109,7 +108,7 @@ def workshop(embedded_aws: local.ServerInfo, tmp_path_factory: pytest.TempPathFa
     source.build(archive)
     train = staged(tmp_path_factory.mktemp("base"), drawings(60, 60, 30, seed=0))
     published = retrain.publish_training_input(deployed, train, archive)
-    place = Workshop(deployed, {**published, "hyperparameters": {"epochs": "12"}}, drawings(40, 40, 8, seed=1))
+    place = Workshop(deployed, published, drawings(40, 40, 8, seed=1))
     first = place.retrain()
     assert first["outcome"] == "promoted", first
     return place

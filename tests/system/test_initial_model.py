@@ -13,7 +13,8 @@ from operate.errors import CommandError
 from operate.initial_model import ensure_initial_model
 from operate.show import console
 from operate.stack import Deployed
-from tests.system.workshop import NEVER_LOADS, Workshop, client, png
+from tests.system.workshop import NEVER_LOADS, Workshop, client, drawings, png, staged
+from training import source
 
 VERSION = "initial-for-a-test"
 
@@ -33,7 +34,7 @@ def artifact(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Pa
     folder = tmp_path_factory.mktemp("initial")
     (folder / "model.tar.gz").write_bytes(workshop.archive(version=VERSION))
     (folder / "golden" / "bicycle").mkdir(parents=True)
-    (folder / "golden" / "bicycle" / "one.png").write_bytes(png(workshop.photos.of(["bicycle"]).images[0]))
+    (folder / "golden" / "bicycle" / "one.png").write_bytes(png(workshop.photos.of(["bicycle"]).pictures[0]))
     return folder / "model.tar.gz"
 
 
@@ -79,6 +80,38 @@ def test_a_stage_with_a_champion_takes_no_initial_model(fresh: Workshop, artifac
     assert (output["outcome"], output["reason"]) == ("rejected", "ChampionExists")
     assert fresh.champion == champion
     assert fresh.champion_answers()
+
+
+@pytest.fixture
+def empty() -> Iterator[Deployed]:
+    """A stage of its own without a model, whose gate has the numbers of a real one."""
+    target = Target("local", "empty")
+    yield Deployed.of(system.deploy(target, progress=lambda line: None))
+    system.destroy(target, with_data=True, progress=lambda line: None)
+
+
+def test_a_retraining_replaces_the_initial_model_that_comes_with_the_code(
+    workshop: Workshop, empty: Deployed, tmp_path: Path
+) -> None:
+    stage = Workshop(empty, {}, workshop.photos)
+    assert ensure_initial_model(empty)
+    initial = stage.champion
+    assert initial.origin == "initial"
+    assert initial.model_version.startswith("initial-")
+    assert stage.champion_answers()
+    assert not ensure_initial_model(empty)
+
+    source.build(tmp_path / "sourcedir.tar.gz")
+    train = staged(tmp_path, drawings(60, 60, 30, seed=0))
+    published = retrain.publish_training_input(empty, train, tmp_path / "sourcedir.tar.gz")
+    output = stage.retrain(**published)
+    assert (output["outcome"], output["previous_model_version"]) == ("promoted", initial.model_version), output
+    assert output["verdict"].startswith("replaces the initial model")
+    assert all(check["passed"] for check in output["checks"])
+    assert output["compared_with"]["model_version"] == initial.model_version
+    champion = stage.champion
+    assert (champion.model_version, champion.origin) == (output["model_version"], "retraining")
+    assert stage.champion_answers()
 
 
 def test_an_artifact_that_is_not_there_is_said(fresh: Workshop, workshop: Workshop, tmp_path: Path) -> None:

@@ -12,8 +12,6 @@ from tests.system.workshop import Workshop, drawings, staged
 from training import source
 from training.dataset import Dataset
 
-SHORT = {"hyperparameters": {"epochs": "12"}}
-
 
 def published(workshop: Workshop, folder: Path, data: Dataset, about: dict[str, Any] | None = None) -> dict[str, Any]:
     """The input of a retraining on this data, as `make retrain` publishes it."""
@@ -21,7 +19,7 @@ def published(workshop: Workshop, folder: Path, data: Dataset, about: dict[str, 
     train = staged(folder, data)
     if about:
         (train / "about.json").write_text(json.dumps(about))
-    return {**retrain.publish_training_input(workshop.deployed, train, folder / "sourcedir.tar.gz"), **SHORT}
+    return retrain.publish_training_input(workshop.deployed, train, folder / "sourcedir.tar.gz")
 
 
 @pytest.fixture
@@ -35,7 +33,7 @@ def test_right_data_are_promoted_after_data_with_swapped_folders(
     """Each model is probed with golden photos of its own data, whatever was published before."""
     names = {"bicycle": "motorcycle", "motorcycle": "bicycle"}
     labels = np.array([names.get(str(label), str(label)) for label in right.labels])
-    first = published(workshop, tmp_path / "first", Dataset(right.images, labels))
+    first = published(workshop, tmp_path / "first", Dataset(right.pictures, labels))
     second = published(workshop, tmp_path / "second", right)
     for given in (first, second):
         output = workshop.retrain(**given, force=True)
@@ -50,7 +48,7 @@ def test_what_was_only_tried_is_not_recorded_for_later_retrainings(
 ) -> None:
     before = workshop.recorded_input
     assert before
-    tried = published(workshop, tmp_path, Dataset(255 - right.images, right.labels))
+    tried = published(workshop, tmp_path, Dataset([255 - picture for picture in right.pictures], right.labels))
     assert workshop.retrain(**{**tried, "source": ready_code}, dry_run=True)["reason"] == "DryRun"
     assert workshop.recorded_input == before
 

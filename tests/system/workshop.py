@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import tarfile
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -41,7 +42,7 @@ shutil.copytree(Path(__file__).resolve().parent.parent / "ready", out, dirs_exis
 about = json.loads((out / "model.json").read_text())
 about["version"] = os.environ["TRAINING_JOB_NAME"]
 (out / "model.json").write_text(json.dumps(about))
-print("epoch 1/1 loss=0 accuracy=1", flush=True)
+print("features 1/1", flush=True)
 """
 FAILS = 'raise SystemExit("the disk is full")\n'
 NEVER_LOADS = 'raise RuntimeError("this model was saved by a later version")\n'
@@ -100,7 +101,7 @@ class Workshop:
         answer = runtime.invoke_endpoint(
             EndpointName=self.deployed.endpoint_name,
             ContentType="application/x-image",
-            Body=png(self.photos.of(["bicycle"]).images[0]),
+            Body=png(self.photos.of(["bicycle"]).pictures[0]),
         )
         version: str = json.loads(answer["Body"].read())["model_version"]
         return version
@@ -212,9 +213,11 @@ class Workshop:
 
         The names in `replaced` are paths in the tarball; below `ready/` they are files of the model.
         """
-        files = {f"training/{file.name}": file.read_bytes() for file in source.PACKAGE.glob("*.py")} | {
-            "vehicles.toml": source.VEHICLES_FILE.read_bytes()
-        }
+        files = {
+            f"training/{file.name}": file.read_bytes()
+            for file in source.PACKAGE.iterdir()
+            if file.suffix in source.SUFFIXES
+        } | {"vehicles.toml": source.VEHICLES_FILE.read_bytes()}
         if ready:
             files |= {f"ready/{name}": content for name, content in self._champions_files().items()}
             files["training/train.py"] = READY.encode()
@@ -230,9 +233,10 @@ class Workshop:
 
     def base(self, name: str, data: Dataset) -> str:
         """Publish base data; returns its prefix."""
-        file = io.BytesIO()
-        np.savez(file, images=data.images, labels=data.labels)
-        return self.put(f"datasets/base/{name}/images.npz", file.getvalue()).removesuffix("images.npz")
+        with tempfile.TemporaryDirectory() as folder:
+            data.save(Path(folder) / "images.npz")
+            content = (Path(folder) / "images.npz").read_bytes()
+        return self.put(f"datasets/base/{name}/images.npz", content).removesuffix("images.npz")
 
     def label(self, key: str, image: Any, vehicle: str) -> Photo:
         """Upload a photo and answer about it as the review console does."""
@@ -258,7 +262,7 @@ class Workshop:
         content = client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
         with tarfile.open(fileobj=io.BytesIO(content)) as tar:
             files = {member.name.removeprefix("./"): tar.extractfile(member) for member in tar if member.isfile()}
-            wanted = ("model.onnx", "model.json", "code/")
+            wanted = ("backbone.onnx", "head.npz", "model.json", "code/")
             return {name: file.read() for name, file in files.items() if file and name.startswith(wanted)}
 
 
@@ -270,6 +274,14 @@ def png(image: Any) -> bytes:
     file = io.BytesIO()
     Image.fromarray(image).save(file, "PNG")
     return file.getvalue()
+
+
+def training_log(job: str) -> list[str]:
+    """What a training job printed, line by line."""
+    where: dict[str, Any] = {"logGroupName": "/aws/sagemaker/TrainingJobs"}
+    (stream,) = client("logs").describe_log_streams(**where, logStreamNamePrefix=f"{job}/")["logStreams"]
+    events_of = client("logs").get_log_events(**where, logStreamName=stream["logStreamName"], startFromHead=True)
+    return [event["message"] for event in events_of["events"]]
 
 
 def drawings(bicycles: int, motorcycles: int, others: int, seed: int) -> Dataset:

@@ -25,7 +25,7 @@ def fresh(stage: Stage) -> Stage:
 def put_artifact(stage: Stage, about: dict[str, Any] | None) -> None:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        for name, content in (("model.onnx", b"x" * 2000), ("model.json", about and json.dumps(about).encode())):
+        for name, content in (("backbone.onnx", b"x" * 2000), ("model.json", about and json.dumps(about).encode())):
             if content is not None:
                 entry = tarfile.TarInfo(f"./{name}")
                 entry.size = len(content)

@@ -13,7 +13,7 @@ from tests.workflow.harness import EndpointError, Execution, Stage, confident
 DATA: dict[str, Any] = {
     "dataset": "s3://scones-ml/datasets/base/abc/",
     "source": "s3://scones-ml/source/abc/sourcedir.tar.gz",
-    "hyperparameters": {"epochs": "3"},
+    "hyperparameters": {"seed": "3"},
 }
 CHAMPION = "vehicles-test-before"
 
@@ -204,7 +204,7 @@ def test_the_training_job_gets_code_data_labels_and_plain_strings(lab: Laborator
     lab.run(classes=["bicycle"]).output()
     (job,) = lab.stage.sagemaker.named("CreateTrainingJob")
     assert job["HyperParameters"] == {
-        "epochs": "3",
+        "seed": "3",
         "classes": "bicycle",
         "sagemaker_program": "training/train.py",
         "sagemaker_submit_directory": DATA["source"],
