@@ -224,7 +224,7 @@ def key_name(name: str) -> str:
     'v_lo.jpg'
     """
     last = name.rsplit("/", 1)[-1]
-    text = "".join(letter if letter.isprintable() and letter != "\\" else "_" for letter in last)
+    text = "".join(letter if letter.isprintable() else "_" for letter in last)
     return text[-_LONGEST_KEY_NAME:]
 
 

@@ -65,16 +65,9 @@ def test_a_photo_of_many_megabytes_reaches_the_model(world: World) -> None:
     ["my bike.png", "1+1=2.png", 'the "fast" one\'s.png', "Fahrräder & Möwen.png", "back\\slash.png", "100%.png"],
 )
 def test_a_photo_may_have_any_name(world: World, name: str) -> None:
-    content = world.photo_of("bicycle").content
-    # As another client puts it, by this very key; `make upload` leaves backslashes out of keys.
-    photo = world.put(f"uploads/driver-01/{name}", content)
-    (journey,) = world.upload(Source(name, content))
+    (journey,) = world.upload(Source(name, world.photo_of("bicycle").content))
     assert journey.outcome == ROUTED
-    assert journey.decision["photo"]["key"].endswith(name.replace("\\", "_"))
-    decision = eventually(lambda: world.decision(photo), f"the decision about {photo.key}")
-    assert decision["decided_by"] == "model"
-    assert decision["photo"]["key"] == photo.key
-    assert photo.key.endswith(name)
+    assert journey.decision["photo"]["key"].endswith(name)
 
 
 def test_a_workflow_of_another_team_gets_the_decision_as_output(world: World) -> None:

@@ -252,9 +252,11 @@ def test_drawings_move_the_head_little_and_its_confidence_not_at_all(data, model
     kept = model_dir.parent / "features"
     train(data, empty(), VEHICLES, tmp_path, version="drawn", source="generated", kept=kept, backbone=backbone)
     drawn, free = model_fn(tmp_path), model_fn(model_dir)
-    step = np.linalg.norm(drawn.head.weights - initial.head.weights)
-    assert 0 < step < 0.9 * np.linalg.norm(free.head.weights - initial.head.weights)
-    assert np.abs(drawn.head.bias - initial.head.bias).max() < 0.5
+
+    def moved(model):
+        return np.abs(model.head.bias - initial.head.bias).max()
+
+    assert 0 < moved(drawn) < 0.2 * moved(free)
     assert (drawn.calibration, drawn.threshold) == (initial.calibration, initial.threshold)
 
 
