@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from training.dataset import targets
 from training.evaluation import FIGURES, evaluate
 from training.images import PhotoError, prepare
-from training.inference import Model, model_fn
+from training.inference import Model, model_fn, probabilities_of
 from training.photo_folders import (
     LeftOut,
     PhotoFolderError,
@@ -26,8 +27,6 @@ from training.photo_folders import (
     read_class_folders,
     read_each,
 )
-
-BATCH = 128
 
 
 class EvaluationError(Exception):
@@ -80,13 +79,9 @@ def evaluate_photos(model: Model, photos: Path, progress: bool = False) -> dict[
         raise EvaluationError(
             f"{printable(photos)} holds no readable photo in class folders such as {model.classes[0]}/"
         )
-    stacked = np.stack(images)
-    probabilities = np.concatenate(
-        [model.probabilities(stacked[start : start + BATCH]) for start in range(0, len(stacked), BATCH)]
-    ).astype(np.float64)
+    probabilities = probabilities_of(model, images)
     vehicles = model.classes[:-1]
-    place = {name: i for i, name in enumerate(vehicles)}
-    truth = np.array([place.get(name, len(vehicles)) for name in folders], dtype=np.intp)
+    truth = targets(np.array(folders), vehicles)
     unreadable = [one.name for one in left_out[len(found.left_out) :]]
     report = evaluate(probabilities, truth, model.threshold, np.array(folders), unreadable)
     return {

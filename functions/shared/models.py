@@ -1,4 +1,4 @@
-"""The champion and the lock: which model serves by right, and which retraining or rollback is under way."""
+"""The current champion, and the lock that a retraining or a rollback holds."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace

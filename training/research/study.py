@@ -229,7 +229,12 @@ class Study:
             truth.append(known)
             print(f"fold {number}: {metrics.accuracy(answers, known):.3f}", flush=True)
         everything = figures(np.concatenate(probabilities), np.concatenate(truth), 0.9)
-        return {**everything, "decided": decided / everything["photos"], "wrong": wrong / max(1, decided), "threshold": None}
+        return {
+            **everything,
+            "decided": decided / everything["photos"],
+            "wrong": wrong / max(1, decided),
+            "threshold": None,
+        }
 
     def unseen(self, backbone: Backbone, seed: int) -> Figures:
         """Train without HELD_OUT; show 100 training pictures of each of its classes beside the vehicles' test ones."""
