@@ -49,7 +49,7 @@ destroy: $(READY)  ## remove the stack; photos, models, labels and decisions onl
 	@$(PY) -m deploy destroy $(if $(filter yes,$(DATA)),--data)
 
 stage: $(READY)  ## bring the training data into build/data
-	@$(PY) -m training.stage --out build/data $(if $(filter yes,$(FORCE)),--without-other)
+	@$(PY) -m operate.stage_data --out build/data $(if $(filter yes,$(FORCE)),--without-other)
 
 retrain: $(READY)  ## train, compare and promote a model, followed state by state
 	@$(PY) -m operate retrain $(if $(filter yes,$(FORCE)),--force) $(if $(filter yes,$(DRY_RUN)),--dry-run) $(if $(CLASSES),--classes "$(CLASSES)")
@@ -75,10 +75,10 @@ evaluate: $(READY)  ## PHOTOS=<folder of class folders>: the champion on those p
 	@$(PY) -m operate evaluate -- $(call quoted,PHOTOS)
 
 review: $(READY)  ## the reviewers' console on 127.0.0.1:8080 (REVIEW_PORT); PLAIN=1: in the terminal
-	@$(PY) -m review $(if $(PLAIN),--plain)
+	@$(PY) -m console $(if $(PLAIN),--plain)
 
 redrive: $(READY)  ## send review requests that nobody could open back to the reviewers
-	@$(PY) -m review.redrive
+	@$(PY) -m console.redrive
 
 pretrain: stage  ## make the backbone again from ImageNet's weights: installs PyTorch, then ten minutes
 	@$(PY) -m pip install --disable-pip-version-check --quiet -r requirements-pretrain.txt

@@ -28,9 +28,9 @@ FUNCTIONS = (
     "build_dataset",
     "judge_challenger",
     "probe_endpoint",
-    "conclude_retraining",
+    "record_retraining",
     "prepare_rollback",
-    "conclude_rollback",
+    "record_rollback",
 )
 RUNTIME = f"python3.{sys.version_info.minor}"
 PREFIX = "artifacts"

@@ -13,7 +13,7 @@ from deploy.package import PREFIX, ROOT, RUNTIME, Artefact, artefacts
 from deploy.stack import Progress, Stack
 from deploy.target import Target
 from deploy.templates import template
-from functions.shared.models import ModelTable
+from functions.shared.champion import ModelTable
 
 BUILD = ROOT / "build" / "artifacts"
 

@@ -22,7 +22,7 @@ from typing import Any
 from ministack.core.responses import request_scope
 from ministack.services import cloudwatch, eventbridge
 
-from local import seams
+from local import patches
 
 EVALUATE_S = 5.0
 # A state set by hand lasts until the alarm is evaluated next, which on AWS takes some seconds up to a minute.
@@ -136,9 +136,9 @@ def install() -> None:
             _set_by_hand[alarm["AlarmArn"]] = time.time() + SET_BY_HAND_S
         return original_set(params, cbor_data, is_cbor, is_json)
 
-    seams.replace(cloudwatch, "_evaluate_alarm", "alarm", evaluate)
-    original_dispatch = seams.replace(
+    patches.replace(cloudwatch, "_evaluate_alarm", "alarm", evaluate)
+    original_dispatch = patches.replace(
         cloudwatch, "_dispatch_alarm_actions", "alarm old_state new_state reason", dispatch
     )
-    original_set = seams.replace(cloudwatch, "_set_alarm_state", "params cbor_data is_cbor is_json", set_state)
+    original_set = patches.replace(cloudwatch, "_set_alarm_state", "params cbor_data is_cbor is_json", set_state)
     threading.Thread(target=_evaluate_all, name="alarms", daemon=True).start()

@@ -19,7 +19,7 @@ from ministack.core.responses import get_account_id, get_region
 from ministack.services import cloudwatch, eventbridge, stepfunctions
 from ministack.services.cloudformation import provisioners
 
-from local import seams
+from local import patches
 from local.sagemaker.errors import SageMakerError
 from local.sagemaker.service import SageMaker
 
@@ -190,7 +190,7 @@ def _archive() -> dict[str, Callable[..., Any]]:
 
 
 def install(service: SageMaker) -> None:
-    handlers = seams.attribute(provisioners, "_RESOURCE_HANDLERS", dict)
+    handlers = patches.attribute(provisioners, "_RESOURCE_HANDLERS", dict)
     added = {
         **{kind: _kept(kind) for kind in KEPT_TYPES},
         "AWS::SageMaker::ModelPackageGroup": _sagemaker(

@@ -17,7 +17,7 @@ from typing import Any
 from ministack.core.responses import error_response_json
 from ministack.services import eventbridge, sqs, stepfunctions
 
-from local import seams
+from local import patches
 
 logger = logging.getLogger("local.events")
 _failure: contextvars.ContextVar[tuple[str, str] | None] = contextvars.ContextVar("failure", default=None)
@@ -73,6 +73,6 @@ def install() -> None:
             )
         return original_start(data)
 
-    original = seams.replace(eventbridge, "_invoke_target", "target event rule view", invoke_target)
-    seams.replace(eventbridge, "_dispatch_to_stepfunctions", "arn payload", _start_workflow)
-    original_start = seams.replace(stepfunctions, "_start_execution", "data", start_execution)
+    original = patches.replace(eventbridge, "_invoke_target", "target event rule view", invoke_target)
+    patches.replace(eventbridge, "_dispatch_to_stepfunctions", "arn payload", _start_workflow)
+    original_start = patches.replace(stepfunctions, "_start_execution", "data", start_execution)

@@ -12,7 +12,7 @@ from local.states import callbacks, executions, nested, sagemaker_tasks, tasks
 
 
 def everything(settings: Settings) -> None:
-    """Change ministack, in this process, into the embedded AWS; raises SeamBroken when it is not the pinned version."""
+    """Patch ministack in this process; raises PatchFailed when it is not the pinned version."""
     signatures.install()
     roles.install()
     pool.install(settings)

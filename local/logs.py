@@ -9,7 +9,7 @@ from typing import Any
 
 from ministack.services import cloudwatch_logs
 
-from local import seams
+from local import patches
 
 
 def install() -> None:
@@ -22,4 +22,4 @@ def install() -> None:
             data = {**data, "logStreamNames": names}
         return original(data)
 
-    original = seams.replace(cloudwatch_logs, "_filter_log_events", "data", filter_log_events)
+    original = patches.replace(cloudwatch_logs, "_filter_log_events", "data", filter_log_events)

@@ -14,7 +14,7 @@ from typing import Any
 from ministack.core.responses import request_scope
 from ministack.services import sqs, stepfunctions
 
-from local import seams
+from local import patches
 from local.lambdas import emf
 
 # AWS measures queues every minute; a change is published sooner here, so that an alarm need not be waited for.
@@ -85,6 +85,6 @@ def install() -> None:
         if not execution.get("sync"):
             count_execution(execution)
 
-    original = seams.replace(stepfunctions, "_emit_execution_status_event", "execution", emit)
-    seams.attribute(sqs, "_queues", sqs.AccountRegionScopedDict)
+    original = patches.replace(stepfunctions, "_emit_execution_status_event", "execution", emit)
+    patches.attribute(sqs, "_queues", sqs.AccountRegionScopedDict)
     threading.Thread(target=_measure_queues, name="queue metrics", daemon=True).start()

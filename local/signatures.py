@@ -23,7 +23,7 @@ from urllib.parse import parse_qs, quote
 from botocore.auth import HmacV1Auth
 from ministack.core import iam_evaluator, responses, router, sigv4
 
-from local import seams
+from local import patches
 
 CLOCK_SKEW_S = 15 * 60
 LONGEST_PRESIGNED_S = 7 * 24 * 3600
@@ -224,13 +224,13 @@ def _hash(body: list[bytes]) -> str:
 
 def install() -> None:
     """Check that ministack still has what this module calls."""
-    seams.expect(
+    patches.expect(
         sigv4,
         "header_signature_failure",
         "signature secret method raw_path query_params headers body presigned explain",
     )
-    seams.expect(sigv4, "_amz_datetime", "value")
-    seams.expect(iam_evaluator, "resolve_credential", "access_key_id account_id session_token")
-    seams.expect(iam_evaluator, "_sigv2_check", "request account_id")
-    seams.expect(router, "extract_access_key_id", "headers query_params")
-    seams.expect(router, "detect_service", "method path headers query_params")
+    patches.expect(sigv4, "_amz_datetime", "value")
+    patches.expect(iam_evaluator, "resolve_credential", "access_key_id account_id session_token")
+    patches.expect(iam_evaluator, "_sigv2_check", "request account_id")
+    patches.expect(router, "extract_access_key_id", "headers query_params")
+    patches.expect(router, "detect_service", "method path headers query_params")

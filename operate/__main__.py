@@ -12,20 +12,20 @@ import psutil
 from botocore.exceptions import BotoCoreError, ClientError
 
 import local
+from console.aws import Aws
 from deploy import system
 from deploy.errors import DeployError
+from deploy.outputs import Deployed
 from deploy.target import Target, connect
 from operate import bench, demo, retrain, rollback, show, status, threshold
 from operate.champion import Champion
 from operate.errors import CommandError
+from operate.event_listener import Tap
 from operate.initial_model import ensure_initial_model
 from operate.show import console
-from operate.stack import Deployed
-from operate.tap import Tap
+from operate.stage_data import StagingError
 from operate.uploads import photos_in, send, summary
-from review.resources import Aws, Resources
 from training.photo_folders import describe_left_out
-from training.stage import StagingError
 
 CHAMPIONS = demo.ROOT / "build" / "champions"
 REPORTS = demo.ROOT / "build" / "reports"
@@ -109,7 +109,7 @@ def _threshold(target: Target, at: str) -> None:
     outputs = system.outputs(target)
     Deployed.of(outputs)
     report = REPORTS / "threshold.json"
-    threshold.run(Resources.from_outputs(outputs), Aws(), report, at=at, is_local=target.is_local)
+    threshold.run(Deployed.of(outputs), Aws(), report, at=at, is_local=target.is_local)
 
 
 def _bench(target: Target) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 import boto3
 from rich.table import Table
 
+from deploy.outputs import Deployed
 from operate.errors import CommandError
+from operate.event_listener import Tap
 from operate.show import console
-from operate.stack import Deployed
-from operate.tap import Tap
 from operate.uploads import Journey, Source, send, summary
 
 WARM = 30

@@ -4,17 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from deploy import system
+from deploy import system, training_source
+from deploy.outputs import Deployed
 from deploy.target import Target
-from operate import retrain, show
+from operate import retrain, show, stage_data
 from operate.errors import CommandError
+from operate.event_listener import Tap
 from operate.initial_model import ensure_initial_model
 from operate.show import console
-from operate.stack import Deployed
-from operate.tap import Tap
 from operate.uploads import LOST, Source, photos_in, send, summary
-from training import source as training_source
-from training import stage as staging
 from training.vehicles import configured_vehicles
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -65,7 +63,7 @@ def staged_input(deployed: Deployed, target: Target, force: bool = False) -> dic
     `force` accepts data that shows nothing but the vehicles. Raises CommandError instead of publishing drawn pictures
     in a real account.
     """
-    staged = staging.stage(DATA, say=show.line, without_other=force)
+    staged = stage_data.stage(DATA, say=show.line, without_other=force)
     if staged.source == "generated" and not target.is_local:
         raise CommandError(
             "There is no CIFAR-100 archive and no network to download it, and no model is trained on drawn pictures in "

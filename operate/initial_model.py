@@ -7,12 +7,12 @@ from typing import Any
 
 import boto3
 
-from functions.shared.models import ModelTable
+from deploy import training_source
+from deploy.outputs import Deployed
+from functions.shared.champion import ModelTable
 from operate import retrain
 from operate.errors import CommandError
 from operate.show import console
-from operate.stack import Deployed
-from training import source
 from training.initial import write_initial_model
 
 # A folder of this name beside the artifact holds photos to probe the endpoint with, in folders named after the classes.
@@ -51,7 +51,7 @@ def make_artifact(folder: Path) -> Path:
         }
     folder.mkdir(parents=True, exist_ok=True)
     artifact = folder / "model.tar.gz"
-    artifact.write_bytes(source.pack(files))
+    artifact.write_bytes(training_source.pack(files))
     return artifact
 
 

@@ -15,10 +15,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from deploy.outputs import Deployed
 from functions.shared.checks import Check
 from operate.errors import CommandError
 from operate.show import console
-from operate.stack import Deployed
 from training import dataset
 from training.holdout import split_off
 from training.vehicles import OTHER, configured_vehicles

@@ -5,10 +5,10 @@ from typing import Any
 
 import boto3
 
+from deploy.outputs import Deployed
 from operate import retrain
 from operate.errors import CommandError
 from operate.show import console
-from operate.stack import Deployed
 
 WORKFLOW = "rollback-model"
 REASON = "asked for with make rollback"

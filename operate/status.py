@@ -7,9 +7,9 @@ import boto3
 from botocore.exceptions import ClientError
 from rich.table import Table
 
-from functions.shared.models import Champion, ModelTable
+from deploy.outputs import Deployed
+from functions.shared.champion import Champion, ModelTable
 from operate.show import console
-from operate.stack import Deployed
 
 QUEUES = (
     ("review_queue_url", "waiting for a reviewer"),

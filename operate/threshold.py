@@ -9,16 +9,17 @@ from typing import Any
 
 from rich.table import Table
 
+from console import monitoring, tradeoff
+from console.aws import Aws
+from console.champion import Champion, Model, Serving
+from console.decisions import Decisions
+from console.labels import Labels
+from console.monitoring import Observed
+from console.tradeoff import Policy, TradeOff
+from deploy.outputs import Deployed
 from functions.classify_photo.threshold import MAX_AGE_S, MODELS_OWN
 from operate.errors import CommandError
 from operate.show import console
-from review import observed, tradeoff
-from review.champion import Champion, Model, Serving
-from review.decisions import Decisions
-from review.labels import Labels
-from review.observed import Observed
-from review.resources import Aws, Resources
-from review.tradeoff import Policy, TradeOff
 
 
 def parse(at: str) -> float | str | None:
@@ -41,7 +42,7 @@ def parse(at: str) -> float | str | None:
     return value
 
 
-def run(resources: Resources, aws: Aws, report: Path, *, at: str = "", is_local: bool = False) -> dict[str, Any]:
+def run(resources: Deployed, aws: Aws, report: Path, *, at: str = "", is_local: bool = False) -> dict[str, Any]:
     """Print the trade-off and what `at` would change, and write both to `report`, which is also returned.
 
     Sets nothing. Raises CommandError when there is no champion or `at` is no threshold.
@@ -53,7 +54,7 @@ def run(resources: Resources, aws: Aws, report: Path, *, at: str = "", is_local:
     champion = serving.champion
     if champion is None:
         raise CommandError(f"There is no endpoint {resources.endpoint_name}. Train a model first: `make retrain`.")
-    seen = observed.of_model(
+    seen = monitoring.of_model(
         Decisions(resources, aws), Labels(resources.ml_bucket, aws.s3), champion.version, _since(serving)
     )
     trade_off = TradeOff.of(champion, serving.threshold)
@@ -185,7 +186,7 @@ def _show_recent(seen: Observed, effects: list[dict[str, Any]], champion: Model,
     if not _photos(seen):
         others = f" ({seen.others} by other models)" if seen.others else ""
         _say(
-            f"{champion.version} has judged no photo of this stage in the last {observed.DAYS} days{others}. "
+            f"{champion.version} has judged no photo of this stage in the last {monitoring.DAYS} days{others}. "
             "Upload some, then ask again: make upload PHOTOS=<file or folder>"
         )
         return

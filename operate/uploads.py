@@ -13,10 +13,10 @@ from typing import Any
 
 import boto3
 
+from deploy.outputs import Deployed
 from functions.shared.photo import Photo
 from operate.errors import CommandError
-from operate.stack import Deployed
-from operate.tap import Tap
+from operate.event_listener import Tap
 from training.photo_folders import (
     MEDIA_TYPES,
     UNSUPPORTED,

@@ -196,4 +196,4 @@ def build() -> Any:
 
 
 def _conclude(name: str, outcome: str, comment: str) -> Any:
-    return conclude(name, comment, "${ConcludeRetrainingFunctionArn}", outcome, CONCLUDED)
+    return conclude(name, comment, "${RecordRetrainingFunctionArn}", outcome, CONCLUDED)

@@ -90,4 +90,4 @@ def build() -> Any:
 
 
 def _conclude(name: str, outcome: str, comment: str) -> Any:
-    return conclude(name, comment, "${ConcludeRollbackFunctionArn}", outcome, CONCLUDED)
+    return conclude(name, comment, "${RecordRollbackFunctionArn}", outcome, CONCLUDED)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functions.shared.decisions import Decision, DecisionTable
 from functions.shared.errors import InvalidInput
 from functions.shared.events import EventBus
-from functions.shared.pending import PhotoTable
+from functions.shared.photo_table import PhotoTable
 
 DECIDERS = ("model", "reviewer", "fallback")
 

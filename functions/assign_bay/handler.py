@@ -10,9 +10,9 @@ from functions.assign_bay.assign import Assignment, assign
 from functions.shared.aws import client
 from functions.shared.decisions import Decision, DecisionTable
 from functions.shared.events import EventBus
-from functions.shared.observability import instruments, reports_failures
-from functions.shared.pending import PhotoTable
+from functions.shared.observability import make_logger_and_metrics, reports_failures
 from functions.shared.photo import Photo
+from functions.shared.photo_table import PhotoTable
 from functions.shared.settings import read
 from functions.shared.times import now, timestamp
 from functions.shared.uploads import Uploads
@@ -29,7 +29,7 @@ class Settings:
 
 
 settings = read(Settings)
-logger, metrics = instruments("assign-bay")
+logger, metrics = make_logger_and_metrics("assign-bay")
 decisions = DecisionTable(settings.decision_table, client("dynamodb"))
 photos = PhotoTable(settings.photo_table, client("dynamodb"))
 bus = EventBus(settings.event_bus, client("events"))

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from functions.build_dataset.request import Request
 from functions.shared.aws import Client
 from functions.shared.errors import InvalidInput, SconesError
-from functions.shared.objects import read_json
+from functions.shared.s3 import read_json
 
 ABOUT = "about.json"
 # Where in the ML bucket the probe may read: golden photos of data sets, and those beside an initial model.

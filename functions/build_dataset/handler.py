@@ -7,16 +7,16 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.build_dataset.base_data import BaseData, check_base_data, check_golden
+from functions.build_dataset.endpoint_repair import Throne
 from functions.build_dataset.initial import InitialModel, accepted, refused
 from functions.build_dataset.prepare import Prepared, hindrance, needed
 from functions.build_dataset.request import Request
 from functions.build_dataset.snapshot import Store
-from functions.build_dataset.throne import Throne
 from functions.shared.aws import client
-from functions.shared.models import ModelTable
-from functions.shared.objects import read_json
-from functions.shared.observability import instruments, reports_failures
+from functions.shared.champion import ModelTable
+from functions.shared.observability import make_logger_and_metrics, reports_failures
 from functions.shared.running import is_running
+from functions.shared.s3 import read_json
 from functions.shared.settings import read
 from functions.shared.times import now
 from functions.shared.vehicles import vehicles
@@ -39,7 +39,7 @@ class Settings:
 
 
 settings = read(Settings)
-logger, metrics = instruments("build-dataset")
+logger, metrics = make_logger_and_metrics("build-dataset")
 s3 = client("s3", read_timeout_s=20)
 table = ModelTable(settings.model_table, client("dynamodb"))
 store = Store(settings.ml_bucket, s3, settings.photo_table, client("dynamodb"))

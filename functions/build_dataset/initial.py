@@ -9,9 +9,9 @@ from botocore.exceptions import ClientError
 
 from functions.build_dataset.request import Request
 from functions.shared.aws import Client, error_code
+from functions.shared.champion import Champion
 from functions.shared.errors import InvalidInput
-from functions.shared.models import Champion
-from functions.shared.objects import ABSENT, address
+from functions.shared.s3 import ABSENT, address
 
 DESCRIPTION = "model.json"
 LARGEST_DESCRIPTION_BYTES = 1024 * 1024

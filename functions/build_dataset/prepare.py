@@ -5,7 +5,7 @@ from typing import Any
 
 from functions.build_dataset.request import Request
 from functions.build_dataset.snapshot import Snapshot
-from functions.shared.models import Champion
+from functions.shared.champion import Champion
 
 PROGRAM = "training/train.py"
 NO_CHAMPION = "none"

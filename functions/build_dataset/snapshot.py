@@ -11,9 +11,9 @@ from botocore.exceptions import ClientError
 
 from functions.build_dataset.labels import Label, news, standing
 from functions.shared.aws import Client, error_code
-from functions.shared.items import attributes, values
-from functions.shared.objects import ABSENT, address, keys, read_json
-from functions.shared.pending import REJECTED
+from functions.shared.dynamodb import attributes, values
+from functions.shared.photo_table import REJECTED
+from functions.shared.s3 import ABSENT, address, keys, read_json
 
 LABELS = "labels/"
 PHOTOS = "datasets/photos/"

@@ -11,7 +11,7 @@ from functions.classify_photo.endpoint import Endpoint
 from functions.classify_photo.threshold import Threshold
 from functions.shared.aws import client
 from functions.shared.decisions import DecisionTable
-from functions.shared.observability import instruments, reports_failures
+from functions.shared.observability import make_logger_and_metrics, reports_failures
 from functions.shared.photo import Photo
 from functions.shared.settings import read
 from functions.shared.uploads import Uploads
@@ -28,7 +28,7 @@ class Settings:
 
 
 settings = read(Settings)
-logger, metrics = instruments("classify-photo")
+logger, metrics = make_logger_and_metrics("classify-photo")
 decisions = DecisionTable(settings.decision_table, client("dynamodb"))
 uploads = Uploads(client("s3"))
 # One attempt: the workflow retries, with a backoff that everyone can see.

@@ -8,10 +8,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.judge_challenger.gate import Gate, judge
 from functions.shared.aws import client
+from functions.shared.champion import INITIAL
 from functions.shared.errors import SconesError
-from functions.shared.models import INITIAL
-from functions.shared.objects import read_json
-from functions.shared.observability import instruments, reports_failures
+from functions.shared.observability import make_logger_and_metrics, reports_failures
+from functions.shared.s3 import read_json
 from functions.shared.settings import read
 
 
@@ -27,7 +27,7 @@ class Settings:
 
 
 settings = read(Settings)
-logger, metrics = instruments("judge-challenger")
+logger, metrics = make_logger_and_metrics("judge-challenger")
 s3 = client("s3")
 gate = Gate.from_settings(settings.gate)
 

@@ -6,7 +6,7 @@ when it served before: rolling back further would not help. People decide then.
 
 from datetime import datetime, timedelta
 
-from functions.shared.models import Champion
+from functions.shared.champion import Champion
 
 
 def reason_to_ignore(champion: Champion, alarmed_at: datetime, now: datetime, window: timedelta) -> str | None:

@@ -11,8 +11,8 @@ from functions.prepare_rollback.prepare import ignored, ready, refused
 from functions.prepare_rollback.request import Request
 from functions.prepare_rollback.target import Refusal, Target, Targets
 from functions.shared.aws import client
-from functions.shared.models import Champion, ModelTable, RetrainingRunning
-from functions.shared.observability import instruments, reports_failures
+from functions.shared.champion import Champion, ModelTable, RetrainingRunning
+from functions.shared.observability import make_logger_and_metrics, reports_failures
 from functions.shared.running import is_running
 from functions.shared.settings import read
 from functions.shared.times import now
@@ -27,7 +27,7 @@ class Settings:
 
 
 settings = read(Settings)
-logger, metrics = instruments("prepare-rollback")
+logger, metrics = make_logger_and_metrics("prepare-rollback")
 table = ModelTable(settings.model_table, client("dynamodb"))
 targets = Targets(table, client("sagemaker", read_timeout_s=20))
 window = timedelta(hours=float(settings.rollback_window_hours))

@@ -4,7 +4,7 @@ from typing import Any
 
 from functions.prepare_rollback.request import Request
 from functions.prepare_rollback.target import Target
-from functions.shared.models import Champion
+from functions.shared.champion import Champion
 
 
 def ready(request: Request, champion: Champion, target: Target, execution: str) -> dict[str, Any]:

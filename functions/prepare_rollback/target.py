@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from botocore.exceptions import ClientError
 
 from functions.shared.aws import Client, error_code
-from functions.shared.models import Champion, ModelTable
+from functions.shared.champion import Champion, ModelTable
 
 # SageMaker has no error of its own for a name that it does not know. Roles cover the models of their own stage only.
 NOT_OURS = {"AccessDenied", "AccessDeniedException"}

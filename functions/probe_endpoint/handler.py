@@ -10,8 +10,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions.probe_endpoint.alarms import check_alarms
 from functions.probe_endpoint.probe import Golden, drawn_photo, probe, spread
 from functions.shared.aws import client
-from functions.shared.objects import address, keys
-from functions.shared.observability import instruments, reports_failures
+from functions.shared.observability import make_logger_and_metrics, reports_failures
+from functions.shared.s3 import address, keys
 from functions.shared.settings import read
 from functions.shared.times import now, timestamp
 
@@ -25,7 +25,7 @@ class Settings:
 
 
 settings = read(Settings)
-logger, metrics = instruments("probe-endpoint")
+logger, metrics = make_logger_and_metrics("probe-endpoint")
 s3 = client("s3")
 runtime = client("sagemaker-runtime", read_timeout_s=15, attempts=1)
 cloudwatch = client("cloudwatch")

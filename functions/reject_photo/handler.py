@@ -9,9 +9,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions.reject_photo.reject import Rejection, reject
 from functions.shared.aws import client
 from functions.shared.events import EventBus
-from functions.shared.observability import instruments, reports_failures
-from functions.shared.pending import PhotoTable
+from functions.shared.observability import make_logger_and_metrics, reports_failures
 from functions.shared.photo import Photo
+from functions.shared.photo_table import PhotoTable
 from functions.shared.settings import read
 from functions.shared.times import now
 from functions.shared.uploads import Uploads
@@ -26,7 +26,7 @@ class Settings:
 
 
 settings = read(Settings)
-logger, metrics = instruments("reject-photo")
+logger, metrics = make_logger_and_metrics("reject-photo")
 photos = PhotoTable(settings.photo_table, client("dynamodb"))
 bus = EventBus(settings.event_bus, client("events"))
 uploads = Uploads(client("s3"))

@@ -8,8 +8,8 @@ from typing import Any
 
 from functions.shared.errors import InvalidInput
 from functions.shared.events import EventBus
-from functions.shared.pending import PhotoTable
 from functions.shared.photo import Photo
+from functions.shared.photo_table import PhotoTable
 from functions.shared.times import purge_at, timestamp
 
 

@@ -10,9 +10,9 @@ from functions.request_review.request import ReviewQueue, ReviewRequest, request
 from functions.shared.aws import client
 from functions.shared.decisions import DecisionTable
 from functions.shared.events import EventBus
-from functions.shared.observability import instruments, reports_failures
-from functions.shared.pending import PhotoTable
+from functions.shared.observability import make_logger_and_metrics, reports_failures
 from functions.shared.photo import Photo
+from functions.shared.photo_table import PhotoTable
 from functions.shared.settings import read
 from functions.shared.times import now
 from functions.shared.uploads import Uploads
@@ -29,7 +29,7 @@ class Settings:
 
 
 settings = read(Settings)
-logger, metrics = instruments("request-review")
+logger, metrics = make_logger_and_metrics("request-review")
 decisions = DecisionTable(settings.decision_table, client("dynamodb"))
 photos = PhotoTable(settings.photo_table, client("dynamodb"))
 bus = EventBus(settings.event_bus, client("events"))

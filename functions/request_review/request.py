@@ -11,8 +11,8 @@ from functions.shared.aws import Client
 from functions.shared.decisions import DecisionTable
 from functions.shared.errors import InvalidInput, ReviewPending
 from functions.shared.events import EventBus
-from functions.shared.pending import PhotoTable
 from functions.shared.photo import Photo
+from functions.shared.photo_table import PhotoTable
 from functions.shared.times import purge_at, timestamp
 
 

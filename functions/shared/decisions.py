@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from functions.shared.aws import Client, error_code
-from functions.shared.items import attributes, values
+from functions.shared.dynamodb import attributes, values
 from functions.shared.photo import Photo
 from functions.shared.vehicles import Bay
 

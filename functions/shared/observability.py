@@ -18,7 +18,7 @@ Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 warnings.filterwarnings("ignore", message="No application metrics to publish")
 
 
-def instruments(service: str) -> tuple[Logger, Metrics]:
+def make_logger_and_metrics(service: str) -> tuple[Logger, Metrics]:
     """The logger and the metrics of one function, named alike."""
     return Logger(service=service), Metrics(namespace=NAMESPACE, service=service)
 

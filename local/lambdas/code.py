@@ -12,7 +12,7 @@ from ministack.core.responses import error_response_json
 from ministack.services import lambda_svc, s3
 from ministack.services.cloudformation import provisioners
 
-from local import seams
+from local import patches
 
 
 class CodeMissing(ValueError):
@@ -45,8 +45,8 @@ def install() -> None:
             raise CodeMissing(bucket, key)
         return original_layer(logical_id, properties, stack_name)
 
-    original_fetch = seams.replace(lambda_svc, "_fetch_code_from_s3", "bucket key version_id", fetch)
-    original_handle = seams.replace(lambda_svc, "handle_request", "method path headers body query_params", handle)
-    handlers = seams.attribute(provisioners, "_RESOURCE_HANDLERS", dict)["AWS::Lambda::LayerVersion"]
+    original_fetch = patches.replace(lambda_svc, "_fetch_code_from_s3", "bucket key version_id", fetch)
+    original_handle = patches.replace(lambda_svc, "handle_request", "method path headers body query_params", handle)
+    handlers = patches.attribute(provisioners, "_RESOURCE_HANDLERS", dict)["AWS::Lambda::LayerVersion"]
     original_layer = handlers["create"]
     handlers["create"] = create_layer

@@ -11,7 +11,7 @@ from typing import Any
 
 from ministack.services import cloudwatch
 
-from local import seams
+from local import patches
 
 
 def metrics_in(text: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
@@ -65,5 +65,5 @@ def put(namespace: str, data: list[dict[str, Any]]) -> None:
 
 def install() -> None:
     """Check that ministack still takes metrics the way `publish` gives them."""
-    original = seams.replace(cloudwatch, "_put_metric_data", "params cbor_data is_cbor is_json", lambda *_: None)
+    original = patches.replace(cloudwatch, "_put_metric_data", "params cbor_data is_cbor is_json", lambda *_: None)
     cloudwatch._put_metric_data = original

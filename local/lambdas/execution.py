@@ -16,7 +16,7 @@ from typing import Any
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
-from local import seams
+from local import patches
 from local.lambdas import emf, report
 from local.lambdas.pool import LambdaWorker
 from local.settings import Settings
@@ -102,5 +102,5 @@ def install(settings: Settings) -> None:
         report.publish_metrics(config["FunctionName"], answer["report"], "error" in answer)
         return _result(answer)
 
-    original = seams.replace(lambda_svc, "_execute_function_warm", "func event request_id", execute)
-    seams.replace(lambda_svc, "_inbound_invoke_depth", "headers", _depth_from_trace_header)
+    original = patches.replace(lambda_svc, "_execute_function_warm", "func event request_id", execute)
+    patches.replace(lambda_svc, "_inbound_invoke_depth", "headers", _depth_from_trace_header)

@@ -22,7 +22,7 @@ from typing import Any
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
-from local import seams
+from local import patches
 from local.lambdas import environment
 from local.lambdas.report import Report
 from local.lambdas.worker import MARKER
@@ -241,4 +241,4 @@ def install(settings: Settings) -> None:
         runtime = str(config.get("Runtime", ""))
         return LambdaWorker if runtime.startswith("python") else original(config)
 
-    original = seams.replace(lambda_runtime, "_worker_class_for", "config", worker_class)
+    original = patches.replace(lambda_runtime, "_worker_class_for", "config", worker_class)

@@ -15,7 +15,7 @@ from typing import Any
 
 from ministack.services import cloudwatch_logs, lambda_svc
 
-from local import seams
+from local import patches
 from local.lambdas import emf
 
 
@@ -106,9 +106,9 @@ def install() -> None:
         if throttle:
             original_metrics(function_name, duration_ms, error, throttle)
 
-    original_logs = seams.replace(
+    original_logs = patches.replace(
         lambda_svc, "_emit_lambda_logs", "func request_id log_text error duration_ms log_source", emit_logs
     )
-    original_metrics = seams.replace(
+    original_metrics = patches.replace(
         lambda_svc, "_emit_lambda_metrics", "function_name duration_ms error throttle", emit_metrics
     )

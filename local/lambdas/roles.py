@@ -15,7 +15,7 @@ from ministack import app
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc, sts
 
-from local import seams
+from local import patches
 
 _secret = secrets.token_bytes(32)
 
@@ -45,6 +45,6 @@ def install() -> None:
         )
         return {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": token}
 
-    original = seams.replace(lambda_runtime, "execution_credentials", "config", execution_credentials)
-    seams.replace(lambda_svc, "execution_credentials", "config", execution_credentials)
-    seams.expect(sts, "register_session", "access_key session")
+    original = patches.replace(lambda_runtime, "execution_credentials", "config", execution_credentials)
+    patches.replace(lambda_svc, "execution_credentials", "config", execution_credentials)
+    patches.expect(sts, "register_session", "access_key session")

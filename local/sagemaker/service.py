@@ -19,7 +19,7 @@ from botocore.model import OperationModel
 from ministack import app
 from ministack.core import iam_actions, router
 
-from local import seams
+from local import patches
 from local.sagemaker import validation
 from local.sagemaker.aws import Storage
 from local.sagemaker.containers import Container
@@ -127,16 +127,16 @@ def _refusal(error: SageMakerError, rest: bool) -> Answer:
 def install(settings: Settings) -> SageMaker:
     """Route SageMaker's requests to this package."""
     service = SageMaker(settings)
-    seams.attribute(router, "SERVICE_PATTERNS", dict)["sagemaker"] = {
+    patches.attribute(router, "SERVICE_PATTERNS", dict)["sagemaker"] = {
         "host_patterns": [r"api\.sagemaker\.", r"runtime\.sagemaker\."],
         "target_prefixes": ["SageMaker."],
     }
-    seams.attribute(app, "SERVICE_HANDLERS", dict)["sagemaker"] = service.handle_request
-    seams.attribute(app, "SERVICE_REGISTRY", dict)["sagemaker"] = {"module": "sagemaker"}
-    seams.attribute(app, "_loaded_modules", dict)["sagemaker"] = SimpleNamespace(
+    patches.attribute(app, "SERVICE_HANDLERS", dict)["sagemaker"] = service.handle_request
+    patches.attribute(app, "SERVICE_REGISTRY", dict)["sagemaker"] = {"module": "sagemaker"}
+    patches.attribute(app, "_loaded_modules", dict)["sagemaker"] = SimpleNamespace(
         handle_request=service.handle_request, get_state=lambda: None, reset=lambda: None
     )
-    seams.attribute(iam_actions, "SERVICE_TO_IAM_NAMESPACE", dict)["sagemaker"] = "sagemaker"
+    patches.attribute(iam_actions, "SERVICE_TO_IAM_NAMESPACE", dict)["sagemaker"] = "sagemaker"
     return service
 
 

@@ -18,7 +18,7 @@ from ministack.core.responses import error_response_json
 from ministack.services import stepfunctions
 from ministack.services.stepfunctions import _ExecutionError
 
-from local import seams
+from local import patches
 from local.states.executions import current
 
 REMEMBERED = 10_000
@@ -84,7 +84,7 @@ def _refused(token: str) -> Any:
 
 
 def install() -> None:
-    seams.attribute(stepfunctions, "_task_tokens", stepfunctions.AccountRegionScopedDict)
+    patches.attribute(stepfunctions, "_task_tokens", stepfunctions.AccountRegionScopedDict)
 
     def checked(name: str) -> None:
         def send(data: dict[str, Any]) -> Any:
@@ -98,7 +98,7 @@ def install() -> None:
                     return error_response_json("InvalidOutput", "Invalid Output: the output must be JSON", 400)
             return original(data)
 
-        original: Callable[[dict[str, Any]], Any] = seams.replace(stepfunctions, name, "data", send)
+        original: Callable[[dict[str, Any]], Any] = patches.replace(stepfunctions, name, "data", send)
 
     for name in ("_send_task_success", "_send_task_failure", "_send_task_heartbeat"):
         checked(name)

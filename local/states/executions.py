@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from ministack.services import stepfunctions
 
-from local import seams
+from local import patches
 
 START_PAUSE_S = 0.15
 
@@ -156,9 +156,9 @@ def install() -> None:
             original_fail(execution, error, cause)
 
     if not hasattr(stepfunctions, "time"):
-        raise seams.SeamBroken("ministack.services.stepfunctions no longer sleeps through the time module")
+        raise patches.PatchFailed("ministack.services.stepfunctions no longer sleeps through the time module")
     stepfunctions.time = _Clock()
-    original_run = seams.replace(stepfunctions, "_run_execution", "exec_arn", run_execution)
-    original_stop = seams.replace(stepfunctions, "_stop_execution", "data", stop_execution)
-    original_fail = seams.replace(stepfunctions, "_fail_execution", "execution error cause", fail_execution)
-    seams.replace(stepfunctions, "_scaled_sleep", "seconds", pause)
+    original_run = patches.replace(stepfunctions, "_run_execution", "exec_arn", run_execution)
+    original_stop = patches.replace(stepfunctions, "_stop_execution", "data", stop_execution)
+    original_fail = patches.replace(stepfunctions, "_fail_execution", "execution error cause", fail_execution)
+    patches.replace(stepfunctions, "_scaled_sleep", "seconds", pause)

@@ -13,7 +13,7 @@ from typing import Any
 from ministack.services import stepfunctions
 from ministack.services.stepfunctions import _ExecutionError
 
-from local import seams
+from local import patches
 from local.states import tasks
 from local.states.executions import Run
 
@@ -68,4 +68,4 @@ def _described(execution: dict[str, Any], decode: bool) -> dict[str, Any]:
 
 
 def install() -> None:
-    seams.replace(stepfunctions, "_invoke_nested_start_execution_sync", "resource input_data", run_child)
+    patches.replace(stepfunctions, "_invoke_nested_start_execution_sync", "resource input_data", run_child)

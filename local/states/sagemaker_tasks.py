@@ -14,7 +14,7 @@ from typing import Any
 from ministack.services import stepfunctions
 from ministack.services.stepfunctions import _ExecutionError
 
-from local import seams
+from local import patches
 from local.sagemaker.errors import SageMakerError
 from local.sagemaker.service import SageMaker
 from local.states import tasks
@@ -85,13 +85,13 @@ def _task(service: SageMaker, operation: str) -> Callable[[str, dict[str, Any]],
 
 
 def install(service: SageMaker) -> None:
-    dispatch = seams.attribute(stepfunctions, "_SERVICE_DISPATCH", dict)
+    dispatch = patches.attribute(stepfunctions, "_SERVICE_DISPATCH", dict)
     for operation in sorted(OPERATIONS, key=len, reverse=True):
         dispatch[PREFIX + operation] = _task(service, operation)
-    services = seams.attribute(stepfunctions, "_AWS_SDK_SERVICE_MAP", dict)
+    services = patches.attribute(stepfunctions, "_AWS_SDK_SERVICE_MAP", dict)
     services["sagemaker"] = {"target_prefix": "SageMaker", "protocol": "json"}
-    seams.attribute(stepfunctions, "_AWS_SDK_ERROR_PREFIX", dict)["sagemaker"] = "SageMaker"
-    overrides = seams.attribute(stepfunctions, "_AWS_SDK_ERROR_CODE_OVERRIDES", dict)
+    patches.attribute(stepfunctions, "_AWS_SDK_ERROR_PREFIX", dict)["sagemaker"] = "SageMaker"
+    overrides = patches.attribute(stepfunctions, "_AWS_SDK_ERROR_CODE_OVERRIDES", dict)
     overrides["sagemaker"] = {
         "ValidationException": "SageMakerException",
         **{code: f"{code.removesuffix('Exception')}Exception" for code in MODELLED},

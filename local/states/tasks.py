@@ -21,7 +21,7 @@ from ministack.core.responses import new_uuid
 from ministack.services import lambda_svc, stepfunctions
 from ministack.services.stepfunctions import _ExecutionError
 
-from local import seams
+from local import patches
 from local.states import callbacks
 from local.states.executions import Aborted, current
 
@@ -262,7 +262,7 @@ def install() -> None:
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             raise _ExecutionError("States.IntrinsicFailure", f"{error}") from error
 
-    original = seams.replace(stepfunctions, "_execute_task", "state_def raw_input execution ctx", execute_task)
-    original_resolve = seams.replace(stepfunctions, "_resolve_params_obj", "template data ctx", resolve)
-    seams.replace(stepfunctions, "_error_matches", "error_equals error", _error_matches)
-    seams.replace(stepfunctions, "_call_lambda", "func_ref event", _call_lambda)
+    original = patches.replace(stepfunctions, "_execute_task", "state_def raw_input execution ctx", execute_task)
+    original_resolve = patches.replace(stepfunctions, "_resolve_params_obj", "template data ctx", resolve)
+    patches.replace(stepfunctions, "_error_matches", "error_equals error", _error_matches)
+    patches.replace(stepfunctions, "_call_lambda", "func_ref event", _call_lambda)

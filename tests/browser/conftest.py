@@ -14,11 +14,12 @@ import uvicorn
 from playwright.sync_api import Browser, sync_playwright
 
 import local
+from console.answers import choices
+from console.aws import Aws
+from console.web.app import create_app
 from deploy import system
+from deploy.outputs import Deployed
 from deploy.target import Target
-from review.answers import choices
-from review.resources import Aws, Resources
-from review.web.app import create_app
 from tests.browser.console_world import Stage, eventually
 
 REGION = "eu-west-1"
@@ -40,14 +41,14 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Resources]:
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     settings = local.Settings(port=free_port(), directory=tmp_path_factory.mktemp("aws"), region=REGION)
     server, _ = local.start(settings)
     before = dict(os.environ)
     local.use(server)
     os.environ.update(settings.as_environment())
     boto3.setup_default_session()
-    yield Resources.from_outputs(system.deploy(Target("local", "test"), progress=lambda line: None))
+    yield Deployed.of(system.deploy(Target("local", "test"), progress=lambda line: None))
     os.environ.clear()
     os.environ.update(before)
     boto3.setup_default_session()
@@ -55,7 +56,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Resources]:
 
 
 @pytest.fixture(scope="session")
-def whole_stage(deployed: Resources) -> Stage:
+def whole_stage(deployed: Deployed) -> Stage:
     return Stage(deployed, Aws())
 
 

@@ -13,9 +13,10 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from review.answers import choices
-from review.desk import Desk
-from review.resources import Aws, Resources
+from console.answers import choices
+from console.aws import Aws
+from console.desk import Desk
+from deploy.outputs import Deployed
 from tests.unit.model_stage import POLICY, operating_points
 
 MODEL = "vehicles-test-20261123-010203"
@@ -33,7 +34,7 @@ class Asked:
 class Stage:
     """One stage of the system, seen from outside."""
 
-    def __init__(self, resources: Resources, aws: Aws) -> None:
+    def __init__(self, resources: Deployed, aws: Aws) -> None:
         self.resources = resources
         self.aws = aws
         self._machine = self._machine_that_asks()
@@ -110,7 +111,7 @@ class Stage:
         eventually(self.waiting, lambda found: found >= number, timeout_s)
 
     def decisions(self) -> dict[str, dict[str, Any]]:
-        from functions.shared.items import values
+        from functions.shared.dynamodb import values
 
         pages = self.aws.dynamodb.get_paginator("scan").paginate(TableName=self.resources.decision_table)
         return {item["photo_id"]["S"]: values(item) for page in pages for item in page["Items"]}
@@ -143,11 +144,11 @@ class Stage:
 
     def empty(self) -> None:
         """Forget every request, so that a test finds only its own."""
-        for url in (self.resources.review_queue_url, self.resources.dead_letter_queue_url):
+        for url in (self.resources.review_queue_url, self.resources.review_dead_letter_queue_url):
             self.aws.sqs.purge_queue(QueueUrl=url)
 
     def dead_letter(self, body: str) -> None:
-        self.aws.sqs.send_message(QueueUrl=self.resources.dead_letter_queue_url, MessageBody=body)
+        self.aws.sqs.send_message(QueueUrl=self.resources.review_dead_letter_queue_url, MessageBody=body)
 
     def serve_a_model(self) -> None:
         """An endpoint whose model's artefact has what the training job puts in."""

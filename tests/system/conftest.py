@@ -12,14 +12,13 @@ import pytest
 from PIL import Image
 
 import local
-from deploy import system
+from deploy import system, training_source
+from deploy.outputs import Deployed
 from deploy.target import Target
 from operate import retrain
-from operate.stack import Deployed
 from operate.uploads import photos_in
 from tests.system.workshop import READY, Workshop, drawings, staged
 from tests.system.world import World
-from training import source
 from training.drawn import drawn_photos
 
 REGION = "eu-west-1"
@@ -70,7 +69,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def training_input(deployed: Deployed, drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     archive = tmp_path_factory.mktemp("source") / "sourcedir.tar.gz"
-    source.build(archive)
+    training_source.build(archive)
     return retrain.publish_training_input(deployed, drawn / "train", archive)
 
 
@@ -105,7 +104,7 @@ def workshop(embedded_aws: local.ServerInfo, tmp_path_factory: pytest.TempPathFa
     ssm: Any = boto3.client("ssm")
     ssm.put_parameter(Name=deployed.threshold_parameter, Value="0.0", Overwrite=True)
     archive = tmp_path_factory.mktemp("source") / "sourcedir.tar.gz"
-    source.build(archive)
+    training_source.build(archive)
     train = staged(tmp_path_factory.mktemp("base"), drawings(60, 60, 30, seed=0))
     published = retrain.publish_training_input(deployed, train, archive)
     place = Workshop(deployed, published, drawings(40, 40, 8, seed=1))

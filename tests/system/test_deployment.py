@@ -5,8 +5,8 @@ from typing import Any
 import boto3
 
 from deploy import system
+from deploy.outputs import Deployed
 from deploy.target import Target
-from operate.stack import Deployed
 from operate.uploads import ROUTED
 from tests.system.world import World
 

@@ -6,15 +6,14 @@ from typing import Any
 
 import pytest
 
-from deploy import system
+from deploy import system, training_source
+from deploy.outputs import Deployed
 from deploy.target import Target
 from operate import retrain, status
 from operate.errors import CommandError
 from operate.initial_model import ensure_initial_model
 from operate.show import console
-from operate.stack import Deployed
 from tests.system.workshop import NEVER_LOADS, Workshop, client, drawings, png, staged
-from training import source
 
 VERSION = "initial-for-a-test"
 
@@ -101,7 +100,7 @@ def test_a_retraining_replaces_the_initial_model_that_comes_with_the_code(
     assert stage.champion_answers()
     assert not ensure_initial_model(empty)
 
-    source.build(tmp_path / "sourcedir.tar.gz")
+    training_source.build(tmp_path / "sourcedir.tar.gz")
     train = staged(tmp_path, drawings(60, 60, 30, seed=0))
     published = retrain.publish_training_input(empty, train, tmp_path / "sourcedir.tar.gz")
     output = stage.retrain(**published)

@@ -7,7 +7,7 @@ import boto3
 import pytest
 
 import events
-from operate.tap import Tap
+from operate.event_listener import Tap
 from operate.uploads import LOST, REJECTED, ROUTED, Source
 from tests.system.world import World, enlarged, eventually, jpeg, png_of
 

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deploy import training_source
 from operate import retrain
 from tests.system.workshop import Workshop, drawings, staged
-from training import source
 from training.dataset import Dataset
 
 
 def published(workshop: Workshop, folder: Path, data: Dataset, about: dict[str, Any] | None = None) -> dict[str, Any]:
     """The input of a retraining on this data, as `make retrain` publishes it."""
-    source.build(folder / "sourcedir.tar.gz")
+    training_source.build(folder / "sourcedir.tar.gz")
     train = staged(folder, data)
     if about:
         (train / "about.json").write_text(json.dumps(about))

@@ -11,9 +11,9 @@ from jsonschema import Draft202012Validator
 import events
 from operate import rollback, status
 from operate.errors import CommandError
+from operate.event_listener import Tap
 from operate.rollback import roll_back
 from operate.show import console
-from operate.tap import Tap
 from tests.system.workshop import NEVER_LOADS, Workshop, asking, client
 from tests.system.world import FINISHED, eventually
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import local
+from deploy.outputs import Deployed
 from deploy.target import Target
-from operate.stack import Deployed
 
 COMPANY_NETWORK = {
     "HTTP_PROXY": "http://127.0.0.1:9",

@@ -20,12 +20,12 @@ from jsonschema import Draft202012Validator
 from PIL import Image
 
 import events
-from functions.shared.models import Champion, ModelTable
+from deploy import training_source
+from deploy.outputs import Deployed
+from functions.shared.champion import Champion, ModelTable
 from functions.shared.photo import Photo
-from operate.stack import Deployed
-from operate.tap import Tap
+from operate.event_listener import Tap
 from tests.system.world import FINISHED, eventually
-from training import source
 from training.dataset import Dataset
 from training.drawn import drawn_photos
 
@@ -215,21 +215,21 @@ class Workshop:
         """
         files = {
             f"training/{file.name}": file.read_bytes()
-            for file in source.PACKAGE.iterdir()
-            if file.suffix in source.SUFFIXES
-        } | {"vehicles.toml": source.VEHICLES_FILE.read_bytes()}
+            for file in training_source.PACKAGE.iterdir()
+            if file.suffix in training_source.SUFFIXES
+        } | {"vehicles.toml": training_source.VEHICLES_FILE.read_bytes()}
         if ready:
             files |= {f"ready/{name}": content for name, content in self._champions_files().items()}
             files["training/train.py"] = READY.encode()
         files |= {name: text.encode() for name, text in replaced.items()}
-        return self.put(f"source/{name}/sourcedir.tar.gz", source.pack(files))
+        return self.put(f"source/{name}/sourcedir.tar.gz", training_source.pack(files))
 
     def archive(self, replaced: Mapping[str, str] | None = None, **about: Any) -> bytes:
         """A model.tar.gz: the champion's with some files replaced, and with `about` over what model.json says."""
         files = self._champions_files()
         described = {**json.loads(files["model.json"]), **about}
         files["model.json"] = json.dumps(described).encode()
-        return source.pack(files | {name: text.encode() for name, text in (replaced or {}).items()})
+        return training_source.pack(files | {name: text.encode() for name, text in (replaced or {}).items()})
 
     def base(self, name: str, data: Dataset) -> str:
         """Publish base data; returns its prefix."""

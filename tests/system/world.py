@@ -13,9 +13,9 @@ from jsonschema import Draft202012Validator
 from PIL import Image
 
 import events
+from deploy.outputs import Deployed
 from functions.shared.photo import Photo
-from operate.stack import Deployed
-from operate.tap import Tap
+from operate.event_listener import Tap
 from operate.uploads import Journey, Source, send
 
 LIMIT_S = 120.0

@@ -13,12 +13,12 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from functions.shared.items import attributes
-from functions.shared.models import Champion, ModelTable
+from console.labels import Label, key_of
+from deploy.outputs import Deployed
+from functions.shared.champion import Champion, ModelTable
+from functions.shared.dynamodb import attributes
 from functions.shared.photo import Photo
 from functions.shared.times import timestamp
-from review.labels import Label, key_of
-from review.resources import Resources
 
 REGION = "eu-west-1"
 CHAMPION = "vehicles-test-20261126-101500"
@@ -47,7 +47,7 @@ def operating_points() -> list[dict[str, float | None]]:
 
 
 @contextmanager
-def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resources]:
+def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
     """The stage without a model."""
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)
@@ -65,16 +65,19 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resources]:
                 BillingMode="PAY_PER_REQUEST",
             )
         set_threshold("model")
-        yield Resources(
+        yield Deployed(
             uploads_bucket="uploads",
             ml_bucket="scones-ml",
             decision_table="decisions",
             photo_table="photos",
             model_table="models",
             review_queue_url=aws("sqs").create_queue(QueueName="review")["QueueUrl"],
-            dead_letter_queue_url=aws("sqs").create_queue(QueueName="dead")["QueueUrl"],
+            review_dead_letter_queue_url=aws("sqs").create_queue(QueueName="dead")["QueueUrl"],
+            unrouted_queue_url="https://sqs.eu-west-1.amazonaws.com/123456789012/unrouted",
             event_bus="scones-test",
             classify_photo_arn=f"arn:aws:states:{REGION}:123456789012:stateMachine:classify",
+            retrain_model_arn=f"arn:aws:states:{REGION}:123456789012:stateMachine:retrain",
+            rollback_model_arn=f"arn:aws:states:{REGION}:123456789012:stateMachine:rollback",
             endpoint_name="scones-test-vehicles",
             threshold_parameter=PARAMETER,
         )

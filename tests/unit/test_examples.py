@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("functions", "workflows", "training", "events", "deploy", "operate", "local", "review")
+PACKAGES = ("functions", "workflows", "training", "events", "deploy", "operate", "local", "console")
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for package in PACKAGES

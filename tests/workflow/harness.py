@@ -83,13 +83,13 @@ RETRAIN_FUNCTIONS = {
     "BuildDatasetFunctionArn": "build_dataset",
     "JudgeChallengerFunctionArn": "judge_challenger",
     "ProbeEndpointFunctionArn": "probe_endpoint",
-    "ConcludeRetrainingFunctionArn": "conclude_retraining",
+    "RecordRetrainingFunctionArn": "record_retraining",
 }
 
 ROLLBACK_FUNCTIONS = {
     "PrepareRollbackFunctionArn": "prepare_rollback",
     "ProbeEndpointFunctionArn": "probe_endpoint",
-    "ConcludeRollbackFunctionArn": "conclude_rollback",
+    "RecordRollbackFunctionArn": "record_rollback",
 }
 
 ENVIRONMENT = {

@@ -593,14 +593,14 @@ def test_an_empty_input_uses_what_is_recorded(lab: Laboratory) -> None:
 
 def test_a_rejection_that_cannot_be_recorded_is_announced_all_the_same(reigned: Laboratory) -> None:
     reigned.stage.sagemaker.fate["CreateTrainingJob"] = ["AlgorithmError"]
-    reigned.stage.refuse("conclude_retraining", *["ServiceException"] * 20)
+    reigned.stage.refuse("record_retraining", *["ServiceException"] * 20)
     assert reigned.run().wait()["status"] == "FAILED"
     (event,) = reigned.stage.events("Model Rejected")
     assert event["reason"] == "States.TaskFailed"
 
 
 def test_a_promotion_that_cannot_be_recorded_goes_back(reigned: Laboratory) -> None:
-    reigned.stage.refuse("conclude_retraining", *["ServiceException"] * 7, *["Throttled"] * 3)
+    reigned.stage.refuse("record_retraining", *["ServiceException"] * 7, *["Throttled"] * 3)
     run = reigned.run()
     assert_champion_stays(reigned, run, "Lambda.ServiceException", failed=True)
     assert "RestoreEndpoint" in run.states()

@@ -293,13 +293,13 @@ def test_the_champion_gets_a_new_endpoint_when_the_earlier_model_could_not_get_o
 
 
 def test_a_rollback_that_cannot_be_recorded_is_taken_back(models: Models) -> None:
-    models.stage.refuse("conclude_rollback", *["ServiceException"] * 7, *["Throttled"] * 3)
+    models.stage.refuse("record_rollback", *["ServiceException"] * 7, *["Throttled"] * 3)
     assert_restored(models, models.run(), "Lambda.ServiceException")
 
 
 def test_a_failure_that_cannot_be_recorded_fails_all_the_same(models: Models) -> None:
     models.stage.model = lambda image: EndpointError("ModelError", "worker died", 424)
-    models.stage.refuse("conclude_rollback", *["ServiceException"] * 20)
+    models.stage.refuse("record_rollback", *["ServiceException"] * 20)
     ended = models.run().wait()
     assert (ended["status"], ended["error"]) == ("FAILED", "ModelUnavailable")
     models.sagemaker.settle()

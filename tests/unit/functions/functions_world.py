@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 import events
 from functions.shared.aws import client
-from functions.shared.items import attributes, values
+from functions.shared.dynamodb import attributes, values
 from functions.shared.photo import Photo
 
 REGION = "eu-west-1"

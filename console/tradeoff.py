@@ -1,0 +1,224 @@
+"""The trade-off of the operating point: what each threshold means in work for people and in wrong answers.
+
+Two sources. The operating points of a model's evaluation.json were measured while it was trained, on photos that it
+had not learned from. The points of console.monitoring are the stage's own recent photos.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from console.champion import Model
+from console.monitoring import Observed
+from functions.shared.vehicles import OTHER
+
+SHOWN = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995)
+"""The thresholds of a table."""
+
+CHOSEN = "chosen"
+IN_FORCE = "in force"
+
+_SAME = 0.0025
+"""Half the step between two operating points: what is further away was not measured."""
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """What a threshold means; all values are shares in [0, 1], None where nothing was measured.
+
+    `decided`: of the vehicle photos, those decided without a person. `wrong`: wrong answers among everything decided
+    without a person, at the policy's share of other photos. `others_accepted`: of the photos without a vehicle,
+    those decided without a person all the same. Each `_upper` is the upper end of a one-sided 90% confidence interval.
+    """
+
+    threshold: float
+    decided: float
+    wrong: float | None = None
+    wrong_upper: float | None = None
+    others_accepted: float | None = None
+    others_accepted_upper: float | None = None
+
+    @classmethod
+    def from_report(cls, entry: object) -> "OperatingPoint | None":
+        """Read an entry of a report's `operating_points`; None when it lacks the threshold or the share decided."""
+        if not isinstance(entry, Mapping):
+            return None
+        threshold, decided = share(entry.get("threshold")), share(entry.get("decided"))
+        if threshold is None or decided is None:
+            return None
+        names = ("wrong", "wrong_upper", "others_accepted", "others_accepted_upper")
+        return cls(threshold, decided, **{name: share(entry.get(name)) for name in names})
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the threshold was chosen for; shares in [0, 1].
+
+    `wrong_at_most`: of the photos decided without a person, when `others_share` of all photos show no vehicle.
+    `others_accepted_at_most`: of the photos that show no vehicle.
+    """
+
+    wrong_at_most: float
+    others_share: float
+    others_accepted_at_most: float
+
+    @classmethod
+    def of(cls, model: Model) -> "Policy | None":
+        """The policy of a model, or None when its model.json has none or an incomplete one."""
+        stated = model.about.get("policy")
+        if not isinstance(stated, Mapping):
+            return None
+        wrong, others, accepted = (share(stated.get(name)) for name in cls.__dataclass_fields__)
+        return None if wrong is None or others is None or accepted is None else cls(wrong, others, accepted)
+
+    @property
+    def words(self) -> str:
+        """The policy as a sentence.
+
+        >>> Policy(0.01, 0.05, 0.03).words
+        'At most 1% of the photos decided without a person may be wrong, when 5% of all photos show none of our \
+vehicles. At most 3% of these other photos may be let through.'
+        """
+        return (
+            f"At most {short(self.wrong_at_most)} of the photos decided without a person may be wrong, when "
+            f"{short(self.others_share)} of all photos show none of our vehicles. "
+            f"At most {short(self.others_accepted_at_most)} of these other photos may be let through."
+        )
+
+    def expected_reviews(self, point: OperatingPoint) -> float | None:
+        """Reviews per 1,000 photos at an operating point, at the policy's share of other photos; None when unknown.
+
+        >>> Policy(0.01, 0.05, 0.03).expected_reviews(OperatingPoint(0.9, decided=0.9, others_accepted=0.02))
+        144.0
+        """
+        if point.others_accepted is None:
+            return None
+        vehicles, others = 1 - self.others_share, self.others_share
+        return round(1000 * (vehicles * (1 - point.decided) + others * (1 - point.others_accepted)), 1)
+
+    def problems(self, point: OperatingPoint) -> list[str]:
+        """How an operating point's upper bounds break the policy, one sentence each."""
+        return [
+            f"{what} may be up to {short(value)}; the policy allows {short(limit)}."
+            for what, value, limit in (
+                ("Wrong among decided", point.wrong_upper, self.wrong_at_most),
+                ("Other photos let through", point.others_accepted_upper, self.others_accepted_at_most),
+            )
+            if value is not None and value > limit
+        ]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table. `marks` are those of CHOSEN and IN_FORCE that hold for it."""
+
+    point: OperatingPoint
+    expected_reviews: float | None
+    marks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TradeOff:
+    """The operating points of one model, by rising threshold.
+
+    `chosen` is the threshold that the model brings, `in_force` the one in use, which an operator may have set.
+    """
+
+    points: tuple[OperatingPoint, ...]
+    policy: Policy | None
+    chosen: float | None
+    in_force: float | None
+
+    @classmethod
+    def of(cls, model: Model | None, in_force: float | None) -> "TradeOff | None":
+        """The trade-off of a model; None for a model whose report has no operating points."""
+        listed = model.report.get("operating_points") if model else None
+        if model is None or not isinstance(listed, list):
+            return None
+        points = sorted(filter(None, map(OperatingPoint.from_report, listed)), key=lambda point: point.threshold)
+        return cls(tuple(points), Policy.of(model), model.threshold, in_force) if points else None
+
+    def at(self, threshold: float | None) -> OperatingPoint | None:
+        """The operating point of a threshold, the nearest one between two; None beyond those that were measured."""
+        if threshold is None:
+            return None
+        nearest = min(self.points, key=lambda point: abs(point.threshold - threshold))
+        return nearest if abs(nearest.threshold - threshold) <= _SAME + 1e-9 else None
+
+    def rows(self, more: Iterable[float] = ()) -> list[Row]:
+        """The thresholds of SHOWN that were measured, the chosen one, the one in force, and those of `more`."""
+        chosen, in_force = self.at(self.chosen), self.at(self.in_force)
+        found = [*map(self.at, SHOWN), chosen, in_force, *map(self.at, more)]
+        points = {point.threshold: point for point in found if point}
+        return [
+            Row(
+                point,
+                self.policy.expected_reviews(point) if self.policy else None,
+                tuple(mark for mark, marked in ((CHOSEN, chosen), (IN_FORCE, in_force)) if marked is point),
+            )
+            for _, point in sorted(points.items())
+        ]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a threshold would have meant for photos of the stage.
+
+    `photos` were judged; `reviews` of them would have gone to a person. Of those that would not, reviewers labelled
+    `labelled`, and in `wrong` of these the model had said something else.
+    """
+
+    threshold: float
+    photos: int
+    reviews: int
+    labelled: int
+    wrong: int
+
+    @property
+    def reviews_per_1000(self) -> float | None:
+        """Reviews per 1,000 photos; None without photos."""
+        return 1000 * self.reviews / self.photos if self.photos else None
+
+
+def effect(observed: Observed, threshold: float) -> Effect:
+    """What a threshold in [0, 1] would have meant.
+
+    A photo that the model takes for `other` goes to a person at every threshold. So does one whose confidence is not
+    recorded; for a threshold below the one it was compared with, the number of reviews is therefore an upper bound.
+    """
+    alone = [point for point in observed.points if point.vehicle != OTHER and point.confidence >= threshold]
+    labelled = [point.agrees for point in alone if point.agrees is not None]
+    photos = len(observed.points) + observed.unanswered
+    return Effect(threshold, photos, photos - len(alone), len(labelled), labelled.count(False))
+
+
+def share(value: Any) -> float | None:
+    """A share in [0, 1] out of JSON, or None for anything else.
+
+    >>> share(0.25), share(None), share("0.25"), share(True), share(float("nan")), share(7)
+    (0.25, None, None, None, None, None)
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value) or not 0 <= value <= 1:
+        return None
+    return float(value)
+
+
+def short(value: float) -> str:
+    """A share as a percentage with at most two digits behind the point.
+
+    >>> short(0.01), short(0.005), short(0.0123), short(1.0)
+    ('1%', '0.5%', '1.23%', '100%')
+    """
+    return f"{100 * value:.2f}".rstrip("0").rstrip(".") + "%"
+
+
+def bounded(value: float | None, upper: float | None) -> str:
+    """A share and its upper bound.
+
+    >>> bounded(0.012, 0.018), bounded(0.012, None), bounded(None, None)
+    ('1.2% (≤1.8%)', '1.2%', '–')
+    """
+    if value is None:
+        return "–"
+    return f"{value:.1%}" if upper is None else f"{value:.1%} (≤{upper:.1%})"

@@ -1,0 +1,53 @@
+"""The outputs of the deployed stack, by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from deploy.errors import DeployError
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """Names, URLs and ARNs of one stage's resources."""
+
+    uploads_bucket: str
+    ml_bucket: str
+    decision_table: str
+    photo_table: str
+    model_table: str
+    review_queue_url: str
+    review_dead_letter_queue_url: str
+    unrouted_queue_url: str
+    event_bus: str
+    classify_photo_arn: str
+    retrain_model_arn: str
+    rollback_model_arn: str
+    endpoint_name: str
+    threshold_parameter: str
+
+    @classmethod
+    def of(cls, outputs: Mapping[str, str]) -> "Deployed":
+        """Read CloudFormation's outputs, `UploadsBucket` for `uploads_bucket`.
+
+        Raises DeployError when one is missing, because an earlier version is deployed.
+        """
+        names = {field.name: "".join(part.capitalize() for part in field.name.split("_")) for field in fields(cls)}
+        if missing := [name for name in names.values() if name not in outputs]:
+            raise DeployError(
+                f"The stack has no output {', '.join(missing)}: an earlier version is deployed. Run `make deploy`."
+            )
+        return cls(**{field: outputs[name] for field, name in names.items()})
+
+    @property
+    def app_name(self) -> str:
+        """The stack's own name, `scones-{stage}`, which is also the name of its event bus and model package group."""
+        return self.event_bus
+
+    @property
+    def stage(self) -> str:
+        """The stage, such as `dev`."""
+        return self.app_name.removeprefix("scones-")
+
+    def log_group(self, function: str) -> str:
+        """The log group of one of the stage's functions, such as `classify-photo`."""
+        return f"/aws/lambda/{self.app_name}-{function}"

@@ -1,0 +1,60 @@
+"""Pack the training code for a SageMaker training job: `python -m deploy.training_source build/source.tar.gz`."""
+
+import argparse
+import gzip
+import hashlib
+import io
+import tarfile
+from pathlib import Path
+
+import training
+from training.vehicles import VEHICLES_FILE
+
+PACKAGE = Path(training.__file__).resolve().parent
+CONTAINER_REQUIREMENTS = PACKAGE / "requirements.txt"
+SUFFIXES = (".py", ".onnx", ".npz", ".txt")
+NOT_PACKED = ("__pycache__", "research")
+
+
+def build(path: Path, vehicles: Path = VEHICLES_FILE) -> str:
+    """Write the source tarball and return its sha256; the same code always gives the same bytes.
+
+    At its root: the training package with the backbone and the initial head, vehicles.toml, and the
+    requirements.txt that the container installs.
+    """
+    files = {
+        f"{PACKAGE.name}/{file.relative_to(PACKAGE)}": file
+        for file in PACKAGE.rglob("*")
+        if file.suffix in SUFFIXES and not set(NOT_PACKED) & set(file.parts)
+    }
+    files |= {"vehicles.toml": vehicles, "requirements.txt": CONTAINER_REQUIREMENTS}
+    content = pack({name: file.read_bytes() for name, file in files.items()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def pack(files: dict[str, bytes]) -> bytes:
+    """Return a .tar.gz of `files` by name, sorted, without dates or owners."""
+    packed = io.BytesIO()
+    with (
+        gzip.GzipFile(filename="", fileobj=packed, mode="wb", compresslevel=6, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for name in sorted(files):
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(files[name]), 0o644
+            tar.addfile(entry, io.BytesIO(files[name]))
+    return packed.getvalue()
+
+
+def main() -> int:
+    """Write the tarball and print its checksum; return the exit status."""
+    parser = argparse.ArgumentParser(description="Pack the training code for a SageMaker training job.")
+    parser.add_argument("path", type=Path)
+    print(build(parser.parse_args().path))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

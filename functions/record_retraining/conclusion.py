@@ -1,0 +1,165 @@
+"""How a retraining ended, from what its execution carried to the end."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from functions.shared.causes import readable
+from functions.shared.champion import INITIAL, RETRAINING, Champion
+
+# To end like this is an outcome; anything else means that something broke.
+OUTCOMES = {
+    *("NothingNew", "NoChampion", "NoTrainingData", "TrainingDataRefused", "RetrainingRunning", "DryRun"),
+    "ChampionExists",
+    *("BelowMinimum", "WorseThanChampion", "BlindToAClass", "NotBetter"),
+}
+
+# The registry takes neither comma nor parenthesis.
+INITIAL_VERDICT = "an initial model that was not compared with anything: it has no verdict"
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """The end of a retraining.
+
+    `state` is all that the execution carried, `at` when it ended, `recorded` the recorded champion's version.
+    """
+
+    promoted: bool
+    state: Mapping[str, Any]
+    execution: str
+    endpoint: str
+    at: str
+    recorded: str | None = None
+
+    @property
+    def model_version(self) -> str | None:
+        """The challenger, as its endpoint names it; None when training did not begin or failed."""
+        if "trained" not in self.state:
+            return None
+        return str(self._slot("prepared").get("model_version") or self.state["run"]["name"])
+
+    @property
+    def champion_before(self) -> str | None:
+        """The champion when the retraining began; the recorded one when it ended before it found out."""
+        if "prepared" not in self.state:
+            return self.recorded
+        champion = self._slot("prepared").get("champion") or {}
+        return champion.get("model_version")
+
+    @property
+    def reason(self) -> str | None:
+        """Why the challenger did not become champion: the name of a check or of an error."""
+        if self.promoted:
+            return None
+        error = str(self._slot("error").get("Error") or "Unknown")
+        # Step Functions gives every job that fails the same name.
+        if error == "States.TaskFailed" and "prepared" in self.state:
+            if "trained" not in self.state:
+                return "TrainingFailed"
+            if "evaluated" not in self.state:
+                return "EvaluationFailed"
+        return error
+
+    @property
+    def failed(self) -> bool:
+        """Whether something broke, so that a person should look."""
+        return self.reason is not None and self.reason not in OUTCOMES
+
+    @property
+    def verdict(self) -> str:
+        """The gate's words for a promotion, the error's for anything else."""
+        if self.promoted:
+            return INITIAL_VERDICT if self._initial else str(self._slot("judged").get("words") or "promoted")
+        words = readable(str(self._slot("error").get("Cause") or ""))
+        if "restored" in self.state and self._slot("restored").get("status") != "InService":
+            words += f" The endpoint is {self._slot('restored').get('status')} instead of serving the champion again;"
+            words += " look at it with `make status`."
+        return words or str(self.reason)
+
+    @property
+    def judged_snapshot(self) -> str | None:
+        """The snapshot whose challenger was judged here; None when there was no verdict, or only that of a dry run."""
+        prepared = self._slot("prepared")
+        return prepared.get("snapshot") if self._slot("judged") and not prepared.get("dry_run") else None
+
+    @property
+    def training_input(self) -> dict[str, Any]:
+        """What the promoted model was trained on: the input of the retrainings that nobody starts by hand."""
+        return dict(self._slot("prepared").get("training_input") or {})
+
+    @property
+    def new_champion(self) -> Champion:
+        """Who is champion from now on."""
+        return Champion(
+            model_version=str(self.model_version),
+            endpoint_config=str(self.state["run"]["name"]),
+            artifact=str(self.state["trained"]["artifact"]),
+            snapshot=self._slot("prepared").get("snapshot"),
+            threshold=self._threshold,
+            promoted_at=self.at,
+            previous=self.champion_before,
+            origin=INITIAL if self._initial else RETRAINING,
+            golden=self._slot("prepared").get("golden"),
+        )
+
+    @property
+    def _initial(self) -> Mapping[str, Any]:
+        """What was found in the artifact of an initial model; empty for a model that was trained."""
+        return self._slot("prepared").get("initial") or {}
+
+    @property
+    def _threshold(self) -> float | None:
+        threshold: float | None = (self._initial or self._slot("judged")).get("threshold")
+        return threshold
+
+    def as_event(self) -> dict[str, Any]:
+        """The detail of `Model Promoted` or `Model Rejected`."""
+        common: dict[str, Any] = {
+            "model_version": self.model_version,
+            "execution": self.execution,
+            "verdict": self.verdict,
+        }
+        if checks := self._slot("judged").get("checks"):
+            common["checks"] = checks
+        figures = self._slot("judged").get("challenger") or {}
+        metrics = {
+            name: value
+            for name, value in figures.items()
+            if value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+        }
+        if self.promoted:
+            return {
+                **common,
+                "previous_model_version": self.champion_before,
+                "endpoint": self.endpoint,
+                "threshold": self._threshold,
+                "metrics": metrics,
+                "promoted_at": self.at,
+            }
+        rejected = {**common, "champion": self.champion_before, "reason": self.reason, "rejected_at": self.at}
+        return {**rejected, "metrics": metrics} if metrics else rejected
+
+    def as_output(self) -> dict[str, Any]:
+        """The execution's output."""
+        judged, prepared = self._slot("judged"), self._slot("prepared")
+        return {
+            "outcome": "promoted" if self.promoted else "rejected",
+            "model_version": self.model_version,
+            "previous_model_version": self.champion_before,
+            "origin": INITIAL if self._initial else RETRAINING,
+            "reason": self.reason,
+            "verdict": self.verdict,
+            "checks": judged.get("checks") or [],
+            "challenger": judged.get("challenger"),
+            "compared_with": judged.get("champion"),
+            "evaluation": judged.get("evaluation"),
+            "snapshot": prepared.get("snapshot"),
+            "new_labels": prepared.get("new_labels"),
+            "endpoint": self.endpoint,
+            "execution": self.execution,
+            "ended_at": self.at,
+        }
+
+    def _slot(self, name: str) -> Mapping[str, Any]:
+        return self.state.get(name) or {}

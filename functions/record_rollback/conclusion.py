@@ -1,0 +1,84 @@
+"""How a rollback ended, from what its execution carried to the end."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from functions.shared.causes import readable
+from functions.shared.champion import Champion
+
+
+@dataclass(frozen=True)
+class RolledBack:
+    """A rollback that succeeded: the target answers. `prepared` is what PrepareRollback returned, `at` the end."""
+
+    prepared: Mapping[str, Any]
+    execution: str
+    endpoint: str
+    at: str
+
+    @property
+    def target(self) -> Champion:
+        """Who is champion again, without a mark."""
+        return Champion.from_state(self.prepared["target"]).restored(self.at)
+
+    @property
+    def rolled_back(self) -> Champion:
+        """The model that was champion, marked."""
+        return Champion.from_state(self.prepared["champion"]).marked(self.at, self.reason, self.execution)
+
+    @property
+    def reason(self) -> str:
+        """Why, in the words of whoever started it."""
+        return str(self.prepared["request"]["reason"])
+
+    def as_event(self) -> dict[str, Any]:
+        """The detail of `Model Rolled Back`."""
+        return {
+            "model_version": self.target.model_version,
+            "rolled_back_model_version": self.rolled_back.model_version,
+            "endpoint": self.endpoint,
+            "execution": self.execution,
+            "trigger": self.prepared["request"]["trigger"],
+            "alarm": self.prepared["request"]["alarm"],
+            "reason": self.reason,
+            "rolled_back_at": self.at,
+        }
+
+    def as_output(self) -> dict[str, Any]:
+        """The execution's output."""
+        was_marked = self.prepared["target"].get("rolled_back_at")
+        return {
+            "outcome": "rolled back",
+            "champion": self.target.model_version,
+            "rolled_back": self.rolled_back.model_version,
+            "skipped": self.prepared["skipped"],
+            "mark_removed": bool(was_marked),
+            "reason": None,
+            "verdict": self.prepared["words"],
+            "trigger": self.prepared["request"]["trigger"],
+            "alarm": self.prepared["request"]["alarm"],
+            "endpoint": self.endpoint,
+            "execution": self.execution,
+            "ended_at": self.at,
+        }
+
+
+def failure(state: Mapping[str, Any]) -> tuple[str, str]:
+    """Error and cause of a rollback that failed, as the execution ends with them."""
+    error = state.get("error") or {}
+    name = str(error.get("Error") or "Unknown")
+    cause = readable(str(error.get("Cause") or name)).rstrip(".")
+    prepared = state.get("prepared")
+    if not prepared:
+        return name, f"The rollback did not begin: {cause}. The champion and its endpoint are as they were."
+    failed = f"The rollback to {prepared['model_version']} failed: {cause}."
+    champion, restored = prepared["champion"]["model_version"], state.get("restored")
+    if restored is None:
+        return name, f"{failed} The endpoint was not changed, and {champion} stays champion."
+    if restored["status"] == "InService" and restored["config"] == prepared["restore_config"]:
+        return name, f"{failed} {champion} is on the endpoint again and stays champion."
+    return name, (
+        f"{failed} {champion} stays champion, but the endpoint is {restored['status']} with {restored['config']}; "
+        "look at it with `make status`, then run `make rollback` again."
+    )

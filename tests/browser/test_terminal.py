@@ -1,0 +1,168 @@
+"""The desk in a terminal, the command itself, and dead letters on their way back."""
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.browser.conftest import free_port
+from tests.browser.console_world import Stage, eventually
+
+ROOT = Path(__file__).parents[2]
+PLAIN = """
+import sys
+from console.answers import choices
+from console.terminal import run
+from console.aws import Aws
+from deploy.outputs import Deployed
+sys.exit(run(Deployed(**{resources}), Aws(), choices(), undo_s={undo_s}))
+"""
+
+
+class Terminal:
+    """A program in a pseudo-terminal."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.said = ""
+
+    def press(self, key: str) -> None:
+        os.write(self._descriptor, key.encode())
+
+    def read_until(self, words: str, timeout_s: float = 20) -> None:
+        deadline = time.monotonic() + timeout_s
+        while words not in self.said:
+            assert time.monotonic() < deadline, f"no {words!r} in: {self.said[-600:]}"
+            if select.select([self._descriptor], [], [], 0.1)[0]:
+                self.said += os.read(self._descriptor, 65536).decode(errors="replace")
+
+
+@contextmanager
+def terminal(stage: Stage, undo_s: float) -> Iterator[Terminal]:
+    master, slave = pty.openpty()
+    code = PLAIN.format(resources=stage.resources.__dict__, undo_s=undo_s)
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "90", "LINES": "40", "REVIEWER": "ada"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=slave, stdout=slave, stderr=slave, cwd=ROOT, env=environment
+    )
+    os.close(slave)
+    try:
+        yield Terminal(master)
+        process.wait(timeout=15)
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+
+
+def test_photos_are_answered_undone_and_skipped_in_a_terminal(stage: Stage) -> None:
+    asked = stage.ask(2, vehicle="motorcycle")
+    stage.wait_for_requests(2)
+    with terminal(stage, undo_s=1.5) as screen:
+        screen.read_until("[B] Bicycle")
+        assert "▀" in screen.said
+        assert "motorcycle" in screen.said
+        screen.press("m")
+        screen.read_until("Z takes it back")
+        screen.press("z")
+        screen.read_until("Taken back")
+        screen.press("b")
+        screen.read_until("✓")
+        screen.read_until("Bay A")
+        screen.press("n")
+        screen.press("q")
+        screen.read_until("other:")
+    labels = eventually(lambda: [stage.label(one) for one in asked], all)
+    assert sorted((label or {})["vehicle"] for label in labels) == ["bicycle", "other"]
+    assert {(label or {})["reviewer"] for label in labels} == {"ada"}
+
+
+def test_quitting_the_terminal_returns_the_photo(stage: Stage) -> None:
+    stage.ask()
+    stage.wait_for_requests(1)
+    with terminal(stage, undo_s=3) as screen:
+        screen.read_until("[B] Bicycle")
+        screen.press("q")
+    with stage.desk() as desk:
+        assert eventually(lambda: desk.look(desk.sit("ben")))
+
+
+@pytest.fixture
+def commands(stage: Stage) -> dict[str, str]:
+    """The environment of the commands, pointed at the embedded AWS of these tests."""
+    return {**os.environ, "STAGE": stage.resources.stage, "TARGET": "local", "PYTHONUNBUFFERED": "1"}
+
+
+def test_redrive_sends_back_what_can_be_answered_and_shows_the_rest(stage: Stage, commands: dict[str, str]) -> None:
+    stage.ask()
+    stage.wait_for_requests(1)
+    sqs = stage.aws.sqs
+    message = sqs.receive_message(QueueUrl=stage.resources.review_queue_url)["Messages"][0]
+    sqs.delete_message(QueueUrl=stage.resources.review_queue_url, ReceiptHandle=message["ReceiptHandle"])
+    stage.dead_letter(message["Body"])
+    stage.dead_letter('{"task_token": "never-shown", "photo": 1}')
+    ran = subprocess.run(
+        [sys.executable, "-m", "console.redrive"], cwd=ROOT, env=commands, capture_output=True, text=True, timeout=60
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "1 sent back to the review queue." in ran.stdout
+    assert "1 stayed" in ran.stdout
+    assert "never-shown" not in ran.stdout
+    assert json.loads(message["Body"])["task_token"] not in ran.stdout
+    assert stage.waiting() == 1
+
+
+def test_the_command_serves_the_console_and_gives_back_what_it_holds_when_it_ends(
+    stage: Stage, commands: dict[str, str]
+) -> None:
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "console"],
+        cwd=ROOT,
+        env={**commands, "REVIEW_PORT": str(port)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert process.stdout
+        lines = [process.stdout.readline(), process.stdout.readline()]
+        assert lines[1].startswith(f"The console is on http://127.0.0.1:{port}/"), lines
+        page = eventually(lambda: _read(f"http://127.0.0.1:{port}/"))
+        assert "<h1" in page
+        second = subprocess.run(
+            [sys.executable, "-m", "console"],
+            cwd=ROOT,
+            env={**commands, "REVIEW_PORT": str(port)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert second.returncode == 1
+        assert "Set REVIEW_PORT to a free one" in second.stderr
+        process.send_signal(2)
+        assert process.wait(timeout=15) in (0, 130, -2)
+    finally:
+        process.kill()
+        process.wait()
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/")
+
+
+def _read(address: str) -> str:
+    try:
+        with urllib.request.urlopen(address) as answer:  # noqa: S310  # our own address
+            return str(answer.read().decode())
+    except OSError:
+        return ""

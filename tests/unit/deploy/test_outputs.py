@@ -1,0 +1,17 @@
+"""The names that commands take from the deployed stack."""
+
+from dataclasses import fields
+
+import pytest
+
+from deploy.errors import DeployError
+from deploy.outputs import Deployed
+
+
+def test_a_stack_of_an_earlier_version_is_told_to_deploy() -> None:
+    names = ["".join(part.capitalize() for part in field.name.split("_")) for field in fields(Deployed)]
+    outputs = {name: name.lower() for name in names}
+    assert Deployed.of(outputs).rollback_model_arn == "rollbackmodelarn"
+    del outputs["RollbackModelArn"]
+    with pytest.raises(DeployError, match=r"no output RollbackModelArn.*make deploy"):
+        Deployed.of(outputs)

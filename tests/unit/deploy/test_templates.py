@@ -1,0 +1,178 @@
+"""What the templates promise. The emulator drops much of it silently, so it is read here."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy import system
+from deploy.target import Target
+from deploy.templates import render, template
+
+APP: dict[str, Any] = template("app")
+DATA: dict[str, Any] = template("data")
+OUTPUTS = {
+    "UploadsBucket", "MlBucket", "DecisionTable", "ReviewQueueUrl", "ReviewDeadLetterQueueUrl", "EventBus",
+    "ClassifyPhotoArn", "RetrainModelArn", "RollbackModelArn", "EndpointName", "ThresholdParameter", "AlertTopicArn",
+}  # fmt: skip
+
+
+def of_type(kind: str, source: dict[str, Any] = APP) -> dict[str, Any]:
+    return {name: resource["Properties"] for name, resource in source["Resources"].items() if resource["Type"] == kind}
+
+
+def test_cloudformation_s_linter_has_no_objection(tmp_path: Path) -> None:
+    files = [str(file) for file in render(tmp_path)]
+    done = subprocess.run([str(Path(sys.executable).parent / "cfn-lint"), *files], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_stack_gives_out_every_name_that_others_rely_on() -> None:
+    assert set(APP["Outputs"]) >= OUTPUTS
+
+
+@pytest.mark.parametrize("bucket", ["UploadsBucket", "MlBucket"])
+def test_buckets_are_private_and_encrypted(bucket: str) -> None:
+    properties = DATA["Resources"][bucket]["Properties"]
+    assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+    assert len(properties["PublicAccessBlockConfiguration"]) == 4
+    rule = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"][0]
+    assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+    policy = DATA["Resources"][f"{bucket}Policy"]["Properties"]["PolicyDocument"]["Statement"][0]
+    assert (policy["Effect"], policy["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": False}})
+
+
+def test_uploads_reach_eventbridge() -> None:
+    notifications = DATA["Resources"]["UploadsBucket"]["Properties"]["NotificationConfiguration"]
+    assert notifications == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+
+
+def test_every_function_has_a_role_and_a_log_group_of_its_own() -> None:
+    functions = of_type("AWS::Lambda::Function")
+    roles = [json.dumps(properties["Role"]) for properties in functions.values()]
+    assert len(set(roles)) == len(functions)
+    groups = of_type("AWS::Logs::LogGroup")
+    for name in functions:
+        logs = groups[name.removesuffix("Function") + "Logs"]
+        assert logs["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+        assert logs["LogGroupName"]["Fn::Sub"] == "/aws/lambda/" + functions[name]["FunctionName"]["Fn::Sub"]
+
+
+def test_no_role_may_do_everything() -> None:
+    for name, role in of_type("AWS::IAM::Role").items():
+        for policy in role["Policies"]:
+            for statement in policy["PolicyDocument"]["Statement"]:
+                actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+                assert not [action for action in actions if action.endswith("*")], name
+
+
+def test_an_upload_that_eventbridge_cannot_deliver_is_kept() -> None:
+    for name, rule in of_type("AWS::Events::Rule").items():
+        (goal,) = rule["Targets"]
+        assert goal["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["UnroutedQueue", "Arn"]}}, name
+    (goal,) = APP["Resources"]["PhotoUploadedRule"]["Properties"]["Targets"]
+    assert goal["RetryPolicy"]["MaximumRetryAttempts"] > 0
+    (statement,) = APP["Resources"]["UnroutedQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+
+
+def test_a_message_that_no_reviewer_can_open_goes_to_the_dead_letters() -> None:
+    queue = APP["Resources"]["ReviewQueue"]["Properties"]
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
+    assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
+
+
+def test_task_tokens_are_not_logged() -> None:
+    logging = APP["Resources"]["ClassifyPhotoWorkflow"]["Properties"]["LoggingConfiguration"]
+    assert logging["IncludeExecutionData"] is False
+
+
+def test_every_alarm_tells_somebody_what_to_do() -> None:
+    alarms = of_type("AWS::CloudWatch::Alarm")
+    assert len(alarms) >= 4
+    for name, alarm in alarms.items():
+        assert alarm["AlarmActions"] == [{"Ref": "AlertTopic"}], name
+        assert len(alarm["AlarmDescription"]) > 40, name
+
+
+@pytest.mark.parametrize(
+    ("rule", "trigger"), [("WeeklyRetrainingRule", "schedule"), ("NewLabelsRule", "labels"), ("DriftRule", "drift")]
+)
+def test_each_trigger_starts_the_same_retraining_and_says_which_it_was(rule: str, trigger: str) -> None:
+    (goal,) = APP["Resources"][rule]["Properties"]["Targets"]
+    assert goal["Arn"] == {"Ref": "RetrainModelWorkflow"}
+    assert json.loads(goal["Input"]) == {"trigger": trigger}
+
+
+def test_no_model_of_drawn_pictures_serves_unless_the_stage_is_told_so() -> None:
+    parameter = APP["Parameters"]["AllowDrawnTrainingData"]
+    assert (parameter["Default"], parameter["AllowedValues"]) == ("no", ["yes", "no"])
+
+
+@pytest.mark.parametrize(("kind", "allowed"), [("local", "yes"), ("aws", "no")])
+def test_only_the_embedded_aws_allows_models_of_drawn_pictures(
+    kind: str, allowed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert system.app_settings(Target(kind, "dev"))["AllowDrawnTrainingData"] == allowed
+
+
+def test_the_function_that_prepares_a_retraining_may_read_the_ml_bucket_and_write_below_its_data_sets() -> None:
+    """It looks for kept features beside any model, and without ListBucket S3 answers 403 for what is not there."""
+    (policy,) = APP["Resources"]["BuildDatasetRole"]["Properties"]["Policies"]
+    allowed = [(one["Action"], json.dumps(one["Resource"])) for one in policy["PolicyDocument"]["Statement"]]
+    for action, resource in (
+        ("s3:GetObject", ":::${MlBucket}/*"),
+        ("s3:ListBucket", ":::${MlBucket}"),
+        ("s3:PutObject", ":::${MlBucket}/datasets/*"),
+    ):
+        assert [1 for may, where in allowed if may == action and f'{resource}"' in where], action
+
+
+def test_only_the_function_that_records_a_promotion_may_write_what_retrainings_train_on() -> None:
+    """Where `training/current.json` lies in the ML bucket."""
+    may_write = []
+    for name, role in of_type("AWS::IAM::Role").items():
+        for policy in role["Policies"]:
+            for statement in policy["PolicyDocument"]["Statement"]:
+                if "s3:PutObject" in json.dumps(statement["Action"]):
+                    may_write.append((name, json.dumps(statement["Resource"])))
+    training = [name for name, resource in may_write if "${MlBucket}/training" in resource]
+    assert training == ["RecordRetrainingRole"]
+    assert all("${MlBucket}/*" not in resource for _, resource in may_write)
+
+
+def test_the_alarms_of_the_list_and_no_other_start_a_rollback() -> None:
+    rule = APP["Resources"]["AlarmRollbackRule"]["Properties"]
+    # CloudWatch publishes on the default bus.
+    assert "EventBusName" not in rule
+    assert rule["EventPattern"]["detail"]["alarmName"] == {"Fn::Split": [",", {"Ref": "RollbackAlarms"}]}
+    (goal,) = rule["Targets"]
+    assert goal["Arn"] == {"Ref": "RollbackModelWorkflow"}
+    names = [alarm["AlarmName"]["Fn::Sub"] for alarm in of_type("AWS::CloudWatch::Alarm").values()]
+    assert "scones-${Stage}-endpoint-errors" in names
+
+
+@pytest.mark.parametrize("given", ["", "none"])
+def test_the_alarm_about_the_endpoint_rolls_back_unless_the_environment_names_others(
+    given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROLLBACK_ALARMS", given)
+    assert system.app_settings(Target("aws", "dev"))["RollbackAlarms"] == (given or "scones-dev-endpoint-errors")
+
+
+def test_deploying_gives_every_parameter_that_has_no_default() -> None:
+    required = {name for name, parameter in APP["Parameters"].items() if "Default" not in parameter}
+    given = {"Stage", *system.DATA_OUTPUTS, *system.app_settings(Target("aws", "dev"))}
+    assert {name for name in required - given if not name.endswith("Key")} == set()
+
+
+def test_a_rollback_may_change_its_own_endpoint_only() -> None:
+    (policy,) = APP["Resources"]["RollbackModelWorkflowRole"]["Properties"]["Policies"]
+    statements = policy["PolicyDocument"]["Statement"]
+    (changes,) = [one for one in statements if "sagemaker:UpdateEndpoint" in one["Action"]]
+    resources = [resource["Fn::Sub"].split("${AWS::AccountId}:")[1] for resource in changes["Resource"]]
+    assert resources == ["endpoint/scones-${Stage}-vehicles", "endpoint-config/vehicles-${Stage}-*"]
+    assert not [one for one in statements if "iam:PassRole" in one["Action"]]

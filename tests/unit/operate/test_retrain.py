@@ -1,0 +1,126 @@
+"""What a retraining publishes before it starts, and how it prints its end."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import boto3
+import numpy as np
+import pytest
+from moto import mock_aws
+
+from deploy.outputs import Deployed
+from deploy.target import Target
+from operate import demo, retrain
+from operate.errors import CommandError
+from operate.show import console
+from operate.stage_data import Staged
+from training.dataset import Dataset
+from training.drawn import drawn_photos
+
+REGION = "eu-west-1"
+DEPLOYED = replace(Deployed(**{field.name: field.name for field in fields(Deployed)}), ml_bucket="scones-ml")
+
+
+@pytest.fixture(autouse=True)
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": REGION,
+    }.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        client = boto3.client("s3", region_name=REGION)
+        client.create_bucket(Bucket="scones-ml", CreateBucketConfiguration={"LocationConstraint": REGION})
+        yield client
+
+
+def keys(s3: Any, prefix: str) -> list[str]:
+    return [found["Key"] for found in s3.list_objects_v2(Bucket="scones-ml", Prefix=prefix).get("Contents", ())]
+
+
+def staged(folder: Path, data: Dataset) -> Path:
+    data.save(folder / "images.npz")
+    return folder
+
+
+def published(folder: Path, data: Dataset, tmp_path: Path) -> dict[str, Any]:
+    code = tmp_path / "sourcedir.tar.gz"
+    code.write_bytes(b"code")
+    return retrain.publish_training_input(DEPLOYED, staged(folder, data), code)
+
+
+def swapped(data: Dataset) -> Dataset:
+    """The two folders of vehicles mixed up."""
+    names = {"bicycle": "motorcycle", "motorcycle": "bicycle"}
+    return Dataset(data.pictures, np.array([names.get(str(label), str(label)) for label in data.labels]))
+
+
+def test_golden_photos_belong_to_their_data_set(s3: Any, tmp_path: Path) -> None:
+    data = drawn_photos(20, seed=0)
+    wrong = published(tmp_path / "first", swapped(data), tmp_path)
+    right = published(tmp_path / "second", data, tmp_path)
+    assert wrong["golden"] != right["golden"]
+    photos = {}
+    for published_input in (wrong, right):
+        prefix = published_input["golden"].removeprefix("s3://scones-ml/")
+        photos[published_input["golden"]] = {
+            key.removeprefix(prefix).split("/")[0]: s3.get_object(Bucket="scones-ml", Key=key)["Body"].read()
+            for key in keys(s3, prefix)
+        }
+    assert photos[right["golden"]].keys() == {"bicycle", "motorcycle", "other"}
+    assert photos[right["golden"]]["bicycle"] == photos[wrong["golden"]]["motorcycle"]
+
+
+def test_golden_photos_that_are_missing_are_put_again(s3: Any, tmp_path: Path) -> None:
+    data = drawn_photos(20, seed=0)
+    prefix = published(tmp_path / "a", data, tmp_path)["golden"].removeprefix("s3://scones-ml/")
+    before = keys(s3, prefix)
+    s3.delete_object(Bucket="scones-ml", Key=before[0])
+    published(tmp_path / "a", data, tmp_path)
+    assert keys(s3, prefix) == before
+
+
+def test_publishing_records_nothing_for_later_retrainings(s3: Any, tmp_path: Path) -> None:
+    published(tmp_path / "a", drawn_photos(20, seed=0), tmp_path)
+    assert keys(s3, "training/") == []
+
+
+def test_drawn_pictures_are_not_published_in_a_real_account(
+    s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = staged(tmp_path / "train", drawn_photos(20, seed=0))
+    drawn = Staged(train, train, train, "generated", "", {}, {}, fresh=True)
+    monkeypatch.setattr("operate.demo.stage_data.stage", lambda *_, **__: drawn)
+    monkeypatch.setattr("operate.demo.ROOT", tmp_path)
+    with pytest.raises(CommandError, match="CIFAR100_ARCHIVE"):
+        demo.staged_input(DEPLOYED, Target("aws", "dev"))
+    assert keys(s3, "") == []
+    assert demo.staged_input(DEPLOYED, Target("local", "dev"))["golden"]
+
+
+def test_every_check_is_printed_with_its_value_and_limit() -> None:
+    rows = [
+        {"check": "accuracy", "value": 0.975, "limit": 0.85, "direction": "at least", "passed": True},
+        {"check": "outlier AUROC", "value": None, "limit": 0.7, "direction": "at least", "passed": False},
+        {
+            "check": "possible loss in calibration error",
+            "value": 0.0304,
+            "limit": 0.03,
+            "direction": "at most",
+            "passed": False,
+        },
+    ]
+    output = {"outcome": "rejected", "reason": "BelowMinimum", "verdict": "below", "checks": rows}
+    with console.capture() as shown:
+        retrain.conclude(output)
+    lines = shown.get().splitlines()
+    assert any("accuracy" in line and "0.975" in line and "at least 0.850" in line and "yes" in line for line in lines)
+    assert any("outlier AUROC" in line and "unknown" in line and "no" in line for line in lines)
+    assert any("0.0304" in line and "at most 0.0300" in line and "no" in line for line in lines)
+    json.dumps(output)
