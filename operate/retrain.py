@@ -30,8 +30,8 @@ POLL_S = 0.5
 GOLDEN_EACH = 6
 # States that a loop enters again and again while an endpoint changes.
 WAITING = {
-    "WaitForEndpoint", "LookAtEndpoint", "CountLooks", "InService?",
-    "WaitForRestore", "LookAtRestore", "CountRestoreLooks", "Restored?",
+    "WaitForEndpoint", "DescribeEndpoint", "CountPolls", "InService?",
+    "WaitForRestore", "DescribeRestoredEndpoint", "CountRestorePolls", "Restored?",
 }  # fmt: skip
 COMPARED = (
     ("accuracy", "accuracy", ".3f"), ("ece", "calibration error", ".3f"), ("auroc", "outlier AUROC", ".3f"),

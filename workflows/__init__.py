@@ -1,7 +1,8 @@
-"""The state machines: written with the Step Functions Data Science SDK, deployed as the JSON under `asl/`.
+"""The state machines: written with the Step Functions Data Science SDK, deployed as the JSON files in `asl/`.
 
-`python -m workflows` renders the SDK's definitions into `asl/*.asl.json`, which are kept under version control:
-importing the SDK takes seconds and hundreds of megabytes, so deployment and tests read the JSON through `definition`.
+`python -m workflows` renders each definition to `asl/{name}.asl.json` and its flowchart to `docs/workflows/{name}.md`.
+Both are under version control: importing the SDK takes seconds and hundreds of megabytes, so deployment and tests read
+the JSON with `definition` instead.
 """
 
 import json
@@ -10,21 +11,21 @@ from typing import Any
 
 NAMES = ("classify-photo", "retrain-model", "rollback-model")
 ASL_FOLDER = Path(__file__).parent / "asl"
-PICTURE_FOLDER = Path(__file__).parent.parent / "docs"
+PAGE_FOLDER = Path(__file__).parent.parent / "docs" / "workflows"
 
 
 def path(name: str) -> Path:
-    """Where the rendered definition of workflow `name` lives."""
+    """The file with the rendered definition of workflow `name`."""
     return ASL_FOLDER / f"{name}.asl.json"
 
 
-def picture_path(name: str) -> Path:
-    """Where the picture of workflow `name` lives."""
-    return PICTURE_FOLDER / f"{name}.svg"
+def page_path(name: str) -> Path:
+    """The Markdown page with the flowchart of workflow `name`."""
+    return PAGE_FOLDER / f"{name}.md"
 
 
 def definition(name: str) -> dict[str, Any]:
-    """The Amazon States Language definition of workflow `name`, with its `${Substitution}` placeholders still in place.
+    """The Amazon States Language definition of workflow `name`, with its `${Substitution}` placeholders.
 
     Raises:
         KeyError: there is no workflow of that name.

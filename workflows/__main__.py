@@ -1,35 +1,36 @@
-"""`python -m workflows` renders definitions and pictures, `--check` says whether they are current and sound."""
+"""`python -m workflows` renders the definitions and their pages; `--check` fails when one is stale or has problems."""
 
 import argparse
 import json
 import sys
 
 import workflows
-from workflows import graph, picture
+from workflows import graph, mermaid
 from workflows.render import render
 
 
 def main() -> int:
-    """Renders or checks. Returns the exit status: 0 when everything is current and sound."""
+    """Render or check all workflows. Returns the exit status: 0 when every file is current and no problem was found."""
     parser = argparse.ArgumentParser(prog="python -m workflows", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is stale")
     check = parser.parse_args().check
-    complaints: list[str] = []
+    problems: list[str] = []
     for name in workflows.NAMES:
         text = render(name)
-        drawing = picture.draw(json.loads(text))
-        for path, content in ((workflows.path(name), text), (workflows.picture_path(name), drawing)):
+        definition = json.loads(text)
+        contents = {workflows.path(name): text, workflows.page_path(name): mermaid.page(name, definition)}
+        for path, content in contents.items():
             if not check:
-                path.parent.mkdir(exist_ok=True)
+                path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(content, encoding="utf-8")
             elif not path.exists() or path.read_text(encoding="utf-8") != content:
-                complaints.append(f"{name}: {path.name} is stale; run `python -m workflows` and commit it.")
-        complaints += [f"{name}: {sentence}" for sentence in graph.problems(json.loads(text))]
-    for complaint in complaints:
-        print(complaint, file=sys.stderr)
-    if not complaints:
-        print(f"{', '.join(workflows.NAMES)}: {'current and sound' if check else 'rendered'}")
-    return 1 if complaints else 0
+                problems.append(f"{name}: {path.name} is stale; run `python -m workflows` and commit it.")
+        problems += [f"{name}: {problem}" for problem in graph.problems(definition)]
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if not problems:
+        print(f"{', '.join(workflows.NAMES)}: {'current, no problems' if check else 'rendered'}")
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

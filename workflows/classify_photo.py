@@ -1,55 +1,63 @@
-"""classify-photo: one uploaded photo becomes one decision, one rejection, or one message in a queue somebody watches.
+"""classify-photo: one uploaded photo becomes one decision, one rejection, or one message in the unrouted queue.
 
-Input `{"photo": {"bucket", "key", "etag"?, "size"?}}`; the output is the decision (or the rejection) itself. A Standard
-workflow, because it may wait for a person.
+Input: `{"photo": {"bucket", "key", "etag"?, "size"?}}`. Output: the decision or the rejection. It is a Standard
+workflow, because a review can take hours.
 
-What the execution carries, each in its own slot so that no path below can be missing: `photo` as it came in,
-`model.answer` from the endpoint, `review` (what a person is asked), `reviewer` (what the person answered), `error`
-(what was caught last), `pending` (how long to wait for somebody else's review). The states before AssignBay replace all
-of it by AssignBay's own input.
+Fields of the execution's data: `photo`, the input; `model.answer`, the answer of the ClassifyPhoto Lambda; `review`,
+the review request; `reviewer`, the reviewer's answer; `error`, the last error caught; `pending`, how long to wait for
+the review of another execution. The states before AssignBay replace all of them by the input of AssignBay.
 """
 
 from typing import Any
 
-from workflows.errors import ANY_FAILURE, LAMBDA_ACCIDENTS, LAMBDA_TRANSIENT
+from workflows.errors import ANY_FAILURE
 from workflows.sdk import Chain, Choice, ChoiceRule, Fail, Graph, LambdaStep, Pass, Succeed, Wait
 from workflows.sdk import SqsSendMessageStep as SqsSendMessage
-from workflows.tasks import call, on_error, retry
+from workflows.tasks import (
+    API_TIMEOUT_S,
+    EXECUTION,
+    lambda_parameters,
+    on_error,
+    retry,
+    retry_crashes,
+    retry_transient,
+)
 
-# Longer than a Lambda may run, because a burst of photos also waits here for a free Lambda environment.
+# Longer than the Lambda's own timeout, because in a burst of photos a task also waits for a free Lambda environment.
 LAMBDA_TIMEOUT_S = 120
 
-# The first wait for another execution's review, and how much longer each further one gets. A constant 15 s would
-# write 16 history events per round and hit the limit of 25,000 within seven hours; this one waits a day in 107 rounds.
+# The first wait for the review of another execution; each further wait is this much longer. A constant wait of 15 s
+# writes 16 history events per round and reaches the limit of 25,000 within seven hours. With growing waits, one day
+# takes 107 rounds.
 PENDING_WAIT_S = 15
 
-EXECUTION = {"execution.$": "$$.Execution.Id"}
 REVIEW_TIMEOUT = {"timeout_s.$": "States.StringToJson('${ReviewTimeoutSeconds}')"}
-
-TRANSIENT = retry(*LAMBDA_TRANSIENT, first_s=2, attempts=6, longest_s=30)
-ACCIDENTS = retry(*LAMBDA_ACCIDENTS, first_s=1, attempts=1)
 
 
 def build() -> Any:
     """The SDK graph of classify-photo."""
     classify_photo = LambdaStep(
         "ClassifyPhoto",
-        comment="Has the photo been decided already? If not, ask the endpoint what it shows.",
-        parameters=call("${ClassifyPhotoFunctionArn}", {"photo.$": "$.photo", **EXECUTION}),
+        comment="Look up the decision of the photo; if there is none, invoke the endpoint.",
+        parameters=lambda_parameters("ClassifyPhoto", {"photo.$": "$.photo", **EXECUTION}),
         asl={"ResultSelector": {"answer.$": "$.Payload"}},
         result_path="$.model",
         timeout_seconds=LAMBDA_TIMEOUT_S,
-        retry=[TRANSIENT, retry("ModelUnavailable", first_s=2, attempts=4, longest_s=30), ACCIDENTS],
+        retry=[
+            retry_transient(),
+            retry("ModelUnavailable", interval_s=2, max_attempts=4, max_delay_s=30),
+            retry_crashes(max_attempts=1),
+        ],
     )
-    confident = Choice("Confident?", comment="The Lambda compares with the threshold; here its word decides the way.")
-    already_decided = Succeed(
-        "AlreadyDecided",
-        comment="A second delivery of the same photo: answer with the decision that stands.",
+    confident = Choice("Confident?", comment="Branch on the outcome; the Lambda compares with the threshold.")
+    return_decision = Succeed(
+        "ReturnDecision",
+        comment="The photo was delivered before: return its existing decision.",
         output_path="$.model.answer.decision",
     )
-    model_decides = Pass(
-        "ModelDecides",
-        comment="A configured vehicle, at least as confident as the threshold.",
+    decide_by_model = Pass(
+        "DecideByModel",
+        comment="A configured vehicle, with a confidence not below the threshold.",
         parameters={
             "photo.$": "$.model.answer.photo",
             "vehicle.$": "$.model.answer.classification.vehicle",
@@ -58,9 +66,9 @@ def build() -> Any:
             "decided_by": "model",
         },
     )
-    unsure = Pass(
-        "Unsure",
-        comment="Too little confidence, or none of our vehicles: say what the model thought, and ask a person.",
+    prepare_review = Pass(
+        "PrepareReview",
+        comment="Confidence below the threshold, or no configured vehicle: request a review of the classification.",
         parameters={
             "photo.$": "$.model.answer.photo",
             "classification.$": "$.model.answer.classification",
@@ -71,9 +79,9 @@ def build() -> Any:
         },
         result_path="$.review",
     )
-    no_answer = Pass(
-        "NoAnswerFromModel",
-        comment="The endpoint is down or answered nonsense: ask a person, and name the error as the reason.",
+    prepare_review_after_error = Pass(
+        "PrepareReviewAfterError",
+        comment="The endpoint is unavailable or its answer is invalid: request a review with the error as reason.",
         parameters={
             "photo.$": "$.photo",
             "classification": None,
@@ -87,9 +95,9 @@ def build() -> Any:
     request_review = LambdaStep(
         "RequestReview",
         wait_for_callback=True,
-        comment="Put the photo into the review queue with a task token, and wait for the reviewer or the timeout.",
-        parameters=call(
-            "${RequestReviewFunctionArn}",
+        comment="Send the photo to the review queue with a task token; wait for the answer or the timeout.",
+        parameters=lambda_parameters(
+            "RequestReview",
             {
                 "photo.$": "$.review.photo",
                 "classification.$": "$.review.classification",
@@ -103,15 +111,15 @@ def build() -> Any:
         result_path="$.reviewer",
         timeout_seconds_path="$.review.timeout_s",
         retry=[
-            retry("ReviewPending", attempts=0),
-            TRANSIENT,
-            retry(*ANY_FAILURE, first_s=2, attempts=2),
+            retry("ReviewPending", max_attempts=0),
+            retry_transient(),
+            retry(*ANY_FAILURE, interval_s=2, max_attempts=2),
         ],
     )
-    answered = Choice("ReviewerSays?", comment="A vehicle or `other`, `unusable`, or something we cannot read.")
-    reviewer_decides = Pass(
-        "ReviewerDecides",
-        comment="The person's word; the confidence was the model's, so it goes.",
+    reviewer_answered = Choice("ReviewerAnswered?", comment="A vehicle or `other`, `unusable`, or an invalid answer.")
+    decide_by_reviewer = Pass(
+        "DecideByReviewer",
+        comment="The reviewer's answer. It has no confidence: that would be the model's.",
         parameters={
             "photo.$": "$.review.photo",
             "vehicle.$": "$.reviewer.vehicle",
@@ -120,9 +128,10 @@ def build() -> Any:
             "decided_by": "reviewer",
         },
     )
-    nobody_decides = Pass(
-        "NobodyDecides",
-        comment="Nobody answered in time, or nobody could be asked: the driver goes to the help desk.",
+    decide_by_fallback = Pass(
+        "DecideByFallback",
+        comment="The review timed out, could not be requested or has an invalid answer: send the driver to the help"
+        " desk.",
         parameters={
             "photo.$": "$.review.photo",
             "vehicle": None,
@@ -131,9 +140,9 @@ def build() -> Any:
             "decided_by": "fallback",
         },
     )
-    unusable = Pass(
-        "Unusable",
-        comment="The reviewer found nothing to judge in the photo.",
+    report_unusable_photo = Pass(
+        "ReportUnusablePhoto",
+        comment="The reviewer could not recognize anything in the photo.",
         parameters={
             "photo.$": "$.review.photo",
             "error": {"Error": "UnusablePhoto", "Cause": "A reviewer could not use this photo."},
@@ -141,9 +150,9 @@ def build() -> Any:
     )
     assign_bay = LambdaStep(
         "AssignBay",
-        comment="Write the one decision of this photo and announce it as `Driver Routed`.",
-        parameters=call(
-            "${AssignBayFunctionArn}",
+        comment="Write the one decision of this photo and publish it as `Driver Routed`.",
+        parameters=lambda_parameters(
+            "AssignBay",
             {
                 "photo.$": "$.photo",
                 "vehicle.$": "$.vehicle",
@@ -155,95 +164,92 @@ def build() -> Any:
         ),
         output_path="$.Payload",
         timeout_seconds=LAMBDA_TIMEOUT_S,
-        retry=[TRANSIENT, retry("States.ALL", first_s=2, attempts=3)],
+        retry=[retry_transient(), retry("States.ALL", interval_s=2, max_attempts=3)],
     )
     reject_photo = LambdaStep(
         "RejectPhoto",
-        comment="Record why this photo has no decision and announce it as `Photo Rejected`.",
-        parameters=call("${RejectPhotoFunctionArn}", {"photo.$": "$.photo", "error.$": "$.error", **EXECUTION}),
+        comment="Record why this photo has no decision and publish it as `Photo Rejected`.",
+        parameters=lambda_parameters("RejectPhoto", {"photo.$": "$.photo", "error.$": "$.error", **EXECUTION}),
         output_path="$.Payload",
         timeout_seconds=LAMBDA_TIMEOUT_S,
-        retry=[TRANSIENT, retry("States.ALL", first_s=2, attempts=3)],
+        retry=[retry_transient(), retry("States.ALL", interval_s=2, max_attempts=3)],
     )
-    waited_before = Choice("WaitedBefore?", comment="Another execution is already asking about this photo.")
-    wait_shortly = Pass(
-        "WaitShortly",
-        comment="The first wait: the other execution may just be deciding.",
+    waited_before = Choice("WaitedBefore?", comment="Another execution has requested a review of this photo.")
+    set_first_wait = Pass(
+        "SetFirstWait",
+        comment="A short first wait, because the other execution may be about to decide.",
         result={"wait_s": PENDING_WAIT_S},
         result_path="$.pending",
     )
-    wait_longer = Pass(
-        "WaitLonger",
-        comment="Each wait is longer than the last, which keeps a day of waiting far below the history limit.",
+    increase_wait = Pass(
+        "IncreaseWait",
+        comment="Longer waits keep a day of waiting far below the limit on history events.",
         parameters={"wait_s.$": f"States.MathAdd($.pending.wait_s, {PENDING_WAIT_S})"},
         result_path="$.pending",
     )
     wait_for_other_review = Wait(
         "WaitForOtherReview",
-        comment="Then ask again whether the photo has been decided.",
+        comment="Then look up the decision again.",
         seconds_path="$.pending.wait_s",
     )
-    keep_unrouted = SqsSendMessage(
-        "KeepUnrouted",
-        comment="The last net: the photo waits in a queue with an alarm on it.",
+    send_to_unrouted_queue = SqsSendMessage(
+        "SendToUnroutedQueue",
+        comment="The outcome could not be recorded: keep photo and error in a queue with an alarm.",
         parameters={
             "QueueUrl": "${UnroutedQueueUrl}",
             "MessageBody": {"photo.$": "$.photo", "error.$": "$.error", **EXECUTION},
         },
-        result_path="$.kept",
-        timeout_seconds=60,
-        retry=[retry(*ANY_FAILURE, first_s=2, attempts=6, longest_s=60)],
+        result_path="$.queued",
+        timeout_seconds=API_TIMEOUT_S,
+        retry=[retry(*ANY_FAILURE, interval_s=2, max_attempts=6, max_delay_s=60)],
     )
-    unrouted = Fail(
-        "Unrouted",
-        comment="The only way this workflow fails: the alarm on the queue calls a person.",
+    fail_execution = Fail(
+        "FailExecution",
+        comment="The photo is not routed. The alarm on the unrouted queue notifies an operator.",
         error="PhotoUnrouted",
         cause="The outcome could not be recorded. Photo and error are in the unrouted queue; start again with them.",
     )
 
-    # The picture: the straight way first, then everything that leaves it.
+    # A confident model:
     Chain([classify_photo, confident])
-    confident.add_choice(ChoiceRule.StringEquals("$.model.answer.outcome", "confident"), model_decides)
-    confident.add_choice(ChoiceRule.StringEquals("$.model.answer.outcome", "decided"), already_decided)
-    confident.default_choice(unsure)
-    Chain([model_decides, assign_bay])
+    confident.add_choice(ChoiceRule.StringEquals("$.model.answer.outcome", "confident"), decide_by_model)
+    confident.add_choice(ChoiceRule.StringEquals("$.model.answer.outcome", "decided"), return_decision)
+    confident.default_choice(prepare_review)
+    Chain([decide_by_model, assign_bay])
 
-    Chain([unsure, request_review, answered])
-    answered.add_choice(
-        ChoiceRule.And(
-            [
-                ChoiceRule.IsPresent("$.reviewer.vehicle", True),
-                ChoiceRule.StringEquals("$.reviewer.vehicle", "unusable"),
-            ]
-        ),
-        unusable,
+    # A review:
+    Chain([prepare_review, request_review, reviewer_answered])
+    answer = "$.reviewer.vehicle"
+    reviewer_answered.add_choice(
+        ChoiceRule.And([ChoiceRule.IsPresent(answer, True), ChoiceRule.StringEquals(answer, "unusable")]),
+        report_unusable_photo,
     )
-    answered.add_choice(
-        ChoiceRule.And(
-            [ChoiceRule.IsPresent("$.reviewer.vehicle", True), ChoiceRule.IsString("$.reviewer.vehicle", True)]
-        ),
-        reviewer_decides,
+    reviewer_answered.add_choice(
+        ChoiceRule.And([ChoiceRule.IsPresent(answer, True), ChoiceRule.IsString(answer, True)]), decide_by_reviewer
     )
-    answered.default_choice(nobody_decides)
-    Chain([reviewer_decides, assign_bay])
-    Chain([nobody_decides, assign_bay])
-    Chain([unusable, reject_photo])
+    reviewer_answered.default_choice(decide_by_fallback)
+    Chain([decide_by_reviewer, assign_bay])
+    Chain([decide_by_fallback, assign_bay])
+    Chain([report_unusable_photo, reject_photo])
 
+    # Errors of the photo and of the endpoint:
     on_error(classify_photo, ["UnreadablePhoto", "PhotoTooLarge", "PhotoMissing"], reject_photo)
-    on_error(classify_photo, ["States.ALL"], no_answer)
-    Chain([no_answer, request_review])
+    on_error(classify_photo, ["States.ALL"], prepare_review_after_error)
+    Chain([prepare_review_after_error, request_review])
 
+    # A review that another execution requested, or that cannot be requested:
     on_error(request_review, ["ReviewPending"], waited_before)
-    on_error(request_review, ["States.ALL"], nobody_decides)
-    waited_before.add_choice(ChoiceRule.IsPresent("$.pending.wait_s", True), wait_longer)
-    waited_before.default_choice(wait_shortly)
-    Chain([wait_shortly, wait_for_other_review, classify_photo])
-    Chain([wait_longer, wait_for_other_review])
+    on_error(request_review, ["States.ALL"], decide_by_fallback)
+    waited_before.add_choice(ChoiceRule.IsPresent("$.pending.wait_s", True), increase_wait)
+    waited_before.default_choice(set_first_wait)
+    Chain([set_first_wait, wait_for_other_review, classify_photo])
+    Chain([increase_wait, wait_for_other_review])
 
-    on_error(assign_bay, ["States.ALL"], keep_unrouted)
-    on_error(reject_photo, ["States.ALL"], keep_unrouted)
-    Chain([keep_unrouted, unrouted])
+    # An outcome that cannot be recorded:
+    on_error(assign_bay, ["States.ALL"], send_to_unrouted_queue)
+    on_error(reject_photo, ["States.ALL"], send_to_unrouted_queue)
+    Chain([send_to_unrouted_queue, fail_execution])
 
     return Graph(
-        classify_photo, comment="A driver's photo becomes a decision: by the model, a reviewer, or the help desk."
+        classify_photo, comment="Decides for a driver's photo: by the model, by a reviewer, or by the fallback."
     )

@@ -1,7 +1,8 @@
-"""Which errors are worth another try, by the service that raises them, and how patiently to try.
+"""The errors that a retry can repair, by the service that raises them.
 
 The names come from "Handle Lambda service exceptions" and "Handling errors in Step Functions workflows" in the AWS Step
-Functions Developer Guide. The graph check holds every task to `TRANSIENT`.
+Functions Developer Guide. `workflows.graph` checks that every task retries the errors that `TRANSIENT` lists for its
+service.
 """
 
 LAMBDA_TRANSIENT = (
@@ -12,18 +13,18 @@ LAMBDA_TRANSIENT = (
     "Lambda.TooManyRequestsException",
 )
 
-# What the death of one Lambda environment looks like: out of memory, a crash, a function timeout.
-LAMBDA_ACCIDENTS = ("Lambda.Unknown", "Runtime.ExitError", "Sandbox.Timedout")
+# The execution environment ended before the function returned: out of memory, a crash or a function timeout.
+LAMBDA_CRASHES = ("Lambda.Unknown", "Runtime.ExitError", "Sandbox.Timedout")
 
-# The optimised integration names every refusal alike, throttling included.
+# The optimised integration has one error name for every refused request, throttled ones included.
 SAGEMAKER_TRANSIENT = ("SageMaker.AmazonSageMakerException",)
 
-# The AWS SDK integration names modelled errors; SageMaker.SageMakerException is its ValidationException, which no
-# retry repairs ("could not find endpoint" is one).
+# The AWS SDK integration has a name for each modelled error. SageMaker.SageMakerException is its name for a
+# ValidationException ("Could not find endpoint" is one), which no retry repairs.
 SAGEMAKER_SDK_TRANSIENT = ("SageMaker.SdkClientException", "SageMaker.ThrottlingException")
 
-# States.TaskFailed is any error but a timeout. SQS and EventBridge refuse nothing of ours for good, and the guide lists
-# no names for them.
+# States.TaskFailed matches every error except a timeout. The guide lists no error names for SQS and EventBridge, and
+# the requests of these workflows are never invalid.
 ANY_FAILURE = ("States.TaskFailed",)
 
 TRANSIENT = {

@@ -1,7 +1,7 @@
-"""What can be wrong with a definition before it ever runs, found in the rendered JSON and said in sentences.
+"""Static checks of a definition: the mistakes that neither cfn-lint nor the embedded AWS reports.
 
-cfn-lint does not follow `Next`, and the embedded AWS accepts nearly everything; on AWS the same mistakes refuse the
-deployment or, worse, wait for the day a transient error happens.
+cfn-lint does not follow `Next`, and the embedded AWS accepts nearly everything. AWS refuses to deploy some of these
+mistakes; the others fail an execution at its first transient error.
 """
 
 import re
@@ -12,12 +12,14 @@ from typing import Any
 from workflows.errors import TRANSIENT
 
 Definition = dict[str, Any]
+State = dict[str, Any]
 
-PAYLOADS = ("Parameters", "ResultSelector", "ItemSelector")
+PAYLOAD_TEMPLATES = ("Parameters", "ResultSelector", "ItemSelector")
 CONTEXT_PATH = re.compile(r"\$\$\.[A-Za-z.]+")
 TERMINAL = ("Succeed", "Fail")
 WILDCARDS = ("States.ALL", "States.TaskFailed")
-CONTEXT = {
+# "Accessing execution data from the Context object in Step Functions", AWS Step Functions Developer Guide.
+CONTEXT_FIELDS = {
     "Execution": {"Id", "Name", "Input", "StartTime", "RoleArn", "RedriveCount", "RedriveTime"},
     "State": {"Name", "EnteredTime", "RetryCount"},
     "StateMachine": {"Id", "Name"},
@@ -26,31 +28,34 @@ CONTEXT = {
 }
 
 
-def problems(definition: Definition, where: str = "") -> list[str]:
-    """Every mistake found, each as one sentence that names the state; none means the graph is sound."""
+def problems(definition: Definition, prefix: str = "") -> list[str]:
+    """Every mistake in the definition, one sentence each that names the state; empty when there is none.
+
+    `prefix` starts each sentence; it names the states around a nested definition.
+    """
     return [
-        *_dangling(definition, where),
-        *_unreachable(definition, where),
-        *_endless(definition, where),
-        *(sentence for name, state in definition["States"].items() for sentence in _state_problems(name, state, where)),
+        *_missing_targets(definition, prefix),
+        *_unreachable_states(definition, prefix),
+        *_endless_states(definition, prefix),
+        *(problem for name, state in definition["States"].items() for problem in _state_problems(name, state, prefix)),
     ]
 
 
-def walk(definition: Definition) -> list[str]:
+def reachable(definition: Definition) -> list[str]:
     """The names of the states that can be reached, in breadth-first order from StartAt."""
     reached: dict[str, None] = {}
-    waiting = deque([definition.get("StartAt", "")])
-    while waiting:
-        name = waiting.popleft()
+    queue = deque([definition.get("StartAt", "")])
+    while queue:
+        name = queue.popleft()
         if name in reached or name not in definition["States"]:
             continue
         reached[name] = None
-        waiting.extend(target for _, target in targets(definition["States"][name]))
+        queue.extend(target for _, target in targets(definition["States"][name]))
     return list(reached)
 
 
-def targets(state: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Where a state can go: (how, name) with how one of Next, Choice, Default and Catch."""
+def targets(state: State) -> Iterator[tuple[str, str]]:
+    """The transitions of a state as (field, name of the next state); field is Next, Choice, Default or Catch."""
     if "Next" in state:
         yield "Next", state["Next"]
     for choice in state.get("Choices", ()):
@@ -63,8 +68,13 @@ def targets(state: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield "Catch", catcher["Next"]
 
 
-def inner(state: dict[str, Any]) -> Iterator[tuple[str, Definition]]:
-    """The state machines inside a Map or Parallel state, with a word for each."""
+def catch_targets(state: State) -> list[str]:
+    """The states to which a state sends its errors, each once."""
+    return list(dict.fromkeys(target for field, target in targets(state) if field == "Catch"))
+
+
+def nested_definitions(state: State) -> Iterator[tuple[str, Definition]]:
+    """The state machines inside a Map or Parallel state, each with its label."""
     for key in ("Iterator", "ItemProcessor"):
         if key in state:
             yield key, state[key]
@@ -72,8 +82,8 @@ def inner(state: dict[str, Any]) -> Iterator[tuple[str, Definition]]:
         yield f"branch {number}", branch
 
 
-def service(state: dict[str, Any]) -> str:
-    """The service a task calls: `lambda`, `sagemaker`, `aws-sdk:sagemaker`, …"""
+def service(state: State) -> str:
+    """The service that a task calls, such as `lambda`, `sagemaker` or `aws-sdk:sagemaker`; empty when unknown."""
     resource = str(state.get("Resource", ""))
     if ":::" not in resource:
         return "lambda" if ":lambda:" in resource else ""
@@ -81,76 +91,65 @@ def service(state: dict[str, Any]) -> str:
     return f"aws-sdk:{parts[1]}" if parts[0] == "aws-sdk" and len(parts) > 1 else parts[0]
 
 
-def _dangling(definition: Definition, where: str) -> Iterator[str]:
+def _missing_targets(definition: Definition, prefix: str) -> Iterator[str]:
     states = definition["States"]
     if definition.get("StartAt") not in states:
-        yield f"{where}StartAt names {definition.get('StartAt')!r}, which is no state."
+        yield f"{prefix}StartAt names {definition.get('StartAt')!r}, which does not exist."
     for name, state in states.items():
-        for how, target in targets(state):
+        for field, target in targets(state):
             if target not in states:
-                yield f"{where}{name}: its {how} names {target!r}, which is no state."
+                yield f"{prefix}{name}: its {field} names {target!r}, which does not exist."
 
 
-def _unreachable(definition: Definition, where: str) -> Iterator[str]:
-    reached = set(walk(definition))
+def _unreachable_states(definition: Definition, prefix: str) -> Iterator[str]:
+    reached = set(reachable(definition))
     for name in definition["States"]:
         if name not in reached:
-            yield f"{where}{name}: no way leads to this state."
+            yield f"{prefix}{name}: is unreachable."
 
 
-def _endless(definition: Definition, where: str) -> Iterator[str]:
-    """States from which no end can be reached; a state machine without any terminal state is the plain case."""
+def _endless_states(definition: Definition, prefix: str) -> Iterator[str]:
+    """The states from which no terminal state can be reached."""
     states = definition["States"]
-    ends = {name for name, state in states.items() if state.get("End") or state.get("Type") in TERMINAL}
-    if not ends:
-        yield f"{where or 'The state machine '}has no terminal state, so it never ends."
+    ending = {name for name, state in states.items() if state.get("End") or state.get("Type") in TERMINAL}
+    if not ending:
+        yield f"{prefix or 'The state machine '}has no terminal state, so it never ends."
         return
     grown = True
     while grown:
-        more = {n for n, s in states.items() if n not in ends and any(t in ends for _, t in targets(s))}
-        ends |= more
+        more = {n for n, s in states.items() if n not in ending and any(t in ending for _, t in targets(s))}
+        ending |= more
         grown = bool(more)
-    for name in walk(definition):
-        if name not in ends:
-            yield f"{where}{name}: no end can be reached from here."
+    for name in reachable(definition):
+        if name not in ending:
+            yield f"{prefix}{name}: no terminal state can be reached from here."
 
 
-def _state_problems(name: str, state: dict[str, Any], where: str) -> Iterator[str]:
+def _state_problems(name: str, state: State, prefix: str) -> Iterator[str]:
+    found = [*_transition_problems(state), *_wildcard_problems(state), *_payload_problems(state)]
+    if state.get("Type") == "Task":
+        found += _task_problems(state)
+    yield from (f"{prefix}{name}: {problem}" for problem in found)
+    for label, definition in nested_definitions(state):
+        yield from problems(definition, f"{prefix}{name}, {label}: ")
+
+
+def _transition_problems(state: State) -> Iterator[str]:
     kind = state.get("Type")
-    leaves = "Next" in state or state.get("End") is True
-    if kind in TERMINAL:
-        if leaves:
-            yield f"{where}{name}: a {kind} state ends the execution and may not have Next or End."
-    elif kind == "Choice":
-        if leaves:
-            yield f"{where}{name}: a Choice goes on through its Choices and Default, not through Next or End."
-        if "Default" not in state:
-            yield f"{where}{name}: a Choice without Default fails the execution when no rule matches."
-    elif not leaves:
-        yield f"{where}{name}: has neither Next nor End."
-    if kind == "Task":
-        yield from _task_problems(name, state, where)
-    yield from _wildcard_problems(name, state, where)
-    used = {path for field in PAYLOADS for path in _context_paths(state.get(field))}
-    for path in sorted(used):
-        if not _context_known(path):
-            yield f"{where}{name}: {path} is nothing the context object has."
-    if "$$.Task.Token" in used and not str(state.get("Resource", "")).endswith(".waitForTaskToken"):
-        yield f"{where}{name}: uses $$.Task.Token but does not wait for it (.waitForTaskToken)."
-    for field in PAYLOADS:
-        for key, value in _leaves(state.get(field)):
-            is_path = value.startswith(("$", "States.")) and not value.startswith("${")
-            if key.endswith(".$") and not is_path:
-                yield f"{where}{name}: {key!r} needs a path or an intrinsic function, not {value!r}."
-            if not key.endswith(".$") and is_path:
-                yield f"{where}{name}: {key!r} is the text {value!r}; a path needs the key '{key}.$'."
-    for word, definition in inner(state):
-        yield from problems(definition, f"{where}{name}, {word}: ")
+    has_exit = "Next" in state or state.get("End") is True
+    if kind in TERMINAL and has_exit:
+        yield f"a {kind} state ends the execution and may not have Next or End."
+    if kind == "Choice" and has_exit:
+        yield "a Choice continues with its Choices and Default; it may not have Next or End."
+    if kind == "Choice" and "Default" not in state:
+        yield "a Choice without Default fails the execution when no rule matches."
+    if kind not in (*TERMINAL, "Choice") and not has_exit:
+        yield "has neither Next nor End."
 
 
-def _task_problems(name: str, state: dict[str, Any], where: str) -> Iterator[str]:
+def _task_problems(state: State) -> Iterator[str]:
     if not {"TimeoutSeconds", "TimeoutSecondsPath"} & state.keys():
-        yield f"{where}{name}: has no timeout, so a lost answer would hold the execution for a year."
+        yield "has no timeout, so a lost answer would keep the execution running for a year."
     retried = {
         error
         for retrier in state.get("Retry", ())
@@ -160,41 +159,52 @@ def _task_problems(name: str, state: dict[str, Any], where: str) -> Iterator[str
     called = service(state)
     if called not in TRANSIENT:
         unknown = called or state.get("Resource")
-        yield f"{where}{name}: no transient errors are listed for {unknown!r}; add them to workflows/errors.py."
+        yield f"no transient errors are listed for {unknown!r}; add them to workflows/errors.py."
         return
     missing = [error for error in TRANSIENT[called] if error not in retried]
     if missing and not retried & set(WILDCARDS):
-        yield f"{where}{name}: does not retry {', '.join(missing)}, which pass by themselves."
+        yield f"does not retry the transient errors {', '.join(missing)}."
 
 
-def _wildcard_problems(name: str, state: dict[str, Any], where: str) -> Iterator[str]:
+def _wildcard_problems(state: State) -> Iterator[str]:
     for field in ("Retry", "Catch"):
         entries = state.get(field, ())
         for number, entry in enumerate(entries, start=1):
             errors = entry.get("ErrorEquals", ())
             if "States.ALL" in errors and (len(errors) > 1 or number < len(entries)):
-                yield f"{where}{name}: States.ALL must stand alone in the last {field} entry."
+                yield f"States.ALL must be the only error of the last {field} entry."
 
 
-def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """Every (key, text) inside a payload template."""
+def _payload_problems(state: State) -> Iterator[str]:
+    """Mistakes in the payload templates: unknown context paths, a token without a wait, keys that do not fit values."""
+    texts = [pair for field in PAYLOAD_TEMPLATES for pair in _texts(state.get(field))]
+    context_paths = {path for _, text in texts for path in CONTEXT_PATH.findall(text)}
+    for path in sorted(context_paths):
+        if not _exists_in_context(path):
+            yield f"the context object has no {path}."
+    if "$$.Task.Token" in context_paths and not str(state.get("Resource", "")).endswith(".waitForTaskToken"):
+        yield "uses $$.Task.Token but does not wait for it (.waitForTaskToken)."
+    for key, text in texts:
+        is_path = text.startswith(("$", "States.")) and not text.startswith("${")
+        if key.endswith(".$") and not is_path:
+            yield f"{key!r} needs a path or an intrinsic function, not {text!r}."
+        if not key.endswith(".$") and is_path:
+            yield f"{key!r} is the text {text!r}; a path needs the key '{key}.$'."
+
+
+def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Every text inside a payload template, as (key, text)."""
     if isinstance(value, dict):
         for name, item in value.items():
-            yield from _leaves(item, name)
+            yield from _texts(item, name)
     elif isinstance(value, list):
         for item in value:
-            yield from _leaves(item, key)
+            yield from _texts(item, key)
     elif isinstance(value, str):
         yield key, value
 
 
-def _context_paths(value: Any) -> Iterator[str]:
-    """Every `$$.…` path in a payload template, also inside intrinsic functions."""
-    for _, text in _leaves(value):
-        yield from CONTEXT_PATH.findall(text)
-
-
-def _context_known(path: str) -> bool:
+def _exists_in_context(path: str) -> bool:
     _, group, *rest = path.split(".")
-    fields = CONTEXT.get(group.split("[")[0])
-    return fields is not None and (not rest or rest[0].split("[")[0] in fields)
+    fields = CONTEXT_FIELDS.get(group)
+    return fields is not None and (not rest or rest[0] in fields)

@@ -1,4 +1,4 @@
-"""From the SDK's graphs to the JSON that is deployed."""
+"""Renders the SDK's graphs as the JSON that is deployed."""
 
 import json
 import os
@@ -8,8 +8,8 @@ from typing import Any
 
 from workflows import graph
 
-# The order in which a person reads a state; the SDK's own order follows its constructors.
-READING_ORDER = (
+# The order of the fields in the rendered JSON. The SDK's own order is that of its constructors.
+FIELD_ORDER = (
     *("Comment", "StartAt", "States", "Type", "Resource", "InputPath", "Parameters", "ResultSelector", "ResultPath"),
     *("OutputPath", "Result", "TimeoutSeconds", "TimeoutSecondsPath", "Seconds", "SecondsPath", "Error", "Cause"),
     *("ErrorPath", "CausePath", "Choices", "Default", "Retry", "Catch", "Next", "End"),
@@ -17,7 +17,7 @@ READING_ORDER = (
 
 
 def render(name: str) -> str:
-    """The definition of workflow `name` as the text of its golden file, the same on every machine."""
+    """The definition of workflow `name` as the text of its `.asl.json` file, the same on every machine."""
     with _fixed_region():
         from workflows import classify_photo, retrain_model, rollback_model
 
@@ -27,23 +27,25 @@ def render(name: str) -> str:
             "rollback-model": rollback_model.build,
         }
         definition: dict[str, Any] = builders[name]().to_dict()
-    definition["States"] = {state: _in_order(definition["States"][state]) for state in graph.walk(definition)}
+    definition["States"] = {state: _in_order(definition["States"][state]) for state in graph.reachable(definition)}
     return json.dumps(_in_order(definition), indent=2, ensure_ascii=False) + "\n"
 
 
 def _in_order(fields: dict[str, Any]) -> dict[str, Any]:
-    known = {key: fields[key] for key in READING_ORDER if key in fields}
+    known = {key: fields[key] for key in FIELD_ORDER if key in fields}
     return known | fields
 
 
 @contextmanager
 def _fixed_region() -> Iterator[None]:
-    """The SDK writes the partition of the caller's region into every ARN; what is rendered may not depend on it."""
-    names = ("AWS_REGION", "AWS_DEFAULT_REGION")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "eu-west-1"))
+    """Fixes the region, because the SDK writes the partition of the caller's region into every ARN."""
+    before = {name: os.environ.get(name) for name in ("AWS_REGION", "AWS_DEFAULT_REGION")}
+    os.environ.update(dict.fromkeys(before, "eu-west-1"))
     try:
         yield
     finally:
         for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

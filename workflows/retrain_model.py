@@ -1,16 +1,17 @@
-"""retrain-model: labels become a better model, or the champion stays; nobody has to watch.
+"""retrain-model: trains a challenger on the labels and promotes it if it is better than the champion.
 
 Input, every key optional: `{"trigger": "manual" | "schedule" | "labels" | "drift", "force": false, "dry_run": false,
 "classes": ["bicycle", …], "dataset": "s3://…/", "source": "s3://…/sourcedir.tar.gz", "hyperparameters": {…},
-"golden": "s3://…/"}`; data, code and hyperparameters that are left out are those of the last promotion.
-`{"initial_model": "s3://…/model.tar.gz", "golden": "s3://…/"}` instead puts a model that exists into service, in a
-stage that has no champion: it is neither trained nor compared. `golden`, optional, is a prefix of photos to probe with.
-The output says what became of it: `{"outcome": "promoted" | "rejected", "model_version", "reason", "verdict", "checks",
-…}`. A challenger that lost, nothing new to learn, or another retraining under way are outcomes; an execution fails only
-when something broke, and every ending but a promotion is announced as `Model Rejected`.
+"golden": "s3://…/"}`. Data, code and hyperparameters default to those of the last promotion.
+`{"initial_model": "s3://…/model.tar.gz", "golden": "s3://…/"}` instead puts an existing model into service, without
+training or comparison, in a stage without a champion. `golden` is the prefix of the photos for the probe.
 
-What the execution carries: `request` and `run` (the name), then one slot per state that has something to say:
-`prepared`, `trained`, `judged`, `endpoint`, `error`, `restored`, `concluded`.
+Output: `{"outcome": "promoted" | "rejected", "model_version", "reason", "verdict", "checks", …}`. The execution also
+succeeds when the challenger is not better, when there are too few new labels or when another retraining is running; it
+fails only on an error. Every outcome except a promotion is published as `Model Rejected`.
+
+Fields of the execution's data: `request`, the input; `run.name`, the name of this retraining; and the results of the
+states: `prepared`, `trained`, `evaluated`, `judged`, `endpoint`, `error`, `restored`, `recorded`.
 """
 
 from typing import Any
@@ -20,113 +21,120 @@ from workflows import sagemaker_steps as sagemaker
 from workflows.sdk import Chain, Choice, ChoiceRule, Fail, Graph, Pass, Succeed, Wait
 from workflows.tasks import (
     EXECUTION,
-    accidents,
-    announce,
-    because,
-    conclude,
-    function,
+    invoke_lambda,
     on_error,
-    probe,
+    probe_endpoint,
+    publish_event,
+    record_outcome,
     retry,
-    transient,
+    retry_crashes,
+    retry_transient,
+    set_error,
 )
 
-# What BuildDataset finds and decides.
+# The fields of the answers of BuildDataset, JudgeChallenger and RecordRetraining.
 PREPARED = (
     *("proceed", "reason", "words", "dataset", "source", "hyperparameters", "drawn", "training_input"),
     *("snapshot", "labelled", "features", "labels", "new_labels"),
     *("champion", "baseline", "rollback_config", "force", "dry_run", "bake_s"),
     *("initial", "model_version", "golden"),
 )
-CONCLUDED = ("event", "output", "failed", "error", "cause")
+JUDGED = ("promote", "reason", "words", "checks", "challenger", "champion", "threshold", "evaluation")
+RECORDED = ("event", "output", "failed", "error", "cause")
 
 STARTED = "States.StringSplit($$.Execution.StartTime, '-T:.Z+')"
 NAME = (
     "States.Format('vehicles-${Stage}-{}{}{}-{}{}{}-{}', "
     + ", ".join(f"States.ArrayGetItem({STARTED}, {part})" for part in range(6))
-    # Two may start in one second: the second right after the first was stopped.
+    # Two executions can start in one second, when the first is stopped at once.
     + ", States.ArrayGetItem(States.StringSplit(States.UUID(), '-'), 1))"
 )
 
 
 def build() -> Any:
     """The SDK graph of retrain-model."""
-    name_it = Pass(
-        "NameTheModel",
-        comment="One name for the job, the model and the endpoint configuration.",
-        parameters={"request.$": "$", "run": {"name.$": NAME}, "looks": {"count": 0}},
+    name_model = Pass(
+        "NameModel",
+        comment="One name for the training job, the model and the endpoint configuration.",
+        parameters={"request.$": "$", "run": {"name.$": NAME}, "polls": {"count": 0}},
     )
-    build_dataset = function(
+    build_dataset = invoke_lambda(
         "BuildDataset",
-        "Take the lock, see who is champion, and freeze labels and base data into a snapshot.",
-        "${BuildDatasetFunctionArn}",
-        {"request.$": "$.request", "run.$": "$.run"},
-        "$.prepared",
-        PREPARED,
-        retries=[transient(), accidents(), retry("EndpointBusy", first_s=15, attempts=20)],
+        "Acquire the lock, look up the champion, and write a snapshot of labels and base data.",
+        function="BuildDataset",
+        payload={"request.$": "$.request", "run.$": "$.run"},
+        result_path="$.prepared",
+        fields=PREPARED,
+        retries=[retry_transient(), retry_crashes(), retry("EndpointBusy", interval_s=15, max_attempts=20)],
     )
-    initial = Choice("InitialModel?", comment="A model that exists already needs neither data nor a training.")
-    use_initial = Pass(
+    initial_model = Choice("InitialModel?", comment="An existing model needs neither data nor training.")
+    use_initial_model = Pass(
         "UseInitialModel",
-        comment="The artifact takes the place of a training's.",
+        comment="Use the artifact of the initial model as that of a training job.",
         parameters={"job": None, "artifact.$": "$.prepared.initial.artifact"},
         result_path="$.trained",
     )
-    enough = Choice(
-        "EnoughToLearn?", comment="A person who asks always gets a training; a schedule may find nothing new."
+    training_needed = Choice(
+        "TrainingNeeded?", comment="A manual start always trains; an automatic one needs enough new labels."
     )
-    no_training = because(
-        "NoTraining",
+    skip_training = set_error(
+        "SkipTraining",
         "Too few new labels, or an initial model for a stage that has a champion.",
-        "$.prepared.reason",
-        "$.prepared.words",
+        error="$.prepared.reason",
+        cause="$.prepared.words",
     )
-    train = sagemaker.train("Train", "Script mode: our training code on base data and labels.")
+    train = sagemaker.train("Train", "A training job in script mode on base data and labels.")
     evaluate = sagemaker.evaluate(
-        "Evaluate", "Champion and challenger on the same frozen holdout and the reviewed photos."
+        "Evaluate", "Champion and challenger on the same holdout photos and on the reviewed photos."
     )
-    judge = function(
+    judge_challenger = invoke_lambda(
         "JudgeChallenger",
-        "The gate: a written rule, its numbers in a file, its verdict in words.",
-        "${JudgeChallengerFunctionArn}",
-        {
+        "Compare the evaluation with the limits of the gate.",
+        function="JudgeChallenger",
+        payload={
             "run.$": "$.run",
             "prepared.$": "$.prepared",
             "evaluation.$": "States.Format('s3://${MlBucket}/retraining/{}/evaluation.json', $.run.name)",
         },
-        "$.judged",
-        ("promote", "reason", "words", "checks", "challenger", "champion", "threshold", "evaluation"),
+        result_path="$.judged",
+        fields=JUDGED,
     )
-    better = Choice("Better?", comment="Only what is better goes on.")
-    not_better = because("NotBetter", "The champion stays.", "$.judged.reason", "$.judged.words")
-    create_model = sagemaker.create_model("CreateModel", "The artifact and the container that serves it.")
-    configure = sagemaker.configure_endpoint(
-        "ConfigureEndpoint", f"One instance, {sagemaker.CAPTURE_PERCENT}% of requests and answers captured."
+    better = Choice("Better?", comment="Did the challenger pass the gate?")
+    keep_champion = set_error(
+        "KeepChampion", "The challenger did not pass the gate.", error="$.judged.reason", cause="$.judged.words"
     )
-    probe_endpoint = probe(
+    create_model = sagemaker.create_model("CreateModel", "The trained artifact and the inference container.")
+    create_endpoint_config = sagemaker.create_endpoint_config(
+        "CreateEndpointConfig", f"One instance, with data capture for {sagemaker.CAPTURE_PERCENT}% of the requests."
+    )
+    probe = probe_endpoint(
         "ProbeEndpoint",
-        "Golden photos through the front door: right answers, the right model version, in time.",
-        "$.prepared.model_version",
+        "Smoke-test the endpoint with golden photos: predictions, model version and latency.",
+        model_version="$.prepared.model_version",
     )
-    bake = Wait("Bake", comment="The first minutes with real photos.", seconds_path="$.prepared.bake_s")
-    probe_again = probe(
+    bake = Wait("Bake", comment="The baking period, in which alarms are watched.", seconds_path="$.prepared.bake_s")
+    probe_again = probe_endpoint(
         "ProbeAgain",
-        "Still right, and no alarm has gone off.",
-        "$.prepared.model_version",
+        "The same smoke test, and no alarm since the first one.",
+        model_version="$.prepared.model_version",
         since={"since.$": "$.probed.began"},
     )
-    promote = _conclude("Promote", "promoted", "Write down the new champion, and let the next retraining in.")
-    announce_promotion = announce(
-        "AnnouncePromotion", "`Model Promoted`: this model answers from now on.", "Model Promoted"
+    promote = _record("Promote", "Record the new champion and release the lock.", "promoted")
+    announce_promotion = publish_event("AnnouncePromotion", "Publish `Model Promoted`.", detail_type="Model Promoted")
+    return_promotion = Succeed(
+        "ReturnPromotion", comment="The challenger is the champion.", output_path="$.recorded.output"
     )
-    promoted = Succeed("Promoted", comment="The challenger is the champion.", output_path="$.concluded.output")
 
-    champion_before = Choice("ChampionBefore?", comment="The endpoint was changed: is there a champion to restore?")
-    drop = sagemaker.delete_endpoint("DropEndpoint", "No champion yet: an endpoint that fails is worse than none.")
-    reject = _conclude("Reject", "rejected", "Write down why, and let the next retraining in.")
-    reject_plainly = Pass(
-        "RejectPlainly",
-        comment="Not even that could be written down; the lock expires by itself.",
+    rollback_needed = Choice(
+        "RollbackNeeded?", comment="The endpoint was changed: restore the champion, if the stage has one."
+    )
+    delete_new_endpoint = sagemaker.delete_endpoint(
+        "DeleteNewEndpoint", "The stage has no champion, and its first model failed: leave no endpoint."
+    )
+    reject = _record("Reject", "Record the reason and release the lock.", "rejected")
+    reject_without_record = Pass(
+        "RejectWithoutRecord",
+        comment="Recording the rejection failed too. The lock expires.",
         parameters={
             "failed": True,
             "error.$": "$.error.Error",
@@ -135,65 +143,67 @@ def build() -> Any:
                 "model_version.$": "$.run.name",
                 "champion": None,
                 "reason.$": "$.error.Error",
-                "verdict": "The retraining broke, and so did recording it; see the execution.",
+                "verdict": "The retraining failed, and so did recording it; see the execution.",
                 "rejected_at.$": "$$.State.EnteredTime",
                 **EXECUTION,
             },
         },
-        result_path="$.concluded",
+        result_path="$.recorded",
     )
-    announce_rejection = announce(
-        "AnnounceRejection", "`Model Rejected`: the champion stays, and why.", "Model Rejected"
+    announce_rejection = publish_event("AnnounceRejection", "Publish `Model Rejected`.", detail_type="Model Rejected")
+    retraining_failed = Choice(
+        "RetrainingFailed?", comment="A rejected challenger is a result; an error fails the execution."
     )
-    how = Choice("HowDidItEnd?", comment="To lose is an outcome; to break is a failure, and rings the alarm.")
-    rejected = Succeed("Rejected", comment="The champion stays.", output_path="$.concluded.output")
-    failed = Fail(
-        "Failed",
-        comment="The champion stays, and a person should look.",
-        asl={"ErrorPath": "$.concluded.error", "CausePath": "$.concluded.cause"},
+    return_rejection = Succeed("ReturnRejection", comment="The champion is unchanged.", output_path="$.recorded.output")
+    fail_execution = Fail(
+        "FailExecution",
+        comment="The champion is unchanged. An alarm notifies an operator.",
+        asl={"ErrorPath": "$.recorded.error", "CausePath": "$.recorded.cause"},
     )
 
-    serve = endpoint.serve("$.run.name", then=probe_endpoint, unchanged=reject, changed=champion_before)
+    deploy = endpoint.deploy("$.run.name", then=probe, on_unchanged=reject, on_changed=rollback_needed)
     restore = endpoint.restore("$.prepared.rollback_config", then=reject)
 
-    # The picture. First the way of a better model, from top to bottom:
-    Chain([name_it, build_dataset, initial])
-    initial.default_choice(enough)
-    enough.add_choice(ChoiceRule.BooleanEquals("$.prepared.proceed", True), train)
-    Chain([train, evaluate, judge, better])
+    # A challenger that is promoted:
+    Chain([name_model, build_dataset, initial_model])
+    initial_model.default_choice(training_needed)
+    training_needed.add_choice(ChoiceRule.BooleanEquals("$.prepared.proceed", True), train)
+    Chain([train, evaluate, judge_challenger, better])
     better.add_choice(ChoiceRule.BooleanEquals("$.judged.promote", True), create_model)
-    Chain([create_model, configure, serve])
-    Chain([probe_endpoint, bake, probe_again, promote, announce_promotion, promoted])
+    Chain([create_model, create_endpoint_config, deploy])
+    Chain([probe, bake, probe_again, promote, announce_promotion, return_promotion])
 
-    # The way of an initial model joins it where there is a model:
-    initial.add_choice(ChoiceRule.IsNull("$.prepared.initial", False), use_initial)
-    Chain([use_initial, create_model])
+    # An initial model:
+    initial_model.add_choice(ChoiceRule.IsNull("$.prepared.initial", False), use_initial_model)
+    Chain([use_initial_model, create_model])
 
-    # The champion stays, for a reason:
-    enough.default_choice(no_training)
-    better.default_choice(not_better)
-    Chain([no_training, reject])
-    Chain([not_better, reject])
-    for step in (build_dataset, train, evaluate, judge, create_model, configure):
+    # Before the endpoint is changed, a rejection only needs to be recorded:
+    training_needed.default_choice(skip_training)
+    better.default_choice(keep_champion)
+    Chain([skip_training, reject])
+    Chain([keep_champion, reject])
+    for step in (build_dataset, train, evaluate, judge_challenger, create_model, create_endpoint_config):
         on_error(step, ["States.ALL"], reject)
 
-    # Back, once the endpoint has been changed:
-    for step in (probe_endpoint, probe_again, promote):
-        on_error(step, ["States.ALL"], champion_before)
-    champion_before.add_choice(ChoiceRule.StringEquals("$.prepared.rollback_config", ""), drop)
-    champion_before.default_choice(restore)
-    Chain([drop, reject])
-    drop.add_catch(endpoint.keeping_the_first_error(reject))
+    # After that, the endpoint is restored first:
+    for step in (probe, probe_again, promote):
+        on_error(step, ["States.ALL"], rollback_needed)
+    rollback_needed.add_choice(ChoiceRule.StringEquals("$.prepared.rollback_config", ""), delete_new_endpoint)
+    rollback_needed.default_choice(restore)
+    Chain([delete_new_endpoint, reject])
+    delete_new_endpoint.add_catch(endpoint.catch_later_error(reject))
 
-    # However it was rejected, somebody is told:
-    Chain([reject, announce_rejection, how])
-    how.add_choice(ChoiceRule.BooleanEquals("$.concluded.failed", True), failed)
-    how.default_choice(rejected)
-    reject.add_catch(endpoint.keeping_the_first_error(reject_plainly))
-    Chain([reject_plainly, announce_rejection])
+    # Every rejection is published:
+    Chain([reject, announce_rejection, retraining_failed])
+    retraining_failed.add_choice(ChoiceRule.BooleanEquals("$.recorded.failed", True), fail_execution)
+    retraining_failed.default_choice(return_rejection)
+    reject.add_catch(endpoint.catch_later_error(reject_without_record))
+    Chain([reject_without_record, announce_rejection])
 
-    return Graph(name_it, comment="Labels become a better model, or the champion stays.")
+    return Graph(
+        name_model, comment="Trains a challenger on the labels and promotes it if it is better than the champion."
+    )
 
 
-def _conclude(name: str, outcome: str, comment: str) -> Any:
-    return conclude(name, comment, "${RecordRetrainingFunctionArn}", outcome, CONCLUDED)
+def _record(name: str, comment: str, outcome: str) -> Any:
+    return record_outcome(name, comment, function="RecordRetraining", outcome=outcome, fields=RECORDED)

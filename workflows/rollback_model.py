@@ -1,93 +1,108 @@
-"""rollback-model: an earlier model serves again, and the model that it replaces is marked.
+"""rollback-model: puts an earlier model back into service and marks the model that it replaces.
 
-Input, every key optional: `{"to": "<model version>", "reason": "<text>", "trigger": "manual" | "alarm"}`. Without `to`
-the champion's most recent predecessor that was not rolled back itself. The rule on alarms adds `alarm`, its name, and
-`alarmed_at`.
-The output says what became of it: `{"outcome": "rolled back" | "ignored" | "refused", "champion", "verdict", …}`.
-Ignored is an alarm that has nothing to do with the champion; refused is a rollback that cannot begin, because a
-retraining is under way or there is no such model. Neither changes anything. An execution fails when the earlier model
-did not get into service or did not pass its probe; then the champion it began with is restored.
+Input, every key optional: `{"to": "<model version>", "reason": "<text>", "trigger": "manual" | "alarm"}`. `to` defaults
+to the most recent predecessor of the champion that was not rolled back itself. The rule on alarms adds `alarm`, the
+name of the alarm, and `alarmed_at`.
 
-What the execution carries: `request`, then one slot per state that has something to say: `prepared`, `endpoint`,
-`probed`, `error`, `restored`, `concluded`.
+Output: `{"outcome": "rolled back" | "ignored" | "refused", "champion", "verdict", …}`. `ignored`: the alarm does not
+concern the champion. `refused`: the rollback cannot begin, because a retraining is running or there is no such model.
+Neither changes anything. The execution fails when the earlier model does not get into service or does not pass its
+probe; the champion is restored first.
+
+Fields of the execution's data: `request`, the input, and the results of the states: `prepared`, `endpoint`, `probed`,
+`error`, `restored`, `recorded`.
 """
 
 from typing import Any
 
 from workflows import endpoint_states as endpoint
 from workflows.sdk import Chain, Choice, ChoiceRule, Fail, Graph, Pass, Succeed
-from workflows.tasks import announce, conclude, function, on_error, probe
+from workflows.tasks import invoke_lambda, on_error, probe_endpoint, publish_event, record_outcome
 
-# What PrepareRollback finds and decides.
+# The fields of the answers of PrepareRollback and RecordRollback.
 PREPARED = (
     *("outcome", "reason", "words", "request", "champion", "target", "skipped", "config", "restore_config"),
     *("model_version", "golden", "output"),
 )
-CONCLUDED = ("event", "output", "error", "cause")
+RECORDED = ("event", "output", "error", "cause")
 
 
 def build() -> Any:
     """The SDK graph of rollback-model."""
     read_request = Pass(
         "ReadRequest",
-        comment="The input, and a counter for waiting.",
-        parameters={"request.$": "$", "looks": {"count": 0}},
+        comment="The input, and the number of polls so far.",
+        parameters={"request.$": "$", "polls": {"count": 0}},
     )
-    prepare = function(
+    prepare_rollback = invoke_lambda(
         "PrepareRollback",
-        "Take the lock, see who is champion, and find the model to restore.",
-        "${PrepareRollbackFunctionArn}",
-        {"request.$": "$.request"},
-        "$.prepared",
-        PREPARED,
+        "Acquire the lock, look up the champion, and find the model to restore.",
+        function="PrepareRollback",
+        payload={"request.$": "$.request"},
+        result_path="$.prepared",
+        fields=PREPARED,
     )
-    begins = Choice("Begins?", comment="An alarm may have another cause than the model; a retraining may be under way.")
-    ignored = Succeed("Ignored", comment="The alarm rolls nothing back.", output_path="$.prepared.output")
-    refused = Succeed("Refused", comment="Nothing was changed, and why.", output_path="$.prepared.output")
-    probe_endpoint = probe(
+    rollback_ready = Choice(
+        "RollbackReady?", comment="The alarm may have another cause than the model; a retraining may be running."
+    )
+    ignore_alarm = Succeed(
+        "IgnoreAlarm", comment="The alarm does not concern the champion.", output_path="$.prepared.output"
+    )
+    refuse_rollback = Succeed(
+        "RefuseRollback", comment="Nothing was changed; the output has the reason.", output_path="$.prepared.output"
+    )
+    probe = probe_endpoint(
         "ProbeEndpoint",
-        "Golden photos through the front door: right answers, the right model version, in time.",
-        "$.prepared.model_version",
+        "Smoke-test the endpoint with golden photos: predictions, model version and latency.",
+        model_version="$.prepared.model_version",
     )
-    record = _conclude("RecordRollback", "rolled back", "Who is champion again, and the mark of the model before.")
-    announce_rollback = announce(
-        "AnnounceRollback", "`Model Rolled Back`: this model answers again.", "Model Rolled Back"
+    record_rollback = _record(
+        "RecordRollback", "Record the earlier model as champion and mark the one it replaces.", "rolled back"
     )
-    rolled_back = Succeed("RolledBack", comment="The earlier model is champion.", output_path="$.concluded.output")
-    record_failure = _conclude("RecordFailure", "failed", "Release the lock, and say what the endpoint serves.")
+    announce_rollback = publish_event(
+        "AnnounceRollback", "Publish `Model Rolled Back`.", detail_type="Model Rolled Back"
+    )
+    return_rollback = Succeed(
+        "ReturnRollback", comment="The earlier model is the champion.", output_path="$.recorded.output"
+    )
+    record_failure = _record("RecordFailure", "Release the lock and describe what the endpoint serves.", "failed")
     fail_without_record = Pass(
         "FailWithoutRecord",
-        comment="Not even that worked; the next execution takes the lock over.",
+        comment="Recording the failure failed too. The next execution takes over the lock.",
         parameters={"error.$": "$.error.Error", "cause.$": "$.error.Cause"},
-        result_path="$.concluded",
+        result_path="$.recorded",
     )
-    failed = Fail(
-        "Failed",
-        comment="The champion stays, and a person should look.",
-        asl={"ErrorPath": "$.concluded.error", "CausePath": "$.concluded.cause"},
+    fail_execution = Fail(
+        "FailExecution",
+        comment="The champion is unchanged. An alarm notifies an operator.",
+        asl={"ErrorPath": "$.recorded.error", "CausePath": "$.recorded.cause"},
     )
     restore = endpoint.restore("$.prepared.restore_config", then=record_failure)
-    serve = endpoint.serve(
-        "$.prepared.config", then=probe_endpoint, unchanged=record_failure, changed=restore, patient=True
+    deploy = endpoint.deploy(
+        "$.prepared.config",
+        then=probe,
+        on_unchanged=record_failure,
+        on_changed=restore,
+        retry_while_changing=True,
     )
 
-    # From top to bottom:
-    Chain([read_request, prepare, begins])
-    begins.add_choice(ChoiceRule.StringEquals("$.prepared.outcome", "ready"), serve)
-    begins.add_choice(ChoiceRule.StringEquals("$.prepared.outcome", "ignored"), ignored)
-    begins.default_choice(refused)
-    Chain([probe_endpoint, record, announce_rollback, rolled_back])
+    # A rollback that succeeds, or does not begin:
+    Chain([read_request, prepare_rollback, rollback_ready])
+    rollback_ready.add_choice(ChoiceRule.StringEquals("$.prepared.outcome", "ready"), deploy)
+    rollback_ready.add_choice(ChoiceRule.StringEquals("$.prepared.outcome", "ignored"), ignore_alarm)
+    rollback_ready.default_choice(refuse_rollback)
+    Chain([probe, record_rollback, announce_rollback, return_rollback])
 
-    # A failure restores the champion once the endpoint has been changed:
-    on_error(prepare, ["States.ALL"], record_failure)
-    for step in (probe_endpoint, record):
+    # An error; after the endpoint was changed, the champion is restored first:
+    on_error(prepare_rollback, ["States.ALL"], record_failure)
+    for step in (probe, record_rollback):
         on_error(step, ["States.ALL"], restore)
-    Chain([record_failure, failed])
-    record_failure.add_catch(endpoint.keeping_the_first_error(fail_without_record))
-    Chain([fail_without_record, failed])
+    Chain([record_failure, fail_execution])
+    record_failure.add_catch(endpoint.catch_later_error(fail_without_record))
+    Chain([fail_without_record, fail_execution])
 
-    return Graph(read_request, comment="An earlier model serves again, and the model it replaces is marked.")
+    return Graph(read_request, comment="Puts an earlier model back into service and marks the model that it replaces.")
 
 
-def _conclude(name: str, outcome: str, comment: str) -> Any:
-    return conclude(name, comment, "${RecordRollbackFunctionArn}", outcome, CONCLUDED)
+def _record(name: str, comment: str, outcome: str) -> Any:
+    return record_outcome(name, comment, function="RecordRollback", outcome=outcome, fields=RECORDED)

@@ -1,7 +1,8 @@
-"""The SageMaker states of the workflows, each made by one function.
+"""The SageMaker states of the workflows, one function each.
 
-The SDK builds the requests; what depends on the execution is set with `dynamic`, because its placeholders do not reach
-everywhere. In retrain-model one name, `$.run.name`, is that of the job, the model and the endpoint configuration.
+The SDK builds the requests. It takes fixed values only in many fields, so `set_fields` then sets those that depend on
+the execution or on the deployment. In retrain-model, `$.run.name` is the name of the training job, the model and the
+endpoint configuration.
 """
 
 from typing import Any
@@ -19,34 +20,37 @@ from workflows.sdk import (
     model_monitor,
     processing,
 )
-from workflows.tasks import API_TIMEOUT_S, offline_session, retry
+from workflows.tasks import API_TIMEOUT_S, is_path, offline_session, retry
 
-# An hour for the job itself, a quarter for finding and starting an instance.
+# One hour for the job, and 15 minutes for finding and starting an instance.
 JOB_TIMEOUT_S = 3600
 JOB_START_S = 900
 CAPTURE_PERCENT = 20
-# The container takes 6.5 MB unless told otherwise; a photo may have 20, a request to an endpoint 25.
-LARGEST_REQUEST_BYTES = 25 * 1024 * 1024
+# The default of the container is 6.5 MB. A photo has at most 20 MB, a request to an endpoint at most 25 MB.
+MAX_REQUEST_BYTES = 25 * 1024 * 1024
 
-BUSY = retry(*SAGEMAKER_TRANSIENT, first_s=5, attempts=4)
-SDK_BUSY = retry(*SAGEMAKER_SDK_TRANSIENT, first_s=2, attempts=6)
-# After a replaced endpoint is deleted, or while an earlier update still runs, SageMaker refuses for minutes.
-PATIENT = retry(*SAGEMAKER_TRANSIENT, first_s=5, attempts=20)
+RETRY = retry(*SAGEMAKER_TRANSIENT, interval_s=5, max_attempts=4)
+RETRY_SDK = retry(*SAGEMAKER_SDK_TRANSIENT, interval_s=2, max_attempts=6)
+# SageMaker refuses an endpoint's next change for minutes after it was deleted or while it is being updated.
+RETRY_WHILE_CHANGING = retry(*SAGEMAKER_TRANSIENT, interval_s=5, max_attempts=20)
 
-INSIDE = "/opt/ml/processing"
-# The container of a processing job knows no script mode: unpack the code, install what the image lacks, compare.
-COMPARE = (
-    f"cd {INSIDE}/input/code && tar -xzf sourcedir.tar.gz"
+# For required arguments of the SDK whose fields `set_fields` replaces.
+PLACEHOLDER = "set-below"
+
+PROCESSING_DIR = "/opt/ml/processing"
+# Processing jobs have no script mode: unpack the code, install the packages that the image lacks, run the comparison.
+COMPARE_COMMAND = (
+    f"cd {PROCESSING_DIR}/input/code && tar -xzf sourcedir.tar.gz"
     " && { python3 -c 'import onnxruntime' 2>/dev/null || python3 -m pip install --quiet -r requirements.txt; }"
     ' && exec python3 -m training.compare "$@"'
 )
 
 
 def train(name: str, comment: str) -> Any:
-    """A training job in script mode on `$.prepared`'s data; `$.trained` is its name and artifact.
+    """A training job in script mode on the data of `$.prepared`; `$.trained` is its name and artifact.
 
-    The channel `features` holds `output.tar.gz`, what the champion's training job left beside its model, or else a note
-    alone.
+    The channel `features` holds the `output.tar.gz` of the champion's training job. When there is none, it holds a
+    text file, because a channel without objects fails the job.
     """
     step = TrainingStep(
         name,
@@ -54,25 +58,25 @@ def train(name: str, comment: str) -> Any:
             image_uri="${TrainingImage}",
             role="${SageMakerRoleArn}",
             instance_count=1,
-            instance_type="ml.m5.xlarge",  # parsed by the SDK, so the placeholder comes below
+            instance_type="ml.m5.xlarge",  # the SDK parses it, so it cannot be a substitution
             output_path="s3://${MlBucket}/models",
             max_run=JOB_TIMEOUT_S,
             disable_profiler=True,
             debugger_hook_config=False,
             sagemaker_session=offline_session(),
         ),
-        job_name="set-below",
-        data={"training": "s3://set/below"},
+        job_name=PLACEHOLDER,
+        data={"training": f"s3://{PLACEHOLDER}"},
         comment=comment,
         asl={
             "ResultSelector": {"job.$": "$.TrainingJobName", "artifact.$": "$.ModelArtifacts.S3ModelArtifacts"},
         },
         result_path="$.trained",
         timeout_seconds=JOB_TIMEOUT_S + JOB_START_S,
-        retry=[BUSY],
+        retry=[RETRY],
     )
-    dynamic(step, "ResourceConfig", InstanceType="${TrainingInstanceType}")
-    dynamic(
+    set_fields(step, "ResourceConfig", InstanceType="${TrainingInstanceType}")
+    set_fields(
         step,
         RoleArn="${SageMakerRoleArn}",
         TrainingJobName="$.run.name",
@@ -88,59 +92,64 @@ def train(name: str, comment: str) -> Any:
 
 
 def evaluate(name: str, comment: str) -> Any:
-    """A processing job that compares challenger and champion; its report is `retraining/{name}/evaluation.json`."""
-    inputs = {
-        "code": "$.prepared.source",
+    """A processing job that compares challenger and champion, and writes `retraining/{name}/evaluation.json`."""
+    folders = {
         "challenger": "$.trained.artifact",
         "champion": "$.prepared.baseline.artifact",
         "base": "$.prepared.dataset",
         "snapshot": "$.prepared.snapshot",
         "labelled": "$.prepared.labelled",
     }
+    inputs = {"code": "$.prepared.source", **folders}
     step = ProcessingStep(
         name,
         processor=processing.Processor(
-            role="arn:aws:iam::000000000000:role/set-below",
+            role=f"arn:aws:iam::000000000000:role/{PLACEHOLDER}",
             image_uri="${TrainingImage}",
             instance_count=1,
             instance_type="${TrainingInstanceType}",
             max_runtime_in_seconds=JOB_TIMEOUT_S,
             sagemaker_session=offline_session(),
         ),
-        job_name="set-below",
+        job_name=PLACEHOLDER,
         inputs=[
             processing.ProcessingInput(
-                source="s3://set/below", destination=f"{INSIDE}/input/{folder}", input_name=folder
+                source=f"s3://{PLACEHOLDER}", destination=f"{PROCESSING_DIR}/input/{folder}", input_name=folder
             )
             for folder in inputs
         ],
         outputs=[
             processing.ProcessingOutput(
-                source=f"{INSIDE}/output", destination="s3://set/below", output_name="evaluation"
+                source=f"{PROCESSING_DIR}/output", destination=f"s3://{PLACEHOLDER}", output_name="evaluation"
             )
         ],
-        container_entrypoint=["bash", "-c", COMPARE, "compare"],
+        container_entrypoint=["bash", "-c", COMPARE_COMMAND, "compare"],
         comment=comment,
         asl={"ResultSelector": {"job.$": "$.ProcessingJobName"}},
         result_path="$.evaluated",
         timeout_seconds=JOB_TIMEOUT_S + JOB_START_S,
-        retry=[BUSY],
+        retry=[RETRY],
     )
-    dynamic(step, RoleArn="${SageMakerRoleArn}", ProcessingJobName="States.Format('{}-eval', $.run.name)")
+    set_fields(step, RoleArn="${SageMakerRoleArn}", ProcessingJobName="States.Format('{}-eval', $.run.name)")
     request = step.fields["parameters"]
     for declared in request["ProcessingInputs"]:
-        _replace(declared["S3Input"], "S3Uri", inputs[declared["InputName"]])
+        _set_field(declared["S3Input"], "S3Uri", inputs[declared["InputName"]])
     (output,) = request["ProcessingOutputConfig"]["Outputs"]
-    _replace(output["S3Output"], "S3Uri", "States.Format('s3://${MlBucket}/retraining/{}', $.run.name)")
-    folders = [word for folder in inputs if folder != "code" for word in (f"--{folder}", f"{INSIDE}/input/{folder}")]
-    written = [f"'{word}'" for word in [*folders, "--out", f"{INSIDE}/output"]]
-    versions = ["'--champion-version'", "$.prepared.baseline.model_version", "'--challenger-version'", "$.run.name"]
-    _replace(request["AppSpecification"], "ContainerArguments", f"States.Array({', '.join([*written, *versions])})")
+    _set_field(output["S3Output"], "S3Uri", "States.Format('s3://${MlBucket}/retraining/{}', $.run.name)")
+    _set_field(request["AppSpecification"], "ContainerArguments", _compare_arguments(list(folders)))
     return step
 
 
+def _compare_arguments(folders: list[str]) -> str:
+    """The intrinsic function that returns the arguments of `training.compare`; each of `folders` is an option."""
+    fixed = [word for folder in folders for word in (f"--{folder}", f"{PROCESSING_DIR}/input/{folder}")]
+    literals = [f"'{word}'" for word in [*fixed, "--out", f"{PROCESSING_DIR}/output"]]
+    versions = ["'--champion-version'", "$.prepared.baseline.model_version", "'--challenger-version'", "$.run.name"]
+    return f"States.Array({', '.join([*literals, *versions])})"
+
+
 def create_model(name: str, comment: str) -> Any:
-    """The trained artifact and the container that serves it."""
+    """A SageMaker model: the trained artifact and the inference container."""
     step = ModelStep(
         name,
         model=model.Model(
@@ -149,7 +158,7 @@ def create_model(name: str, comment: str) -> Any:
             env={
                 "SAGEMAKER_PROGRAM": "inference.py",
                 "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
-                "TS_MAX_REQUEST_SIZE": str(LARGEST_REQUEST_BYTES),
+                "TS_MAX_REQUEST_SIZE": str(MAX_REQUEST_BYTES),
             },
             sagemaker_session=offline_session(),
         ),
@@ -157,20 +166,20 @@ def create_model(name: str, comment: str) -> Any:
         asl={"ResultSelector": {"arn.$": "$.ModelArn"}},
         result_path="$.model",
         timeout_seconds=API_TIMEOUT_S,
-        retry=[BUSY],
+        retry=[RETRY],
     )
-    dynamic(step, ModelName="$.run.name")
-    dynamic(step, "PrimaryContainer", ModelDataUrl="$.trained.artifact")
-    dynamic(step, "PrimaryContainer", "Environment", TRAINING_JOB_NAME="$.run.name")
+    set_fields(step, ModelName="$.run.name")
+    set_fields(step, "PrimaryContainer", ModelDataUrl="$.trained.artifact")
+    set_fields(step, "PrimaryContainer", "Environment", TRAINING_JOB_NAME="$.run.name")
     return step
 
 
-def configure_endpoint(name: str, comment: str) -> Any:
-    """One instance of the model, with data capture."""
+def create_endpoint_config(name: str, comment: str) -> Any:
+    """An endpoint configuration with one instance of the model, and data capture."""
     step = EndpointConfigStep(
         name,
-        endpoint_config_name="set-below",
-        model_name="set-below",
+        endpoint_config_name=PLACEHOLDER,
+        model_name=PLACEHOLDER,
         initial_instance_count=1,
         instance_type="${EndpointInstanceType}",
         data_capture_config=model_monitor.DataCaptureConfig(
@@ -183,32 +192,25 @@ def configure_endpoint(name: str, comment: str) -> Any:
         asl={"ResultSelector": {"arn.$": "$.EndpointConfigArn"}},
         result_path="$.config",
         timeout_seconds=API_TIMEOUT_S,
-        retry=[BUSY],
+        retry=[RETRY],
     )
-    dynamic(step, EndpointConfigName="$.run.name")
-    _replace(step.fields["parameters"]["ProductionVariants"][0], "ModelName", "$.run.name")
+    set_fields(step, EndpointConfigName="$.run.name")
+    _set_field(step.fields["parameters"]["ProductionVariants"][0], "ModelName", "$.run.name")
     return step
 
 
-def put_endpoint(name: str, comment: str, *, config: str, update: bool, patient: bool = False) -> Any:
-    """Creates or updates the endpoint, to the configuration at the path `config`."""
-    step = EndpointStep(
-        name,
-        endpoint_name="${EndpointName}",
-        endpoint_config_name="set-below",
-        update=update,
-        comment=comment,
-        asl={"ResultSelector": {"arn.$": "$.EndpointArn"}},
-        result_path="$.endpoint",
-        timeout_seconds=API_TIMEOUT_S,
-        retry=[PATIENT if patient else BUSY],
-    )
-    dynamic(step, EndpointConfigName=config)
-    return step
+def create_endpoint(name: str, comment: str, *, config: str) -> Any:
+    """Creates the endpoint with the configuration at the path `config`."""
+    return _change_endpoint(name, comment, config, RETRY_WHILE_CHANGING, update=False)
+
+
+def update_endpoint(name: str, comment: str, *, config: str, retry_while_changing: bool = False) -> Any:
+    """Updates the endpoint to the configuration at the path `config`."""
+    return _change_endpoint(name, comment, config, RETRY_WHILE_CHANGING if retry_while_changing else RETRY, update=True)
 
 
 def describe_endpoint(name: str, comment: str, *, result_path: str = "$.endpoint") -> Any:
-    """The endpoint's status and the configuration it serves."""
+    """Writes the endpoint's status and the name of its configuration to `result_path`."""
     return Task(
         name,
         resource="arn:aws:states:::aws-sdk:sagemaker:describeEndpoint",
@@ -217,36 +219,51 @@ def describe_endpoint(name: str, comment: str, *, result_path: str = "$.endpoint
         asl={"ResultSelector": {"status.$": "$.EndpointStatus", "config.$": "$.EndpointConfigName"}},
         result_path=result_path,
         timeout_seconds=API_TIMEOUT_S,
-        retry=[SDK_BUSY],
+        retry=[RETRY_SDK],
     )
 
 
 def delete_endpoint(name: str, comment: str) -> Any:
-    """Removes the endpoint; its configuration and model stay."""
+    """Deletes the endpoint; its configuration and model remain."""
     return Task(
         name,
         resource="arn:aws:states:::aws-sdk:sagemaker:deleteEndpoint",
         comment=comment,
         parameters={"EndpointName": "${EndpointName}"},
-        result_path="$.dropped",
+        result_path="$.deleted",
         timeout_seconds=API_TIMEOUT_S,
-        retry=[SDK_BUSY],
+        retry=[RETRY_SDK],
     )
 
 
-def dynamic(step: Any, *within: str, **values: Any) -> None:
-    """Sets request fields of a step, those starting with `$.` or `States.` as JSONPath."""
+def set_fields(step: Any, *within: str, **values: Any) -> None:
+    """Sets fields of a step's request, in the object at the keys `within`; paths get the key `{name}.$`."""
     target = step.fields["parameters"]
     for key in within:
         target = target[key]
     for key, value in values.items():
-        _replace(target, key, value)
+        _set_field(target, key, value)
 
 
-def _replace(target: dict[str, Any], key: str, value: Any) -> None:
+def _change_endpoint(name: str, comment: str, config: str, retrier: Any, *, update: bool) -> Any:
+    step = EndpointStep(
+        name,
+        endpoint_name="${EndpointName}",
+        endpoint_config_name=PLACEHOLDER,
+        update=update,
+        comment=comment,
+        asl={"ResultSelector": {"arn.$": "$.EndpointArn"}},
+        result_path="$.endpoint",
+        timeout_seconds=API_TIMEOUT_S,
+        retry=[retrier],
+    )
+    set_fields(step, EndpointConfigName=config)
+    return step
+
+
+def _set_field(target: dict[str, Any], key: str, value: Any) -> None:
     target.pop(key, None)
-    is_path = isinstance(value, str) and value.startswith(("$.", "States."))
-    target[f"{key}.$" if is_path else key] = value
+    target[f"{key}.$" if is_path(value) else key] = value
 
 
 def _channel(name: str, path: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""The Step Functions Data Science SDK, imported quietly, plus the parts of Amazon States Language it does not know.
+"""The Step Functions Data Science SDK, imported without its log output, plus the fields that it does not support.
 
-SDK 2.3.0 predates ResultSelector on every state, MaxDelaySeconds and JitterStrategy on retriers, and ErrorPath and
-CausePath on Fail. `RawFields` adds them: whatever is given as `asl=` is merged over what the SDK writes.
+SDK 2.3.0 has no ResultSelector on most states, no MaxDelaySeconds and JitterStrategy on retriers, and no ErrorPath and
+CausePath on Fail. The classes exported here take them as `asl={...}`, which is merged over what the SDK renders.
 """
 
 import importlib
@@ -15,7 +15,10 @@ from typing import Any
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Importing the SDK sets the root logger to ERROR, warns about its own age and reports on configuration files."""
+    """Suppresses what importing the SDK prints: deprecation warnings and log lines about configuration files.
+
+    Restores the level of the root logger, which the SDK sets to ERROR.
+    """
     root, level, disabled = logging.getLogger(), logging.getLogger().level, logging.root.manager.disable
     logging.disable(logging.INFO)
     os.environ.setdefault("SAGEMAKER_SUPPRESS_V2_WARNING", "1")
@@ -28,7 +31,7 @@ def _quiet() -> Iterator[None]:
             root.setLevel(level)
 
 
-# Imported by name because neither package ships types: everything taken from them is Any, and says so here once.
+# `import_module` returns Any, because neither package ships type hints.
 with _quiet():
     steps = importlib.import_module("stepfunctions.steps")
     states = importlib.import_module("stepfunctions.steps.states")
@@ -41,34 +44,35 @@ with _quiet():
 
 
 class RawFields:
-    """Mixin for SDK blocks: `asl={"ResultSelector": …}` is merged over the rendered block."""
+    """Mixin for the SDK's classes: `asl={"ResultSelector": …}` is merged over the rendered block."""
 
     def __init__(self, *args: Any, asl: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        # Through __dict__, because the SDK's Block.__getattr__ looks into a `fields` that does not exist yet.
+        """`asl` holds raw fields of Amazon States Language; the other arguments are those of the SDK's class."""
+        # Through __dict__, because the SDK's Block.__getattr__ reads `fields`, which does not exist yet.
         self.__dict__["asl"] = asl or {}
         super().__init__(*args, **kwargs)
 
     def to_dict(self) -> dict[str, Any]:
-        """The block as the SDK renders it, with the raw fields over it."""
-        rendered: dict[str, Any] = super().to_dict()  # type: ignore[misc]  # the SDK class this is mixed into has it
+        """The block as the SDK renders it, updated with the raw fields."""
+        rendered: dict[str, Any] = super().to_dict()  # type: ignore[misc]  # defined by the SDK's class
         return {**rendered, **self.__dict__["asl"]}
 
 
-def _extended(step: Any) -> Any:
+def _with_raw_fields(step: Any) -> Any:
     return type(step.__name__, (RawFields, step), {})
 
 
-Retry = _extended(states.Retry)
-Task = _extended(steps.Task)
-LambdaStep = _extended(steps.LambdaStep)
-SqsSendMessageStep = _extended(steps.SqsSendMessageStep)
-EventBridgePutEventsStep = _extended(steps.EventBridgePutEventsStep)
-TrainingStep = _extended(steps.TrainingStep)
-ProcessingStep = _extended(steps.ProcessingStep)
-ModelStep = _extended(steps.ModelStep)
-EndpointConfigStep = _extended(steps.EndpointConfigStep)
-EndpointStep = _extended(steps.EndpointStep)
-Fail = _extended(steps.Fail)
+Retry = _with_raw_fields(states.Retry)
+Task = _with_raw_fields(steps.Task)
+LambdaStep = _with_raw_fields(steps.LambdaStep)
+SqsSendMessageStep = _with_raw_fields(steps.SqsSendMessageStep)
+EventBridgePutEventsStep = _with_raw_fields(steps.EventBridgePutEventsStep)
+TrainingStep = _with_raw_fields(steps.TrainingStep)
+ProcessingStep = _with_raw_fields(steps.ProcessingStep)
+ModelStep = _with_raw_fields(steps.ModelStep)
+EndpointConfigStep = _with_raw_fields(steps.EndpointConfigStep)
+EndpointStep = _with_raw_fields(steps.EndpointStep)
+Fail = _with_raw_fields(steps.Fail)
 Catch, Chain, Choice, ChoiceRule, Graph, Pass, Succeed, Wait = (
     steps.Catch,
     steps.Chain,

@@ -1,11 +1,11 @@
-"""Small helpers with which the workflows are written."""
+"""The states and retriers that several workflows use, apart from those of SageMaker."""
 
 from functools import cache
 from typing import Any
 
 import boto3
 
-from workflows.errors import ANY_FAILURE, LAMBDA_ACCIDENTS, LAMBDA_TRANSIENT
+from workflows.errors import ANY_FAILURE, LAMBDA_CRASHES, LAMBDA_TRANSIENT
 from workflows.sdk import Catch, EventBridgePutEventsStep, LambdaStep, Pass, Retry, sagemaker
 
 API_TIMEOUT_S = 60
@@ -13,88 +13,103 @@ LAMBDA_TIMEOUT_S = 330
 EXECUTION = {"execution.$": "$$.Execution.Id"}
 
 
-def call(function_arn: str, payload: dict[str, Any]) -> dict[str, Any]:
-    """Parameters of a Lambda state."""
-    return {"FunctionName": function_arn, "Payload": payload}
+def is_path(value: Any) -> bool:
+    """Whether a value of a payload template is a JSONPath or an intrinsic function, so that its key ends with `.$`."""
+    return isinstance(value, str) and value.startswith(("$.", "States."))
 
 
-def retry(*errors: str, first_s: int = 1, attempts: int, longest_s: int = 60) -> Any:
-    """A retrier that doubles its wait from `first_s` up to `longest_s` seconds.
+def lambda_parameters(function: str, payload: dict[str, Any]) -> dict[str, Any]:
+    """The Parameters of a task that invokes a Lambda.
 
-    Each wait is drawn between zero and its length, so that a burst does not come back as a burst. `attempts=0`
-    switches retrying off for these errors.
+    `function` is its logical name, such as `ClassifyPhoto`; the deployment substitutes its ARN.
     """
-    if attempts == 0:
+    return {"FunctionName": f"${{{function}FunctionArn}}", "Payload": payload}
+
+
+def retry(*errors: str, max_attempts: int, interval_s: int = 1, max_delay_s: int = 60) -> Any:
+    """A retrier whose delay doubles from `interval_s` up to `max_delay_s` seconds, with full jitter.
+
+    The jitter spreads the retries of executions that failed at the same time. `max_attempts=0` turns retries off for
+    these errors.
+    """
+    if max_attempts == 0:
         return Retry(error_equals=list(errors), max_attempts=0)
     return Retry(
         error_equals=list(errors),
-        interval_seconds=first_s,
-        max_attempts=attempts,
+        interval_seconds=interval_s,
+        max_attempts=max_attempts,
         backoff_rate=2.0,
-        asl={"MaxDelaySeconds": longest_s, "JitterStrategy": "FULL"},
+        asl={"MaxDelaySeconds": max_delay_s, "JitterStrategy": "FULL"},
     )
+
+
+def retry_transient() -> Any:
+    """The retrier for transient errors of the Lambda service."""
+    return retry(*LAMBDA_TRANSIENT, interval_s=2, max_attempts=6, max_delay_s=30)
+
+
+def retry_crashes(max_attempts: int = 2) -> Any:
+    """The retrier for a Lambda whose execution environment crashed."""
+    return retry(*LAMBDA_CRASHES, interval_s=1, max_attempts=max_attempts)
 
 
 def on_error(step: Any, errors: list[str], then: Any) -> None:
-    """Sends these errors of `step` to `then`, with the error in `$.error` and the rest of the input kept."""
+    """Catch these errors of `step`: go on with `then`, with the error added to the input as `$.error`."""
     step.add_catch(Catch(error_equals=errors, next_step=then, result_path="$.error"))
 
 
-def transient() -> Any:
-    """The retrier for errors of the Lambda service that pass by themselves."""
-    return retry(*LAMBDA_TRANSIENT, first_s=2, attempts=6, longest_s=30)
-
-
-def accidents() -> Any:
-    """The retrier for a function whose environment died."""
-    return retry(*LAMBDA_ACCIDENTS, first_s=1, attempts=2)
-
-
-def function(
+def invoke_lambda(
     name: str,
     comment: str,
-    arn: str,
+    *,
+    function: str,
     payload: dict[str, Any],
     result_path: str,
-    answer: tuple[str, ...],
+    fields: tuple[str, ...],
     retries: list[Any] | None = None,
 ) -> Any:
-    """A Lambda state that passes the execution on; the fields of the answer named in `answer` are kept."""
+    """A task that invokes a Lambda and writes these `fields` of its answer to `result_path`."""
     return LambdaStep(
         name,
         comment=comment,
-        parameters=call(arn, {**payload, **EXECUTION}),
-        asl={"ResultSelector": {f"{field}.$": f"$.Payload.{field}" for field in answer}},
+        parameters=lambda_parameters(function, {**payload, **EXECUTION}),
+        asl={"ResultSelector": {f"{field}.$": f"$.Payload.{field}" for field in fields}},
         result_path=result_path,
         timeout_seconds=LAMBDA_TIMEOUT_S,
-        retry=retries or [transient(), accidents()],
+        retry=retries or [retry_transient(), retry_crashes()],
     )
 
 
-def probe(name: str, comment: str, model_version: str, since: dict[str, Any] | None = None) -> Any:
-    """ProbeEndpoint for the model at the path `model_version`, with the golden photos of `$.prepared.golden`."""
-    # A model server may need a moment after its endpoint is in service; a wrong answer is wrong at once.
-    slow = retry("ModelUnavailable", first_s=2, attempts=4, longest_s=15)
-    return function(
+def probe_endpoint(name: str, comment: str, *, model_version: str, since: dict[str, Any] | None = None) -> Any:
+    """A task that invokes ProbeEndpoint with the golden photos of `$.prepared.golden`.
+
+    `model_version` is the path of the expected model version, `since` an optional time from which alarms count.
+    """
+    # The model server may need some seconds after its endpoint is in service. A wrong answer is not retried.
+    starting = retry("ModelUnavailable", interval_s=2, max_attempts=4, max_delay_s=15)
+    return invoke_lambda(
         name,
         comment,
-        "${ProbeEndpointFunctionArn}",
-        {"run": {"name.$": model_version}, "golden.$": "$.prepared.golden", **(since or {})},
-        "$.probed",
-        ("photos", "right", "latency_ms", "began"),
-        [transient(), slow, accidents()],
+        function="ProbeEndpoint",
+        payload={"run": {"name.$": model_version}, "golden.$": "$.prepared.golden", **(since or {})},
+        result_path="$.probed",
+        fields=("photos", "right", "latency_ms", "began"),
+        retries=[retry_transient(), starting, retry_crashes()],
     )
 
 
-def conclude(name: str, comment: str, arn: str, outcome: str, answer: tuple[str, ...]) -> Any:
-    """The function that records how an execution ended, as `$.concluded`."""
-    # It writes conditionally and may run again, so anything is worth another try.
-    retries = [transient(), retry("States.ALL", first_s=2, attempts=3)]
-    return function(name, comment, arn, {"outcome": outcome, "state.$": "$"}, "$.concluded", answer, retries)
+def record_outcome(name: str, comment: str, *, function: str, outcome: str, fields: tuple[str, ...]) -> Any:
+    """A task that invokes the Lambda that records how the execution ended; its answer is `$.recorded`."""
+    # The Lambda writes conditionally and is safe to repeat, so every error is retried.
+    retries = [retry_transient(), retry("States.ALL", interval_s=2, max_attempts=3)]
+    payload = {"outcome": outcome, "state.$": "$"}
+    return invoke_lambda(
+        name, comment, function=function, payload=payload, result_path="$.recorded", fields=fields, retries=retries
+    )
 
 
-def announce(name: str, comment: str, detail_type: str) -> Any:
-    """Publishes `$.concluded.event` on the bus of the stage."""
+def publish_event(name: str, comment: str, *, detail_type: str) -> Any:
+    """A task that publishes `$.recorded.event` to the event bus of the stage."""
     return EventBridgePutEventsStep(
         name,
         comment=comment,
@@ -104,31 +119,29 @@ def announce(name: str, comment: str, detail_type: str) -> Any:
                     "EventBusName": "${EventBus}",
                     "Source": "scones.vehicles",
                     "DetailType": detail_type,
-                    "Detail.$": "$.concluded.event",
+                    "Detail.$": "$.recorded.event",
                 }
             ]
         },
-        result_path="$.announced",
+        result_path="$.published",
         timeout_seconds=API_TIMEOUT_S,
-        retry=[retry(*ANY_FAILURE, first_s=2, attempts=6)],
+        retry=[retry(*ANY_FAILURE, interval_s=2, max_attempts=6)],
     )
 
 
-def because(name: str, comment: str, error: str, cause: str) -> Any:
-    """A reason that is no error of a state, put where errors are."""
-    reason: dict[str, Any] = {}
-    for key, value in (("Error", error), ("Cause", cause)):
-        is_path = value.startswith(("$.", "States."))
-        reason[f"{key}.$" if is_path else key] = value
-    return Pass(name, comment=comment, parameters=reason, result_path="$.error")
+def set_error(name: str, comment: str, *, error: str, cause: str) -> Any:
+    """A Pass state that writes `$.error` as a catcher does, for a reason that is no error of a state."""
+    values = {"Error": error, "Cause": cause}
+    parameters = {f"{key}.$" if is_path(value) else key: value for key, value in values.items()}
+    return Pass(name, comment=comment, parameters=parameters, result_path="$.error")
 
 
 @cache
 def offline_session() -> Any:
-    """A SageMaker session that never calls AWS and reads no configuration of this machine."""
-    nobody: dict[str, Any] = dict.fromkeys(("aws_access_key_id", "aws_secret_access_key"), "none")
+    """A SageMaker session that never calls AWS and reads no configuration of the machine."""
+    credentials: dict[str, Any] = dict.fromkeys(("aws_access_key_id", "aws_secret_access_key"), "none")
     return sagemaker.Session(
-        boto_session=boto3.Session(region_name="eu-west-1", **nobody),
+        boto_session=boto3.Session(region_name="eu-west-1", **credentials),
         default_bucket="none",
         sagemaker_config={"SchemaVersion": "1.0"},
     )

@@ -16,14 +16,21 @@ DEFINITION = Path(workflows.__file__).parent / "asl" / "retrain-model.asl.json"
 
 # The states in which an execution spends time, by the way that leads through them.
 BETTER = (
-    *("BuildDataset", "Train", "Evaluate", "JudgeChallenger", "CreateModel", "ConfigureEndpoint", "FindEndpoint"),
-    *("UpdateEndpoint", "WaitForEndpoint", "LookAtEndpoint", "ProbeEndpoint", "Bake", "ProbeAgain"),
+    *("BuildDataset", "Train", "Evaluate", "JudgeChallenger", "CreateModel", "CreateEndpointConfig", "FindEndpoint"),
+    *("UpdateEndpoint", "WaitForEndpoint", "DescribeEndpoint", "ProbeEndpoint", "Bake", "ProbeAgain"),
     *("Promote", "AnnouncePromotion"),
 )
-BROKEN = ("InspectEndpoint", "RestoreEndpoint", "WaitForRestore", "LookAtRestore", "Reject", "AnnounceRejection")
+BROKEN = (
+    "InspectEndpoint",
+    "RestoreEndpoint",
+    "WaitForRestore",
+    "DescribeRestoredEndpoint",
+    "Reject",
+    "AnnounceRejection",
+)
 ENDPOINT_LOST = ("CreateEndpoint", "DeleteFailedEndpoint", "RecreateEndpoint")
-ENDPOINT_FAILED = ("ReplaceEndpoint",)
-NO_CHAMPION = ("DropEndpoint",)
+ENDPOINT_FAILED = ("DeleteOldEndpoint",)
+NO_CHAMPION = ("DeleteNewEndpoint",)
 # These last long enough to be stopped in the middle; in the others an execution is stopped before anything is done.
 LONG = ("BuildDataset", "Train", "Evaluate", "WaitForEndpoint", "ProbeEndpoint", "Bake", "WaitForRestore")
 
@@ -108,7 +115,7 @@ def test_stopped_before_there_is_a_champion(workshop: Workshop, codes: dict[str,
     champion = workshop.champion
     delete_endpoint(workshop)
     boto3.resource("dynamodb").Table(workshop.deployed.model_table).delete_item(Key={"id": "champion"})
-    stop_in(workshop, "DropEndpoint", codes["never loads"])
+    stop_in(workshop, "DeleteNewEndpoint", codes["never loads"])
     output = workshop.retrain(source=codes["ready"])
     assert (output["outcome"], output["previous_model_version"]) == ("promoted", None), output
     assert workshop.champion.model_version != champion.model_version

@@ -29,7 +29,7 @@ def test_a_sure_photo_goes_straight_to_its_bay(stage: Stage) -> None:
     assert decision["decided_by"] == "model"
     assert decision["driver_id"] == "driver-7"
     assert decision["execution"] == run.arn
-    assert run.states() == ["ClassifyPhoto", "Confident?", "ModelDecides", "AssignBay"]
+    assert run.states() == ["ClassifyPhoto", "Confident?", "DecideByModel", "AssignBay"]
     assert [event["loading_bay"] for event in stage.events("Driver Routed")] == ["Bay A"]
 
 
@@ -134,7 +134,7 @@ def test_the_same_event_twice_is_one_decision_and_one_announcement(stage: Stage)
     assert first.output() == second.output()
     third = stage.start(machine, {"photo": photo})
     assert third.output() == first.output()
-    assert third.states()[-1] == "AlreadyDecided"
+    assert third.states()[-1] == "ReturnDecision"
     assert len(stage.events("Driver Routed")) == 1
 
 

@@ -182,7 +182,7 @@ def test_a_better_challenger_becomes_champion(reigned: Laboratory) -> None:
     assert (output["challenger"]["accuracy"], output["compared_with"]["accuracy"]) == (0.97, 0.95)
     assert reigned.stage.sagemaker.serving == output["model_version"]
     assert reigned.stage.sagemaker.named("CreateEndpoint") == []
-    assert run.states()[-2:] == ["AnnouncePromotion", "Promoted"]
+    assert run.states()[-2:] == ["AnnouncePromotion", "ReturnPromotion"]
 
 
 def test_jobs_model_and_configuration_share_one_name_sagemaker_accepts(lab: Laboratory) -> None:
@@ -540,7 +540,7 @@ def test_a_failed_endpoint_is_replaced(lab: Laboratory) -> None:
     lab.stage.sagemaker.serving, lab.stage.sagemaker.status = "vehicles-test-broken", "Failed"
     run = lab.run()
     assert run.output()["outcome"] == "promoted"
-    assert "ReplaceEndpoint" in run.states()
+    assert "DeleteOldEndpoint" in run.states()
 
 
 def test_a_second_retraining_ends_at_once_while_the_first_runs(reigned: Laboratory) -> None:

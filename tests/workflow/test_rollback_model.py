@@ -87,7 +87,7 @@ def test_the_previous_model_serves_again_and_the_champion_is_marked(models: Mode
     (event,) = models.stage.events("Model Rolled Back")
     assert (event["model_version"], event["rolled_back_model_version"]) == (SECOND, THIRD)
     assert (event["reason"], event["trigger"], event["alarm"]) == (marked["rolled_back_reason"], "manual", None)
-    assert run.states()[-2:] == ["AnnounceRollback", "RolledBack"]
+    assert run.states()[-2:] == ["AnnounceRollback", "ReturnRollback"]
 
 
 def test_a_second_rollback_goes_further_back_and_never_returns_to_a_marked_model(models: Models) -> None:
@@ -234,7 +234,7 @@ def test_a_failed_endpoint_is_replaced(models: Models) -> None:
     models.sagemaker.status = "Failed"
     run = models.run()
     assert run.output()["champion"] == SECOND
-    assert "ReplaceEndpoint" in run.states()
+    assert "DeleteOldEndpoint" in run.states()
     assert_serves(models, SECOND)
 
 
@@ -324,7 +324,7 @@ def test_an_alarm_long_after_the_promotion_is_ignored(models: Models) -> None:
     output = run.output()
     assert (output["outcome"], output["reason"]) == ("ignored", "Ignored")
     assert "first 24 hours" in output["verdict"]
-    assert run.states()[-1] == "Ignored"
+    assert run.states()[-1] == "IgnoreAlarm"
     assert_nothing_changed(models)
 
 
