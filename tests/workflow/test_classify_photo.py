@@ -1,11 +1,12 @@
-"""classify-photo as deployed: what becomes of a photo, whatever happens on the way."""
+"""classify-photo decides for each photo, rejects it, or keeps it in the unrouted queue."""
 
 import json
 from typing import Any
 
 import pytest
 
-from tests.workflow.harness import JPEG, EndpointError, Stage, confident, until
+from tests.support.waiting import eventually
+from tests.workflow.stage import JPEG, EndpointError, Stage, classification
 
 DECISION_KEYS = {
     *("photo", "driver_id", "vehicle", "confidence", "decided_by", "loading_bay", "order_range"),
@@ -13,16 +14,16 @@ DECISION_KEYS = {
 }
 
 
-def model_down(image: bytes) -> EndpointError:
+def unavailable(image: bytes) -> EndpointError:
     return EndpointError("ServiceUnavailable", "the endpoint is down")
 
 
-def by_ann(vehicle: str) -> dict[str, str]:
+def answer_of_ann(vehicle: str) -> dict[str, str]:
     return {"vehicle": vehicle, "reviewer": "ann", "answered_at": "2026-11-23T10:00:00Z"}
 
 
-def test_a_sure_photo_goes_straight_to_its_bay(stage: Stage) -> None:
-    run = stage.start(stage.deploy_classify(), {"photo": stage.upload()})
+def test_a_confident_classification_is_the_decision(stage: Stage) -> None:
+    run = stage.classify(stage.upload())
     decision = run.output()
     assert set(decision) >= DECISION_KEYS
     assert decision["loading_bay"] == "Bay A"
@@ -40,95 +41,95 @@ def test_a_photo_given_only_by_bucket_and_key_is_decided_too(stage: Stage) -> No
 
 
 @pytest.mark.parametrize(("vehicle", "bay"), [("bicycle", "Bay A"), ("motorcycle", "Bay B"), ("other", "Help desk")])
-def test_an_unsure_photo_is_decided_by_the_reviewer(stage: Stage, vehicle: str, bay: str) -> None:
-    stage.model = lambda image: confident("bicycle", 0.5)
-    run = stage.start(stage.deploy_classify(), {"photo": stage.upload()})
+def test_a_classification_below_the_threshold_is_decided_by_the_reviewer(stage: Stage, vehicle: str, bay: str) -> None:
+    stage.respond = lambda image: classification("bicycle", 0.5)
+    run = stage.classify(stage.upload())
     request = stage.review_request()
     assert request["reason"] == "LowConfidence"
     assert request["vehicle"] == "bicycle"
-    stage.answer(request, by_ann(vehicle))
+    stage.answer_review(request, answer_of_ann(vehicle))
     decision = run.output()
     assert (decision["vehicle"], decision["loading_bay"], decision["decided_by"]) == (vehicle, bay, "reviewer")
     assert decision["model_version"] == "vehicles-test-1"
     assert decision["confidence"] is None
-    assert stage.item("photos") is None
+    assert stage.only_item("photos") is None
 
 
-def test_a_photo_of_a_cat_goes_to_review_however_sure_the_model_is(stage: Stage) -> None:
-    stage.model = lambda image: confident("other", 0.99)
-    stage.start(stage.deploy_classify(), {"photo": stage.upload()})
+def test_a_photo_of_no_vehicle_goes_to_review_at_any_confidence(stage: Stage) -> None:
+    stage.respond = lambda image: classification("other", 0.99)
+    stage.classify(stage.upload())
     assert stage.review_request()["reason"] == "NotAVehicle"
 
 
 def test_a_photo_the_reviewer_cannot_use_is_rejected(stage: Stage) -> None:
-    stage.model = lambda image: confident("bicycle", 0.5)
-    run = stage.start(stage.deploy_classify(), {"photo": stage.upload()})
-    stage.answer(stage.review_request(), by_ann("unusable"))
+    stage.respond = lambda image: classification("bicycle", 0.5)
+    run = stage.classify(stage.upload())
+    stage.answer_review(stage.review_request(), answer_of_ann("unusable"))
     rejection = run.output()
     assert rejection["rejected"]["reason"] == "UnusablePhoto"
     assert len(stage.events("Photo Rejected")) == 1
-    assert stage.item("decisions") is None
+    assert stage.only_item("decisions") is None
 
 
-@pytest.mark.parametrize("nonsense", [{}, {"vehicle": None}, "bicycle", [], {"vehicle": 7}])
-def test_an_answer_nobody_can_read_sends_the_driver_to_the_help_desk(stage: Stage, nonsense: Any) -> None:
-    stage.model = lambda image: confident("bicycle", 0.5)
-    run = stage.start(stage.deploy_classify(), {"photo": stage.upload()})
-    stage.answer(stage.review_request(), nonsense)
+@pytest.mark.parametrize("answer", [{}, {"vehicle": None}, "bicycle", [], {"vehicle": 7}])
+def test_an_invalid_answer_sends_the_driver_to_the_help_desk(stage: Stage, answer: Any) -> None:
+    stage.respond = lambda image: classification("bicycle", 0.5)
+    run = stage.classify(stage.upload())
+    stage.answer_review(stage.review_request(), answer)
     assert run.output()["decided_by"] == "fallback"
 
 
-def test_a_review_nobody_answers_ends_at_the_help_desk(stage: Stage) -> None:
-    stage.model = lambda image: confident("bicycle", 0.5)
-    run = stage.start(stage.deploy_classify(review_timeout_s=1), {"photo": stage.upload()})
+def test_a_review_that_times_out_sends_the_driver_to_the_help_desk(stage: Stage) -> None:
+    stage.respond = lambda image: classification("bicycle", 0.5)
+    run = stage.classify(stage.upload(), review_timeout_s=1)
     decision = run.output()
     assert (decision["vehicle"], decision["loading_bay"], decision["decided_by"]) == (None, "Help desk", "fallback")
-    assert stage.item("photos") is None
+    assert stage.only_item("photos") is None
 
 
-def test_a_model_that_is_down_is_asked_again_with_growing_patience_and_then_a_person(stage: Stage) -> None:
-    stage.model = model_down
-    run = stage.start(stage.deploy_classify(), {"photo": stage.upload()})
+def test_an_unavailable_endpoint_is_retried_with_backoff_before_a_review(stage: Stage) -> None:
+    stage.respond = unavailable
+    run = stage.classify(stage.upload())
     request = stage.review_request()
     assert request["reason"] == "ModelUnavailable"
     assert request["vehicle"] is None
-    assert [folder for folder, _ in stage.calls].count("classify_photo") == 5
-    assert all(0 <= wait <= longest for wait, longest in zip(stage.backoffs, (2, 4, 8, 16), strict=True))
-    stage.answer(request, by_ann("motorcycle"))
+    assert len(stage.events_to("classify_photo")) == 5
+    assert all(0 <= delay <= longest for delay, longest in zip(stage.retry_delays, (2, 4, 8, 16), strict=True))
+    stage.answer_review(request, answer_of_ann("motorcycle"))
     assert run.output()["loading_bay"] == "Bay B"
 
 
-def test_a_model_that_comes_back_decides(stage: Stage) -> None:
-    answers: list[Any] = [EndpointError("ModelError", "worker died", 424), confident()]
-    stage.model = lambda image: answers.pop(0)
-    assert stage.start(stage.deploy_classify(), {"photo": stage.upload()}).output()["decided_by"] == "model"
+def test_an_endpoint_that_is_available_again_decides(stage: Stage) -> None:
+    answers: list[Any] = [EndpointError("ModelError", "worker died", 424), classification()]
+    stage.respond = lambda image: answers.pop(0)
+    assert stage.classify(stage.upload()).output()["decided_by"] == "model"
 
 
-def test_a_model_that_talks_nonsense_is_not_believed(stage: Stage) -> None:
-    stage.model = lambda image: {"weather": "fine"}
-    stage.start(stage.deploy_classify(), {"photo": stage.upload()})
+def test_an_invalid_response_of_the_endpoint_goes_to_review(stage: Stage) -> None:
+    stage.respond = lambda image: {"weather": "fine"}
+    stage.classify(stage.upload())
     assert stage.review_request()["reason"] == "ModelAnswerInvalid"
 
 
 @pytest.mark.parametrize(("image", "reason"), [(b"", "UnreadablePhoto"), (b"I am a text file", "UnreadablePhoto")])
 def test_a_file_that_is_no_photo_is_rejected_with_the_reason(stage: Stage, image: bytes, reason: str) -> None:
-    run = stage.start(stage.deploy_classify(), {"photo": stage.upload(image)})
+    run = stage.classify(stage.upload(image))
     assert run.output()["rejected"]["reason"] == reason
     assert [event["rejected"]["reason"] for event in stage.events("Photo Rejected")] == [reason]
 
 
 def test_a_photo_the_endpoint_cannot_decode_is_rejected(stage: Stage) -> None:
-    stage.model = lambda image: {"error": "PhotoTooLarge", "message": "60 megapixels"}
-    run = stage.start(stage.deploy_classify(), {"photo": stage.upload()})
+    stage.respond = lambda image: {"error": "PhotoTooLarge", "message": "60 megapixels"}
+    run = stage.classify(stage.upload())
     assert run.output()["rejected"] == {"reason": "PhotoTooLarge", "message": "60 megapixels"}
 
 
-def test_a_photo_that_is_gone_is_rejected(stage: Stage) -> None:
+def test_a_photo_that_was_deleted_is_rejected(stage: Stage) -> None:
     run = stage.start(stage.deploy_classify(), {"photo": {"bucket": "uploads", "key": "uploads/d/gone.jpg"}})
     assert run.output()["rejected"]["reason"] == "PhotoMissing"
 
 
-def test_the_same_event_twice_is_one_decision_and_one_announcement(stage: Stage) -> None:
+def test_an_event_delivered_twice_has_one_decision_and_one_event(stage: Stage) -> None:
     machine, photo = stage.deploy_classify(), stage.upload()
     first, second = stage.start(machine, {"photo": photo}), stage.start(machine, {"photo": photo})
     assert first.output() == second.output()
@@ -138,67 +139,67 @@ def test_the_same_event_twice_is_one_decision_and_one_announcement(stage: Stage)
     assert len(stage.events("Driver Routed")) == 1
 
 
-def test_the_same_event_twice_asks_a_reviewer_once_and_both_executions_end_with_the_answer(stage: Stage) -> None:
-    stage.model = lambda image: confident("bicycle", 0.5)
+def test_an_event_delivered_twice_has_one_review_and_both_executions_return_its_answer(stage: Stage) -> None:
+    stage.respond = lambda image: classification("bicycle", 0.5)
     machine, photo = stage.deploy_classify(), stage.upload()
     first = stage.start(machine, {"photo": photo})
     request = stage.review_request()
     second = stage.start(machine, {"photo": photo})
-    until(lambda: len(stage.waits) >= 3, "the second execution to wait a few times")
-    stage.answer(request, by_ann("bicycle"))
+    eventually(lambda: len(stage.waits) >= 3, what="the second execution to wait a few times")
+    stage.answer_review(request, answer_of_ann("bicycle"))
     assert first.output() == second.output()
     assert stage.waits[:3] == [15, 30, 45]
-    assert stage.messages("review") == []
+    assert stage.receive_all("review") == []
     assert len(stage.events("Driver Routed")) == 1
 
 
-def test_a_busy_lambda_service_is_tried_again(stage: Stage) -> None:
+def test_transient_errors_of_the_lambda_service_are_retried(stage: Stage) -> None:
     for folder in stage.handlers:
-        stage.refuse(folder, "TooManyRequestsException", "ServiceException")
-    run = stage.start(stage.deploy_classify(), {"photo": stage.upload()})
+        stage.fail_invocations(folder, "TooManyRequestsException", "ServiceException")
+    run = stage.classify(stage.upload())
     assert run.output()["decided_by"] == "model"
-    assert len(stage.backoffs) == 4
+    assert len(stage.retry_delays) == 4
 
 
-def test_a_crashed_lambda_is_tried_once_more(stage: Stage) -> None:
-    real = stage.handlers["classify_photo"]
+def test_a_crashed_lambda_is_retried_once(stage: Stage) -> None:
+    handler = stage.handlers["classify_photo"]
     crashes = [type("Runtime.ExitError", (Exception,), {})("RequestId: 1 Error: Runtime exited")]
 
     def crash_once(event: dict[str, Any], context: Any) -> Any:
         if crashes:
             raise crashes.pop()
-        return real(event, context)
+        return handler(event, context)
 
     stage.handlers = {**stage.handlers, "classify_photo": crash_once}
-    assert stage.start(stage.deploy_classify(), {"photo": stage.upload()}).output()["decided_by"] == "model"
+    assert stage.classify(stage.upload()).output()["decided_by"] == "model"
 
 
-def test_when_no_review_can_be_requested_the_driver_goes_to_the_help_desk(stage: Stage) -> None:
-    stage.model = lambda image: confident("bicycle", 0.5)
-    stage.aws["sqs"].delete_queue(QueueUrl=stage.queue("review"))
-    decision = stage.start(stage.deploy_classify(), {"photo": stage.upload()}).output()
+def test_without_a_review_queue_the_driver_goes_to_the_help_desk(stage: Stage) -> None:
+    stage.respond = lambda image: classification("bicycle", 0.5)
+    stage.aws["sqs"].delete_queue(QueueUrl=stage.queue_url("review"))
+    decision = stage.classify(stage.upload()).output()
     assert (decision["decided_by"], decision["loading_bay"]) == ("fallback", "Help desk")
 
 
 @pytest.mark.parametrize("image", [JPEG, b""], ids=["decided", "rejected"])
-def test_an_outcome_that_cannot_be_recorded_leaves_the_photo_in_the_watched_queue(stage: Stage, image: bytes) -> None:
+def test_an_outcome_that_cannot_be_recorded_keeps_the_photo_in_the_unrouted_queue(stage: Stage, image: bytes) -> None:
     machine, photo = stage.deploy_classify(), stage.upload(image)
-    stage.refuse("assign_bay", *["ServiceException"] * 20)
-    stage.refuse("reject_photo", *["ServiceException"] * 20)
+    stage.fail_invocations("assign_bay", *["ServiceException"] * 20)
+    stage.fail_invocations("reject_photo", *["ServiceException"] * 20)
     run = stage.start(machine, {"photo": photo})
     assert (run.wait()["status"], run.wait()["error"]) == ("FAILED", "PhotoUnrouted")
-    (kept,) = stage.messages("unrouted")
-    assert kept["photo"]["key"] == photo["key"]
-    assert kept["execution"] == run.arn
-    assert kept["error"]["Error"] == "Lambda.ServiceException"
-    # What is in the queue is enough to try again.
-    stage.refusals.clear()
-    again = stage.start(machine, {"photo": kept["photo"]})
+    (message,) = stage.receive_all("unrouted")
+    assert message["photo"]["key"] == photo["key"]
+    assert message["execution"] == run.arn
+    assert message["error"]["Error"] == "Lambda.ServiceException"
+    # The message is enough to start again.
+    stage.lambda_errors.clear()
+    again = stage.start(machine, {"photo": message["photo"]})
     assert again.output()["photo"]["key"] == photo["key"]
 
 
-def test_another_teams_workflow_gets_the_decision_as_the_output_of_the_nested_one(stage: Stage) -> None:
-    theirs = {
+def test_a_workflow_that_starts_classify_photo_gets_the_decision_as_its_output(stage: Stage) -> None:
+    parent = {
         "StartAt": "AskScones",
         "States": {
             "AskScones": {
@@ -215,7 +216,7 @@ def test_another_teams_workflow_gets_the_decision_as_the_output_of_the_nested_on
         },
     }
     machine = stage.aws["stepfunctions"].create_state_machine(
-        name="theirs", definition=json.dumps(theirs), roleArn=stage.role
+        name="parent", definition=json.dumps(parent), roleArn=stage.role
     )["stateMachineArn"]
     photo = stage.upload()
     output = stage.start(machine, {"photo": {"bucket": photo["bucket"], "key": photo["key"]}}).output()

@@ -1,0 +1,74 @@
+"""The real Lambda handlers, loaded as Lambda would start them."""
+
+import importlib
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+from unittest.mock import patch
+
+import workflows
+
+REGION = "eu-west-1"
+ACCOUNT = "123456789012"
+FUNCTION_ARN = re.compile(r"\$\{((\w+)FunctionArn)\}")
+
+Handler = Callable[[dict[str, Any], Any], Any]
+
+ENVIRONMENT = {
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_REGION": REGION,
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "POWERTOOLS_SERVICE_NAME": "test",
+    "POWERTOOLS_METRICS_NAMESPACE": "Scones/Vehicles",
+    "STAGE": "test",
+    "DECISION_TABLE": "decisions",
+    "PHOTO_TABLE": "photos",
+    "EVENT_BUS": "scones-test",
+    "ENDPOINT_NAME": "scones-test",
+    "THRESHOLD_PARAMETER": "/scones/test/threshold",
+    "ML_BUCKET": "scones-ml",
+    "MODEL_TABLE": "models",
+    "MODEL_GROUP": "scones-test",
+    "INFERENCE_IMAGE": "inference-image",
+    "ALARM_PREFIX": "scones-test-",
+    "MIN_NEW_LABELS": "5",
+    "BAKE_SECONDS": "30",
+    "ALLOW_DRAWN_TRAINING_DATA": "no",
+    "GATE": "{}",
+    "ROLLBACK_WINDOW_HOURS": "24",
+    "REVIEW_QUEUE_URL": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/review",
+}
+
+# The fields of the context object that the handlers read.
+CONTEXT = {
+    "memory_limit_in_mb": 256,
+    "invoked_function_arn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:any",
+    "aws_request_id": "00000000-0000-0000-0000-000000000000",
+    "get_remaining_time_in_millis": lambda: 30_000,
+}
+
+
+def functions_of(workflow: str) -> dict[str, str]:
+    """The Lambdas that a workflow invokes: the placeholder of each ARN, and the folder of its code."""
+    found = FUNCTION_ARN.findall(workflows.path(workflow).read_text(encoding="utf-8"))
+    return {placeholder: re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() for placeholder, name in found}
+
+
+def load_handlers(folders: Iterable[str]) -> dict[str, Handler]:
+    """The handlers of these folders, from newly imported modules that read `ENVIRONMENT`.
+
+    The modules of functions/ that other tests imported are kept for them.
+    """
+    others = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "functions"}
+    try:
+        with patch.dict(os.environ, ENVIRONMENT):
+            os.environ.pop("AWS_ENDPOINT_URL", None)  # set by tests that start the embedded AWS
+            return {folder: importlib.import_module(f"functions.{folder}.handler").handler for folder in folders}
+    finally:
+        for name in list(sys.modules):
+            if name.split(".")[0] == "functions":
+                del sys.modules[name]
+        sys.modules.update(others)
