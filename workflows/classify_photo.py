@@ -21,6 +21,7 @@ from workflows.tasks import (
     retry,
     retry_crashes,
     retry_transient,
+    template,
 )
 
 # Longer than the Lambda's own timeout, because in a burst of photos a task also waits for a free Lambda environment.
@@ -55,42 +56,32 @@ def build() -> Any:
         comment="The photo was delivered before: return its existing decision.",
         output_path="$.model.answer.decision",
     )
-    decide_by_model = Pass(
+    decide_by_model = _decide(
         "DecideByModel",
-        comment="A configured vehicle, with a confidence not below the threshold.",
-        parameters={
-            "photo.$": "$.model.answer.photo",
-            "vehicle.$": "$.model.answer.classification.vehicle",
-            "confidence.$": "$.model.answer.classification.confidence",
-            "model_version.$": "$.model.answer.classification.model_version",
-            "decided_by": "model",
-        },
+        "A configured vehicle, with a confidence not below the threshold.",
+        decided_by="model",
+        photo="$.model.answer.photo",
+        vehicle="$.model.answer.classification.vehicle",
+        confidence="$.model.answer.classification.confidence",
+        model_version="$.model.answer.classification.model_version",
     )
-    prepare_review = Pass(
+    prepare_review = _prepare_review(
         "PrepareReview",
-        comment="Confidence below the threshold, or no configured vehicle: request a review of the classification.",
-        parameters={
-            "photo.$": "$.model.answer.photo",
-            "classification.$": "$.model.answer.classification",
-            "threshold.$": "$.model.answer.threshold",
-            "reason.$": "$.model.answer.reason",
-            "model_version.$": "$.model.answer.classification.model_version",
-            **REVIEW_TIMEOUT,
-        },
-        result_path="$.review",
+        "Confidence below the threshold, or no configured vehicle: request a review of the classification.",
+        photo="$.model.answer.photo",
+        classification="$.model.answer.classification",
+        threshold="$.model.answer.threshold",
+        reason="$.model.answer.reason",
+        model_version="$.model.answer.classification.model_version",
     )
-    prepare_review_after_error = Pass(
+    prepare_review_after_error = _prepare_review(
         "PrepareReviewAfterError",
-        comment="The endpoint is unavailable or its answer is invalid: request a review with the error as reason.",
-        parameters={
-            "photo.$": "$.photo",
-            "classification": None,
-            "threshold": None,
-            "reason.$": "$.error.Error",
-            "model_version": None,
-            **REVIEW_TIMEOUT,
-        },
-        result_path="$.review",
+        "The endpoint is unavailable or its answer is invalid: request a review with the error as reason.",
+        photo="$.photo",
+        classification=None,
+        threshold=None,
+        reason="$.error.Error",
+        model_version=None,
     )
     request_review = LambdaStep(
         "RequestReview",
@@ -117,28 +108,23 @@ def build() -> Any:
         ],
     )
     reviewer_answered = Choice("ReviewerAnswered?", comment="A vehicle or `other`, `unusable`, or an invalid answer.")
-    decide_by_reviewer = Pass(
+    decide_by_reviewer = _decide(
         "DecideByReviewer",
-        comment="The reviewer's answer. It has no confidence: that would be the model's.",
-        parameters={
-            "photo.$": "$.review.photo",
-            "vehicle.$": "$.reviewer.vehicle",
-            "confidence": None,
-            "model_version.$": "$.review.model_version",
-            "decided_by": "reviewer",
-        },
+        "The reviewer's answer. It has no confidence: that would be the model's.",
+        decided_by="reviewer",
+        photo="$.review.photo",
+        vehicle="$.reviewer.vehicle",
+        confidence=None,
+        model_version="$.review.model_version",
     )
-    decide_by_fallback = Pass(
+    decide_by_fallback = _decide(
         "DecideByFallback",
-        comment="The review timed out, could not be requested or has an invalid answer: send the driver to the help"
-        " desk.",
-        parameters={
-            "photo.$": "$.review.photo",
-            "vehicle": None,
-            "confidence": None,
-            "model_version.$": "$.review.model_version",
-            "decided_by": "fallback",
-        },
+        "The review timed out, could not be requested or has an invalid answer: send the driver to the help desk.",
+        decided_by="fallback",
+        photo="$.review.photo",
+        vehicle=None,
+        confidence=None,
+        model_version="$.review.model_version",
     )
     report_unusable_photo = Pass(
         "ReportUnusablePhoto",
@@ -148,31 +134,15 @@ def build() -> Any:
             "error": {"Error": "UnusablePhoto", "Cause": "A reviewer could not use this photo."},
         },
     )
-    assign_bay = LambdaStep(
+    assign_bay = _record(
         "AssignBay",
-        comment="Write the one decision of this photo and publish it as `Driver Routed`.",
-        parameters=lambda_parameters(
-            "AssignBay",
-            {
-                "photo.$": "$.photo",
-                "vehicle.$": "$.vehicle",
-                "confidence.$": "$.confidence",
-                "model_version.$": "$.model_version",
-                "decided_by.$": "$.decided_by",
-                **EXECUTION,
-            },
-        ),
-        output_path="$.Payload",
-        timeout_seconds=LAMBDA_TIMEOUT_S,
-        retry=[retry_transient(), retry("States.ALL", interval_s=2, max_attempts=3)],
+        "Write the one decision of this photo and publish it as `Driver Routed`.",
+        *("photo", "vehicle", "confidence", "model_version", "decided_by"),
     )
-    reject_photo = LambdaStep(
+    reject_photo = _record(
         "RejectPhoto",
-        comment="Record why this photo has no decision and publish it as `Photo Rejected`.",
-        parameters=lambda_parameters("RejectPhoto", {"photo.$": "$.photo", "error.$": "$.error", **EXECUTION}),
-        output_path="$.Payload",
-        timeout_seconds=LAMBDA_TIMEOUT_S,
-        retry=[retry_transient(), retry("States.ALL", interval_s=2, max_attempts=3)],
+        "Record why this photo has no decision and publish it as `Photo Rejected`.",
+        *("photo", "error"),
     )
     waited_before = Choice("WaitedBefore?", comment="Another execution has requested a review of this photo.")
     set_first_wait = Pass(
@@ -252,4 +222,27 @@ def build() -> Any:
 
     return Graph(
         classify_photo, comment="Decides for a driver's photo: by the model, by a reviewer, or by the fallback."
+    )
+
+
+def _decide(name: str, comment: str, *, decided_by: str, **fields: str | None) -> Any:
+    """A Pass state whose output is the input of AssignBay."""
+    return Pass(name, comment=comment, parameters={**template(**fields), "decided_by": decided_by})
+
+
+def _prepare_review(name: str, comment: str, **fields: str | None) -> Any:
+    """A Pass state that writes `$.review`."""
+    return Pass(name, comment=comment, parameters={**template(**fields), **REVIEW_TIMEOUT}, result_path="$.review")
+
+
+def _record(name: str, comment: str, *fields: str) -> Any:
+    """A task that invokes the Lambda `name` with these fields; its answer is the output of the execution."""
+    return LambdaStep(
+        name,
+        comment=comment,
+        parameters=lambda_parameters(name, {**template(**{field: f"$.{field}" for field in fields}), **EXECUTION}),
+        output_path="$.Payload",
+        timeout_seconds=LAMBDA_TIMEOUT_S,
+        # The Lambda writes conditionally and is safe to repeat, so every error is retried.
+        retry=[retry_transient(), retry("States.ALL", interval_s=2, max_attempts=3)],
     )

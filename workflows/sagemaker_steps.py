@@ -1,8 +1,8 @@
 """The SageMaker states of the workflows, one function each.
 
-The SDK builds the requests. It takes fixed values only in many fields, so `set_fields` then sets those that depend on
-the execution or on the deployment. In retrain-model, `$.run.name` is the name of the training job, the model and the
-endpoint configuration.
+The SDK builds the requests. Many of its arguments accept only fixed values, so `set_fields` then sets the fields that
+depend on the execution or on the deployment. In retrain-model, `$.run.name` is the name of the training job, the model
+and the endpoint configuration.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ from workflows.sdk import (
     model_monitor,
     processing,
 )
-from workflows.tasks import API_TIMEOUT_S, is_path, offline_session, retry
+from workflows.tasks import API_TIMEOUT_S, offline_session, retry, template
 
 # One hour for the job, and 15 minutes for finding and starting an instance.
 JOB_TIMEOUT_S = 3600
@@ -263,7 +263,7 @@ def _change_endpoint(name: str, comment: str, config: str, retrier: Any, *, upda
 
 def _set_field(target: dict[str, Any], key: str, value: Any) -> None:
     target.pop(key, None)
-    target[f"{key}.$" if is_path(value) else key] = value
+    target.update(template(**{key: value}))
 
 
 def _channel(name: str, path: str) -> dict[str, Any]:

@@ -13,9 +13,13 @@ LAMBDA_TIMEOUT_S = 330
 EXECUTION = {"execution.$": "$$.Execution.Id"}
 
 
-def is_path(value: Any) -> bool:
-    """Whether a value of a payload template is a JSONPath or an intrinsic function, so that its key ends with `.$`."""
-    return isinstance(value, str) and value.startswith(("$.", "States."))
+def template(**values: Any) -> dict[str, Any]:
+    """A payload template of these values; the key of a JSONPath or an intrinsic function gets the suffix `.$`."""
+
+    def is_path(value: Any) -> bool:
+        return isinstance(value, str) and value.startswith(("$.", "States."))
+
+    return {f"{key}.$" if is_path(value) else key: value for key, value in values.items()}
 
 
 def lambda_parameters(function: str, payload: dict[str, Any]) -> dict[str, Any]:
@@ -131,9 +135,7 @@ def publish_event(name: str, comment: str, *, detail_type: str) -> Any:
 
 def set_error(name: str, comment: str, *, error: str, cause: str) -> Any:
     """A Pass state that writes `$.error` as a catcher does, for a reason that is no error of a state."""
-    values = {"Error": error, "Cause": cause}
-    parameters = {f"{key}.$" if is_path(value) else key: value for key, value in values.items()}
-    return Pass(name, comment=comment, parameters=parameters, result_path="$.error")
+    return Pass(name, comment=comment, parameters=template(Error=error, Cause=cause), result_path="$.error")
 
 
 @cache

@@ -60,6 +60,7 @@ def mocked_stage(handlers: dict[str, Handler]) -> Iterator[Stage]:
         _patch_interpreter(patches, stage)
         _patch_services(patches, stage)
         yield stage
+        stage.stop_executions()
 
 
 # moto parses a definition for every execution, which takes longer than running it. A parsed definition has no state.

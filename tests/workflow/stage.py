@@ -93,6 +93,7 @@ class Stage:
     invocations: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     lambda_errors: dict[str, list[Exception]] = field(default_factory=dict)
     sagemaker: FakeSageMaker = field(default_factory=FakeSageMaker)
+    executions: list[Execution] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Create the resources."""
@@ -203,7 +204,14 @@ class Stage:
         name = f"run-{time.monotonic_ns()}"
         sfn = self.aws["stepfunctions"]
         started = sfn.start_execution(stateMachineArn=machine, name=name, input=json.dumps(execution_input))
-        return Execution(started["executionArn"], sfn)
+        self.executions.append(Execution(started["executionArn"], sfn))
+        return self.executions[-1]
+
+    def stop_executions(self) -> None:
+        """Stop the executions that a test leaves running; they would act on the stage of a later test."""
+        for execution in self.executions:
+            if self.aws["stepfunctions"].describe_execution(executionArn=execution.arn)["status"] == "RUNNING":
+                self.aws["stepfunctions"].stop_execution(executionArn=execution.arn)
 
     def classify(self, photo: dict[str, Any], review_timeout_s: int = 60) -> Execution:
         """Start classify-photo for one photo."""

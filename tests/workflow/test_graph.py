@@ -26,6 +26,14 @@ def test_every_state_has_a_comment(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", workflows.NAMES)
+def test_the_name_of_a_state_is_a_question_exactly_if_it_is_a_choice(name: str) -> None:
+    states = workflows.definition(name)["States"]
+    assert {state for state in states if state.endswith("?")} == {
+        state for state, fields in states.items() if fields["Type"] == "Choice"
+    }
+
+
+@pytest.mark.parametrize("name", workflows.NAMES)
 def test_no_definition_contains_an_account_a_region_or_a_generated_name(name: str) -> None:
     text = json.dumps(workflows.definition(name))
     assert "amazonaws.com" not in text
