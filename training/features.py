@@ -91,7 +91,7 @@ class FeatureCache:
                         file = tar.extractfile(member)
                         self._read(io.BytesIO(file.read()) if file else path)
         except (tarfile.TarError, OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            print(f"kept features in {path.name} cannot be read and are computed again: {error}", flush=True)
+            print(f"cached features in {path.name} cannot be read and are computed again: {error}", flush=True)
 
     def _read(self, file: Path | io.BytesIO) -> None:
         with np.load(file, allow_pickle=False) as arrays:

@@ -33,7 +33,7 @@ def is_red(pixel: np.ndarray) -> bool:
     return bool(pixel[0] > 200 and pixel[2] < 60)
 
 
-def test_a_photo_of_the_models_own_size_stays_as_it_is():
+def test_a_photo_of_the_requested_size_keeps_its_pixels():
     levels = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
     assert (preprocess(encoded(Image.fromarray(levels))) == levels).all()
 
@@ -45,14 +45,14 @@ def test_every_size_and_aspect_ratio_is_read(size):
     assert image.dtype == np.uint8
 
 
-def test_exif_orientation_is_followed():
+def test_a_photo_is_turned_upright_by_its_exif_orientation():
     upside_down = Image.Exif()
     upside_down[0x0112] = 3
     image = preprocess(encoded(halves(), "JPEG", exif=upside_down, quality=95))
     assert is_red(image[16, -4])
-    quarter = Image.Exif()
-    quarter[0x0112] = 6  # the camera was turned: what is stored on the left belongs on top
-    image = preprocess(encoded(halves(640, 400), "JPEG", exif=quarter, quality=95))
+    quarter_turn = Image.Exif()
+    quarter_turn[0x0112] = 6  # to be turned clockwise: the left side becomes the top
+    image = preprocess(encoded(halves(640, 400), "JPEG", exif=quarter_turn, quality=95))
     assert is_red(image[3, 16])
     assert not is_red(image[-4, 16])
 
@@ -78,11 +78,11 @@ def test_every_colour_mode_is_read(mode, kind):
     assert abs(int(image[16, 4].astype(int).sum()) - int(image[16, -4].astype(int).sum())) >= 0
 
 
-def test_cmyk_keeps_its_colours():
+def test_cmyk_photos_keep_their_colours():
     assert is_red(preprocess(encoded(halves(200, 120).convert("CMYK"), "JPEG", quality=95))[16, 3])
 
 
-def test_sixteen_bit_grey_is_scaled_and_not_cut_off():
+def test_sixteen_bit_levels_are_scaled_and_not_clipped():
     levels = np.full((50, 50), 30000, dtype=np.uint16)
     image = preprocess(encoded(Image.fromarray(levels)))
     assert np.abs(image.astype(int) - 117).max() <= 1
@@ -99,7 +99,7 @@ def test_transparent_parts_become_white():
 @pytest.mark.parametrize(
     "content", [b"", b"\0" * 5000, b"this is no photo" * 100, b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"]
 )
-def test_what_is_no_photo_is_named_so(content):
+def test_bytes_that_are_not_an_image_are_unreadable(content):
     with pytest.raises(UnreadablePhoto):
         preprocess(content)
 
@@ -120,7 +120,7 @@ def test_a_photo_of_too_many_pixels_is_refused_before_decoding():
         preprocess(encoded(Image.new("1", (20_000, 20_000))))
 
 
-def test_errors_hold_nothing_of_the_photo():
+def test_error_messages_hold_no_bytes_of_the_photo():
     secret = b"\x89PNG\r\n\x1a\n" + b"the driver's licence plate" * 50
     with pytest.raises(UnreadablePhoto) as caught:
         preprocess(secret)
@@ -128,17 +128,17 @@ def test_errors_hold_nothing_of_the_photo():
     assert caught.value.__cause__ is None
 
 
-def test_the_whole_picture_is_seen_however_long_it_is():
+def test_a_long_photo_is_padded_and_not_cropped():
     banner = halves(1000, 100)
     image = preprocess(encoded(banner))
     assert is_red(image[16, 1])
     assert image[16, -2][2] > 200
-    assert (image[0] == 127).all()  # padded above and below, neither cropped nor squeezed
+    assert (image[0] == 127).all()  # padded above and below
     tall = preprocess(encoded(banner.rotate(90, expand=True)))
     assert (tall[:, 0] == 127).all()
 
 
-def test_a_picture_for_a_data_set_keeps_its_shape_and_its_pixels_up_to_a_limit():
+def test_a_downscaled_photo_keeps_its_aspect_ratio_and_small_ones_their_pixels():
     assert downscale(encoded(halves(1000, 500), "JPEG")).shape == (MAX_SIDE // 2, MAX_SIDE, 3)
     levels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
     assert (downscale(encoded(Image.fromarray(levels))) == levels).all()
@@ -147,8 +147,8 @@ def test_a_picture_for_a_data_set_keeps_its_shape_and_its_pixels_up_to_a_limit()
     assert downscale(encoded(halves(400, 200), "JPEG", exif=turned)).shape == (MAX_SIDE, MAX_SIDE // 2, 3)
 
 
-def test_a_picture_of_a_data_set_is_seen_as_the_photo_is():
+def test_a_downscaled_photo_gives_the_same_input_as_the_photo():
     photo = encoded(Image.effect_noise((200, 150), 60).convert("RGB"))
     direct = preprocess_at(photo, 96).astype(int)
-    through_the_data_set = resize_and_pad(downscale(photo), 96).astype(int)
-    assert np.abs(direct - through_the_data_set).max() <= 1
+    downscaled = resize_and_pad(downscale(photo), 96).astype(int)
+    assert np.abs(direct - downscaled).max() <= 1
