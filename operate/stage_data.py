@@ -45,7 +45,7 @@ SAMPLES_PER_VEHICLE = 40
 SAMPLES_PER_OTHER_CLASS = 20
 OTHER_CLASSES_SAMPLED = 8
 SAMPLED_FIRST = ("bus", "pickup_truck", "train", "tank", "tractor", "house", "dolphin")
-"""Classes of other things that are sampled first; most are vehicles, which the model confuses with ours most often."""
+"""Other classes that are sampled first; most are vehicles, which the model confuses most often."""
 
 TEST_FRACTION = 0.2  # of the photos in TRAINING_PHOTOS
 

@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from operate.synthetic_photos import synthetic_photos
@@ -35,12 +34,3 @@ def write_labelled_photos(folder: Path) -> None:
     (folder / "labelled" / "broken.png").write_bytes(b"no photo")
     entries.append({"photo_id": "broken", "file": "broken.png", "label": "bicycle", "use": "train"})
     (folder / "snapshot" / "manifest.json").write_text(json.dumps({"photos": entries}))
-
-
-def write_random_photos(folder: Path, count: int, seed: int = 0) -> None:
-    """Write `count` JPEG files of random pixels to `folder`."""
-    generator = np.random.default_rng(seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    for number in range(count):
-        pixels = generator.integers(0, 256, (40, 40, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / f"{number:03}.jpg")
