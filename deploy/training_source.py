@@ -1,4 +1,4 @@
-"""Pack the training code for a SageMaker training job: `python -m deploy.training_source build/source.tar.gz`."""
+"""Pack the training code for SageMaker's jobs: `python -m deploy.training_source build/source.tar.gz`."""
 
 import argparse
 import gzip
@@ -12,21 +12,16 @@ from training.vehicles import VEHICLES_FILE
 
 PACKAGE = Path(training.__file__).resolve().parent
 CONTAINER_REQUIREMENTS = PACKAGE / "requirements.txt"
-SUFFIXES = (".py", ".onnx", ".npz", ".txt")
-NOT_PACKED = ("__pycache__", "research")
+SUFFIXES = (".py", ".onnx", ".npz")
 
 
 def build(path: Path, vehicles: Path = VEHICLES_FILE) -> str:
-    """Write the source tarball and return its sha256; the same code always gives the same bytes.
+    """Write the source archive and return its SHA-256; the same code always gives the same bytes.
 
-    At its root: the training package with the backbone and the initial head, vehicles.toml, and the
-    requirements.txt that the container installs.
+    It holds the training package without its subpackages, with the backbone and the initial head, and beside it
+    vehicles.toml and the requirements.txt that the container installs.
     """
-    files = {
-        f"{PACKAGE.name}/{file.relative_to(PACKAGE)}": file
-        for file in PACKAGE.rglob("*")
-        if file.suffix in SUFFIXES and not set(NOT_PACKED) & set(file.parts)
-    }
+    files = {f"{PACKAGE.name}/{file.name}": file for file in PACKAGE.iterdir() if file.suffix in SUFFIXES}
     files |= {"vehicles.toml": vehicles, "requirements.txt": CONTAINER_REQUIREMENTS}
     content = pack({name: file.read_bytes() for name, file in files.items()})
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,11 +30,11 @@ def build(path: Path, vehicles: Path = VEHICLES_FILE) -> str:
 
 
 def pack(files: dict[str, bytes]) -> bytes:
-    """Return a .tar.gz of `files` by name, sorted, without dates or owners."""
+    """Return a .tar.gz of `files` by name, in sorted order, without times or owners."""
     packed = io.BytesIO()
     with (
-        gzip.GzipFile(filename="", fileobj=packed, mode="wb", compresslevel=6, mtime=0) as zipped,
-        tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as tar,
+        gzip.GzipFile(filename="", fileobj=packed, mode="wb", compresslevel=6, mtime=0) as compressed,
+        tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as tar,
     ):
         for name in sorted(files):
             entry = tarfile.TarInfo(name)
@@ -49,8 +44,8 @@ def pack(files: dict[str, bytes]) -> bytes:
 
 
 def main() -> int:
-    """Write the tarball and print its checksum; return the exit status."""
-    parser = argparse.ArgumentParser(description="Pack the training code for a SageMaker training job.")
+    """Write the archive and print its checksum; return the exit status."""
+    parser = argparse.ArgumentParser(description="Pack the training code for SageMaker's jobs.")
     parser.add_argument("path", type=Path)
     print(build(parser.parse_args().path))
     return 0

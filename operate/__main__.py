@@ -22,10 +22,10 @@ from operate.champion import Champion
 from operate.errors import CommandError
 from operate.event_listener import Tap
 from operate.initial_model import ensure_initial_model
+from operate.photo_folders import describe_left_out
 from operate.show import console
 from operate.stage_data import StagingError
 from operate.uploads import photos_in, send, summary
-from training.photo_folders import describe_left_out
 
 CHAMPIONS = demo.ROOT / "build" / "champions"
 REPORTS = demo.ROOT / "build" / "reports"
@@ -101,7 +101,7 @@ def _retrain(target: Target, arguments: argparse.Namespace) -> None:
 def _evaluate(target: Target, photos: Path) -> int:
     champion = Champion.of(Deployed.of(system.outputs(target)).endpoint_name)
     console.print(f"Champion {champion.name}")
-    command = [sys.executable, "-m", "training.evaluate", "--model", str(champion.download(CHAMPIONS))]
+    command = [sys.executable, "-m", "operate.evaluate", "--model", str(champion.download(CHAMPIONS))]
     return subprocess.run([*command, "--photos", str(photos.expanduser()), "--out", str(EVALUATION)]).returncode
 
 

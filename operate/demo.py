@@ -63,7 +63,7 @@ def staged_input(deployed: Deployed, target: Target, force: bool = False) -> dic
     `force` accepts data that shows nothing but the vehicles. Raises CommandError instead of publishing drawn pictures
     in a real account.
     """
-    staged = stage_data.stage(DATA, say=show.line, without_other=force)
+    staged = stage_data.stage(DATA, report=show.line, without_other=force)
     if staged.source == "generated" and not target.is_local:
         raise CommandError(
             "There is no CIFAR-100 archive and no network to download it, and no model is trained on drawn pictures in "

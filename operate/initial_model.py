@@ -13,7 +13,10 @@ from functions.shared.champion import ModelTable
 from operate import retrain
 from operate.errors import CommandError
 from operate.show import console
-from training.initial import write_initial_model
+from training.artifact import write_model
+from training.backbone import load_backbone
+from training.initial_head import INITIAL_HEAD_FILE, load_initial_head
+from training.vehicles import configured_vehicles, imagenet_classes
 
 # A folder of this name beside the artifact holds photos to probe the endpoint with, in folders named after the classes.
 GOLDEN = "golden"
@@ -53,6 +56,22 @@ def make_artifact(folder: Path) -> Path:
     artifact = folder / "model.tar.gz"
     artifact.write_bytes(training_source.pack(files))
     return artifact
+
+
+def write_initial_model(folder: Path) -> None:
+    """Write the files of the initial model, for the vehicles in vehicles.toml, to `folder`."""
+    initial = load_initial_head(configured_vehicles(), imagenet_classes())
+    backbone = load_backbone()
+    metadata = {
+        "version": f"initial-{hashlib.sha256(INITIAL_HEAD_FILE.read_bytes()).hexdigest()[:8]}",
+        "temperature": initial.calibration.temperature,
+        "other_offset": initial.calibration.other_offset,
+        "threshold": initial.threshold,
+        "side": backbone.side,
+        "backbone": backbone.digest,
+        "training_images": 0,
+    }
+    write_model(folder, initial.head, metadata)
 
 
 def _publish(bucket: str, artifact: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from functions.shared.checks import Check
 from operate.errors import CommandError
 from operate.show import console
 from training import dataset
-from training.holdout import split_off
+from training.holdout import split_holdout
 from training.vehicles import OTHER, configured_vehicles
 
 WORKFLOW = "retrain-model"
@@ -82,14 +82,14 @@ def publish_training_input(deployed: Deployed, train: Path, source: Path) -> dic
 
 def golden_photos(train: Path) -> Iterator[tuple[str, bytes]]:
     """A few photos that no model learns from, as (vehicle or `other`/name, PNG): a new endpoint must know them."""
-    _, holdout = split_off(dataset.load(train))
+    _, holdout = split_holdout(dataset.load(train))
     vehicles = configured_vehicles()
-    of_class = {**{name: holdout.of([name]) for name in vehicles}, OTHER: holdout.without(vehicles)}
+    of_class = {**{name: holdout.with_labels([name]) for name in vehicles}, OTHER: holdout.without_labels(vehicles)}
     for name, photos in of_class.items():
         # Spread over what there is: the others are sorted by what they show.
         for number in range(0, len(photos), max(1, len(photos) // GOLDEN_EACH))[:GOLDEN_EACH]:
             file = io.BytesIO()
-            Image.fromarray(photos.pictures[number]).save(file, "PNG")
+            Image.fromarray(photos.images[number]).save(file, "PNG")
             yield f"{name}/{number:05}.png", file.getvalue()
 
 

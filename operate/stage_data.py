@@ -1,36 +1,29 @@
-"""Bring the training data into place: `python -m operate.stage_data --out build/data`.
+"""Stage the training data: `python -m operate.stage_data --out build/data`.
 
-Three sources, tried in this order: photos of one's own (TRAINING_PHOTOS), CIFAR-100 (CIFAR100_ARCHIVE, the cache in the
-user's cache folder, the official download), and drawings of ours when there is neither archive nor network. Writes
+Sources, in this order: the photos in TRAINING_PHOTOS; CIFAR-100, from CIFAR100_ARCHIVE, the user's cache folder or the
+official download; synthetic photos when the download fails. Writes
 
-    train/images.npz, train/about.json   what the `training` channel of a training job holds
-    test/images.npz                      images no training step may see; the `test` channel
+    train/images.npz, train/about.json   the content of the training job's `training` channel
+    test/images.npz                      images for the `test` channel, which no training uses
     photos/<class>/*.png                 some of the test images as photos, for trying the system
 """
 
 import argparse
 import hashlib
-import io
 import json
 import os
-import pickle
 import shutil
 import sys
-import tarfile
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from training.dataset import Dataset, of_array
-from training.drawn import drawn_photos
-from training.images import PhotoError, shrink
-from training.photo_folders import (
+from operate import cifar100
+from operate.photo_folders import (
     LeftOut,
     PhotoFolderError,
     describe_counts,
@@ -40,36 +33,37 @@ from training.photo_folders import (
     read_class_folders,
     read_each,
 )
+from operate.synthetic_photos import synthetic_photos
+from training.dataset import Dataset
+from training.images import PhotoError, downscale
 from training.vehicles import OTHER, configured_vehicles
 
-ARCHIVE = "cifar-100-python.tar.gz"
-OFFICIAL_URL = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"
-OFFICIAL_MD5 = "eb9058c3a382ffc7106e4002c42a8d85"
-DOWNLOAD_TIMEOUT_S = 20.0
-CIFAR_SIDE = 32  # pixels
+LAYOUT = 2
+"""The version of the files written here; a change makes data staged by older code be staged again."""
 
-LAYOUT = 2  # changes when the files written here change, so that data staged by older code is staged again
 SAMPLES_PER_VEHICLE = 40
-SAMPLES_PER_OTHER = 20
-OTHERS_SAMPLED = 8
-TELLING = ("bus", "pickup_truck", "train", "tank", "tractor", "house", "dolphin")
-"""Sampled first: other vehicles are what the model is most likely to mistake for one of ours."""
+SAMPLES_PER_OTHER_CLASS = 20
+OTHER_CLASSES_SAMPLED = 8
+SAMPLED_FIRST = ("bus", "pickup_truck", "train", "tank", "tractor", "house", "dolphin")
+"""Other classes that are sampled first; most are vehicles, which the model confuses most often."""
 
-TEST_SHARE = 0.2  # of one's own photos, per class
+TEST_FRACTION = 0.2  # of the photos in TRAINING_PHOTOS
 
-Say = Callable[[str], None]
+Reporter = Callable[[str], None]
+"""Called with each line of progress."""
 
 
 class StagingError(Exception):
-    """No usable data; the message says which source failed and what to do."""
+    """There is no usable data; the message says which source failed and what to do."""
 
 
 @dataclass(frozen=True)
 class Staged:
-    """Where the data is and what it is.
+    """The staged data.
 
-    `source` is "cifar100", "photos" or "generated"; `counts` are images per class in train/; `sha256` is that of
-    train/images.npz, the same bytes whenever the source is the same; `fresh` is False when it was already in place.
+    `source` is "cifar100", "photos" or "generated"; `counts` and `test_counts` are images per class in train/ and
+    test/; `sha256` is that of train/images.npz, the same whenever the source is the same; `fresh` is False when the
+    data was already in place.
     """
 
     train: Path
@@ -82,73 +76,72 @@ class Staged:
     fresh: bool
 
 
-def stage(out: Path, say: Say = print, without_other: bool = False) -> Staged:
-    """Fill `out` from the best source there is, or return at once when that was done before.
+@dataclass(frozen=True)
+class Source:
+    """A source of data: its name, what identifies its content, and a function that reads (training, test) images."""
 
-    Raises StagingError when the named source is missing or broken, when it lacks photos of a vehicle, and when it has
-    no photo of anything else, unless `without_other` accepts that.
+    name: str
+    fingerprint: str
+    read: Callable[[], tuple[Dataset, Dataset]]
+
+
+def stage(out: Path, report: Reporter = print, without_other: bool = False) -> Staged:
+    """Write the data of the first available source to `out`, unless `out` already holds it.
+
+    Raises StagingError when the configured source is missing or damaged, when it lacks images of a vehicle, and when it
+    has no image of anything else, unless `without_other` accepts that.
     """
-    source, origin, read = _choose_source(say)
-    marker = {"layout": LAYOUT, "source": source, "origin": origin, "vehicles": list(configured_vehicles())}
+    source = _choose_source(report)
+    marker = {
+        "layout": LAYOUT,
+        "source": source.name,
+        "origin": source.fingerprint,
+        "vehicles": list(configured_vehicles()),
+    }
     staged = _already_staged(out, marker)
     if staged:
-        _require_vehicles(staged.counts, source, without_other)
-        say(f"data: images per class: {describe_counts(staged.counts, configured_vehicles())}")
-        say(f"data: {out} already holds {sum(staged.counts.values())} training images from {source}")
+        _require_classes(staged.counts, source.name, without_other)
+        report(f"data: images per class: {describe_counts(staged.counts, configured_vehicles())}")
+        report(f"data: {out} already holds {sum(staged.counts.values())} training images from {source.name}")
         return staged
-    train, test = read()
-    _require_vehicles(train.counts(), source, without_other)
-    say(f"data: images per class: {describe_counts(train.counts(), configured_vehicles())}")
-    for part in ("train", "test", "photos"):
-        shutil.rmtree(out / part, ignore_errors=True)
-    say(f"data: writing {len(train)} training and {len(test)} test images to {out}")
-    train.save(out / "train" / "images.npz")
-    test.save(out / "test" / "images.npz")
-    _write_samples(test, out / "photos")
-    staged = Staged(
-        train=out / "train",
-        test=out / "test",
-        photos=out / "photos",
-        source=source,
-        sha256=_sha256(out / "train" / "images.npz"),
-        counts=train.counts(),
-        test_counts=test.counts(),
-        fresh=True,
-    )
-    about = {"source": source, "sha256": staged.sha256, "counts": staged.counts}
-    (out / "train" / "about.json").write_text(json.dumps(about, indent=2) + "\n")
+    train, test = source.read()
+    _require_classes(train.counts(), source.name, without_other)
+    report(f"data: images per class: {describe_counts(train.counts(), configured_vehicles())}")
+    report(f"data: writing {len(train)} training and {len(test)} test images to {out}")
+    staged = _write(out, train, test, source.name)
     described = {key: value for key, value in asdict(staged).items() if not isinstance(value, Path)}
     (out / "staged.json").write_text(json.dumps({"marker": marker, "staged": described}, indent=2) + "\n")
-    say(f"data: {len(staged.counts)} classes staged from {source}")
+    report(f"data: {len(staged.counts)} classes staged from {source.name}")
     return staged
 
 
-def _choose_source(say: Say) -> tuple[str, str, Callable[[], tuple[Dataset, Dataset]]]:
-    """Return the source's name, what identifies its present content, and how to read it."""
-    own = os.environ.get("TRAINING_PHOTOS")
-    if own:
-        folder = Path(own).expanduser().resolve()
+def _choose_source(report: Reporter) -> Source:
+    """Return the first available source. Raises StagingError when a configured one does not exist."""
+    if configured := os.environ.get("TRAINING_PHOTOS"):
+        folder = Path(configured).expanduser().resolve()
         if not folder.is_dir():
-            raise StagingError(f"TRAINING_PHOTOS={printable(own)} is not a folder of class folders")
-        return "photos", _fingerprint(folder), lambda: _read_own_photos(folder, say)
-    named = os.environ.get("CIFAR100_ARCHIVE")
-    if named:
-        archive = Path(named).expanduser().resolve()
+            raise StagingError(f"TRAINING_PHOTOS={printable(configured)} is not a folder of class folders")
+        return Source("photos", _folder_fingerprint(folder), lambda: _read_photos(folder, report))
+    if configured := os.environ.get("CIFAR100_ARCHIVE"):
+        archive = Path(configured).expanduser().resolve()
         if not archive.is_file():
-            raise StagingError(f"CIFAR100_ARCHIVE={named} does not exist; unset it to download the official archive")
-        return "cifar100", _stamp(archive), lambda: read_cifar100(archive, say)
-    cached = _cache_folder() / ARCHIVE
+            raise StagingError(
+                f"CIFAR100_ARCHIVE={configured} does not exist; unset it to download the official archive"
+            )
+        return Source("cifar100", _file_fingerprint(archive), lambda: _read_cifar100(archive, report))
+    cached = cifar100.cached_archive()
     if not cached.is_file():
         try:
-            _download(cached, say)
+            cifar100.download(cached, report)
         except OSError as error:
             reason = getattr(error, "reason", None) or type(error).__name__
-            say(f"data: the CIFAR-100 download failed ({reason}); going on with GENERATED drawings")
-            return "generated", "drawn", lambda: (drawn_photos(120, seed=0), drawn_photos(40, seed=1))
-    return "cifar100", _stamp(cached), lambda: read_cifar100(cached, say)
+            report(f"data: the CIFAR-100 download failed ({reason}); using GENERATED drawings instead")
+            return Source("generated", "drawn", lambda: (synthetic_photos(120, seed=0), synthetic_photos(40, seed=1)))
+    return Source("cifar100", _file_fingerprint(cached), lambda: _read_cifar100(cached, report))
 
 
 def _already_staged(out: Path, marker: dict[str, Any]) -> Staged | None:
+    """Return what `out` holds if it was staged with the same marker and is complete, or None."""
     try:
         known = json.loads((out / "staged.json").read_text())
         if known["marker"] != marker or _sha256(out / "train" / "images.npz") != known["staged"]["sha256"]:
@@ -162,7 +155,7 @@ def _already_staged(out: Path, marker: dict[str, Any]) -> Staged | None:
         return None
 
 
-def _require_vehicles(counts: dict[str, int], source: str, without_other: bool) -> None:
+def _require_classes(counts: dict[str, int], source: str, without_other: bool) -> None:
     vehicles = configured_vehicles()
     missing = [name for name in vehicles if counts.get(name, 0) < 2]
     if missing:
@@ -173,138 +166,92 @@ def _require_vehicles(counts: dict[str, int], source: str, without_other: bool) 
     if not without_other and not set(counts) - set(vehicles):
         raise StagingError(
             f"the {source} data has no image of anything but {', '.join(vehicles)}, so nothing can measure whether the "
-            f"model recognises what is none of them. Add photos of other things in a folder such as {OTHER}/, or pass "
+            f"model recognises other things. Add photos of other things in a folder such as {OTHER}/, or pass "
             "FORCE=yes to train without"
         )
 
 
-# The three sources
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    """Reads the archive's dictionaries of NumPy arrays and refuses every other object: a pickle can run code."""
-
-    _ALLOWED: ClassVar = {
-        ("numpy", "ndarray"),
-        ("numpy", "dtype"),
-        ("numpy.core.multiarray", "_reconstruct"),
-        ("numpy._core.multiarray", "_reconstruct"),
-        ("numpy._core.numeric", "_frombuffer"),
-        ("numpy.core.numeric", "_frombuffer"),
-        ("_codecs", "encode"),
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self._ALLOWED:
-            raise pickle.UnpicklingError(f"{module}.{name} does not belong in a CIFAR-100 archive")
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
-
-
-def read_cifar100(archive: Path, say: Say = print) -> tuple[Dataset, Dataset]:
-    """Return the (training, test) images of an archive in the official layout, labelled by their fine names.
-
-    Raises StagingError when the archive is not one.
-    """
-    say(f"data: reading {archive.name} ({archive.stat().st_size / 1e6:.0f} MB)")
+def _read_cifar100(archive: Path, report: Reporter) -> tuple[Dataset, Dataset]:
+    report(f"data: reading {archive.name} ({archive.stat().st_size / 1e6:.0f} MB)")
     try:
-        with tarfile.open(archive) as tar:
-            parts = {}
-            for part in ("meta", "train", "test"):
-                file = tar.extractfile(f"cifar-100-python/{part}")
-                if file is None:
-                    raise KeyError(part)
-                parts[part] = _PlainUnpickler(io.BytesIO(file.read()), encoding="bytes").load()
-        names = np.array([name.decode() for name in parts["meta"][b"fine_label_names"]])
-        train, test = (
-            of_array(
-                np.ascontiguousarray(part[b"data"].reshape(-1, 3, CIFAR_SIDE, CIFAR_SIDE).transpose(0, 2, 3, 1)),
-                names[np.asarray(part[b"fine_labels"], dtype=np.intp)],
-            )
-            for part in (parts["train"], parts["test"])
-        )
-    except (OSError, KeyError, EOFError, tarfile.TarError, pickle.UnpicklingError, ValueError) as error:
-        raise StagingError(f"{archive.name} is not a CIFAR-100 archive in the official layout: {error}") from error
-    return train, test
+        return cifar100.read(archive)
+    except cifar100.ArchiveError as error:
+        raise StagingError(str(error)) from error
 
 
-def _read_own_photos(folder: Path, say: Say) -> tuple[Dataset, Dataset]:
+def _read_photos(folder: Path, report: Reporter) -> tuple[Dataset, Dataset]:
+    """Return the (training, test) photos in the class folders of `folder`."""
     try:
         found = read_class_folders(folder, configured_vehicles())
     except PhotoFolderError as error:
         raise StagingError(f"TRAINING_PHOTOS: {error}") from error
 
-    def report(number: int, total: int) -> None:
+    def report_progress(number: int, total: int) -> None:
         if number % 200 == 0:
-            say(f"data: reading photos {number}/{total}")
+            report(f"data: reading photos {number}/{total}")
 
-    images, labels, tested, left_out = [], [], [], list(found.left_out)
-    for photo, content in read_each(found.photos, left_out, report):
+    images, labels, is_test, left_out = [], [], [], list(found.left_out)
+    for photo, content in read_each(found.photos, left_out, report_progress):
         try:
-            images.append(shrink(content))
+            images.append(downscale(content))
         except PhotoError as error:
             left_out.append(LeftOut(photo.name, str(error)))
             continue
         labels.append(str(photo.class_name))
-        # By content, so that copies of one photo never end up on both sides.
-        tested.append(int(hashlib.sha256(content).hexdigest()[:8], 16) / 16**8 < TEST_SHARE)
+        # By a hash of the content, so that copies of a photo are all in the same part.
+        is_test.append(int(hashlib.sha256(content).hexdigest()[:8], 16) / 16**8 < TEST_FRACTION)
     for line in describe_left_out(left_out):
-        say(f"data: {line}")
+        report(f"data: {line}")
     if not images:
         raise StagingError(f"TRAINING_PHOTOS={printable(folder)} holds no readable photo in class folders")
-    say(f"data: {len(images)} photos read from {printable(folder)}")
-    everything = Dataset(images, np.array(labels))
-    is_test = np.array(tested)
-    return everything[~is_test], everything[is_test]
+    report(f"data: {len(images)} photos read from {printable(folder)}")
+    photos, test_mask = Dataset(images, np.array(labels)), np.array(is_test)
+    return photos[~test_mask], photos[test_mask]
 
 
-def _download(target: Path, say: Say) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(f".{os.getpid()}.part")
-    digest = hashlib.md5(usedforsecurity=False)
-    try:
-        with urllib.request.urlopen(OFFICIAL_URL, timeout=DOWNLOAD_TIMEOUT_S) as answer, partial.open("wb") as file:
-            total, done, shown = int(answer.headers.get("Content-Length") or 0), 0, 0
-            while block := answer.read(1 << 20):
-                file.write(block)
-                digest.update(block)
-                done += len(block)
-                if done - shown >= 16 << 20 or done == total:
-                    say(f"data: downloading CIFAR-100 {done / 1e6:.0f} of {total / 1e6:.0f} MB")
-                    shown = done
-        if digest.hexdigest() != OFFICIAL_MD5:
-            raise urllib.error.URLError("the downloaded file has another checksum than the official one")
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+def _write(out: Path, train: Dataset, test: Dataset, source: str) -> Staged:
+    for part in ("train", "test", "photos"):
+        shutil.rmtree(out / part, ignore_errors=True)
+    train.save(out / "train" / "images.npz")
+    test.save(out / "test" / "images.npz")
+    _write_samples(test, out / "photos")
+    sha256, counts = _sha256(out / "train" / "images.npz"), train.counts()
+    about = {"source": source, "sha256": sha256, "counts": counts}
+    (out / "train" / "about.json").write_text(json.dumps(about, indent=2) + "\n")
+    return Staged(
+        train=out / "train",
+        test=out / "test",
+        photos=out / "photos",
+        source=source,
+        sha256=sha256,
+        counts=counts,
+        test_counts=test.counts(),
+        fresh=True,
+    )
 
 
 def _write_samples(test: Dataset, folder: Path) -> None:
     vehicles = configured_vehicles()
-    present = sorted(set(test.labels) - set(vehicles))
-    telling = [name for name in TELLING if name in present]
-    chosen = (telling + [name for name in present if name not in telling])[:OTHERS_SAMPLED]
-    for name, most in [(v, SAMPLES_PER_VEHICLE) for v in vehicles] + [(o, SAMPLES_PER_OTHER) for o in chosen]:
+    others = sorted(set(test.labels) - set(vehicles))
+    first = [name for name in SAMPLED_FIRST if name in others]
+    sampled = (first + [name for name in others if name not in first])[:OTHER_CLASSES_SAMPLED]
+    for name, count in [(v, SAMPLES_PER_VEHICLE) for v in vehicles] + [(o, SAMPLES_PER_OTHER_CLASS) for o in sampled]:
         (folder / name).mkdir(parents=True, exist_ok=True)
-        for i, image in enumerate(test.of([name]).pictures[:most]):
+        for i, image in enumerate(test.with_labels([name]).images[:count]):
             Image.fromarray(image).save(folder / name / f"{name}-{i:03d}.png")
 
 
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "scones-vehicles"
-
-
-def _stamp(path: Path) -> str:
+def _file_fingerprint(path: Path) -> str:
     status = path.stat()
     return f"{path} {status.st_size} {status.st_mtime_ns}"
 
 
-def _fingerprint(folder: Path) -> str:
-    """Return what changes whenever another set of photos would be read."""
+def _folder_fingerprint(folder: Path) -> str:
+    """Return a text that changes when a photo is added, removed or changed."""
     digest = hashlib.sha256()
     for photo in find_photos(folder).photos:
-        # Its mode as well: a photo that could not be read may be readable now.
-        digest.update(os.fsencode(f"{_stamp(photo.path)} {photo.path.stat().st_mode}\n"))
+        # With the mode, because a photo that could not be read may be readable now.
+        digest.update(os.fsencode(f"{_file_fingerprint(photo.path)} {photo.path.stat().st_mode}\n"))
     return f"{folder} {digest.hexdigest()}"
 
 
@@ -314,8 +261,8 @@ def _sha256(path: Path) -> str:
 
 
 def main() -> int:
-    """Stage the data and print where it is; return the exit status."""
-    parser = argparse.ArgumentParser(description="Bring the training data into place.")
+    """Stage the data and print its checksum; return the exit status."""
+    parser = argparse.ArgumentParser(description="Stage the training data.")
     parser.add_argument("--out", type=Path, default=Path("build/data"))
     parser.add_argument("--without-other", action="store_true", help="accept data that shows nothing but the vehicles")
     arguments = parser.parse_args()

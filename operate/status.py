@@ -78,7 +78,7 @@ def _models(deployed: Deployed) -> None:
             version + crown,
             _verdict(package["ModelApprovalStatus"], recorded.get(version)),
             f"{package['CreationTime'].astimezone(UTC):%Y-%m-%d %H:%M}",
-            about.get("parent") or about.get("previous") or "—",
+            about.get("parent") or "—",
             _short(about.get("snapshot")),
             _short(about.get("source")),
         )

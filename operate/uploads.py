@@ -17,7 +17,7 @@ from deploy.outputs import Deployed
 from functions.shared.photo import Photo
 from operate.errors import CommandError
 from operate.event_listener import Tap
-from training.photo_folders import (
+from operate.photo_folders import (
     MEDIA_TYPES,
     UNSUPPORTED,
     LeftOut,

@@ -1,6 +1,10 @@
-"""Everything that runs inside SageMaker: data, model, training, evaluation and serving (script mode)."""
+"""What runs inside SageMaker: the jobs `train` and `compare`, `inference` for the endpoint, and what these import.
+
+Commands that people run are in operate/, except those that make the backbone and measure the model: they are in
+training.research, which the archive for SageMaker leaves out.
+"""
 
 import os
 
-# Before NumPy is imported: on matrices as small as ours, OpenBLAS's threads cost more in waiting than they gain.
+# Before NumPy is imported: for matrices this small, synchronising OpenBLAS's threads takes longer than they save.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

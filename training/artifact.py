@@ -1,6 +1,10 @@
-"""What model.tar.gz holds: the backbone, the head, what they are, and the code that serves them."""
+"""The content of model.tar.gz: backbone, head, metadata and the inference code."""
 
 import json
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +12,10 @@ import numpy as np
 
 from training.backbone import BACKBONE_FILE
 from training.head import Head
-from training.inference import ABOUT, BACKBONE, HEAD
+from training.inference import BACKBONE_NAME, HEAD_NAME, METADATA_NAME
 
-_SERVED = ("__init__", "backbone", "calibration", "head", "images", "inference", "metrics")
-_ENTRY = '''"""What the SageMaker PyTorch inference toolkit calls."""
+_INFERENCE_MODULES = ("__init__", "backbone", "calibration", "head", "images", "inference", "metrics")
+_ENTRY_POINT = '''"""The functions that the SageMaker PyTorch inference toolkit calls."""
 
 from training.inference import input_fn, model_fn, output_fn, predict_fn
 
@@ -20,18 +24,46 @@ __all__ = ["input_fn", "model_fn", "output_fn", "predict_fn"]
 _REQUIREMENTS = "numpy\npillow>=11\nonnxruntime>=1.20\n"
 
 
-def write_model(folder: Path, head: Head, about: dict[str, Any], backbone: Path = BACKBONE_FILE) -> None:
-    """Write a model to `folder`; `about` is what model.json holds, `classes`, calibration and threshold included."""
+class ModelArchiveError(Exception):
+    """There is no model, or it is no model.tar.gz; the message says what to do."""
+
+
+def write_model(folder: Path, head: Head, metadata: dict[str, Any], backbone: Path = BACKBONE_FILE) -> None:
+    """Write the files of a model to `folder`.
+
+    `metadata` becomes model.json, with the head's classes added; it holds calibration and threshold.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / BACKBONE).write_bytes(backbone.read_bytes())
-    np.savez(folder / HEAD, weights=head.weights.astype(np.float32), bias=head.bias.astype(np.float32))
+    (folder / BACKBONE_NAME).write_bytes(backbone.read_bytes())
+    np.savez(folder / HEAD_NAME, weights=head.weights.astype(np.float32), bias=head.bias.astype(np.float32))
     groups = {name: list(group) for name, group in zip(head.classes, head.groups, strict=False)}
-    content = {**about, "classes": list(head.classes), "imagenet": groups}
-    (folder / ABOUT).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    content = {**metadata, "classes": list(head.classes), "imagenet": groups}
+    (folder / METADATA_NAME).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     code = folder / "code"
     (code / "training").mkdir(parents=True, exist_ok=True)
-    for name in _SERVED:
+    for name in _INFERENCE_MODULES:
         source = Path(__file__).parent / f"{name}.py"
         (code / "training" / source.name).write_bytes(source.read_bytes())
-    (code / "inference.py").write_text(_ENTRY)
+    (code / "inference.py").write_text(_ENTRY_POINT)
     (code / "requirements.txt").write_text(_REQUIREMENTS)
+
+
+@contextmanager
+def unpacked(model: Path) -> Iterator[Path]:
+    """Yield the folder of a model: `model` itself, or a temporary folder with the content of a model.tar.gz.
+
+    Raises ModelArchiveError when there is no file `model`, or when it is no tar archive.
+    """
+    if model.is_dir():
+        yield model
+        return
+    if not model.is_file():
+        raise ModelArchiveError(f"there is no model at {model}; train one first")
+    with tempfile.TemporaryDirectory(prefix="model-") as folder:
+        try:
+            with tarfile.open(model) as tar:
+                tar.extraction_filter = getattr(tarfile, "data_filter", None)  # Python has it from 3.11.4 on
+                tar.extractall(folder)  # noqa: S202
+        except tarfile.TarError as error:
+            raise ModelArchiveError(f"{model.name} is no model.tar.gz: {error}") from error
+        yield Path(folder)

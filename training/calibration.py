@@ -1,4 +1,4 @@
-"""What turns the head's logits into confidences that can be believed."""
+"""Calibration of the head's logits, applied by the endpoint; training.calibrate fits it."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,10 @@ from training.metrics import Floats, softmax
 
 @dataclass(frozen=True)
 class Calibration:
-    """Probabilities are the softmax of logits / `temperature`, with `other_offset` added to that of `other`."""
+    """Temperature scaling (Guo et al., "On Calibration of Modern Neural Networks", 2017) with an offset for `other`.
+
+    Probabilities are the softmax of logits / `temperature`, with `other_offset` added to the logit of `other`.
+    """
 
     temperature: float
     other_offset: float

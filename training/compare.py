@@ -1,8 +1,9 @@
-"""Champion and challenger on the same photos: `python -m training.compare`, the evaluation job of a retraining.
+"""The evaluation job of a retraining, `python -m training.compare`: champion and challenger on the same photos.
 
-Both see the frozen holdout of the base data (training.holdout) and the labelled photos that neither may learn from.
-Differences are challenger minus champion, with the 90% interval of the paired bootstrap: both models are judged on the
-same drawn photos, so that what is hard for both does not blur the difference (Efron and Tibshirani, 1993).
+These are the holdout of the base data (training.holdout) and the labelled photos that no model is trained on.
+Differences are challenger minus champion, with a 90% interval by paired bootstrap: both models predict the same
+resampled photos, so the difficulty of the photos does not widen the interval (Efron and Tibshirani, "An Introduction to
+the Bootstrap", 1993).
 """
 
 import argparse
@@ -10,55 +11,61 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from training import dataset, metrics
+from training.artifact import ModelArchiveError, unpacked
 from training.backbone import Backbone, Floats32
 from training.dataset import Dataset, concatenate, sample, targets
-from training.evaluate import EvaluationError, unpacked
 from training.features import FeatureCache
-from training.holdout import split_off
-from training.images import squares
-from training.inference import AnchoredModel, Model, model_fn, probabilities_of
+from training.holdout import split_holdout
+from training.images import resize_batch
+from training.inference import BackboneModel, Model, model_fn, predict_probabilities
 from training.labels import load_labelled
-from training.metrics import Floats, Ints
+from training.metrics import Floats, Ints, Metric, bootstrap_interval, nan_to_none
 from training.vehicles import VEHICLES_FILE, configured_vehicles
 
-ROUNDS = 500
+N_RESAMPLES = 500
+INTERVAL_90 = (0.05, 0.95)
+"""The quantiles that bound a 90% interval."""
+
 TIMED_PHOTOS = 20
-OTHERS_EACH = 10
-"""Pictures of each class of other things that models are compared on: enough of 88 classes, and a minute less."""
+MAX_PER_OTHER_CLASS = 10
+"""Images of each other class that models are compared on; with 88 classes, more only take longer."""
+
+METRICS: dict[str, Metric] = {"accuracy": metrics.accuracy, "ece": metrics.ece, "auroc": metrics.auroc}
 
 
-Figure = Callable[[Floats, Ints], float]
-FIGURES: dict[str, Figure] = {"accuracy": metrics.accuracy, "ece": metrics.ece, "auroc": metrics.auroc}
+class ComparisonError(Exception):
+    """The models cannot be compared; the message says why."""
 
 
 class SharedFeatures:
-    """Features of a data set by backbone, so that two models with the same backbone need them once."""
+    """A feature cache per backbone, so that two models with the same backbone compute features once."""
 
     def __init__(self) -> None:
+        """Begin without caches."""
         self._caches: dict[str, FeatureCache] = {}
         self._lock = threading.Lock()
 
-    def of(self, backbone: Backbone, data: Dataset) -> tuple[Floats32, Floats32]:
+    def get(self, backbone: Backbone, data: Dataset) -> tuple[Floats32, Floats32]:
         """Return the features of `data` (see training.features)."""
         with self._lock:
-            return self._caches.setdefault(backbone.digest, FeatureCache(backbone)).of(data.pictures)
+            return self._caches.setdefault(backbone.digest, FeatureCache(backbone)).get(data.images)
 
 
-class Contender:
-    """A model with its answers in terms of `vehicles`, of which it may know only some."""
+class ComparedModel:
+    """A model whose predictions are mapped to `vehicles`, some of which it may not have been trained on."""
 
     def __init__(
-        self, version: str, model: Model, size_bytes: int, vehicles: tuple[str, ...], shared: "SharedFeatures"
+        self, version: str, model: Model, size_bytes: int, vehicles: tuple[str, ...], shared: SharedFeatures
     ) -> None:
+        """`size_bytes` is the size of the model's files; `shared` computes the features."""
         self.version = version
         self._shared = shared
         self._model = model
@@ -66,41 +73,44 @@ class Contender:
         self._vehicles = vehicles
 
     def probabilities(self, data: Dataset) -> Floats:
-        """Return (N, V + 1); a vehicle that the model does not know gets 0."""
+        """Return (N, V + 1); a vehicle that the model was not trained on has probability 0."""
         result: Floats = np.zeros((len(data), len(self._vehicles) + 1))
         columns = [*(self._vehicles.index(name) for name in self._model.classes[:-1]), len(self._vehicles)]
-        if isinstance(self._model, AnchoredModel):
-            result[:, columns] = self._model.answers(*self._shared.of(self._model.backbone, data))
+        if isinstance(self._model, BackboneModel):
+            result[:, columns] = self._model.probabilities_of_features(*self._shared.get(self._model.backbone, data))
             return result
-        result[:, columns] = probabilities_of(self._model, data.pictures)
+        result[:, columns] = predict_probabilities(self._model, data.images)
         return result
 
-    def figures(self, probabilities: Floats, truth: Ints, timed: Dataset) -> dict[str, Any]:
-        """Return what the gate and people look at, on the holdout."""
-        operating = metrics.at_threshold(probabilities, truth, self._model.threshold)
-        right = probabilities.argmax(axis=1) == truth
+    def evaluate(self, probabilities: Floats, truth: Ints, timed: Dataset) -> dict[str, Any]:
+        """Return the metrics of its probabilities (N, V + 1) on the holdout, its latency on `timed`, and its size.
+
+        `latency_ms` is the median of single images without decoding; `size_mb` is in 10^6 bytes.
+        """
+        at_threshold = metrics.at_threshold(probabilities, truth, self._model.threshold)
+        is_correct = probabilities.argmax(axis=1) == truth
         return {
             "model_version": self.version,
-            **{name: plain(figure(probabilities, truth)) for name, figure in FIGURES.items()},
-            "coverage": plain(operating.coverage),
-            "error_accepted": plain(operating.error_accepted),
-            "other_accepted": plain(operating.other_accepted),
+            **{name: nan_to_none(metric(probabilities, truth)) for name, metric in METRICS.items()},
+            "coverage": nan_to_none(at_threshold.coverage),
+            "error_accepted": nan_to_none(at_threshold.error_accepted),
+            "other_accepted": nan_to_none(at_threshold.other_accepted),
             "threshold": self._model.threshold,
             "latency_ms": round(self._latency_ms(timed), 3),
             "size_mb": round(self._size_bytes / 1e6, 3),
             "recall": {
-                name: plain(float(right[truth == place].mean())) if (truth == place).any() else None
-                for place, name in enumerate(self._vehicles)
+                name: nan_to_none(float(is_correct[truth == index].mean())) if (truth == index).any() else None
+                for index, name in enumerate(self._vehicles)
             },
         }
 
     def _latency_ms(self, timed: Dataset) -> float:
-        taken = []
-        for image in squares(timed.pictures[:TIMED_PHOTOS], self._model.side):
-            started = time.perf_counter()
+        times_ms = []
+        for image in resize_batch(timed.images[:TIMED_PHOTOS], self._model.side):
+            start_s = time.perf_counter()
             self._model.probabilities(image[None])
-            taken.append((time.perf_counter() - started) * 1000)
-        return float(np.median(taken))
+            times_ms.append((time.perf_counter() - start_s) * 1000)
+        return float(np.median(times_ms))
 
 
 def compare(
@@ -108,132 +118,124 @@ def compare(
 ) -> dict[str, Any]:
     """Return the report on two models (folders or model.tar.gz); `versions` are the challenger's and the champion's.
 
-    Raises EvaluationError when a model cannot be read or the holdout shows none of the vehicles.
+    Raises ModelArchiveError when a model cannot be read, ComparisonError when the holdout shows none of the vehicles.
     """
-    with unpacked(challenger) as new_folder, unpacked(champion or challenger) as old_folder:
-        new_model, old_model = model_fn(new_folder), model_fn(old_folder)
-        vehicles = tuple(dict.fromkeys([*new_model.classes[:-1], *old_model.classes[:-1]]))
+    with ExitStack() as stack:
+        folders = [stack.enter_context(unpacked(path)) for path in (challenger, champion) if path is not None]
+        models = [model_fn(folder) for folder in folders]
+        vehicles = tuple(dict.fromkeys(name for model in models for name in model.classes[:-1]))
         truth = targets(holdout, vehicles)
         if not (truth < len(vehicles)).any():
-            raise EvaluationError(f"the holdout of {len(holdout)} photos shows none of {', '.join(vehicles)}")
+            raise ComparisonError(f"the holdout of {len(holdout)} photos shows none of {', '.join(vehicles)}")
         shared = SharedFeatures()
-        new = Contender(versions[0], new_model, size_of(new_folder), vehicles, shared)
-        old = Contender(versions[1], old_model, size_of(old_folder), vehicles, shared)
-        # A model uses one thread and lets the other run meanwhile: thousands of photos take half the time on two cores.
+        compared = [
+            ComparedModel(version, model, model_size_bytes(folder), vehicles, shared)
+            for version, model, folder in zip(versions, models, folders, strict=False)
+        ]
+        # A model computes with one thread, so two models on two cores take half the time.
         with ThreadPoolExecutor(2) as pool:
-            answers = list(pool.map(lambda one: one.probabilities(holdout), [new] if champion is None else [new, old]))
-        ours, theirs = answers[0], answers[-1]
+            probabilities = list(pool.map(lambda model: model.probabilities(holdout), compared))
         report: dict[str, Any] = {
-            "challenger": new.figures(ours, truth, holdout),
+            "challenger": compared[0].evaluate(probabilities[0], truth, holdout),
             "champion": None,
             "holdout": {
                 "photos": int((truth < len(vehicles)).sum()),
                 "others": int((truth == len(vehicles)).sum()),
-                "differences": dict.fromkeys(FIGURES),
-                "recall_differences": dict.fromkeys(vehicles),
+                "differences": dict.fromkeys(METRICS),
             },
             "labelled": None,
-            "official_test": None,
         }
         if champion is None:
             return report
-        report["champion"] = old.figures(theirs, truth, holdout)
+        report["champion"] = compared[1].evaluate(probabilities[1], truth, holdout)
         report["holdout"]["differences"] = {
-            name: difference(figure, ours, theirs, truth) for name, figure in FIGURES.items()
-        }
-        report["holdout"]["recall_differences"] = {
-            name: difference(recall_of(place), ours, theirs, truth) for place, name in enumerate(vehicles)
+            name: paired_difference(metric, probabilities[0], probabilities[1], truth)
+            for name, metric in METRICS.items()
         }
         if len(labelled):
-            said = targets(labelled, vehicles)
-            mine, yours = new.probabilities(labelled), old.probabilities(labelled)
-            report["labelled"] = {
-                "photos": len(labelled),
-                "challenger_accuracy": metrics.accuracy_with_other(mine, said),
-                "champion_accuracy": metrics.accuracy_with_other(yours, said),
-                "difference": difference(metrics.accuracy_with_other, mine, yours, said),
-            }
+            report["labelled"] = _compare_on_labelled(compared[0], compared[1], labelled, targets(labelled, vehicles))
         return report
 
 
-def difference(figure: Figure, ours: Floats, theirs: Floats, truth: Ints, seed: int = 0) -> dict[str, float] | None:
-    """Return `mean`, `low` and `high` of the paired difference; None when it cannot be computed."""
-    generator = np.random.default_rng(seed)
-    is_vehicle = truth < ours.shape[1] - 1
-    groups = [group for group in (np.flatnonzero(is_vehicle), np.flatnonzero(~is_vehicle)) if len(group)]
-    values: list[float] = []
-    for _ in range(ROUNDS):
-        drawn = np.concatenate([generator.choice(group, len(group)) for group in groups])
-        values.append(figure(ours[drawn], truth[drawn]) - figure(theirs[drawn], truth[drawn]))
-    known = np.array([value for value in values if not np.isnan(value)])
-    observed = figure(ours, truth) - figure(theirs, truth)
-    if not len(known) or np.isnan(observed):
+def paired_difference(
+    metric: Metric, challenger: Floats, champion: Floats, truth: Ints, seed: int = 0
+) -> dict[str, float] | None:
+    """Return the difference `mean` and its 90% interval `low` and `high`; None when the metric cannot be computed.
+
+    `challenger` and `champion` are the probabilities (N, V + 1) of the two models on the same photos.
+    """
+
+    def difference(rows: Ints) -> float:
+        return metric(challenger[rows], truth[rows]) - metric(champion[rows], truth[rows])
+
+    observed = metric(challenger, truth) - metric(champion, truth)
+    is_vehicle = truth < challenger.shape[1] - 1
+    low, high = bootstrap_interval(difference, is_vehicle, N_RESAMPLES, INTERVAL_90, seed)
+    if np.isnan(low) or np.isnan(observed):
         return None
-    low, high = np.quantile(known, [0.05, 0.95])
-    return {"mean": float(observed), "low": float(low), "high": float(high)}
+    return {"mean": float(observed), "low": low, "high": high}
 
 
-def thinned(holdout: Dataset, vehicles: tuple[str, ...]) -> Dataset:
-    """Return the holdout with at most OTHERS_EACH pictures of each other class, always the same ones."""
-    return concatenate([holdout.of(vehicles), sample(holdout.without(vehicles), OTHERS_EACH, seed=0)])
+def subsample_others(holdout: Dataset, vehicles: tuple[str, ...]) -> Dataset:
+    """Return the holdout with at most MAX_PER_OTHER_CLASS images of each other class, always the same ones."""
+    return concatenate([
+        holdout.with_labels(vehicles), sample(holdout.without_labels(vehicles), MAX_PER_OTHER_CLASS, seed=0)
+    ])  # fmt: skip
 
 
-def size_of(folder: Path) -> int:
-    """Return the bytes of a model's own files, without the code that serves it."""
+def model_size_bytes(folder: Path) -> int:
+    """Return the size of a model's weights, without the inference code."""
     return sum(path.stat().st_size for path in folder.iterdir() if path.suffix in (".onnx", ".npz"))
 
 
-def recall_of(place: int) -> Figure:
-    """Return the figure: the share of the photos of one class whose most probable class it is."""
-
-    def recall(probabilities: Floats, truth: Ints) -> float:
-        those: NDArray[np.bool_] = truth == place
-        return float((probabilities[those].argmax(axis=1) == place).mean()) if those.any() else float("nan")
-
-    return recall
-
-
-def plain(value: float) -> float | None:
-    """Return the value, None for NaN: JSON has none."""
-    return None if np.isnan(value) else float(value)
-
-
-def the_artifact(folder: Path) -> Path:
-    """Return the model.tar.gz of an input folder. Raises EvaluationError."""
+def find_artifact(folder: Path) -> Path:
+    """Return the model.tar.gz in an input folder of the job. Raises ComparisonError when there is none."""
     found = sorted(folder.rglob("*.tar.gz"))
     if not found:
-        raise EvaluationError(f"{folder.name} holds no model.tar.gz")
+        raise ComparisonError(f"{folder.name} holds no model.tar.gz")
     return found[0]
 
 
+def _compare_on_labelled(
+    challenger: ComparedModel, champion: ComparedModel, labelled: Dataset, truth: Ints
+) -> dict[str, Any]:
+    new, old = challenger.probabilities(labelled), champion.probabilities(labelled)
+    return {
+        "photos": len(labelled),
+        "challenger_accuracy": metrics.accuracy_with_other(new, truth),
+        "champion_accuracy": metrics.accuracy_with_other(old, truth),
+        "difference": paired_difference(metrics.accuracy_with_other, new, old, truth),
+    }
+
+
 def main() -> int:
-    """Compare, write evaluation.json into --out; return the exit status."""
-    parser = argparse.ArgumentParser(description="Judge champion and challenger on the same photos.")
+    """Compare, write evaluation.json to the folder --out; return the exit status."""
+    parser = argparse.ArgumentParser(description="Compare champion and challenger on the same photos.")
     for name in ("challenger", "champion", "base", "snapshot", "labelled", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--vehicles", type=Path, default=VEHICLES_FILE)
     parser.add_argument("--champion-version", required=True, help="`none` when there is no champion yet")
     parser.add_argument("--challenger-version", required=True)
     arguments = parser.parse_args()
-    first = arguments.champion_version == "none"
+    has_champion = arguments.champion_version != "none"
     try:
-        _, holdout = split_off(dataset.load(arguments.base))
-        holdout = thinned(holdout, configured_vehicles(arguments.vehicles))
+        _, holdout = split_holdout(dataset.load(arguments.base))
+        holdout = subsample_others(holdout, configured_vehicles(arguments.vehicles))
         report = compare(
-            the_artifact(arguments.challenger),
-            None if first else the_artifact(arguments.champion),
+            find_artifact(arguments.challenger),
+            find_artifact(arguments.champion) if has_champion else None,
             holdout,
             load_labelled(arguments.snapshot, arguments.labelled, use="evaluate"),
             (arguments.challenger_version, arguments.champion_version),
         )
-    except (EvaluationError, OSError, ValueError, KeyError) as error:
+    except (ComparisonError, ModelArchiveError, OSError, ValueError, KeyError) as error:
         print(f"comparison failed: {error}", file=sys.stderr, flush=True)
         return 1
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n")
     for role in ("challenger", "champion"):
         if report[role]:
-            print(role, *(f"{name}={report[role][name]};" for name in FIGURES), flush=True)
+            print(role, *(f"{name}={report[role][name]};" for name in METRICS), flush=True)
     return 0
 
 

@@ -1,6 +1,5 @@
-"""The report on one model over labelled photos: what `evaluation.json` holds."""
+"""The report on one model over labelled photos: the content of the training job's evaluation.json."""
 
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -8,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training import metrics
-from training.metrics import Floats, Ints
+from training.metrics import Floats, Ints, Metric, bootstrap_interval, nan_to_none
 
-FIGURES = ("accuracy", "accuracy_with_other", "ece", "auroc", "coverage", "error_accepted", "other_accepted")
-"""The headline figures, each with an interval."""
+METRICS = ("accuracy", "accuracy_with_other", "ece", "auroc", "coverage", "error_accepted", "other_accepted")
+"""The metrics that the report states with an interval."""
 
-STEPS = tuple(round(0.5 + i / 100, 2) for i in range(50))
-"""The thresholds from 0.50 to 0.99 that are tabulated."""
+REPORTED_THRESHOLDS = tuple(round(0.5 + i / 100, 2) for i in range(50))
+"""The thresholds from 0.50 to 0.99 that the report tabulates."""
 
 
 def evaluate(
@@ -23,14 +22,14 @@ def evaluate(
     threshold: float,
     folders: NDArray[np.str_],
     unreadable: list[str] | None = None,
-    rounds: int = 300,
+    n_resamples: int = 300,
 ) -> dict[str, Any]:
-    """Return the report; a figure that cannot be computed is None.
+    """Return the report; a metric that cannot be computed is None.
 
-    `probabilities` (N, V + 1) and `truth` (N,) as in training.metrics; `folders` (N,) is each photo's class folder;
-    `unreadable` names the files that are no photos. `intervals` are 95% by bootstrap over `rounds`.
+    `probabilities` (N, V + 1) and `truth` (N,) as in training.metrics; `folders` (N,) is the class folder of each
+    photo; `unreadable` names the files that could not be decoded. `intervals` are 95% bootstrap intervals.
     """
-    figures: dict[str, Callable[[Floats, Ints], float]] = {
+    functions: dict[str, Metric] = {
         "accuracy": metrics.accuracy,
         "accuracy_with_other": metrics.accuracy_with_other,
         "ece": metrics.ece,
@@ -40,40 +39,39 @@ def evaluate(
         "other_accepted": lambda p, t: metrics.at_threshold(p, t, threshold).other_accepted,
     }
     unreadable = unreadable or []
-    vehicles = probabilities.shape[1] - 1
+    is_vehicle = truth < probabilities.shape[1] - 1
     report: dict[str, Any] = {
         "photos": len(truth),
-        "vehicles": int((truth < vehicles).sum()),
-        "others": int((truth == vehicles).sum()),
+        "vehicles": int(is_vehicle.sum()),
+        "others": int((~is_vehicle).sum()),
         "unreadable": len(unreadable),
         "unreadable_files": sorted(unreadable),
         "threshold": threshold,
-        **{name: _plain(figure(probabilities, truth)) for name, figure in figures.items()},
+        **{name: nan_to_none(metric(probabilities, truth)) for name, metric in functions.items()},
         "thresholds": [
-            {"threshold": step, **_plain_all(asdict(metrics.at_threshold(probabilities, truth, step)))}
-            for step in STEPS
+            {"threshold": step, **_at_threshold(probabilities, truth, step)} for step in REPORTED_THRESHOLDS
         ],
         "classes": {},
-        "intervals": {
-            name: [_plain(end) for end in metrics.interval(figure, probabilities, truth, rounds)]
-            for name, figure in figures.items()
-        },
+        "intervals": {name: _interval(metric, probabilities, truth, n_resamples) for name, metric in functions.items()},
     }
     for folder in sorted(set(folders.tolist())):
         rows = folders == folder
-        those = (probabilities[rows], truth[rows])
+        subset = (probabilities[rows], truth[rows])
         report["classes"][folder] = {
             "photos": int(rows.sum()),
-            "accuracy": _plain(metrics.accuracy(*those)),
-            "accuracy_with_other": _plain(metrics.accuracy_with_other(*those)),
-            **_plain_all(asdict(metrics.at_threshold(*those, threshold))),
+            "accuracy": nan_to_none(metrics.accuracy(*subset)),
+            "accuracy_with_other": nan_to_none(metrics.accuracy_with_other(*subset)),
+            **_at_threshold(*subset, threshold),
         }
     return report
 
 
-def _plain(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+def _at_threshold(probabilities: Floats, truth: Ints, threshold: float) -> dict[str, float | None]:
+    values = asdict(metrics.at_threshold(probabilities, truth, threshold))
+    return {name: nan_to_none(value) for name, value in values.items()}
 
 
-def _plain_all(values: dict[str, float]) -> dict[str, float | None]:
-    return {name: _plain(value) for name, value in values.items()}
+def _interval(metric: Metric, probabilities: Floats, truth: Ints, n_resamples: int) -> list[float | None]:
+    is_vehicle = truth < probabilities.shape[1] - 1
+    low, high = bootstrap_interval(lambda rows: metric(probabilities[rows], truth[rows]), is_vehicle, n_resamples)
+    return [nan_to_none(low), nan_to_none(high)]

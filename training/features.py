@@ -1,4 +1,4 @@
-"""Features of pictures, computed once: kept by content and backbone, so that a retraining computes only new ones."""
+"""A cache of backbone features, passed from one training job to the next."""
 
 import hashlib
 import io
@@ -10,93 +10,100 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.backbone import BATCH, Backbone, Floats32
-from training.images import PREPARATION, Pixels
+from training.backbone import BATCH_SIZE, Backbone, Floats32
+from training.images import PREPROCESSING, Pixels
 
-FILE = "features.npz"
-ARCHIVE = "output.tar.gz"
-"""How SageMaker keeps what a training job left in its output folder."""
+CACHE_NAME = "features.npz"
+OUTPUT_ARCHIVE = "output.tar.gz"
+"""The archive that SageMaker makes of a training job's output folder."""
 
-MOST_BYTES = 2_000_000_000
-Done = Callable[[int, int], None]
-"""Called with (pictures done, pictures in all)."""
+MAX_BYTES = 2_000_000_000
+ProgressCallback = Callable[[int, int], None]
+"""Called with (images done, images in all)."""
 
 
 class FeatureCache:
-    """Features and ImageNet logits of each picture in each view, in half precision.
+    """Features and ImageNet logits of each view of an image, in half precision, keyed by the image's pixels.
 
-    `computed` counts the pictures that were not there.
+    `computed` counts the images that were not in the cache.
     """
 
     def __init__(self, backbone: Backbone, folder: Path | None = None) -> None:
+        """Read the caches of earlier jobs below `folder`, as CACHE_NAME or in an OUTPUT_ARCHIVE.
+
+        A cache of another backbone, or of another preprocessing, is not used.
+        """
         self._backbone = backbone
-        self._origin = f"{backbone.digest} {PREPARATION}"
-        self._known: dict[str, tuple[NDArray[np.float16], NDArray[np.float16]]] = {}
+        self._origin = f"{backbone.digest} {PREPROCESSING}"
+        self._cached: dict[str, tuple[NDArray[np.float16], NDArray[np.float16]]] = {}
         self._used: set[str] = set()
         self.computed = 0
-        for path in sorted(folder.rglob(FILE)) if folder else ():
+        for path in sorted(folder.rglob(CACHE_NAME)) if folder else ():
             self._read(path)
-        for path in sorted(folder.rglob(ARCHIVE)) if folder else ():
+        for path in sorted(folder.rglob(OUTPUT_ARCHIVE)) if folder else ():
             self._read_archive(path)
 
-    def of(self, pictures: list[Pixels], done: Done = lambda *_: None) -> tuple[Floats32, Floats32]:
-        """Return features (N, VIEWS, D) and ImageNet's logits (N, VIEWS, C), rounded to half precision."""
-        keys = [self._key(picture) for picture in pictures]
-        missing = [place for place, key in enumerate(keys) if key not in self._known]
-        for start in range(0, len(missing), BATCH):
-            places = missing[start : start + BATCH]
-            features, logits = self._backbone.features_of([pictures[place] for place in places])
-            for place, feature, logit in zip(
-                places, features.astype(np.float16), logits.astype(np.float16), strict=True
+    def get(self, images: list[Pixels], on_progress: ProgressCallback = lambda *_: None) -> tuple[Floats32, Floats32]:
+        """Return features (N, VIEWS, D) and ImageNet's logits (N, VIEWS, 1000), rounded to half precision.
+
+        Images that are not in the cache are computed and added.
+        """
+        keys = [self._key(image) for image in images]
+        missing = [index for index, key in enumerate(keys) if key not in self._cached]
+        for start in range(0, len(missing), BATCH_SIZE):
+            batch = missing[start : start + BATCH_SIZE]
+            features, logits = self._backbone.resize_and_extract([images[index] for index in batch])
+            for index, feature, logit in zip(
+                batch, features.astype(np.float16), logits.astype(np.float16), strict=True
             ):
-                self._known[keys[place]] = (feature, logit)
-            done(min(start + BATCH, len(missing)), len(missing))
+                self._cached[keys[index]] = (feature, logit)
+            on_progress(min(start + BATCH_SIZE, len(missing)), len(missing))
         self.computed += len(missing)
         self._used.update(keys)
         if not keys:
-            return self._backbone.features_of([])
-        found = [self._known[key] for key in keys]
+            return self._backbone.resize_and_extract([])
+        found = [self._cached[key] for key in keys]
         return (
             np.stack([feature for feature, _ in found]).astype(np.float32),
             np.stack([logit for _, logit in found]).astype(np.float32),
         )
 
     def save(self, folder: Path) -> None:
-        """Write what was used to FILE in `folder`, for the next retraining; nothing when nothing was."""
+        """Write the entries that were used to CACHE_NAME in `folder`; write no file when none was used."""
         if not self._used:
             return
         folder.mkdir(parents=True, exist_ok=True)
         keys = sorted(self._used)
         np.savez(
-            folder / FILE,
+            folder / CACHE_NAME,
             origin=np.array(self._origin),
             keys=np.array(keys),
-            features=np.stack([self._known[key][0] for key in keys]),
-            logits=np.stack([self._known[key][1] for key in keys]),
+            features=np.stack([self._cached[key][0] for key in keys]),
+            logits=np.stack([self._cached[key][1] for key in keys]),
         )
 
     def _read_archive(self, path: Path) -> None:
-        """Read what an earlier job kept. Features can be computed again: a damaged archive is named and left out."""
+        """Read the cache in a job's output. A damaged archive is skipped: its features are computed again."""
         try:
             with tarfile.open(path) as tar:
                 for member in tar:
-                    if Path(member.name).name == FILE and member.isfile() and member.size <= MOST_BYTES:
+                    if Path(member.name).name == CACHE_NAME and member.isfile() and member.size <= MAX_BYTES:
                         file = tar.extractfile(member)
                         self._read(io.BytesIO(file.read()) if file else path)
         except (tarfile.TarError, OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            print(f"kept features in {path.name} cannot be read and are computed again: {error}", flush=True)
+            print(f"cached features in {path.name} cannot be read and are computed again: {error}", flush=True)
 
     def _read(self, file: Path | io.BytesIO) -> None:
         with np.load(file, allow_pickle=False) as arrays:
             if "origin" not in arrays or str(arrays["origin"]) != self._origin:
-                return  # features of another network, or of pictures prepared otherwise, mean nothing here
+                return
             features, logits = arrays["features"], arrays["logits"]
-            for place, key in enumerate(arrays["keys"]):
-                self._known[str(key)] = (features[place], logits[place])
+            for index, key in enumerate(arrays["keys"]):
+                self._cached[str(key)] = (features[index], logits[index])
 
     @staticmethod
-    def _key(picture: Pixels) -> str:
-        height, width, _ = picture.shape
+    def _key(image: Pixels) -> str:
+        height, width, _ = image.shape
         digest = hashlib.sha256(f"{height}x{width}".encode())
-        digest.update(picture.tobytes())
+        digest.update(image.tobytes())
         return digest.hexdigest()[:40]

@@ -1,4 +1,4 @@
-"""Fit the head's correction: a convex problem, solved in a second."""
+"""Fit the head's linear correction, a convex problem that L-BFGS solves in about a second."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ from scipy.special import logsumexp
 from training.head import Head
 from training.metrics import Floats, Ints
 
-ITERATIONS = 500
+MAX_ITERATIONS = 500
 
 
 def fit_head(
@@ -17,39 +17,38 @@ def fit_head(
     imagenet: NDArray[np.float32],
     truth: Ints,
     weights: Floats,
-    penalty: float,
-    bias_penalty: float = 0.0,
+    l2_penalty: float,
+    bias_l2_penalty: float = 0.0,
 ) -> Head:
-    """Return the head with the least weighted cross-entropy plus `penalty` / 2 times the squared step from `start`.
+    """Return the head with the least weighted cross-entropy plus an L2 penalty on its step from `start` (L2-SP).
 
-    `bias_penalty` does the same for the step of the bias, which is free by default. `features` (N, VIEWS, D) and
-    `imagenet` (N, VIEWS, C) are the backbone's; each view of a picture is an example of its own. `truth` (N,) holds
-    each picture's class; `weights` (N,) how much it counts, in any unit. Convex: the result does not depend on chance.
+    The penalty is `l2_penalty` / 2 times the squared step of the weights, and `bias_l2_penalty` / 2 times that of the
+    biases. `features` (N, VIEWS, D) and `imagenet` (N, VIEWS, 1000) come from the backbone; each view is an example of
+    its own. `truth` (N,) is the index of each image's class; `weights` (N,) are relative. The result is deterministic.
     """
     views, width = features.shape[1:]
     features, imagenet = features.reshape(-1, width), imagenet.reshape(-1, imagenet.shape[-1])
     truth, weights = np.repeat(truth, views), np.repeat(weights, views)
-    anchor = start.logits_of_views(features, imagenet)
-    count = len(features)
+    start_logits = start.view_logits(features, imagenet)
+    classes, count = start_logits.shape[1], len(features)
     inputs = np.concatenate([features.astype(np.float64), np.ones((count, 1))], axis=1)
-    share = weights / weights.sum()
+    weights = weights / weights.sum()
     rows = np.arange(count)
-
-    penalties = np.append(np.full(width, penalty), bias_penalty)
+    penalties = np.append(np.full(width, l2_penalty), bias_l2_penalty)
 
     def objective(flat: Floats) -> tuple[float, Floats]:
-        step = flat.reshape(anchor.shape[1], width + 1)
-        logits = anchor + inputs @ step.T
-        normaliser = logsumexp(logits, axis=1)
-        loss = float(share @ (normaliser - logits[rows, truth])) + float((step**2 @ penalties).sum()) / 2
-        slope = np.exp(logits - normaliser[:, None])
-        slope[rows, truth] -= 1.0
-        gradient = (slope * share[:, None]).T @ inputs
+        step = flat.reshape(classes, width + 1)
+        logits = start_logits + inputs @ step.T
+        log_normaliser = logsumexp(logits, axis=1)
+        loss = float(weights @ (log_normaliser - logits[rows, truth])) + float((step**2 @ penalties).sum()) / 2
+        residuals = np.exp(logits - log_normaliser[:, None])
+        residuals[rows, truth] -= 1.0
+        gradient = (residuals * weights[:, None]).T @ inputs
         gradient += penalties * step
         return loss, gradient.ravel()
 
     found = minimize(
-        objective, np.zeros(anchor.shape[1] * (width + 1)), jac=True, method="L-BFGS-B", options={"maxiter": ITERATIONS}
+        objective, np.zeros(classes * (width + 1)), jac=True, method="L-BFGS-B", options={"maxiter": MAX_ITERATIONS}
     )
-    step = found.x.reshape(anchor.shape[1], width + 1)
+    step = found.x.reshape(classes, width + 1)
     return Head(start.classes, start.groups, start.weights + step[:, :width], start.bias + step[:, width])

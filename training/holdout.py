@@ -1,6 +1,6 @@
-"""The frozen holdout: pictures of the base data that no model ever learns from, so that models can be compared on them.
+"""The holdout: base data that no model is trained on, so that models can be compared on them.
 
-Whether a picture belongs to it follows from its own pixels, so the holdout stays the same whatever is added around it.
+Whether an image belongs to it follows from a hash of its pixels, so adding other images does not change it.
 """
 
 import hashlib
@@ -11,26 +11,26 @@ from numpy.typing import NDArray
 from training.dataset import Dataset
 from training.images import Pixels
 
-SHARE = 0.15
+HOLDOUT_FRACTION = 0.15
 
 
-def position(picture: Pixels) -> float:
-    """Return a number in [0, 1) that follows from the pixels alone and spreads evenly over pictures."""
-    return int.from_bytes(hashlib.sha256(picture.tobytes()).digest()[:2], "big") / 2**16
+def hash_fraction(image: Pixels) -> float:
+    """Return the SHA-256 hash of the pixels as a number in [0, 1), distributed evenly over images."""
+    return int.from_bytes(hashlib.sha256(image.tobytes()).digest()[:2], "big") / 2**16
 
 
-def positions(data: Dataset) -> NDArray[np.float64]:
-    """Return the position (N,) of every picture."""
-    return np.array([position(picture) for picture in data.pictures])
+def hash_fractions(data: Dataset) -> NDArray[np.float64]:
+    """Return the hash fraction (N,) of every image."""
+    return np.array([hash_fraction(image) for image in data.images])
 
 
 def in_holdout(data: Dataset) -> NDArray[np.bool_]:
-    """Return (N,): which pictures are held out, about `SHARE` of them."""
-    # Compared as whole numbers, as from the beginning: a picture never changes sides.
-    return np.floor(positions(data) * 2**16) < int(SHARE * 2**16)
+    """Return (N,): whether an image belongs to the holdout, about HOLDOUT_FRACTION of them."""
+    # In whole numbers, as in earlier versions, so that no image moves into or out of the holdout.
+    return np.floor(hash_fractions(data) * 2**16) < int(HOLDOUT_FRACTION * 2**16)
 
 
-def split_off(data: Dataset) -> tuple[Dataset, Dataset]:
-    """Return (what may be learned, the holdout)."""
-    held = in_holdout(data)
-    return data[~held], data[held]
+def split_holdout(data: Dataset) -> tuple[Dataset, Dataset]:
+    """Return (the images to train on, the holdout)."""
+    is_held_out = in_holdout(data)
+    return data[~is_held_out], data[is_held_out]

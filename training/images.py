@@ -1,4 +1,4 @@
-"""One photo becomes one small array, in the same way for training, serving and evaluation."""
+"""Decode and resize photos; training, endpoint, comparison and evaluation all use these functions."""
 
 import io
 import warnings
@@ -9,20 +9,22 @@ from numpy.typing import NDArray
 from PIL import Image
 
 Pixels = NDArray[np.uint8]
-"""A picture: uint8 (height, width, 3), RGB."""
+"""An image: uint8 (height, width, 3), RGB."""
 
 MAX_PIXELS = 50_000_000
+"""A photo with more pixels is refused before it is decoded."""
+
 FORMATS = ("JPEG", "PNG", "WEBP")
 
-LONGEST = 256
-"""Pictures in a data set keep up to this many pixels on their longer side: more than any model here sees."""
+MAX_SIDE = 256
+"""Images in a data set are downscaled to this many pixels on their longer side: more than any model's input has."""
 
-PREPARATION = "padded"
-"""Changes when the same photo becomes other pixels, so that features kept from before are not used."""
+PREPROCESSING = "padded"
+"""The version of the preprocessing: change it with the pixels, so that cached features of the old ones are not used."""
 
 _GREY = (127, 127, 127)  # becomes zero when the model normalises its input
 _ORIENTATION = 0x0112
-_UPRIGHT = {
+_TRANSPOSE_BY_ORIENTATION = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -34,7 +36,7 @@ _UPRIGHT = {
 
 
 class PhotoError(Exception):
-    """A photo's own fault. The message holds sizes and formats at most, never bytes of the photo."""
+    """The photo cannot be used. The message holds sizes and formats, never bytes of the photo."""
 
 
 class UnreadablePhoto(PhotoError):
@@ -42,53 +44,55 @@ class UnreadablePhoto(PhotoError):
 
 
 class PhotoTooLarge(PhotoError):
-    """The header announces more than `MAX_PIXELS` pixels."""
+    """The photo has more than MAX_PIXELS pixels, or does not fit in memory."""
 
 
-def prepare(photo: bytes, side: int) -> Pixels:
-    """Return the whole photo upright, in RGB, with its aspect ratio, padded with grey to (side, side, 3).
+def preprocess(photo: bytes, side: int) -> Pixels:
+    """Return the photo as RGB (side, side, 3): turned upright by its EXIF orientation, resized and padded with grey.
 
-    `photo` is a whole JPEG, PNG or WebP file of any size, aspect ratio and colour mode; transparent parts become white.
+    `photo` is a complete JPEG, PNG or WebP file of any size, aspect ratio and colour mode. Transparency becomes white.
 
-    Raises UnreadablePhoto, and PhotoTooLarge before anything is decoded.
+    Raises UnreadablePhoto, and PhotoTooLarge before the photo is decoded.
     """
-    return _decoded(photo, side, lambda image: _square(image, side))
+    return _decode(photo, side, lambda image: _resize_and_pad(image, side))
 
 
-def shrink(photo: bytes, longest: int = LONGEST) -> Pixels:
-    """Return the whole photo upright, in RGB, with its aspect ratio, at most `longest` pixels on a side.
+def downscale(photo: bytes, max_side: int = MAX_SIDE) -> Pixels:
+    """Return the photo as RGB (height, width, 3), turned upright by its EXIF orientation and downscaled to `max_side`.
 
-    Raises UnreadablePhoto, and PhotoTooLarge before anything is decoded.
+    `max_side` is the largest width and height in pixels; a smaller photo keeps its size.
+
+    Raises UnreadablePhoto, and PhotoTooLarge before the photo is decoded.
     """
 
-    def fit(image: Image.Image) -> Image.Image:
-        ratio = longest / max(image.size)
+    def resize(image: Image.Image) -> Image.Image:
+        ratio = max_side / max(image.size)
         if ratio >= 1:
             return image
         size = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
         return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
 
-    return _decoded(photo, longest, fit)
+    return _decode(photo, max_side, resize)
 
 
-def square(picture: Pixels, side: int) -> Pixels:
-    """Return a picture (height, width, 3) as a model of `side` pixels sees it: (side, side, 3)."""
-    if picture.shape[:2] == (side, side):
-        return picture
-    return np.asarray(_square(Image.fromarray(picture), side))
+def resize_and_pad(image: Pixels, side: int) -> Pixels:
+    """Return an image (height, width, 3) resized and padded with grey to (side, side, 3)."""
+    if image.shape[:2] == (side, side):
+        return image
+    return np.asarray(_resize_and_pad(Image.fromarray(image), side))
 
 
-def squares(pictures: list[Pixels], side: int) -> Pixels:
-    """Return pictures of any sizes as one array (N, side, side, 3)."""
-    result = np.empty((len(pictures), side, side, 3), dtype=np.uint8)
-    for place, picture in enumerate(pictures):
-        result[place] = square(picture, side)
+def resize_batch(images: list[Pixels], side: int) -> Pixels:
+    """Return images of any sizes, resized and padded, as one array (N, side, side, 3)."""
+    result = np.empty((len(images), side, side, 3), dtype=np.uint8)
+    for index, image in enumerate(images):
+        result[index] = resize_and_pad(image, side)
     return result
 
 
-def _decoded(photo: bytes, side: int, fit: Callable[[Image.Image], Image.Image]) -> Pixels:
+def _decode(photo: bytes, side: int, resize: Callable[[Image.Image], Image.Image]) -> Pixels:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about large and slightly broken files, both of which are handled here
+        warnings.simplefilter("ignore")  # Pillow warns of large and damaged files, which are handled here
         try:
             with Image.open(io.BytesIO(photo), formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
@@ -96,10 +100,10 @@ def _decoded(photo: bytes, side: int, fit: Callable[[Image.Image], Image.Image])
                 image.draft("RGB", (2 * side, 2 * side))  # JPEG only: decodes at 1/2, 1/4 or 1/8 size, much faster
                 image.load()
                 orientation = image.getexif().get(_ORIENTATION, 1)
-                levels = image.mode in ("P", "1") or image.mode.startswith("I") or "transparency" in image.info
-                small = _rgb(fit(_rgb(image) if levels else image))
-                turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
-                return np.asarray(small if turn is None else small.transpose(turn), dtype=np.uint8)
+                needs_rgb_first = image.mode in ("P", "1") or image.mode.startswith("I") or "transparency" in image.info
+                resized = _rgb(resize(_rgb(image) if needs_rgb_first else image))
+                transpose = _TRANSPOSE_BY_ORIENTATION.get(orientation) if isinstance(orientation, int) else None
+                return np.asarray(resized if transpose is None else resized.transpose(transpose), dtype=np.uint8)
         except PhotoError:
             raise
         except Image.DecompressionBombError:
@@ -110,19 +114,19 @@ def _decoded(photo: bytes, side: int, fit: Callable[[Image.Image], Image.Image])
             raise UnreadablePhoto(f"not a complete JPEG, PNG or WebP image ({type(error).__name__})") from None
 
 
-def _square(image: Image.Image, side: int) -> Image.Image:
+def _resize_and_pad(image: Image.Image, side: int) -> Image.Image:
     ratio = side / max(image.size)
     inner = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
-    small = image if inner == image.size else image.resize(inner, Image.Resampling.BICUBIC, reducing_gap=3.0)
+    resized = image if inner == image.size else image.resize(inner, Image.Resampling.BICUBIC, reducing_gap=3.0)
     if inner == (side, side):
-        return small
+        return resized
     padded = Image.new("RGB", (side, side), _GREY)
-    padded.paste(_rgb(small), ((side - inner[0]) // 2, (side - inner[1]) // 2))
+    padded.paste(_rgb(resized), ((side - inner[0]) // 2, (side - inner[1]) // 2))
     return padded
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """Return the image in RGB: 16-bit scaled to 8, transparent parts white."""
+    """Return the image as RGB, with 16-bit levels scaled to 8 bits and transparency on white."""
     if image.mode.startswith("I"):
         levels = np.asarray(image, dtype=np.float64) / 257.0
         return Image.fromarray(levels.clip(0, 255).round().astype(np.uint8)).convert("RGB")

@@ -1,6 +1,6 @@
-"""Serving, by the contract of the SageMaker PyTorch inference toolkit: photo bytes in, one JSON answer out.
+"""The functions that the SageMaker PyTorch inference toolkit calls: from the bytes of a photo to a JSON answer.
 
-Imports nothing heavier than NumPy, Pillow and ONNX Runtime, so that an endpoint starts fast and stays small.
+Imports only NumPy, Pillow and ONNX Runtime, so that an endpoint starts fast and needs little memory.
 """
 
 import json
@@ -16,94 +16,108 @@ from numpy.typing import NDArray
 from training.backbone import Backbone, load_backbone
 from training.calibration import Calibration
 from training.head import Head
-from training.images import PhotoError, Pixels, prepare, squares
+from training.images import PhotoError, Pixels, preprocess, resize_batch
 from training.metrics import Floats
 
 CONTENT_TYPES = ("application/x-image", "application/octet-stream", "image/jpeg", "image/png", "image/webp")
 ACCEPT = "application/json"
-BATCH = 32
-BACKBONE, HEAD, ABOUT = "backbone.onnx", "head.npz", "model.json"
+BATCH_SIZE = 32
+BACKBONE_NAME, HEAD_NAME, METADATA_NAME = "backbone.onnx", "head.npz", "model.json"
+"""The files of a model."""
 
 
 class Model(Protocol):
-    """A model: `classes` are the vehicles in output order, followed by `other`; it sees squares of `side` pixels."""
+    """A model of either format."""
 
     @property
-    def classes(self) -> tuple[str, ...]: ...
+    def classes(self) -> tuple[str, ...]:
+        """The vehicles in the order of the outputs, then `other`."""
+        ...
+
     @property
-    def side(self) -> int: ...
+    def side(self) -> int:
+        """Width and height of the input in pixels."""
+        ...
+
     @property
-    def threshold(self) -> float: ...
+    def threshold(self) -> float:
+        """The confidence in [0, 1] from which on no person is asked."""
+        ...
+
     @property
-    def version(self) -> str: ...
+    def version(self) -> str:
+        """The name of the training job, or of the initial model."""
+        ...
 
     def probabilities(self, images: NDArray[np.uint8]) -> Floats:
         """Return calibrated probabilities (N, len(classes)) of images (N, side, side, 3); rows sum to 1."""
         ...
 
 
-class AnchoredModel:
-    """A frozen backbone with its calibrated head."""
+class BackboneModel:
+    """A frozen backbone with a calibrated head."""
 
     def __init__(
         self, backbone: Backbone, head: Head, calibration: Calibration, threshold: float, version: str
     ) -> None:
+        """Put the parts together; classes and input size follow from them."""
         self.backbone, self.head, self.calibration = backbone, head, calibration
         self.classes, self.side, self.threshold, self.version = head.classes, backbone.side, threshold, version
 
     def probabilities(self, images: NDArray[np.uint8]) -> Floats:
         """Return calibrated probabilities (N, len(classes)) of images (N, side, side, 3); rows sum to 1."""
-        return self.answers(*self.backbone.features(images))
+        return self.probabilities_of_features(*self.backbone.extract_features(images))
 
-    def answers(self, features: NDArray[np.float32], imagenet: NDArray[np.float32]) -> Floats:
-        """Return the same from what the backbone gave."""
+    def probabilities_of_features(self, features: NDArray[np.float32], imagenet: NDArray[np.float32]) -> Floats:
+        """Return the same for features (N, VIEWS, D) and ImageNet's logits (N, VIEWS, 1000) of the backbone."""
         return self.calibration.probabilities(self.head.logits(features, imagenet))
 
 
-class WholeNetworkModel:
+class EndToEndModel:
     """A model of the format before the frozen backbone: one ONNX graph from pixels to calibrated probabilities."""
 
     def __init__(self, session: onnxruntime.InferenceSession, classes: tuple[str, ...], threshold: float, version: str):
+        """Read the input size from the graph."""
         self._session = session
         self.classes, self.threshold, self.version = classes, threshold, version
         self.side = int(session.get_inputs()[0].shape[1])
 
     def probabilities(self, images: NDArray[np.uint8]) -> Floats:
         """Return calibrated probabilities (N, len(classes)) of images (N, side, side, 3); rows sum to 1."""
-        answer: NDArray[np.float32] = self._session.run(["probabilities"], {"photos": images})[0]
-        return answer.astype(np.float64)
+        output: NDArray[np.float32] = self._session.run(["probabilities"], {"photos": images})[0]
+        return output.astype(np.float64)
 
 
 def model_fn(model_dir: str | os.PathLike[str], context: object = None) -> Model:
-    """Load the model from the folder that model.tar.gz was unpacked to."""
+    """Load the model from the folder that holds the content of model.tar.gz."""
     folder = Path(model_dir)
-    about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    classes, threshold, version = tuple(about["classes"]), float(about["threshold"]), str(about["version"])
-    if not (folder / HEAD).is_file():
+    metadata = json.loads((folder / METADATA_NAME).read_text(encoding="utf-8"))
+    classes, threshold, version = tuple(metadata["classes"]), float(metadata["threshold"]), str(metadata["version"])
+    if not (folder / HEAD_NAME).is_file():
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
-        return WholeNetworkModel(session, classes, threshold, version)
-    with np.load(folder / HEAD, allow_pickle=False) as arrays:
-        groups = tuple(tuple(about["imagenet"].get(name, ())) for name in classes[:-1])
+        return EndToEndModel(session, classes, threshold, version)
+    with np.load(folder / HEAD_NAME, allow_pickle=False) as arrays:
+        groups = tuple(tuple(metadata["imagenet"].get(name, ())) for name in classes[:-1])
         head = Head(classes, groups, arrays["weights"].astype(np.float64), arrays["bias"].astype(np.float64))
-    calibration = Calibration(float(about["temperature"]), float(about["other_offset"]))
-    return AnchoredModel(load_backbone(folder / BACKBONE), head, calibration, threshold, version)
+    calibration = Calibration(float(metadata["temperature"]), float(metadata["other_offset"]))
+    return BackboneModel(load_backbone(folder / BACKBONE_NAME), head, calibration, threshold, version)
 
 
-def probabilities_of(model: Model, pictures: list[Pixels]) -> Floats:
-    """Return the probabilities (N, len(classes)) of pictures of any sizes, a few at a time."""
-    parts = [
-        model.probabilities(squares(pictures[start : start + BATCH], model.side))
-        for start in range(0, len(pictures), BATCH)
+def predict_probabilities(model: Model, images: list[Pixels]) -> Floats:
+    """Return the probabilities (N, len(classes)) of images of any sizes, computed in batches of BATCH_SIZE."""
+    batches = [
+        model.probabilities(resize_batch(images[start : start + BATCH_SIZE], model.side))
+        for start in range(0, len(images), BATCH_SIZE)
     ]
-    return np.concatenate(parts) if parts else np.zeros((0, len(model.classes)))
+    return np.concatenate(batches) if batches else np.zeros((0, len(model.classes)))
 
 
 def input_fn(body: bytes, content_type: str = CONTENT_TYPES[0], context: object = None) -> bytes:
-    """Return the photo's bytes; `predict_fn` decodes them to the size that the model sees.
+    """Return the photo's bytes; `predict_fn` decodes them, because the size depends on the model.
 
-    Raises ValueError for a content type that is no image.
+    Raises ValueError for a content type that is not an image type.
     """
     if content_type.partition(";")[0].strip().lower() not in CONTENT_TYPES:
         raise ValueError(f"content type {content_type!r} is not one of {', '.join(CONTENT_TYPES)}")
@@ -111,12 +125,12 @@ def input_fn(body: bytes, content_type: str = CONTENT_TYPES[0], context: object 
 
 
 def predict_fn(photo: bytes, model: Model, context: object = None) -> dict[str, Any]:
-    """Return the answer: the most probable class with the probability of each, or the photo's error by name.
+    """Return the most probable class and the probability of each, or `error` and `message` for an unusable photo.
 
-    A photo's own fault is an answer, not a failure: the endpoint is healthy, and the caller must not retry.
+    An unusable photo gives an answer instead of an HTTP error, because a retry would fail in the same way.
     """
     try:
-        image = prepare(photo, model.side)
+        image = preprocess(photo, model.side)
     except PhotoError as error:
         return {"error": type(error).__name__, "message": str(error)}
     probabilities = model.probabilities(image[np.newaxis])[0]

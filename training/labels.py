@@ -1,6 +1,7 @@
-"""Photos that people labelled: a snapshot's manifest beside the folder of its photos.
+"""Photos that people labelled: the manifest of a snapshot and the folder of its photos.
 
-The manifest lists `photos`, each with `file`, `label` and `use`: `train`, or `evaluate` for those no model learns from.
+The manifest lists `photos`, each with `photo_id`, `file`, `label` and `use`, which is `train` or `evaluate`. No model
+is trained on the photos for `evaluate`.
 """
 
 import json
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from training.dataset import Dataset, empty
-from training.images import PhotoError, shrink
+from training.images import PhotoError, downscale
 
 MANIFEST = "manifest.json"
 
@@ -17,15 +18,15 @@ MANIFEST = "manifest.json"
 def load_labelled(snapshot: Path, photos: Path, use: str) -> Dataset:
     """Return the labelled photos of one `use`; may be empty.
 
-    A photo that cannot be read is named and left out: a person labelled it, but there is nothing to learn from it.
-    Raises FileNotFoundError when the manifest, or a photo it lists, is missing.
+    A photo that cannot be decoded is skipped with a log line. Raises FileNotFoundError when the manifest, or a photo
+    that it lists, is missing.
     """
     listed = json.loads((snapshot / MANIFEST).read_text(encoding="utf-8"))["photos"]
-    pictures, labels = [], []
+    images, labels = [], []
     for photo in (entry for entry in listed if entry["use"] == use):
         try:
-            pictures.append(shrink((photos / photo["file"]).read_bytes()))
+            images.append(downscale((photos / photo["file"]).read_bytes()))
             labels.append(photo["label"])
         except PhotoError as error:
             print(f"labelled photo {photo['photo_id']} is left out: {error}", flush=True)
-    return Dataset(pictures, np.array(labels, dtype=np.str_)) if pictures else empty()
+    return Dataset(images, np.array(labels, dtype=np.str_)) if images else empty()

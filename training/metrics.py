@@ -1,10 +1,10 @@
-"""How good the probabilities are: accuracy, calibration, separation from outliers, and what a threshold lets through.
+"""Metrics of predicted probabilities: accuracy, calibration, outlier detection, and what a threshold accepts.
 
-Everywhere `probabilities` is (N, V + 1), the vehicles' and at last that of `other`, and `truth` (N,) holds the index of
-the right column. NaN stands for a figure that cannot be computed, such as an error rate among no photos.
+In every function `probabilities` is (N, V + 1): one column per vehicle, then `other`. `truth` (N,) is the index of the
+true class. A metric that cannot be computed, such as an error rate over no photos, is NaN.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,18 +12,20 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
+Metric = Callable[[Floats, Ints], float]
+"""A function of probabilities (N, V + 1) and truth (N,)."""
 
 ECE_BINS = 15
-ACCEPTED_ERROR = 0.01
-"""Of the photos that the model decides alone, at most this share may be wrong; the threshold follows from it."""
+INTERVAL_95 = (0.025, 0.975)
+"""The quantiles that bound a 95% interval."""
 
 
 @dataclass(frozen=True)
 class AtThreshold:
-    """What happens at one threshold.
+    """What a threshold accepts, as fractions in [0, 1].
 
-    `coverage`: share of vehicle photos accepted; `error_accepted`: share of wrong ones among those;
-    `other_accepted`: share of photos of other things that are accepted as some vehicle.
+    `coverage`: vehicle photos that are accepted; `error_accepted`: accepted vehicle photos whose class is wrong;
+    `other_accepted`: photos of other things that are accepted as some vehicle.
     """
 
     coverage: float
@@ -39,7 +41,7 @@ def softmax(logits: Floats) -> Floats:
 
 
 def accepted(probabilities: Floats, threshold: float) -> NDArray[np.bool_]:
-    """Return (N,): whether the model decides alone: its answer is a vehicle, with at least that confidence."""
+    """Return (N,): whether no person is asked, because the predicted class is a vehicle of at least that confidence."""
     result: NDArray[np.bool_] = (probabilities.argmax(axis=1) < probabilities.shape[1] - 1) & (
         probabilities.max(axis=1) >= threshold
     )
@@ -47,79 +49,98 @@ def accepted(probabilities: Floats, threshold: float) -> NDArray[np.bool_]:
 
 
 def at_threshold(probabilities: Floats, truth: Ints, threshold: float) -> AtThreshold:
-    """Return coverage, error among accepted vehicle photos and accepted others at `threshold`."""
+    """Return what `threshold` accepts."""
     is_vehicle = truth < probabilities.shape[1] - 1
-    taken = accepted(probabilities, threshold)
-    wrong = probabilities.argmax(axis=1) != truth
+    is_accepted = accepted(probabilities, threshold)
+    is_wrong = probabilities.argmax(axis=1) != truth
     return AtThreshold(
-        coverage=_share(taken, is_vehicle),
-        error_accepted=_share(wrong, taken & is_vehicle),
-        other_accepted=_share(taken, ~is_vehicle),
+        coverage=_mean_where(is_accepted, is_vehicle),
+        error_accepted=_mean_where(is_wrong, is_accepted & is_vehicle),
+        other_accepted=_mean_where(is_accepted, ~is_vehicle),
     )
 
 
 def accuracy(probabilities: Floats, truth: Ints) -> float:
-    """Return vehicle against vehicle: the share of vehicle photos whose most probable vehicle is right."""
+    """Return the accuracy on vehicle photos when `other` is not among the classes to choose from."""
     is_vehicle = truth < probabilities.shape[1] - 1
-    return _share(probabilities[:, :-1].argmax(axis=1) == truth, is_vehicle)
+    return _mean_where(probabilities[:, :-1].argmax(axis=1) == truth, is_vehicle)
 
 
 def accuracy_with_other(probabilities: Floats, truth: Ints) -> float:
-    """Return the share of all photos whose most probable class, `other` included, is right."""
-    return _share(probabilities.argmax(axis=1) == truth, np.ones(len(truth), dtype=bool))
+    """Return the accuracy on all photos and all classes, `other` included."""
+    return _mean_where(probabilities.argmax(axis=1) == truth, np.ones(len(truth), dtype=bool))
 
 
 def ece(probabilities: Floats, truth: Ints, bins: int = ECE_BINS) -> float:
-    """Return the expected calibration error of the vehicle photos, equal-width bins of the confidence.
+    """Return the expected calibration error of the vehicle photos, over equal-width bins of the confidence.
 
-    Photos of other things are left out: they are easy and many, and would make any model look calibrated.
+    Photos of other things are left out: they are many and easy, so every model would look calibrated with them.
     Guo et al., "On Calibration of Modern Neural Networks", 2017.
     """
     rows = truth < probabilities.shape[1] - 1
     if not rows.any():
         return float("nan")
     confidence = probabilities[rows].max(axis=1)
-    right = probabilities[rows].argmax(axis=1) == truth[rows]
-    place = np.minimum((confidence * bins).astype(np.intp), bins - 1)
-    gaps = np.bincount(place, weights=right - confidence, minlength=bins)
+    is_correct = probabilities[rows].argmax(axis=1) == truth[rows]
+    bin_index = np.minimum((confidence * bins).astype(np.intp), bins - 1)
+    gaps = np.bincount(bin_index, weights=is_correct - confidence, minlength=bins)
     return float(np.abs(gaps).sum() / len(confidence))
 
 
-def vehicle_score(probabilities: Floats) -> Floats:
-    """Return (N,): the log odds that the photo shows a vehicle at all, precise at both ends."""
+def vehicle_log_odds(probabilities: Floats) -> Floats:
+    """Return (N,): the log odds of any vehicle against `other`, precise for probabilities near 0 and near 1."""
     tiny = np.finfo(np.float64).tiny
     result: Floats = np.log(probabilities[:, :-1].sum(axis=1) + tiny) - np.log(probabilities[:, -1] + tiny)
     return result
 
 
 def auroc(probabilities: Floats, truth: Ints) -> float:
-    """Return the chance that a random vehicle photo scores above a random photo of something else, ties half."""
+    """Return the area under the ROC curve of `vehicle_log_odds`, vehicles against others.
+
+    It is the probability that a random vehicle photo has higher odds than a random photo of something else; ties count
+    half (Hanley and McNeil, 1982).
+    """
     is_vehicle = truth < probabilities.shape[1] - 1
     positives, negatives = int(is_vehicle.sum()), int((~is_vehicle).sum())
     if not positives or not negatives:
         return float("nan")
-    _, place, counts = np.unique(vehicle_score(probabilities), return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    _, inverse, counts = np.unique(vehicle_log_odds(probabilities), return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
     return float((ranks[is_vehicle].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
-def interval(
-    figure: Callable[[Floats, Ints], float], probabilities: Floats, truth: Ints, rounds: int = 300, seed: int = 0
-) -> tuple[float, float]:
-    """Return the 95% interval of `figure` by bootstrap, drawing vehicles and others separately."""
+def stratified_resamples(is_vehicle: NDArray[np.bool_], n_resamples: int, seed: int) -> Iterator[Ints]:
+    """Yield the row indices (N,) of each bootstrap resample; vehicles and others are resampled separately."""
     generator = np.random.default_rng(seed)
-    is_vehicle = truth < probabilities.shape[1] - 1
-    groups = [group for group in (np.flatnonzero(is_vehicle), np.flatnonzero(~is_vehicle)) if len(group)]
-    values = []
-    for _ in range(rounds):
-        drawn = np.concatenate([generator.choice(group, len(group)) for group in groups])
-        values.append(figure(probabilities[drawn], truth[drawn]))
-    known = [value for value in values if not np.isnan(value)]
-    if not known:
+    strata = [stratum for stratum in (np.flatnonzero(is_vehicle), np.flatnonzero(~is_vehicle)) if len(stratum)]
+    for _ in range(n_resamples):
+        yield np.concatenate([generator.choice(stratum, len(stratum)) for stratum in strata])
+
+
+def bootstrap_interval(
+    statistic: Callable[[Ints], float],
+    is_vehicle: NDArray[np.bool_],
+    n_resamples: int,
+    quantiles: tuple[float, float] = INTERVAL_95,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Return the two quantiles of `statistic`, a function of row indices, over stratified bootstrap resamples.
+
+    The percentile method of Efron and Tibshirani, "An Introduction to the Bootstrap", 1993. (NaN, NaN) when the
+    statistic is NaN on every resample.
+    """
+    values = np.array([statistic(rows) for rows in stratified_resamples(is_vehicle, n_resamples, seed)])
+    known = values[~np.isnan(values)]
+    if not len(known):
         return float("nan"), float("nan")
-    low, high = np.quantile(known, [0.025, 0.975])
+    low, high = np.quantile(known, quantiles)
     return float(low), float(high)
 
 
-def _share(those: NDArray[np.bool_], among: NDArray[np.bool_]) -> float:
-    return float(those[among].mean()) if among.any() else float("nan")
+def nan_to_none(value: float) -> float | None:
+    """Return the value, or None for NaN, which JSON cannot hold."""
+    return None if np.isnan(value) else float(value)
+
+
+def _mean_where(values: NDArray[np.bool_], rows: NDArray[np.bool_]) -> float:
+    return float(values[rows].mean()) if rows.any() else float("nan")

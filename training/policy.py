@@ -1,4 +1,4 @@
-"""The operating policy: what the business tolerates of photos that the model decides without a person."""
+"""The operating policy: how many errors are tolerated among photos that the model decides without a person."""
 
 import tomllib
 from dataclasses import dataclass, fields
@@ -9,10 +9,10 @@ from training.vehicles import VEHICLES_FILE
 
 @dataclass(frozen=True)
 class Policy:
-    """Shares, each in (0, 1).
+    """Fractions, each in (0, 1). Raises ValueError for any other value.
 
-    `wrong_at_most`: of the photos decided without a person, the share sent to a wrong bay; `others_share`: the share of
-    uploads that show no vehicle of ours; `others_accepted_at_most`: the share of those that may be sent to a bay.
+    `wrong_at_most`: of the photos decided without a person, those sent to a wrong bay; `others_share`: of the uploads,
+    those that show none of the configured vehicles; `others_accepted_at_most`: of these, those that are sent to a bay.
     """
 
     wrong_at_most: float = 0.01
@@ -20,6 +20,7 @@ class Policy:
     others_accepted_at_most: float = 0.03
 
     def __post_init__(self) -> None:
+        """Check the range of each value."""
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
@@ -27,12 +28,12 @@ class Policy:
 
 
 def configured_policy(path: Path = VEHICLES_FILE) -> Policy:
-    """Return the policy in the table `[policy]` of `path`; what is not there keeps its default.
+    """Return the policy in the table `[policy]` of `path`; a missing key keeps its default.
 
-    Raises ValueError naming a key that is unknown or out of range.
+    Raises ValueError for a key that is unknown or out of range.
     """
     with path.open("rb") as file:
         given = tomllib.load(file).get("policy", {})
     if unknown := sorted(set(given) - {field.name for field in fields(Policy)}):
-        raise ValueError(f"[policy] in {path.name} knows no {', '.join(unknown)}")
+        raise ValueError(f"[policy] in {path.name} has the unknown keys {', '.join(unknown)}")
     return Policy(**given)

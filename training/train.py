@@ -1,10 +1,10 @@
 """The training job, in SageMaker's script mode: features, head, calibration, threshold, report.
 
-Channels: `training` (see training.dataset), whose frozen holdout is left alone; optionally `snapshot` and `labelled`,
-the photos that people labelled (see training.labels); optionally `features`, what an earlier job computed (see
-training.features); optionally `test`, on which the report is then made instead of on cross-fitted predictions.
-Hyperparameters are the options below, as plain strings. Writes to SM_MODEL_DIR what model.tar.gz holds (see
-training.artifact) with evaluation.json and the model card, and to SM_OUTPUT_DATA_DIR the features.
+Channels: `training` (see training.dataset), whose holdout is not used; optionally `snapshot` and `labelled`, the photos
+that people labelled (see training.labels); optionally `features`, the cache of an earlier job (see training.features);
+optionally `test`, on which the report is then made instead of on cross-fitted predictions. Hyperparameters are the
+options below, as plain strings. Writes the content of model.tar.gz (see training.artifact) with evaluation.json and the
+model card to SM_MODEL_DIR, and the feature cache to SM_OUTPUT_DATA_DIR.
 """
 
 import argparse
@@ -20,20 +20,20 @@ from training import dataset
 from training.artifact import write_model
 from training.backbone import Backbone, load_backbone
 from training.calibrate import as_rows
-from training.card import write_card
-from training.classifier import DRAWN, Recipe, learn
+from training.card import Predictions, write_card
+from training.classifier import SYNTHETIC_RECIPE, Recipe, fit_classifier
 from training.dataset import Dataset, targets
-from training.evaluation import FIGURES, evaluate
+from training.evaluation import METRICS, evaluate
 from training.features import FeatureCache
-from training.holdout import split_off
-from training.inference import model_fn, probabilities_of
-from training.initial import load_initial
+from training.holdout import split_holdout
+from training.inference import model_fn, predict_probabilities
+from training.initial_head import load_initial_head
 from training.labels import load_labelled
 from training.policy import Policy, configured_policy
 from training.vehicles import VEHICLES_FILE, configured_vehicles, imagenet_classes
 
 GENERATED = "generated"
-"""The source, in about.json of the data, of pictures that were drawn and not photographed."""
+"""The `source` in about.json of a data set of synthetic images."""
 
 
 def train(
@@ -49,72 +49,81 @@ def train(
     source: str = "unknown",
     groups: dict[str, tuple[int, ...]] | None = None,
     policy: Policy | None = None,
-    kept: Path | None = None,
+    cached_features: Path | None = None,
     features_out: Path | None = None,
     backbone: Backbone | None = None,
 ) -> dict[str, object]:
     """Train on `base` and `labelled`, write the model's files to `out` and return its evaluation report.
 
-    `source` says where the base data comes from; `kept` holds features of an earlier job, `features_out` gets this
-    one's. Raises ValueError when a vehicle has too few photos to train and validate on.
+    `test` is reported on instead of cross-fitted predictions. `recipe` defaults to the one for `source`, the origin of
+    the base data. `groups` are the ImageNet classes of each vehicle, by default those in vehicles.toml.
+    `cached_features` is the folder of an earlier job's feature cache; this job's is written to `features_out`. Raises
+    ValueError when a vehicle has too few images.
     """
     backbone = backbone or load_backbone(threads=_idle_cores())
     policy = policy or Policy()
-    recipe = recipe or (DRAWN if source == GENERATED else Recipe())
-    initial = load_initial(vehicles, groups if groups is not None else imagenet_classes())
-    print(f"base data: {_counted(base, vehicles)}; labelled: {_counted(labelled, vehicles)}", flush=True)
-    cache = FeatureCache(backbone, kept)
-    learned = learn(base, labelled, initial.head, backbone, cache, policy, recipe, seed, done=_Progress())
-    print(f"features: {learned.computed} computed, {learned.fitting - learned.computed} kept", flush=True)
+    recipe = recipe or _default_recipe(source)
+    initial = load_initial_head(vehicles, groups if groups is not None else imagenet_classes())
+    print(
+        f"base data: {_describe_counts(base, vehicles)}; labelled: {_describe_counts(labelled, vehicles)}", flush=True
+    )
+    cache = FeatureCache(backbone, cached_features)
+    fitted = fit_classifier(
+        base, labelled, initial.head, backbone, cache, policy, recipe, seed, on_progress=_ProgressPrinter()
+    )
+    print(f"features: {fitted.n_computed} computed, {fitted.n_training - fitted.n_computed} kept", flush=True)
     if features_out is not None:
         cache.save(features_out)
 
-    # How sure a model may be of photos cannot be learned from drawn pictures.
-    drawn = source == GENERATED
-    calibration = initial.calibration if drawn else learned.calibration
-    about: dict[str, Any] = {
+    # Confidences on synthetic images say nothing about confidences on photos: keep the initial calibration.
+    is_synthetic = source == GENERATED
+    calibration = initial.calibration if is_synthetic else fitted.calibration
+    metadata: dict[str, Any] = {
         "version": version,
         "temperature": calibration.temperature,
         "other_offset": calibration.other_offset,
-        "threshold": initial.threshold if drawn else learned.point.threshold,
+        "threshold": initial.threshold if is_synthetic else fitted.operating_point.threshold,
         "policy": policy.__dict__,
         "side": backbone.side,
         "backbone": backbone.digest,
         "source": source,
         "seed": seed,
-        "training_images": learned.fitting,
+        "training_images": fitted.n_training,
         "labelled_images": len(labelled),
-        "validation_images": len(learned.truth),
-        "cpu_s": round(learned.cpu_s, 1),
+        "validation_images": len(fitted.truth),
+        "cpu_s": round(fitted.cpu_s, 1),
     }
-    write_model(out, learned.head, about)
-    about["classes"] = list(learned.head.classes)
+    write_model(out, fitted.head, metadata)
+    metadata["classes"] = list(fitted.head.classes)
     model = model_fn(out)
-    judged = test if test is not None else learned.honest
     if test is not None:
-        probabilities = probabilities_of(model, test.pictures)
+        evaluated, probabilities = test, predict_probabilities(model, test.images)
     else:
-        probabilities = calibration.probabilities(learned.cross_fitted)
-    truth = targets(judged, vehicles)
+        evaluated, probabilities = fitted.calibration_set, calibration.probabilities(fitted.cross_fitted_logits)
+    truth = targets(evaluated, vehicles)
     report: dict[str, Any] = {
-        **evaluate(probabilities, truth, model.threshold, judged.labels),
+        **evaluate(probabilities, truth, model.threshold, evaluated.labels),
         "data": "test channel" if test is not None else "cross-fitted predictions",
         "model_version": version,
-        "operating_points": as_rows(learned.points),
+        "operating_points": as_rows(fitted.operating_points),
     }
     (out / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n")
-    write_card(out, about, report, judged.pictures, probabilities, truth, judged.labels)
+    write_card(out, metadata, report, Predictions(evaluated.images, probabilities, truth, evaluated.labels))
     return report
 
 
-def _counted(data: Dataset, vehicles: tuple[str, ...]) -> str:
+def _default_recipe(source: str) -> Recipe:
+    return SYNTHETIC_RECIPE if source == GENERATED else Recipe()
+
+
+def _describe_counts(data: Dataset, vehicles: tuple[str, ...]) -> str:
     counts = data.counts()
     others = len(data) - sum(counts.get(name, 0) for name in vehicles)
     return ", ".join([*(f"{counts.get(name, 0)} {name}" for name in vehicles), f"{others} other"])
 
 
-class _Progress:
-    """Prints how far the features are, a dozen times in all."""
+class _ProgressPrinter:
+    """Prints the progress of the feature extraction, about twelve times in all."""
 
     def __init__(self) -> None:
         self._next = 0.0
@@ -125,26 +134,26 @@ class _Progress:
             print(f"features {done}/{total}", flush=True)
 
 
-def _chosen(configured: tuple[str, ...], classes: str) -> tuple[str, ...]:
-    """Return the vehicles that `classes` names, all when it is empty. Raises ValueError for an unknown one."""
-    asked = [name.strip() for name in classes.split(",") if name.strip()]
-    if unknown := sorted(set(asked) - set(configured)):
+def _select_vehicles(configured: tuple[str, ...], classes: str) -> tuple[str, ...]:
+    """Return the vehicles that `classes` names, or all when it is empty. Raises ValueError for an unknown one."""
+    names = [name.strip() for name in classes.split(",") if name.strip()]
+    if unknown := sorted(set(names) - set(configured)):
         raise ValueError(f"classes names {', '.join(unknown)}; vehicles.toml configures {', '.join(configured)}")
-    return tuple(name for name in configured if name in asked) if asked else configured
+    return tuple(name for name in configured if name in names) if names else configured
 
 
-def _source(folder: Path) -> str:
-    """Return where the base data in `folder` comes from, as staging noted it."""
+def _read_source(folder: Path) -> str:
+    """Return the `source` in about.json of the base data in `folder`, or "unknown"."""
     for path in sorted(folder.rglob("about.json")):
         return str(json.loads(path.read_text(encoding="utf-8")).get("source", "unknown"))
     return "unknown"
 
 
 def _idle_cores() -> int:
-    """Return how many threads to compute with, 1 or 2: on a busy machine, threads that wait for each other lose."""
-    named = os.environ.get("OMP_NUM_THREADS", "")
-    if named.isdigit() and int(named) > 0:
-        return int(named)
+    """Return OMP_NUM_THREADS, or else 2 threads when two cores are idle and 1 on a busy machine."""
+    configured = os.environ.get("OMP_NUM_THREADS", "")
+    if configured.isdigit() and int(configured) > 0:
+        return int(configured)
     idle = (os.cpu_count() or 1) - os.getloadavg()[0]
     return 2 if idle >= 1.5 else 1
 
@@ -153,12 +162,16 @@ def _arguments() -> argparse.Namespace:
     default = Recipe()
     parser = argparse.ArgumentParser(description="Train the vehicle classifier (SageMaker script mode).")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--penalty", type=float, default=0.0, help="0: the default for the kind of data")
-    parser.add_argument("--others-each", type=int, default=default.others_each)
+    parser.add_argument(
+        "--penalty", type=float, default=0.0, help="L2 penalty; 0: the default for the source of the data"
+    )
+    parser.add_argument(
+        "--others-each", type=int, default=default.max_per_other_class, help="images of each other class"
+    )
     parser.add_argument("--vehicles", type=Path, default=VEHICLES_FILE)
     parser.add_argument("--training", type=Path, default=os.environ.get("SM_CHANNEL_TRAINING"))
     parser.add_argument(
-        "--classes", default="", help="vehicles to tell apart, comma-separated; all of --vehicles if empty"
+        "--classes", default="", help="the vehicles to train on, comma-separated; all of --vehicles if empty"
     )
     for channel in ("snapshot", "labelled", "features", "test"):
         parser.add_argument(f"--{channel}", type=Path, default=os.environ.get(f"SM_CHANNEL_{channel.upper()}"))
@@ -166,9 +179,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--features-out", type=Path, default=os.environ.get("SM_OUTPUT_DATA_DIR"))
     arguments, _ = parser.parse_known_args()  # SageMaker passes its own hyperparameters along
     if not arguments.training or not arguments.model_dir:
-        parser.error(
-            "--training and --model-dir, or SM_CHANNEL_TRAINING and SM_MODEL_DIR, say where data and model are"
-        )
+        parser.error("pass --training and --model-dir, or set SM_CHANNEL_TRAINING and SM_MODEL_DIR")
     return arguments
 
 
@@ -177,26 +188,30 @@ def main() -> int:
     arguments = _arguments()
     start = time.monotonic()
     try:
-        base, holdout = split_off(dataset.load(Path(arguments.training)))
-        print(f"{len(holdout)} pictures are the holdout that models are compared on; they are not learned", flush=True)
+        base, holdout = split_holdout(dataset.load(Path(arguments.training)))
+        print(f"{len(holdout)} images are the holdout, which no model is trained on", flush=True)
         labelled = dataset.empty()
         if arguments.snapshot and arguments.labelled:
             labelled = load_labelled(Path(arguments.snapshot), Path(arguments.labelled), use="train")
-        source = _source(Path(arguments.training))
-        default = DRAWN if source == GENERATED else Recipe()
+        source = _read_source(Path(arguments.training))
+        default = _default_recipe(source)
         report = train(
             base,
             labelled,
-            _chosen(configured_vehicles(arguments.vehicles), arguments.classes),
+            _select_vehicles(configured_vehicles(arguments.vehicles), arguments.classes),
             Path(arguments.model_dir),
             test=dataset.load(Path(arguments.test)) if arguments.test else None,
-            recipe=replace(default, penalty=arguments.penalty or default.penalty, others_each=arguments.others_each),
+            recipe=replace(
+                default,
+                l2_penalty=arguments.penalty or default.l2_penalty,
+                max_per_other_class=arguments.others_each,
+            ),
             seed=arguments.seed,
             version=os.environ.get("TRAINING_JOB_NAME", "untracked"),
             source=source,
             groups=imagenet_classes(arguments.vehicles),
             policy=configured_policy(arguments.vehicles),
-            kept=Path(arguments.features) if arguments.features else None,
+            cached_features=Path(arguments.features) if arguments.features else None,
             features_out=Path(arguments.features_out) if arguments.features_out else None,
         )
     except (ValueError, OSError) as error:
@@ -205,7 +220,7 @@ def main() -> int:
         if failure.parent.is_dir():  # SageMaker shows this file's text as the job's FailureReason
             failure.write_text(str(error))
         return 1
-    names = (*FIGURES, "threshold")
+    names = (*METRICS, "threshold")
     print(" ".join(f"validation:{name}={report[name]:.4f};" for name in names if report[name] is not None), flush=True)
     print(f"trained in {time.monotonic() - start:.0f} s, {time.process_time():.0f} CPU seconds", flush=True)
     return 0

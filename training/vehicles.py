@@ -1,11 +1,11 @@
-"""The configured vehicles: which classes the model tells apart, and what ImageNet calls them."""
+"""The configured vehicles, which are the model's classes, and their ImageNet classes."""
 
 import tomllib
 from pathlib import Path
 from typing import Any
 
 OTHER = "other"
-"""The class of every photo that shows none of the configured vehicles."""
+"""The class of photos that show none of the configured vehicles."""
 
 VEHICLES_FILE = Path(__file__).resolve().parent.parent / "vehicles.toml"
 
@@ -13,9 +13,9 @@ IMAGENET_CLASSES = 1000
 
 
 def configured_vehicles(path: Path = VEHICLES_FILE) -> tuple[str, ...]:
-    """Return the vehicle names of `path` in their order in the file, which is the order of the model's outputs.
+    """Return the names of the vehicles in `path`, in the order of the file and of the model's outputs.
 
-    Raises ValueError when there are fewer than two or when one is called `other`.
+    Raises ValueError when there are fewer than two, or when one is named `other`.
     """
     names = tuple(_vehicles(path))
     if len(names) < 2:
@@ -26,9 +26,9 @@ def configured_vehicles(path: Path = VEHICLES_FILE) -> tuple[str, ...]:
 
 
 def imagenet_classes(path: Path = VEHICLES_FILE) -> dict[str, tuple[int, ...]]:
-    """Return, for each vehicle, the numbers of the ImageNet-1k classes that show it; empty for one ImageNet lacks.
+    """Return the numbers of the ImageNet-1k classes that show each vehicle; empty for a vehicle that ImageNet lacks.
 
-    Raises ValueError for a number that is no class, or that two vehicles claim.
+    Raises ValueError for a number that is not an ImageNet class, or that two vehicles have.
     """
     result: dict[str, tuple[int, ...]] = {}
     owners: dict[int, str] = {}

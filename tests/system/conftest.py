@@ -16,10 +16,10 @@ from deploy import system, training_source
 from deploy.outputs import Deployed
 from deploy.target import Target
 from operate import retrain
+from operate.synthetic_photos import synthetic_photos
 from operate.uploads import photos_in
 from tests.system.workshop import READY, Workshop, drawings, staged
 from tests.system.world import World
-from training.drawn import drawn_photos
 
 REGION = "eu-west-1"
 
@@ -58,9 +58,9 @@ def deployed(target: Target) -> Deployed:
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Drawn photos to train on and to upload: the system's tests need a model, not a good one."""
     folder = tmp_path_factory.mktemp("data")
-    drawn_photos(30, seed=0).save(folder / "train" / "images.npz")
-    photos = drawn_photos(10, seed=1)
-    for number, (image, label) in enumerate(zip(photos.pictures, photos.labels, strict=True)):
+    synthetic_photos(30, seed=0).save(folder / "train" / "images.npz")
+    photos = synthetic_photos(10, seed=1)
+    for number, (image, label) in enumerate(zip(photos.images, photos.labels, strict=True)):
         (folder / "photos" / str(label)).mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(folder / "photos" / str(label) / f"{label}-{number:03}.png")
     return folder

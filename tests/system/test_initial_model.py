@@ -33,7 +33,7 @@ def artifact(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Pa
     folder = tmp_path_factory.mktemp("initial")
     (folder / "model.tar.gz").write_bytes(workshop.archive(version=VERSION))
     (folder / "golden" / "bicycle").mkdir(parents=True)
-    (folder / "golden" / "bicycle" / "one.png").write_bytes(png(workshop.photos.of(["bicycle"]).pictures[0]))
+    (folder / "golden" / "bicycle" / "one.png").write_bytes(png(workshop.photos.with_labels(["bicycle"]).images[0]))
     return folder / "model.tar.gz"
 
 

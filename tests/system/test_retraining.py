@@ -8,6 +8,7 @@ import boto3
 import numpy as np
 import pytest
 
+from operate.synthetic_photos import synthetic_photos
 from tests.system.workshop import (
     ALWAYS_OTHER,
     FAILS,
@@ -18,7 +19,6 @@ from tests.system.workshop import (
     training_log,
 )
 from training.dataset import Dataset
-from training.drawn import drawn_photos
 from training.holdout import in_holdout
 
 
@@ -36,10 +36,10 @@ def unharmed(workshop: Workshop) -> Any:
 
 def new_vehicles() -> Dataset:
     """Cargo bikes and trikes, of which the base data has none and which people tell apart."""
-    drawn = drawn_photos(40, seed=2)
-    bikes, trikes = drawn.of(["bus"]), drawn.of(["pickup_truck"])
+    drawn = synthetic_photos(40, seed=2)
+    bikes, trikes = drawn.with_labels(["bus"]), drawn.with_labels(["pickup_truck"])
     labels = np.array(["bicycle"] * len(bikes) + ["motorcycle"] * len(trikes))
-    return Dataset([*bikes.pictures, *trikes.pictures], labels)
+    return Dataset([*bikes.images, *trikes.images], labels)
 
 
 def test_a_challenger_that_learned_people_s_labels_is_promoted(workshop: Workshop) -> None:
@@ -47,7 +47,7 @@ def test_a_challenger_that_learned_people_s_labels_is_promoted(workshop: Worksho
     new = new_vehicles()
     photos = [
         workshop.label(f"uploads/driver-01/new-{number:03}.png", image, str(label))
-        for number, (image, label) in enumerate(zip(new.pictures, new.labels, strict=True))
+        for number, (image, label) in enumerate(zip(new.images, new.labels, strict=True))
     ]
     # By their ids a quarter of them judges; the gate asks for ten.
     assert sum(photo.photo_id[0] in "0123" for photo in photos) >= 10
@@ -82,7 +82,7 @@ def test_a_challenger_that_learned_shuffled_labels_is_rejected(workshop: Worksho
     vehicles = np.flatnonzero(np.isin(data.labels, ["bicycle", "motorcycle"]) & ~in_holdout(data))
     labels = data.labels.copy()
     labels[vehicles] = np.random.default_rng(0).permutation(labels[vehicles])
-    output = workshop.retrain(dataset=workshop.base("shuffled", Dataset(data.pictures, labels)))
+    output = workshop.retrain(dataset=workshop.base("shuffled", Dataset(data.images, labels)))
     assert (output["outcome"], output["reason"]) == ("rejected", "WorseThanChampion"), output["verdict"]
     assert output["challenger"]["accuracy"] < output["compared_with"]["accuracy"]
 
@@ -93,7 +93,7 @@ def test_a_challenger_that_is_good_on_average_but_blind_to_a_class_is_rejected(w
     motorcycles = np.flatnonzero((data.labels == "motorcycle") & ~in_holdout(data))
     labels = data.labels.copy()
     labels[motorcycles[8:]] = "bicycle"
-    output = workshop.retrain(dataset=workshop.base("blind", Dataset(data.pictures, labels)))
+    output = workshop.retrain(dataset=workshop.base("blind", Dataset(data.images, labels)))
     assert (output["outcome"], output["reason"]) == ("rejected", "BlindToAClass"), output["verdict"]
     assert "motorcycle" in output["verdict"]
     assert output["challenger"]["accuracy"] > 0.6

@@ -33,7 +33,7 @@ def test_right_data_are_promoted_after_data_with_swapped_folders(
     """Each model is probed with golden photos of its own data, whatever was published before."""
     names = {"bicycle": "motorcycle", "motorcycle": "bicycle"}
     labels = np.array([names.get(str(label), str(label)) for label in right.labels])
-    first = published(workshop, tmp_path / "first", Dataset(right.pictures, labels))
+    first = published(workshop, tmp_path / "first", Dataset(right.images, labels))
     second = published(workshop, tmp_path / "second", right)
     for given in (first, second):
         output = workshop.retrain(**given, force=True)
@@ -48,13 +48,13 @@ def test_what_was_only_tried_is_not_recorded_for_later_retrainings(
 ) -> None:
     before = workshop.recorded_input
     assert before
-    tried = published(workshop, tmp_path, Dataset([255 - picture for picture in right.pictures], right.labels))
+    tried = published(workshop, tmp_path, Dataset([255 - picture for picture in right.images], right.labels))
     assert workshop.retrain(**{**tried, "source": ready_code}, dry_run=True)["reason"] == "DryRun"
     assert workshop.recorded_input == before
 
 
 def test_data_that_show_nothing_but_vehicles_train_nothing(workshop: Workshop, right: Dataset, tmp_path: Path) -> None:
-    vehicles = right.of(["bicycle", "motorcycle"])
+    vehicles = right.with_labels(["bicycle", "motorcycle"])
     about = {"source": "photos", "counts": vehicles.counts()}
     output = workshop.retrain(**published(workshop, tmp_path, vehicles, about))
     assert (output["outcome"], output["reason"]) == ("rejected", "TrainingDataRefused"), output["verdict"]

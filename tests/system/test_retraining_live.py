@@ -20,14 +20,14 @@ RATE = 5.0
 
 def test_while_the_endpoint_is_updated_no_photo_notices(workshop: Workshop, ready_code: str) -> None:
     world = World(workshop.deployed, [])
-    vehicles = workshop.photos.of(["bicycle", "motorcycle"])
+    vehicles = workshop.photos.with_labels(["bicycle", "motorcycle"])
     before = workshop.champion.model_version
     assert workshop.champion_answers()
     execution = workshop.start(source=ready_code, force=True)
     workshop.reach(execution, "Evaluate")
     challenger = name_of(execution)
     put = partial(client("s3").put_object, Bucket=workshop.deployed.uploads_bucket)
-    images = [png(image) for image in vehicles.pictures]
+    images = [png(image) for image in vehicles.images]
     sent: list[tuple[float, str, Any]] = []
     with ThreadPoolExecutor(8) as pool:
         serves = pool.submit(
@@ -135,7 +135,7 @@ def test_drift_starts_a_retraining_which_needs_something_new(workshop: Workshop,
     assert json.loads(ended["input"]) == {"trigger": "drift"}
     assert json.loads(ended["output"])["reason"] == "NothingNew"
 
-    workshop.label("uploads/driver-02/drifted.png", workshop.photos.pictures[0], "bicycle")
+    workshop.label("uploads/driver-02/drifted.png", workshop.photos.images[0], "bicycle")
     # One new label is enough for drift, and too little for the rule that counts labels.
     assert workshop.retrain(trigger="labels")["reason"] == "NothingNew"
     ended = started_by(workshop, "Drift Detected", sample)

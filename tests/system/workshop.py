@@ -25,9 +25,9 @@ from deploy.outputs import Deployed
 from functions.shared.champion import Champion, ModelTable
 from functions.shared.photo import Photo
 from operate.event_listener import Tap
+from operate.synthetic_photos import synthetic_photos
 from tests.system.world import FINISHED, eventually
 from training.dataset import Dataset
-from training.drawn import drawn_photos
 
 RETRAINING_LIMIT_S = 180.0
 HOLD = "Hold"
@@ -101,7 +101,7 @@ class Workshop:
         answer = runtime.invoke_endpoint(
             EndpointName=self.deployed.endpoint_name,
             ContentType="application/x-image",
-            Body=png(self.photos.of(["bicycle"]).pictures[0]),
+            Body=png(self.photos.with_labels(["bicycle"]).images[0]),
         )
         version: str = json.loads(answer["Body"].read())["model_version"]
         return version
@@ -286,7 +286,7 @@ def training_log(job: str) -> list[str]:
 
 def drawings(bicycles: int, motorcycles: int, others: int, seed: int) -> Dataset:
     """Drawn photos, so many of each."""
-    drawn = drawn_photos(max(bicycles, motorcycles, others), seed)
+    drawn = synthetic_photos(max(bicycles, motorcycles, others), seed)
     chosen = [
         np.flatnonzero(drawn.labels == name)[:count]
         for name, count in {

@@ -144,9 +144,8 @@ def report(challenger: dict[str, Any], champion: dict[str, Any] | None, **more: 
     return {
         "challenger": challenger,
         "champion": champion,
-        "holdout": {"photos": 500, "others": 200, "differences": differences, "recall_differences": {}},
+        "holdout": {"photos": 500, "others": 200, "differences": differences},
         "labelled": None,
-        "official_test": None,
         **more,
     }
 

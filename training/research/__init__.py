@@ -1,1 +1,1 @@
-"""What people run at a desk: making the backbone and measuring models. Never part of a training job; needs PyTorch."""
+"""Commands that people run to make the backbone (with PyTorch) and to measure the model; no job imports them."""

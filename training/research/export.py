@@ -1,7 +1,7 @@
-"""Write a network as ONNX: pixels in, features and ImageNet's logits out, weights in half precision.
+"""Export a network to ONNX: from pixels to features and ImageNet's logits, with weights in half precision.
 
-The graph is built by hand from a dozen operators: batch normalisation is folded into the convolutions, whose uneven
-padding no exporter keeps as an attribute, and weights are widened once, as a session loads them.
+The graph is built by hand: exporters write the asymmetric padding of the convolutions as separate operators. Batch
+normalisation is folded into the convolutions. A session casts the weights to float32 once, when it loads them.
 """
 
 import json
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from training.research.efficientnet import CLASSES, FEATURES, MEAN, SCALE, Block, EfficientNetLite0, SameConv
+from training.research.efficientnet import CLASSES, FEATURES, MEAN, STD, Block, EfficientNetLite0, SameConv
 
 OPSET = 17
 
@@ -39,7 +39,7 @@ class _Graph:
         return self.add("Cast", self.constant(_numpy(value).astype(np.float16)), to=TensorProto.FLOAT)
 
     def convolution(self, x: str, conv: SameConv, norm: nn.BatchNorm2d, relu6: bool = True) -> str:
-        weight, bias = folded(conv, norm)
+        weight, bias = fold_batch_norm(conv, norm)
         before, after = conv.same_padding()
         x = self.add(
             "Conv",
@@ -57,30 +57,33 @@ class _Graph:
         return self.add("Clip", x, low, high)
 
 
-def folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Return weight and bias of the convolution that does both."""
+def fold_batch_norm(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Return weight and bias of the convolution that is equal to `conv` followed by `norm` in evaluation mode.
+
+    Raises TypeError when `norm` has no running statistics.
+    """
     if norm.running_mean is None or norm.running_var is None:
-        raise TypeError("batch normalisation without running statistics has no fixed form")
+        raise TypeError("batch normalisation without running statistics cannot be folded")
     scale = norm.weight / (norm.running_var + norm.eps).sqrt()
     return conv.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
 
 
 @torch.no_grad()
-def export(network: EfficientNetLite0, path: Path, about: dict[str, Any]) -> None:
-    """Write `network` to `path`; `about` becomes the file's metadata.
+def export(network: EfficientNetLite0, path: Path, metadata: dict[str, Any]) -> None:
+    """Write `network` to `path`, with `metadata` as JSON in the file's metadata.
 
     Input `photos` uint8 (N, side, side, 3) with a side that is a multiple of 32. Outputs `features` float
-    (N, FEATURES) and `logits` float (N, CLASSES).
+    (N, FEATURES) and `logits` float (N, CLASSES). Raises TypeError for a block of another type.
     """
     network.eval()
     graph = _Graph()
     x = graph.add("Transpose", graph.add("Cast", "photos", to=TensorProto.FLOAT), perm=[0, 3, 1, 2])
     x = graph.add("Sub", x, graph.constant(np.array(MEAN, dtype=np.float32)))
-    x = graph.add("Div", x, graph.constant(np.array(SCALE, dtype=np.float32)))
+    x = graph.add("Div", x, graph.constant(np.array(STD, dtype=np.float32)))
     x = graph.convolution(x, network._conv_stem, network._bn0)
     for block in network._blocks:
         if not isinstance(block, Block):
-            raise TypeError(f"no ONNX form of {type(block).__name__}")
+            raise TypeError(f"cannot export a {type(block).__name__}")
         y = graph.convolution(x, block._expand_conv, block._bn0) if block.expands else x
         y = graph.convolution(y, block._depthwise_conv, block._bn1)
         y = graph.convolution(y, block._project_conv, block._bn2, relu6=False)
@@ -105,7 +108,7 @@ def export(network: EfficientNetLite0, path: Path, about: dict[str, Any]) -> Non
         producer_name="training.research.export",
     )
     model.ir_version = 8
-    helper.set_model_props(model, {"about": json.dumps(about, sort_keys=True)})
+    helper.set_model_props(model, {"about": json.dumps(metadata, sort_keys=True)})
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
 

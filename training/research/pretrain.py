@@ -1,11 +1,13 @@
-"""Make the backbone and the initial head: `make pretrain`, from ImageNet's weights and CIFAR-100, about ten minutes.
+"""Make the backbone and the initial head from ImageNet's weights and CIFAR-100: `make pretrain`, about ten minutes.
 
-Never touches a test image, nor the holdout. The pictures of the base data whose position (training.holdout) is below
-`SEEN_FROM` are not shown to the backbone: a retraining calibrates on them.
+Neither test images nor the holdout are used. Images of the base data whose hash fraction (see training.holdout) is
+below MIN_TRAINING_HASH are not used for the backbone, because a retraining calibrates on them.
 """
 
 import argparse
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,98 +15,126 @@ import torch
 
 from training import dataset
 from training.backbone import BACKBONE_FILE, load_backbone
-from training.calibrate import calibrate, choose, operating_points
-from training.classifier import Recipe as HeadRecipe
-from training.classifier import picture_weights
-from training.dataset import concatenate, targets
-from training.drawn import blank_images
+from training.blank_images import blank_images
+from training.calibrate import calibrate, choose_operating_point, operating_points
+from training.classifier import Recipe, sample_weights
+from training.dataset import Dataset, concatenate, targets
 from training.features import FeatureCache
 from training.fit import fit_head
 from training.head import Head
-from training.holdout import positions, split_off
-from training.initial import HEAD_FILE, save_initial
+from training.holdout import hash_fractions, split_holdout
+from training.initial_head import INITIAL_HEAD_FILE, save_initial_head
 from training.policy import configured_policy
-from training.research.adapt import Recipe, adapt, blended
-from training.research.efficientnet import EfficientNetLite0, imagenet_network
+from training.research.efficientnet import FEATURES, EfficientNetLite0, imagenet_network
 from training.research.export import export
+from training.research.finetune import FinetuneRecipe, finetune, interpolate_weights
+from training.research.fingerprint import dataset_digest, fingerprint
 from training.vehicles import OTHER, configured_vehicles, imagenet_classes
 
-SEEN_FROM = 0.4
+MIN_TRAINING_HASH = 0.4
 SIDE = 192
-"""Width and height of what the model sees, in pixels."""
+"""Width and height of the model's input, in pixels."""
 
 
-def make_backbone(adapted: EfficientNetLite0, path: Path, recipe: Recipe) -> None:
-    """Average `adapted` with ImageNet's weights and write the backbone to `path`."""
-    about = {"side": SIDE, "seen_from": SEEN_FROM, "weights": "EfficientNet-Lite0, ImageNet", "blend": recipe.blend}
-    export(blended(imagenet_network(), adapted, recipe.blend), path, about)
+def make_backbone(finetuned: EfficientNetLite0, path: Path, recipe: FinetuneRecipe) -> None:
+    """Average the weights of `finetuned` with ImageNet's and write the backbone to `path`."""
+    metadata = {
+        "side": SIDE,
+        "seen_from": MIN_TRAINING_HASH,
+        "weights": "EfficientNet-Lite0, ImageNet",
+        "blend": recipe.interpolation,
+    }
+    export(interpolate_weights(imagenet_network(), finetuned, recipe.interpolation), path, metadata)
 
 
-def make_initial_head(data: dataset.Dataset, backbone_file: Path, path: Path, seed: int = 0) -> None:
-    """Fit the head that a stage without any data starts with, on the pictures that the backbone was shown.
+def make_initial_head(data: Dataset, backbone_file: Path, path: Path, seed: int = 0) -> None:
+    """Fit the initial head on the images that the backbone was trained on, and calibrate it on the others.
 
-    It is calibrated on those that neither has seen; a retraining, whose head starts from this one, uses them too.
+    A retraining, whose head starts from this one, trains on the others too.
     """
-    vehicles, groups, policy, recipe = configured_vehicles(), imagenet_classes(), configured_policy(), HeadRecipe()
-    backbone = load_backbone(backbone_file)
-    cache = FeatureCache(backbone)
-    base, _ = split_off(data)
-    unseen = positions(base) < SEEN_FROM
-    fitting = concatenate([
-        base[~unseen].of(vehicles),
-        dataset.sample(base[~unseen].without(vehicles), recipe.others_each, seed),
+    vehicles, groups, policy, recipe = configured_vehicles(), imagenet_classes(), configured_policy(), Recipe()
+    cache = FeatureCache(load_backbone(backbone_file))
+    base, _ = split_holdout(data)
+    is_for_calibration = hash_fractions(base) < MIN_TRAINING_HASH
+    training_set = concatenate([
+        base[~is_for_calibration].with_labels(vehicles),
+        dataset.sample(base[~is_for_calibration].without_labels(vehicles), recipe.max_per_other_class, seed),
         blank_images(recipe.blank_images, seed),
     ])  # fmt: skip
-    held = concatenate([
-        base[unseen].of(vehicles), dataset.sample(base[unseen].without(vehicles), recipe.others_each, seed)
+    calibration_set = concatenate([
+        base[is_for_calibration].with_labels(vehicles),
+        dataset.sample(base[is_for_calibration].without_labels(vehicles), recipe.max_per_other_class, seed),
     ])  # fmt: skip
-    truth = targets(fitting, vehicles)
-    weights = picture_weights(truth, np.zeros(len(truth), dtype=bool), len(vehicles), 1.0)
+    truth = targets(training_set, vehicles)
+    weights = sample_weights(truth, np.zeros(len(truth), dtype=bool), len(vehicles), 1.0)
+    start = Head(
+        (*vehicles, OTHER),
+        tuple(groups[name] for name in vehicles),
+        np.zeros((len(vehicles) + 1, FEATURES)),
+        np.zeros(len(vehicles) + 1),
+    )
+    features, logits = (views[:, :1] for views in cache.get(training_set.images))
+    head = fit_head(start, features, logits, truth, weights, recipe.l2_penalty / len(truth))
+    calibration_logits = head.logits(*cache.get(calibration_set.images))
+    calibration_truth = targets(calibration_set, vehicles)
+    point = choose_operating_point(operating_points(calibration_logits, calibration_truth, policy, seed), policy)
+    save_initial_head(path, head, calibrate(calibration_logits, calibration_truth, policy), point.threshold)
+    print(
+        f"initial head: fitted on {len(training_set)} images, calibrated on {len(calibration_set)} others, "
+        f"threshold {point.threshold:.3f}"
+    )
+
+
+def finetuned_network(data: Dataset, recipe: FinetuneRecipe, seed: int, folder: Path) -> EfficientNetLite0:
+    """Return the ImageNet network fine-tuned on `data`, from a file in `folder` if it holds that of the same recipe.
+
+    The file's name is the fingerprint of recipe, seed, vehicles and data.
+    """
+    training_set = data[hash_fractions(data) >= MIN_TRAINING_HASH]
+    vehicles, groups = configured_vehicles(), imagenet_classes()
+    # The weights are averaged after the fine-tuning, so the interpolation does not change it.
+    key = fingerprint(replace(recipe, interpolation=1.0), seed, vehicles, groups, dataset_digest(training_set))
+    file = folder / f"finetuned-{key}.pt"
+    if file.is_file():
+        print(f"fine-tuned weights: {file}", flush=True)
+        network = imagenet_network()
+        network.load_state_dict(torch.load(file, weights_only=True))
+        return network
     named = tuple(groups[name] for name in vehicles)
-    start = Head((*vehicles, OTHER), named, np.zeros((len(vehicles) + 1, 1280)), np.zeros(len(vehicles) + 1))
-    features, logits = (views[:, :1] for views in cache.of(fitting.pictures))
-    head = fit_head(start, features, logits, truth, weights, recipe.penalty / len(truth))
-    answers, known = head.logits(*cache.of(held.pictures)), targets(held, vehicles)
-    point = choose(operating_points(answers, known, policy, seed), policy)
-    save_initial(path, head, calibrate(answers, known, policy), point.threshold)
-    print(f"initial head: fitted on {len(fitting)} pictures; on {len(held)} others, threshold {point.threshold:.3f}")
+    network = finetune(imagenet_network(), training_set, vehicles, named, recipe, seed, _step_printer())
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save(network.state_dict(), file)
+    return network
+
+
+def _step_printer() -> Callable[[int, int, float], None]:
+    start_s = time.monotonic()
+
+    def print_step(step: int, steps: int, loss: float) -> None:
+        if step % 10 == 0 or step == steps:
+            print(f"step {step}/{steps} loss={loss:.3f} {time.monotonic() - start_s:.0f} s", flush=True)
+
+    return print_step
 
 
 def main() -> int:
-    """Adapt, average, export, fit the initial head; return the exit status."""
-    default = Recipe()
+    """Fine-tune, average the weights, export, fit the initial head; return the exit status."""
+    default = FinetuneRecipe()
     parser = argparse.ArgumentParser(description="Make the backbone and the initial head.")
     parser.add_argument("--data", type=Path, default=Path("build/data/train"))
     parser.add_argument("--steps", type=int, default=default.steps)
-    parser.add_argument("--blend", type=float, default=default.blend)
+    parser.add_argument("--interpolation", type=float, default=default.interpolation, help="weight of the fine-tuned")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=0, help="0: as many as PyTorch likes")
-    parser.add_argument("--weights", type=Path, default=Path("build/pretrain/adapted.pt"), help="the adapted weights")
+    parser.add_argument("--threads", type=int, default=0, help="0: PyTorch's default")
+    parser.add_argument("--folder", type=Path, default=Path("build/pretrain"), help="where fine-tuned weights are kept")
     parser.add_argument("--out", type=Path, default=BACKBONE_FILE)
-    parser.add_argument("--head", type=Path, default=HEAD_FILE)
+    parser.add_argument("--head", type=Path, default=INITIAL_HEAD_FILE)
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    recipe = Recipe(steps=arguments.steps, blend=arguments.blend)
+    recipe = FinetuneRecipe(steps=arguments.steps, interpolation=arguments.interpolation)
     data = dataset.load(arguments.data)
-    vehicles, groups = configured_vehicles(), imagenet_classes()
-    begun = time.monotonic()
-
-    def say(step: int, steps: int, loss: float) -> None:
-        if step % 10 == 0 or step == steps:
-            print(f"step {step}/{steps} loss={loss:.3f} {time.monotonic() - begun:.0f} s", flush=True)
-
-    if arguments.weights.is_file():
-        print(f"adapted weights: {arguments.weights} (remove it to adapt again)", flush=True)
-        adapted = imagenet_network()
-        adapted.load_state_dict(torch.load(arguments.weights, weights_only=True))
-    else:
-        shown = data[positions(data) >= SEEN_FROM]
-        named = tuple(groups[name] for name in vehicles)
-        adapted = adapt(imagenet_network(), shown, vehicles, named, recipe, arguments.seed, say)
-        arguments.weights.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(adapted.state_dict(), arguments.weights)
-    make_backbone(adapted, arguments.out, recipe)
+    make_backbone(finetuned_network(data, recipe, arguments.seed, arguments.folder), arguments.out, recipe)
     make_initial_head(data, arguments.out, arguments.head)
     print(f"written: {arguments.out} ({arguments.out.stat().st_size / 1e6:.1f} MB) and {arguments.head}")
     return 0

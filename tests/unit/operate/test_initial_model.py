@@ -1,9 +1,13 @@
-"""The artifact of the initial model, made from what lies beside the training code."""
+"""The model.tar.gz of the initial model."""
 
 import json
 import tarfile
 
-from operate.initial_model import make_artifact
+from PIL import Image
+
+from operate.initial_model import make_artifact, write_initial_model
+from tests.support.training import jpeg
+from training.inference import input_fn, model_fn, output_fn, predict_fn
 from training.vehicles import configured_vehicles
 
 
@@ -21,3 +25,12 @@ def test_the_artifact_is_a_model_that_names_its_version(tmp_path):
     assert {"backbone.onnx", "head.npz", "code/inference.py", "code/training/backbone.py"} <= set(names)
     assert about["classes"] == [*configured_vehicles(), "other"]
     assert about["version"].startswith("initial-")
+
+
+def test_the_initial_model_classifies_without_any_data(tmp_path):
+    write_initial_model(tmp_path)
+    model = model_fn(tmp_path)
+    assert model.classes == (*configured_vehicles(), "other")
+    assert model.version.startswith("initial-")
+    photo = input_fn(jpeg(Image.new("RGB", (640, 480), "white")), "application/x-image")
+    assert json.loads(output_fn(predict_fn(photo, model)))["vehicle"] == "other"

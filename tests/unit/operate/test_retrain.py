@@ -17,8 +17,8 @@ from operate import demo, retrain
 from operate.errors import CommandError
 from operate.show import console
 from operate.stage_data import Staged
+from operate.synthetic_photos import synthetic_photos
 from training.dataset import Dataset
-from training.drawn import drawn_photos
 
 REGION = "eu-west-1"
 DEPLOYED = replace(Deployed(**{field.name: field.name for field in fields(Deployed)}), ml_bucket="scones-ml")
@@ -58,11 +58,11 @@ def published(folder: Path, data: Dataset, tmp_path: Path) -> dict[str, Any]:
 def swapped(data: Dataset) -> Dataset:
     """The two folders of vehicles mixed up."""
     names = {"bicycle": "motorcycle", "motorcycle": "bicycle"}
-    return Dataset(data.pictures, np.array([names.get(str(label), str(label)) for label in data.labels]))
+    return Dataset(data.images, np.array([names.get(str(label), str(label)) for label in data.labels]))
 
 
 def test_golden_photos_belong_to_their_data_set(s3: Any, tmp_path: Path) -> None:
-    data = drawn_photos(20, seed=0)
+    data = synthetic_photos(20, seed=0)
     wrong = published(tmp_path / "first", swapped(data), tmp_path)
     right = published(tmp_path / "second", data, tmp_path)
     assert wrong["golden"] != right["golden"]
@@ -78,7 +78,7 @@ def test_golden_photos_belong_to_their_data_set(s3: Any, tmp_path: Path) -> None
 
 
 def test_golden_photos_that_are_missing_are_put_again(s3: Any, tmp_path: Path) -> None:
-    data = drawn_photos(20, seed=0)
+    data = synthetic_photos(20, seed=0)
     prefix = published(tmp_path / "a", data, tmp_path)["golden"].removeprefix("s3://scones-ml/")
     before = keys(s3, prefix)
     s3.delete_object(Bucket="scones-ml", Key=before[0])
@@ -87,14 +87,14 @@ def test_golden_photos_that_are_missing_are_put_again(s3: Any, tmp_path: Path) -
 
 
 def test_publishing_records_nothing_for_later_retrainings(s3: Any, tmp_path: Path) -> None:
-    published(tmp_path / "a", drawn_photos(20, seed=0), tmp_path)
+    published(tmp_path / "a", synthetic_photos(20, seed=0), tmp_path)
     assert keys(s3, "training/") == []
 
 
 def test_drawn_pictures_are_not_published_in_a_real_account(
     s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train = staged(tmp_path / "train", drawn_photos(20, seed=0))
+    train = staged(tmp_path / "train", synthetic_photos(20, seed=0))
     drawn = Staged(train, train, train, "generated", "", {}, {}, fresh=True)
     monkeypatch.setattr("operate.demo.stage_data.stage", lambda *_, **__: drawn)
     monkeypatch.setattr("operate.demo.ROOT", tmp_path)

@@ -1,4 +1,4 @@
-"""What becomes of photos of every kind before the model sees them."""
+"""Decoding and resizing photos."""
 
 import io
 
@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.images import LONGEST, PhotoTooLarge, UnreadablePhoto, shrink, square
-from training.images import prepare as prepare_at
+from training.images import MAX_SIDE, PhotoTooLarge, UnreadablePhoto, downscale, resize_and_pad
+from training.images import preprocess as preprocess_at
 
 SIDE = 32
 
 
-def prepare(photo: bytes) -> np.ndarray:
-    return prepare_at(photo, SIDE)
+def preprocess(photo: bytes) -> np.ndarray:
+    return preprocess_at(photo, SIDE)
 
 
 def encoded(picture: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -33,26 +33,26 @@ def is_red(pixel: np.ndarray) -> bool:
     return bool(pixel[0] > 200 and pixel[2] < 60)
 
 
-def test_a_photo_of_the_models_own_size_stays_as_it_is():
+def test_a_photo_of_the_requested_size_keeps_its_pixels():
     levels = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
-    assert (prepare(encoded(Image.fromarray(levels))) == levels).all()
+    assert (preprocess(encoded(Image.fromarray(levels))) == levels).all()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 300), (31, 33), (1000, 700), (4000, 3000), (3000, 40)])
 def test_every_size_and_aspect_ratio_is_read(size):
-    image = prepare(encoded(halves(*size), "JPEG"))
+    image = preprocess(encoded(halves(*size), "JPEG"))
     assert image.shape == (SIDE, SIDE, 3)
     assert image.dtype == np.uint8
 
 
-def test_exif_orientation_is_followed():
+def test_a_photo_is_turned_upright_by_its_exif_orientation():
     upside_down = Image.Exif()
     upside_down[0x0112] = 3
-    image = prepare(encoded(halves(), "JPEG", exif=upside_down, quality=95))
+    image = preprocess(encoded(halves(), "JPEG", exif=upside_down, quality=95))
     assert is_red(image[16, -4])
-    quarter = Image.Exif()
-    quarter[0x0112] = 6  # the camera was turned: what is stored on the left belongs on top
-    image = prepare(encoded(halves(640, 400), "JPEG", exif=quarter, quality=95))
+    quarter_turn = Image.Exif()
+    quarter_turn[0x0112] = 6  # to be turned clockwise: the left side becomes the top
+    image = preprocess(encoded(halves(640, 400), "JPEG", exif=quarter_turn, quality=95))
     assert is_red(image[3, 16])
     assert not is_red(image[-4, 16])
 
@@ -60,48 +60,48 @@ def test_exif_orientation_is_followed():
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 def test_the_three_formats_give_nearly_the_same_image(kind):
     options = {} if kind == "PNG" else {"quality": 95}
-    difference = prepare(encoded(halves(), kind, **options)).astype(int) - prepare(encoded(halves())).astype(int)
+    difference = preprocess(encoded(halves(), kind, **options)).astype(int) - preprocess(encoded(halves())).astype(int)
     assert np.abs(difference).mean() < 4
 
 
 def test_other_formats_are_refused():
     with pytest.raises(UnreadablePhoto):
-        prepare(encoded(halves(), "BMP"))
+        preprocess(encoded(halves(), "BMP"))
 
 
 @pytest.mark.parametrize(
     ("mode", "kind"), [("L", "PNG"), ("1", "PNG"), ("P", "PNG"), ("CMYK", "JPEG"), ("L", "JPEG"), ("RGBA", "WEBP")]
 )
 def test_every_colour_mode_is_read(mode, kind):
-    image = prepare(encoded(halves(200, 120).convert(mode), kind))
+    image = preprocess(encoded(halves(200, 120).convert(mode), kind))
     assert image.shape == (SIDE, SIDE, 3)
     assert abs(int(image[16, 4].astype(int).sum()) - int(image[16, -4].astype(int).sum())) >= 0
 
 
-def test_cmyk_keeps_its_colours():
-    assert is_red(prepare(encoded(halves(200, 120).convert("CMYK"), "JPEG", quality=95))[16, 3])
+def test_cmyk_photos_keep_their_colours():
+    assert is_red(preprocess(encoded(halves(200, 120).convert("CMYK"), "JPEG", quality=95))[16, 3])
 
 
-def test_sixteen_bit_grey_is_scaled_and_not_cut_off():
+def test_sixteen_bit_levels_are_scaled_and_not_clipped():
     levels = np.full((50, 50), 30000, dtype=np.uint16)
-    image = prepare(encoded(Image.fromarray(levels)))
+    image = preprocess(encoded(Image.fromarray(levels)))
     assert np.abs(image.astype(int) - 117).max() <= 1
 
 
 def test_transparent_parts_become_white():
     clear = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
-    assert (prepare(encoded(clear)) == 255).all()
+    assert (preprocess(encoded(clear)) == 255).all()
     palette = Image.new("P", (64, 64), 0)
     palette.putpalette([0, 0, 0] * 256)
-    assert (prepare(encoded(palette, transparency=0)) == 255).all()
+    assert (preprocess(encoded(palette, transparency=0)) == 255).all()
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"\0" * 5000, b"this is no photo" * 100, b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"]
 )
-def test_what_is_no_photo_is_named_so(content):
+def test_bytes_that_are_not_an_image_are_unreadable(content):
     with pytest.raises(UnreadablePhoto):
-        prepare(content)
+        preprocess(content)
 
 
 @pytest.mark.parametrize(("kind", "size"), [("JPEG", 64), ("JPEG", 2000), ("PNG", 300), ("WEBP", 300)])
@@ -109,46 +109,46 @@ def test_a_truncated_photo_is_unreadable(kind, size):
     levels = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
     whole = encoded(Image.fromarray(levels), kind)
     with pytest.raises(UnreadablePhoto):
-        prepare(whole[: len(whole) // 2])
+        preprocess(whole[: len(whole) // 2])
 
 
 def test_a_photo_of_too_many_pixels_is_refused_before_decoding():
     huge = encoded(Image.new("1", (10_000, 6_000)))
     with pytest.raises(PhotoTooLarge):
-        prepare(huge[: len(huge) // 2])  # decoding would find it truncated
+        preprocess(huge[: len(huge) // 2])  # decoding would find it truncated
     with pytest.raises(PhotoTooLarge):
-        prepare(encoded(Image.new("1", (20_000, 20_000))))
+        preprocess(encoded(Image.new("1", (20_000, 20_000))))
 
 
-def test_errors_hold_nothing_of_the_photo():
+def test_error_messages_hold_no_bytes_of_the_photo():
     secret = b"\x89PNG\r\n\x1a\n" + b"the driver's licence plate" * 50
     with pytest.raises(UnreadablePhoto) as caught:
-        prepare(secret)
+        preprocess(secret)
     assert "licence" not in str(caught.value)
     assert caught.value.__cause__ is None
 
 
-def test_the_whole_picture_is_seen_however_long_it_is():
+def test_a_long_photo_is_padded_and_not_cropped():
     banner = halves(1000, 100)
-    image = prepare(encoded(banner))
+    image = preprocess(encoded(banner))
     assert is_red(image[16, 1])
     assert image[16, -2][2] > 200
-    assert (image[0] == 127).all()  # padded above and below, neither cropped nor squeezed
-    tall = prepare(encoded(banner.rotate(90, expand=True)))
+    assert (image[0] == 127).all()  # padded above and below
+    tall = preprocess(encoded(banner.rotate(90, expand=True)))
     assert (tall[:, 0] == 127).all()
 
 
-def test_a_picture_for_a_data_set_keeps_its_shape_and_its_pixels_up_to_a_limit():
-    assert shrink(encoded(halves(1000, 500), "JPEG")).shape == (LONGEST // 2, LONGEST, 3)
+def test_a_downscaled_photo_keeps_its_aspect_ratio_and_small_ones_their_pixels():
+    assert downscale(encoded(halves(1000, 500), "JPEG")).shape == (MAX_SIDE // 2, MAX_SIDE, 3)
     levels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-    assert (shrink(encoded(Image.fromarray(levels))) == levels).all()
+    assert (downscale(encoded(Image.fromarray(levels))) == levels).all()
     turned = Image.Exif()
     turned[0x0112] = 6
-    assert shrink(encoded(halves(400, 200), "JPEG", exif=turned)).shape == (LONGEST, LONGEST // 2, 3)
+    assert downscale(encoded(halves(400, 200), "JPEG", exif=turned)).shape == (MAX_SIDE, MAX_SIDE // 2, 3)
 
 
-def test_a_picture_of_a_data_set_is_seen_as_the_photo_is():
+def test_a_downscaled_photo_gives_the_same_input_as_the_photo():
     photo = encoded(Image.effect_noise((200, 150), 60).convert("RGB"))
-    direct = prepare_at(photo, 96).astype(int)
-    through_the_data_set = square(shrink(photo), 96).astype(int)
-    assert np.abs(direct - through_the_data_set).max() <= 1
+    direct = preprocess_at(photo, 96).astype(int)
+    downscaled = resize_and_pad(downscale(photo), 96).astype(int)
+    assert np.abs(direct - downscaled).max() <= 1

@@ -1,4 +1,4 @@
-"""Folders of photos as people have them: nested, with hidden copies, odd names and files that cannot be read."""
+"""Finding photos in folders: nested ones, hidden copies, invalid names and files that cannot be read."""
 
 import json
 import os
@@ -12,10 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from operate.stage_data import StagingError, stage
-from training import dataset
-from training.evaluate import EvaluationError, evaluate_photos, table
-from training.photo_folders import (
+from operate.evaluate import EvaluationError, evaluate_photos, format_report
+from operate.photo_folders import (
     PhotoFolderError,
     describe_left_out,
     find_photos,
@@ -24,6 +22,8 @@ from training.photo_folders import (
     read_any_folder,
     read_class_folders,
 )
+from operate.stage_data import StagingError, stage
+from training import dataset
 
 VEHICLES = ("bicycle", "motorcycle")
 
@@ -62,8 +62,8 @@ class Model:
 
 def staged(folder, out, monkeypatch, **options):
     monkeypatch.setenv("TRAINING_PHOTOS", str(folder))
-    said = []
-    return stage(out, said.append, **options), said
+    lines = []
+    return stage(out, lines.append, **options), lines
 
 
 def total(found):
@@ -92,7 +92,7 @@ def test_every_usual_suffix_is_a_photo_and_others_are_left_out_with_the_reason(t
     assert {photo.media_type for photo in found.photos[:4]} == {"image/jpeg"}
 
 
-def test_hidden_files_and_folders_are_no_data_at_any_level(tmp_path):
+def test_hidden_files_and_folders_are_left_out_at_any_level(tmp_path):
     write(tmp_path / "bicycle" / "2025" / "a.jpg")
     for name in ("bicycle/._a.jpg", "bicycle/2025/.thumbnails/a.jpg", ".ipynb_checkpoints/a.jpg", "__MACOSX/a.jpg"):
         write(tmp_path / name)
@@ -112,7 +112,7 @@ def test_photos_in_nested_folders_belong_to_the_class_folder_at_the_top(tmp_path
     assert reasons(found) == {"outside.jpg": "not in a class folder"}
 
 
-def test_a_link_to_a_folder_around_it_ends_and_a_link_to_a_class_folder_is_followed(tmp_path):
+def test_a_link_to_a_parent_folder_is_left_out_and_a_link_to_a_class_folder_is_followed(tmp_path):
     write(tmp_path / "elsewhere" / "a.jpg")
     (tmp_path / "photos" / "motorcycle").mkdir(parents=True)
     (tmp_path / "photos" / "bicycle").symlink_to(tmp_path / "elsewhere")
@@ -123,7 +123,7 @@ def test_a_link_to_a_folder_around_it_ends_and_a_link_to_a_class_folder_is_follo
     assert set(reasons(found)) == {"motorcycle/again", "motorcycle/gone.jpg"}
 
 
-def test_a_folder_that_is_none_is_named(tmp_path):
+def test_a_missing_folder_is_refused_with_its_name(tmp_path):
     with pytest.raises(PhotoFolderError, match="nowhere"):
         find_photos(tmp_path / "nowhere")
 
@@ -142,13 +142,13 @@ def test_a_class_folder_that_looks_like_a_vehicle_is_refused_with_both_names(tmp
         assert '"bicycle"' in str(refused.value)
 
 
-def test_an_empty_folder_that_looks_like_a_vehicle_does_no_harm(tmp_path):
+def test_an_empty_folder_that_looks_like_a_vehicle_is_ignored(tmp_path):
     write(tmp_path / "bicycle" / "a.jpg")
     (tmp_path / "Bicycle").mkdir()
     assert read_class_folders(tmp_path, VEHICLES).counts() == {"bicycle": 1}
 
 
-def test_only_a_folder_of_class_folders_says_what_its_photos_show(tmp_path):
+def test_photos_have_a_class_only_when_a_folder_is_named_after_a_vehicle(tmp_path):
     write(tmp_path / "flat" / "bikes" / "a.jpg")
     write(tmp_path / "flat" / "b.jpg")
     assert {photo.class_name for photo in read_any_folder(tmp_path / "flat", VEHICLES).photos} == {None}
@@ -162,28 +162,28 @@ def test_only_a_folder_of_class_folders_says_what_its_photos_show(tmp_path):
 # Staging and evaluation read the same photos
 
 
-def test_nested_photos_are_learned_and_evaluated_alike(tmp_path, monkeypatch):
+def test_nested_photos_are_staged_and_evaluated_alike(tmp_path, monkeypatch):
     write_classes(tmp_path / "photos")
     write_photos(tmp_path / "photos" / "bicycle" / "2025", 12, seed=10)
     write_photos(tmp_path / "photos" / "bicycle" / "2026" / "may", 12, seed=11)
-    found, said = staged(tmp_path / "photos", tmp_path / "data", monkeypatch)
+    found, lines = staged(tmp_path / "photos", tmp_path / "data", monkeypatch)
     assert total(found) == {"bicycle": 36, "motorcycle": 12, "scenery": 12}
-    assert f"data: images per class: bicycle {found.counts['bicycle']}" in "\n".join(said)
+    assert f"data: images per class: bicycle {found.counts['bicycle']}" in "\n".join(lines)
     report = evaluate_photos(Model(), tmp_path / "photos")
     assert {name: row["photos"] for name, row in report["classes"].items()} == total(found)
 
 
-def test_hidden_class_folders_are_neither_learned_nor_evaluated(tmp_path, monkeypatch):
+def test_hidden_class_folders_are_neither_staged_nor_evaluated(tmp_path, monkeypatch):
     write_classes(tmp_path / "photos")
     write_photos(tmp_path / "photos" / ".ipynb_checkpoints", 12, seed=10)
     write_photos(tmp_path / "photos" / ".thumbnails", 12, seed=11)
-    found, said = staged(tmp_path / "photos", tmp_path / "data", monkeypatch)
+    found, lines = staged(tmp_path / "photos", tmp_path / "data", monkeypatch)
     assert set(total(found)) == {"bicycle", "motorcycle", "scenery"}
-    assert any("a hidden folder: 2 (.ipynb_checkpoints, .thumbnails)" in line for line in said)
+    assert any("a hidden folder: 2 (.ipynb_checkpoints, .thumbnails)" in line for line in lines)
     assert set(evaluate_photos(Model(), tmp_path / "photos")["classes"]) == {"bicycle", "motorcycle", "scenery"}
 
 
-def test_a_class_folder_that_looks_like_a_vehicle_is_neither_learned_nor_evaluated(tmp_path, monkeypatch):
+def test_a_class_folder_that_looks_like_a_vehicle_is_neither_staged_nor_evaluated(tmp_path, monkeypatch):
     write_classes(tmp_path / "photos")
     write_photos(tmp_path / "photos" / "bicycles", 12, seed=10)
     with pytest.raises(StagingError, match='"bicycles" looks like the vehicle "bicycle"'):
@@ -203,7 +203,7 @@ def test_photos_of_vehicles_alone_are_refused_unless_that_is_accepted(tmp_path, 
         staged(tmp_path / "photos", tmp_path / "data", monkeypatch)
 
 
-# Names that are no UTF-8
+# Names that are not UTF-8
 
 
 @pytest.fixture
@@ -218,18 +218,18 @@ def latin1_photos(tmp_path):
     return tmp_path / "photos"
 
 
-def test_a_name_that_is_no_utf_8_is_used_or_named_and_the_rest_goes_on(latin1_photos, tmp_path, monkeypatch):
-    found, said = staged(latin1_photos, tmp_path / "data", monkeypatch)
+def test_a_photo_whose_name_is_not_utf_8_is_used_or_reported(latin1_photos, tmp_path, monkeypatch):
+    found, lines = staged(latin1_photos, tmp_path / "data", monkeypatch)
     assert total(found) == {"bicycle": 12, "motorcycle": 13, "scenery": 12}
-    said_text = "\n".join(said)
-    assert "bicycle/v\\xe9lo.jpg" in said_text
-    said_text.encode()
+    output = "\n".join(lines)
+    assert "bicycle/v\\xe9lo.jpg" in output
+    output.encode()
     assert not staged(latin1_photos, tmp_path / "data", monkeypatch)[0].fresh
     report = evaluate_photos(Model(), latin1_photos)
     assert report["classes"]["motorcycle"]["photos"] == 13
     assert report["unreadable_files"] == ["bicycle/v\\xe9lo.jpg"]
     json.dumps(report, ensure_ascii=False).encode()
-    table(report).encode()
+    format_report(report).encode()
 
 
 def test_any_name_can_be_printed_and_be_part_of_a_key():
@@ -248,7 +248,7 @@ def test_any_name_can_be_printed_and_be_part_of_a_key():
 
 @pytest.fixture
 def ordinary_user():
-    """A folder of an ordinary user, who may not read everything as root does."""
+    """A folder for a user without the privileges of root."""
     if sys.platform == "win32":
         pytest.skip("file modes are those of POSIX")
     folder = Path(tempfile.mkdtemp(prefix="photos-"))
@@ -261,21 +261,21 @@ def ordinary_user():
     shutil.rmtree(folder)
 
 
-def test_a_file_of_somebody_else_is_named_and_skipped(ordinary_user, monkeypatch):
+def test_a_file_of_another_user_is_reported_and_left_out(ordinary_user, monkeypatch):
     photos = ordinary_user.folder / "photos"
     write_classes(photos)
     (photos / "bicycle" / "003.jpg").chmod(0)
     write_photos(photos / "bicycle" / "private", 2, seed=10)
     (photos / "bicycle" / "private").chmod(0)
     ordinary_user.become()
-    found, said = staged(photos, ordinary_user.folder / "data", monkeypatch)
+    found, lines = staged(photos, ordinary_user.folder / "data", monkeypatch)
     assert total(found) == {"bicycle": 11, "motorcycle": 12, "scenery": 12}
-    assert "data: left out, cannot be read (Permission denied): 1 (bicycle/003.jpg)" in said
-    assert "data: left out, cannot be listed (Permission denied): 1 (bicycle/private)" in said
+    assert "data: left out, cannot be read (Permission denied): 1 (bicycle/003.jpg)" in lines
+    assert "data: left out, cannot be listed (Permission denied): 1 (bicycle/private)" in lines
     report = evaluate_photos(Model(), photos)
     assert report["classes"]["bicycle"]["photos"] == 11
     assert (report["unreadable"], report["unreadable_files"]) == (1, ["bicycle/003.jpg"])
-    assert "bicycle/private" in table(report)
+    assert "bicycle/private" in format_report(report)
 
 
 def test_a_file_that_becomes_readable_is_staged_again(ordinary_user, monkeypatch):
