@@ -15,8 +15,8 @@ from deploy.outputs import Deployed
 from deploy.target import Target
 from operate import demo, retrain
 from operate.errors import CommandError
-from operate.show import console
 from operate.stage_data import Staged
+from operate.terminal import console
 from training.dataset import Dataset
 from training.drawn import drawn_photos
 
@@ -118,7 +118,7 @@ def test_every_check_is_printed_with_its_value_and_limit() -> None:
     ]
     output = {"outcome": "rejected", "reason": "BelowMinimum", "verdict": "below", "checks": rows}
     with console.capture() as shown:
-        retrain.conclude(output)
+        retrain.print_result(output)
     lines = shown.get().splitlines()
     assert any("accuracy" in line and "0.975" in line and "at least 0.850" in line and "yes" in line for line in lines)
     assert any("outlier AUROC" in line and "unknown" in line and "no" in line for line in lines)
