@@ -1,7 +1,7 @@
-"""A process that stands in for a container of SageMaker.
+"""A process that runs in place of a SageMaker container.
 
-Its /opt/ml is a folder; its output goes to CloudWatch Logs while it runs; it ends with the server. It sees a clean
-environment plus what the request gives it, and paths under /opt/ml in those values are rewritten to the folder.
+Its /opt/ml is a folder. Its output goes to CloudWatch Logs while it runs. It ends with the server. Its environment is
+AWS's variables and those of the request, with the folder in place of /opt/ml.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import deque
@@ -25,6 +26,38 @@ from local.settings import CLIENT_VARIABLES, Settings
 GUARD = Path(__file__).resolve().parent.parent / "guard.py"
 OPT_ML = re.compile(r"/opt/ml(?=/|$)")
 KEPT_LINES = 200
+# What a shell neither splits nor expands, as in shlex.quote.
+SHELL_SAFE = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
+_links: dict[Path, Path] = {}
+_links_lock = threading.Lock()
+
+
+def containers_folder(work: Path) -> Path:
+    """The folder below which each container has its home: `work`/sagemaker.
+
+    When a shell would split or expand that path, a link to it: in a container on AWS the path is /opt/ml, so that
+    scripts need not quote it. `remove_links` removes the links.
+    """
+    folder = work / "sagemaker"
+    if SHELL_SAFE.fullmatch(str(folder)):
+        return folder
+    with _links_lock:
+        if folder not in _links:
+            folder.mkdir(parents=True, exist_ok=True)
+            # TMPDIR is inside of `work`.
+            link = Path(tempfile.mkdtemp(prefix="embedded-aws-", dir="/tmp")) / "sagemaker"  # by mkdtemp
+            link.symlink_to(folder)
+            _links[folder] = link
+        return _links[folder]
+
+
+def remove_links() -> None:
+    """Remove the links that `containers_folder` made."""
+    with _links_lock:
+        for link in _links.values():
+            link.unlink(missing_ok=True)
+            link.parent.rmdir()
+        _links.clear()
 
 
 class Container:

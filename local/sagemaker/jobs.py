@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from local.sagemaker.aws import LogStream, Storage
-from local.sagemaker.containers import Container
+from local.sagemaker.containers import Container, containers_folder
 from local.settings import Settings
 
 logger = logging.getLogger("local.sagemaker")
@@ -39,7 +39,7 @@ class Job:
         self.settings = settings
         self.storage = storage
         self.created = time.time()
-        self.home = settings.work / "sagemaker" / kind / name
+        self.home = containers_folder(settings.work) / kind / name
         self.stop_requested = threading.Event()
         self.ended = threading.Event()
         self._container: Container | None = None
@@ -47,7 +47,14 @@ class Job:
 
     @property
     def opt_ml(self) -> Path:
+        """The folder that stands for /opt/ml."""
         return self.home / "opt" / "ml"
+
+    def with_container_paths(self, text: str) -> str:
+        """The text with /opt/ml instead of the folder that stands for it."""
+        for folder in (self.opt_ml, self.opt_ml.resolve()):
+            text = text.replace(str(folder), "/opt/ml")
+        return text
 
     def log_stream(self, group: str) -> LogStream:
         return LogStream(group, f"{self.name}/algo-1-{int(self.created)}")

@@ -101,7 +101,7 @@ class ProcessingJob(Job):
         if code is None:
             raise JobStopped("MaxRuntimeExceeded")
         if code != 0:
-            tail = "\n".join(list(container.tail)[-5:]).replace(str(self.opt_ml), "/opt/ml")
+            tail = self.with_container_paths("\n".join(list(container.tail)[-5:]))
             raise JobFailed(f"AlgorithmError: {tail[-900:]}, exit code: {code}")
 
     def _fetch_inputs(self) -> None:

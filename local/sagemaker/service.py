@@ -22,7 +22,7 @@ from ministack.core import iam_actions, router
 from local import patches
 from local.sagemaker import validation
 from local.sagemaker.aws import Storage
-from local.sagemaker.containers import Container
+from local.sagemaker.containers import Container, remove_links
 from local.sagemaker.endpoints import Endpoints
 from local.sagemaker.errors import SageMakerError
 from local.sagemaker.jobs import Job
@@ -143,3 +143,4 @@ def install(settings: Settings) -> SageMaker:
 def end_processes() -> None:
     """End every job and model server."""
     Container.kill_all()
+    remove_links()

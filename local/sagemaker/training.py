@@ -130,7 +130,7 @@ class TrainingJob(Job):
             raise JobStopped("MaxRuntimeExceeded")
         if exit_code != 0:
             reason = toolkit.failure_reason(run, exit_code, container.tail, self.opt_ml / "output" / "failure")
-            raise JobFailed(reason.replace(str(self.opt_ml), "/opt/ml"))
+            raise JobFailed(self.with_container_paths(reason))
 
     def _collect_metrics(self, line: str) -> None:
         for definition in self.request["AlgorithmSpecification"].get("MetricDefinitions", ()):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from local.sagemaker.aws import DataError, LogStream, Storage, in_background, unpack
-from local.sagemaker.containers import Container, environment
+from local.sagemaker.containers import Container, containers_folder, environment
 from local.sagemaker.model_server import SECRET_HEADER
 from local.settings import HOST, Settings
 
@@ -60,7 +60,7 @@ class Variant:
         self._container_definition = container
         self._settings = settings
         self._storage = storage
-        self._home = settings.work / "sagemaker" / "endpoints" / f"{endpoint}-{self.name}-{uuid.uuid4().hex[:8]}"
+        self._home = containers_folder(settings.work) / "endpoints" / f"{endpoint}-{self.name}-{uuid.uuid4().hex[:8]}"
         self._log = LogStream(f"/aws/sagemaker/Endpoints/{endpoint}", f"{self.name}/i-{uuid.uuid4().hex[:17]}")
         self._process: Container | None = None
         self._address: tuple[int, str] | None = None

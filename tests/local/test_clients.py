@@ -13,7 +13,8 @@ import pytest
 import local
 from local import clients
 from local.lifecycle import ServerInfo
-from tests.local.conftest import Aws, free_port
+from tests.local.aws import Aws
+from tests.support.network import free_port
 
 CONFIGURATION = """
 [default]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local.conftest import ROLE, Aws, eventually
+from tests.local.aws import ROLE, Aws
+from tests.support.waiting import eventually
 
 DEFINITION = json.dumps(
     {"StartAt": "Say", "States": {"Say": {"Type": "Pass", "Result": {"word": "${Word}"}, "End": True}}}

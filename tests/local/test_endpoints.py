@@ -14,9 +14,10 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local.conftest import ROLE, Aws, eventually
+from tests.local.aws import ROLE, Aws
 from tests.local.fake_application import FakeApplication, unique
 from tests.local.test_training_jobs import refusal
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")

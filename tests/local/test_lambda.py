@@ -9,7 +9,8 @@ import time
 import psutil
 import pytest
 
-from tests.local.conftest import ROLE, Aws, eventually, zipped
+from tests.local.aws import ROLE, Aws, zipped
+from tests.support.waiting import eventually
 
 
 def test_a_function_answers_and_its_output_is_in_its_log_group(aws: Aws) -> None:

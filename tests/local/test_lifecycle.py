@@ -17,7 +17,9 @@ import psutil
 import pytest
 
 import local
-from tests.local.conftest import Aws, eventually, free_port
+from tests.local.aws import Aws
+from tests.support.network import free_port
+from tests.support.waiting import eventually
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from local import alarms
-from tests.local.conftest import Aws, eventually
+from tests.local.aws import Aws
 from tests.local.test_states import machine
+from tests.support.waiting import eventually
 
 ALARM = {
     "Threshold": 0.0,

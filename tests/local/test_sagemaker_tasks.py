@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.local.conftest import ROLE, Aws, eventually
+from tests.local.aws import ROLE, Aws
 from tests.local.fake_application import FakeApplication, unique
 from tests.local.test_states import machine, task
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")

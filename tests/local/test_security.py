@@ -29,7 +29,8 @@ from ministack.core import sigv4
 
 import local
 from local.settings import HOST
-from tests.local.conftest import ROLE, Aws, free_port, zipped
+from tests.local.aws import ROLE, Aws, zipped
+from tests.support.network import free_port
 
 PATHS_OF_MINISTACK = [
     ("POST", "/_ministack/reset"),

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local.conftest import Aws, eventually
+from tests.local.aws import Aws
+from tests.support.waiting import eventually
 
 FAILING = """
 import json, time

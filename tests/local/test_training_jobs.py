@@ -14,8 +14,9 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local.conftest import Aws, eventually
+from tests.local.aws import Aws
 from tests.local.fake_application import FakeApplication, unique
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")

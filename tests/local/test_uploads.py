@@ -12,7 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.local.conftest import ROLE, Aws, eventually
+from tests.local.aws import ROLE, Aws
+from tests.support.waiting import eventually
 
 TEMPLATE = '{"photo": {"bucket": <bucket>, "key": <key>, "etag": <etag>, "size": <size>}}'
 PATHS = {f: f"$.detail.object.{f}" for f in ("key", "etag", "size")} | {"bucket": "$.detail.bucket.name"}
