@@ -10,7 +10,9 @@ import zipfile
 from typing import Any
 
 import boto3
+import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 import local
 from tests.support.waiting import eventually
@@ -102,3 +104,10 @@ def zipped(code: str | dict[str, str]) -> bytes:
         for path, source in files.items():
             archive.writestr(path, textwrap.dedent(source))
     return buffer.getvalue()
+
+
+def refusal(call: Any, **request: Any) -> tuple[str, str]:
+    """Call an operation that is refused; returns error code and message."""
+    with pytest.raises(ClientError) as caught:
+        call(**request)
+    return caught.value.response["Error"]["Code"], caught.value.response["Error"]["Message"]

@@ -14,6 +14,7 @@ import local
 from local import clients
 from local.lifecycle import ServerInfo
 from tests.local.aws import Aws
+from tests.support import embedded_aws
 from tests.support.network import free_port
 
 CONFIGURATION = """
@@ -96,8 +97,7 @@ def test_a_proxy_stays_for_the_rest_of_the_network(aws: Aws) -> None:
 def test_a_function_does_not_read_the_configuration_of_the_user(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(home))
     settings = local.Settings(port=free_port(), directory=home / "aws")
-    server, _started = local.start(settings)
-    try:
+    with embedded_aws.started(settings) as server:
         aws = Aws(server)
         code = """
             import boto3
@@ -106,8 +106,6 @@ def test_a_function_does_not_read_the_configuration_of_the_user(home: Path, monk
         """
         bucket = aws.bucket()
         assert aws.invoke(aws.function(code)) == ([bucket], False)
-    finally:
-        local.stop(settings)
 
 
 def shell(script: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

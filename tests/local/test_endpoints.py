@@ -14,9 +14,8 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local.aws import ROLE, Aws
+from tests.local.aws import ROLE, Aws, refusal
 from tests.local.fake_application import FakeApplication, unique
-from tests.local.test_training_jobs import refusal
 from tests.support.waiting import eventually
 
 

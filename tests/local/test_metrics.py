@@ -10,7 +10,7 @@ import pytest
 
 from local import alarms
 from tests.local.aws import Aws
-from tests.local.test_states import machine
+from tests.local.definitions import machine
 from tests.support.waiting import eventually
 
 ALARM = {

@@ -6,10 +6,9 @@ import json
 
 import pytest
 
-from tests.local.aws import ROLE, Aws
+from tests.local.aws import ROLE, Aws, refusal
+from tests.local.definitions import machine, task
 from tests.local.fake_application import FakeApplication, unique
-from tests.local.test_states import machine, task
-from tests.local.test_training_jobs import refusal
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.local.aws import ROLE, Aws
+from tests.local.definitions import machine, task
 from tests.local.fake_application import FakeApplication, unique
-from tests.local.test_states import machine, task
 from tests.support.waiting import eventually
 
 

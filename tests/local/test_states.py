@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.local.aws import Aws
+from tests.local.definitions import invoke, machine, task
 from tests.support.waiting import eventually
 
 FAILING = """
@@ -26,19 +27,6 @@ def handler(event, context):
 @pytest.fixture(scope="module")
 def function(aws: Aws) -> str:
     return aws.function(FAILING)
-
-
-def task(resource: str, parameters: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
-    state = {"Type": "Task", "Resource": resource, "End": True, **fields}
-    return state if parameters is None else {**state, "Parameters": parameters}
-
-
-def invoke(function: str, payload: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    return task("arn:aws:states:::lambda:invoke", {"FunctionName": function, "Payload": payload}, **fields)
-
-
-def machine(first: dict[str, Any], **others: Any) -> dict[str, Any]:
-    return {"StartAt": "First", "States": {"First": first, **others}}
 
 
 def events(aws: Aws, arn: str) -> list[str]:
