@@ -82,4 +82,4 @@ def print_figures(figures: dict[str, Any]) -> None:
             text = value or "—"
         else:
             text = f"{value:.3f}" if isinstance(value, float) and value <= 1 else f"{value:,}"
-        console.print(f"  {name.replace('_', ' '):<20} {text}")
+        print_line(f"  {name.replace('_', ' '):<20} {text}")

@@ -1,4 +1,4 @@
-"""What training and processing jobs have in common: a folder, a thread that walks through their phases, stopping."""
+"""The base class of training and processing jobs: folder, container, stopping."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ STOP_GRACE_S = 120.0
 
 
 class JobFailed(Exception):
-    """A job ends as Failed, with this FailureReason."""
+    """The job ends with status Failed and this FailureReason."""
 
 
 class JobStopped(Exception):
-    """A job was stopped; `phase` is how it ends."""
+    """The job was stopped; `phase` is its last SecondaryStatus."""
 
     def __init__(self, phase: str = "Stopped") -> None:
         super().__init__(phase)
@@ -31,7 +31,7 @@ class JobStopped(Exception):
 
 
 class Job:
-    """One job: its request, its folder and the process it runs. Subclasses run it and describe it."""
+    """A job: its request, folder and container."""
 
     def __init__(self, kind: str, name: str, request: dict[str, Any], settings: Settings, storage: Storage) -> None:
         self.name = name
@@ -57,15 +57,16 @@ class Job:
         return text
 
     def log_stream(self, group: str) -> LogStream:
+        """A new log stream of the job."""
         return LogStream(group, f"{self.name}/algo-1-{int(self.created)}")
 
     def check_stop(self) -> None:
-        """Raises JobStopped when the job was asked to stop."""
+        """Raise JobStopped when a stop was requested."""
         if self.stop_requested.is_set():
             raise JobStopped
 
     def request_stop(self) -> None:
-        """Ask the job to stop: SIGTERM now, SIGKILL after the grace period."""
+        """Stop the job: SIGTERM now, SIGKILL after the grace period."""
         with self._lock:
             self.stop_requested.set()
             container = self._container
@@ -73,7 +74,7 @@ class Job:
             container.terminate()
 
     def run_container(self, container: Container, limit_s: float) -> int | None:
-        """Wait for the container; None when it was stopped after `limit_s`. Raises JobStopped."""
+        """Wait for the container; returns its exit code, None when stopped after `limit_s`. Raises JobStopped."""
         with self._lock:
             self._container = container
         if self.stop_requested.is_set():
@@ -91,9 +92,9 @@ class Job:
         return None
 
     def describe(self) -> dict[str, Any]:
-        """The Describe call's answer."""
+        """The response of the Describe operation."""
         raise NotImplementedError
 
     def clean_up(self) -> None:
-        """Remove the job's folder; what matters is in S3 and in the log."""
+        """Remove the job's folder."""
         shutil.rmtree(self.home, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The smallest application that SageMaker can train and serve: its "model" is a word."""
+"""A minimal application that SageMaker can train and serve: its "model" is a word."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class FakeApplication:
         return str(request["TrainingJobName"])
 
     def trained(self, name: str) -> dict[str, Any]:
-        """The description of a job that has ended."""
+        """Wait for the end of a training job; returns its description."""
         return dict(
             eventually(
                 lambda: self.sagemaker.describe_training_job(TrainingJobName=name),
@@ -225,7 +225,7 @@ class FakeApplication:
         return name
 
     def endpoint(self, word: str, environment: dict[str, str] | None = None, **options: Any) -> str:
-        """An endpoint that is in service."""
+        """Create an endpoint and wait until it is in service; returns its name."""
         name = unique("endpoint")
         config = self.endpoint_config(self.model(word, environment=environment), **options)
         self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
@@ -233,7 +233,7 @@ class FakeApplication:
         return name
 
     def settled(self, name: str) -> dict[str, Any]:
-        """The description of an endpoint once it stops changing."""
+        """Wait until an endpoint is not changing; returns its description."""
         return dict(
             eventually(
                 lambda: self.sagemaker.describe_endpoint(EndpointName=name),

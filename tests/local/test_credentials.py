@@ -21,16 +21,16 @@ from tests.support import embedded_aws
 from tests.support.network import free_port
 
 
-def test_a_function_signs_as_its_role_and_nobody_else_can(tmp_path: Path) -> None:
+def test_only_a_function_can_sign_as_its_role(tmp_path: Path) -> None:
     settings = local.Settings(port=free_port(), directory=tmp_path / "aws", authorization=True)
     with embedded_aws.started(settings) as server:
         aws = Aws(server)
-        may = {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}
+        allow = {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}
         trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}
         role = aws.client("iam").create_role(
             RoleName="reader", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
         )["Role"]["Arn"]
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [may]})
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
         aws.client("iam").put_role_policy(RoleName="reader", PolicyName="p", PolicyDocument=policy)
         code = """
             import boto3
@@ -77,7 +77,7 @@ def as_nobody(*command: str) -> subprocess.CompletedProcess[bytes]:
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may start a process as another account")
 def test_another_account_can_neither_read_the_key_nor_use_the_port() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)  # as a home folder that others may look into
+        Path(folder).chmod(0o755)  # like a home folder that other users can read
         settings = local.Settings(port=free_port(), directory=Path(folder) / "aws")
         with embedded_aws.started(settings):
             assert as_nobody("ls", folder).returncode == 0

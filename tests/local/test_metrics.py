@@ -1,4 +1,4 @@
-"""Alarms look at their own metric, go off on what AWS measures by itself, and are announced as events."""
+"""Alarms are evaluated on their own metric, also on metrics of AWS services, and their changes are events."""
 
 from __future__ import annotations
 

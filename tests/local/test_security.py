@@ -56,7 +56,7 @@ def test_a_page_cannot_create_and_run_a_function_with_a_form(aws: Aws) -> None:
 
 
 @pytest.mark.parametrize("headers", BROWSER_HEADERS, ids=str)
-def test_what_only_a_page_sends_is_refused_even_when_it_is_signed(aws: Aws, headers: dict[str, str]) -> None:
+def test_a_request_with_headers_of_a_browser_is_refused_even_if_it_is_signed(aws: Aws, headers: dict[str, str]) -> None:
     path = "/2015-03-31/functions"
     assert send(aws, "GET", path, headers=signed_headers(aws, "GET", path)).status == 200
     refused = send(aws, "GET", path, headers={**signed_headers(aws, "GET", path, headers=headers), **headers})
@@ -91,7 +91,7 @@ def test_a_web_socket_is_refused(aws: Aws) -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), PATHS, ids=str)
-def test_no_path_answers_without_credentials(aws: Aws, method: str, path: str) -> None:
+def test_every_path_needs_credentials(aws: Aws, method: str, path: str) -> None:
     bucket = aws.bucket()
     made_up = signed_headers(aws, method, path, secret="made-up")  # noqa: S106
     for headers in ({}, made_up):

@@ -23,7 +23,7 @@ from tests.local.http_requests import client_with_key, create_function_body, sen
 
 @pytest.mark.parametrize("service", ["s3", "sqs", "iam", "dynamodb", "stepfunctions", "sagemaker", "lambda", "sts"])
 @pytest.mark.parametrize("key_id", ["", "test", "000000000000", "AKIAIOSFODNN7EXAMPLE"])
-def test_a_made_up_signature_is_refused_in_words_that_the_sdk_reads(aws: Aws, service: str, key_id: str) -> None:
+def test_an_invalid_signature_is_an_error_that_the_sdk_understands(aws: Aws, service: str, key_id: str) -> None:
     secret = aws.key.secret_access_key if key_id in ("test", "AKIAIOSFODNN7EXAMPLE") else "made-up"
     asking = client_with_key(aws, service, key_id, secret)
     calls = {"s3": "list_buckets", "sqs": "list_queues", "iam": "list_users", "dynamodb": "list_tables"}
@@ -36,7 +36,7 @@ def test_a_made_up_signature_is_refused_in_words_that_the_sdk_reads(aws: Aws, se
     assert not unknown or "make -s credentials" in error["Message"]
 
 
-def test_a_signature_holds_for_its_request_only(aws: Aws) -> None:
+def test_a_signature_is_valid_for_its_request_only(aws: Aws) -> None:
     bucket, path = aws.bucket(), "/2015-03-31/functions"
     body = create_function_body("changed")
     good = signed_headers(aws, "POST", path, body)
@@ -54,7 +54,7 @@ def test_a_signature_holds_for_its_request_only(aws: Aws) -> None:
 
 
 @pytest.mark.parametrize(("minutes", "status"), [(-16, 403), (-14, 200), (14, 200), (16, 403)])
-def test_a_signature_holds_for_fifteen_minutes(
+def test_a_signature_is_valid_for_fifteen_minutes(
     aws: Aws, minutes: int, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     then = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=minutes)
@@ -64,7 +64,7 @@ def test_a_signature_holds_for_fifteen_minutes(
 
 
 @pytest.mark.parametrize("version", ["s3v4", None], ids=["version 4", "boto3's default, version 2"])
-def test_a_presigned_url_opens_one_object_for_its_time(aws: Aws, version: str | None) -> None:
+def test_a_presigned_url_gives_access_to_one_object_until_it_expires(aws: Aws, version: str | None) -> None:
     bucket = aws.bucket()
     s3 = client_with_key(aws, "s3", signature_version=version)
     for key in ("a name with + and ü", "other"):
@@ -109,7 +109,7 @@ def test_bodies_of_every_size_arrive_whole(aws: Aws, size: int, payload_signing:
 
 @pytest.mark.parametrize("changed", [False, True])
 def test_a_body_that_is_signed_in_chunks_is_verified(aws: Aws, changed: bool) -> None:
-    """As SDKs other than boto3 upload (Signature calculations: transferring payload in multiple chunks, S3 API)."""
+    """Other SDKs upload like this ("Signature calculations: transferring payload in multiple chunks", S3 API)."""
     bucket, content = aws.bucket(), b"x" * 1000
     headers = {"x-amz-content-sha256": "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "x-amz-decoded-content-length": "1000"}
     headers["content-encoding"] = "aws-chunked"

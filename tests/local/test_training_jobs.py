@@ -1,4 +1,4 @@
-"""Training jobs run a script the way SageMaker's script-mode containers do."""
+"""Training jobs run a script as SageMaker's script mode does."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def all_resources() -> dict[str, list[str]]:
     }
 
 
-def of_stage(found: dict[str, list[str]], stage: str) -> dict[str, list[str]]:
+def resources_of(found: dict[str, list[str]], stage: str) -> dict[str, list[str]]:
     return {
         kind: mine for kind, names in found.items() if (mine := [name for name in names if f"scones-{stage}" in name])
     }
@@ -49,27 +49,27 @@ def test_deploying_again_changes_nothing_and_says_so(target: Target, deployed: D
 def test_a_stage_can_be_removed_to_the_last_resource_and_made_again(embedded_aws: Any) -> None:
     other = Target("local", "second")
     system.deploy(other, progress=lambda line: None)
-    assert len(of_stage(all_resources(), "second")) >= 10
+    assert len(resources_of(all_resources(), "second")) >= 10
     system.destroy(other, with_data=True, progress=lambda line: None)
-    assert of_stage(all_resources(), "second") == {}
+    assert resources_of(all_resources(), "second") == {}
     outputs = system.deploy(other, progress=lambda line: None)
     assert set(outputs) >= {"UploadsBucket", "ClassifyPhotoArn"}
     system.destroy(other, with_data=True, progress=lambda line: None)
 
 
-def test_data_outlives_a_deployment(embedded_aws: Any) -> None:
+def test_data_is_kept_when_the_stack_is_removed(embedded_aws: Any) -> None:
     other = Target("local", "third")
     outputs = system.deploy(other, progress=lambda line: None)
     s3: Any = boto3.client("s3")
     s3.put_object(Bucket=outputs["UploadsBucket"], Key="kept", Body=b"photo")
     system.destroy(other, with_data=False, progress=lambda line: None)
-    assert set(of_stage(all_resources(), "third")) == {"buckets", "tables", "roles"}
+    assert set(resources_of(all_resources(), "third")) == {"buckets", "tables", "roles"}
     again = system.deploy(other, progress=lambda line: None)
     assert s3.get_object(Bucket=again["UploadsBucket"], Key="kept")["Body"].read() == b"photo"
     system.destroy(other, with_data=True, progress=lambda line: None)
 
 
-def test_the_champion_answers_again_after_its_stage_was_removed_and_deployed(
+def test_after_removing_and_deploying_a_stage_the_champion_serves_again(
     upload_stage: UploadStage, target: Target
 ) -> None:
     sagemaker: Any = boto3.client("sagemaker")

@@ -19,13 +19,13 @@ def test_a_photo_of_a_vehicle_sends_its_driver_to_a_bay(upload_stage: UploadStag
     assert result.outcome == ROUTED
     stored = upload_stage.decision(result.photo)
     assert stored is not None
-    announced = result.decision
+    published = result.decision
     for name in ("vehicle", "loading_bay", "order_range", "decided_by", "model_version", "execution", "decided_at"):
-        assert stored[name] == announced[name], name
-    assert announced["decided_by"] == "model"
+        assert stored[name] == published[name], name
+    assert published["decided_by"] == "model"
     (execution,) = upload_stage.executions(result.photo)
     assert execution["status"] == "SUCCEEDED"
-    assert json.loads(execution["output"]) == announced
+    assert json.loads(execution["output"]) == published
 
 
 def test_the_model_that_decided_is_the_champion(upload_stage: UploadStage) -> None:
@@ -46,9 +46,7 @@ def test_the_model_that_decided_is_the_champion(upload_stage: UploadStage) -> No
     ],
     ids=lambda value: value.name if isinstance(value, Source) else value,
 )
-def test_what_is_no_usable_photo_is_rejected_with_the_reason(
-    upload_stage: UploadStage, source: Source, reason: str
-) -> None:
+def test_an_unusable_file_is_rejected_with_the_reason(upload_stage: UploadStage, source: Source, reason: str) -> None:
     (result,) = upload_stage.upload(source)
     assert (result.outcome, result.reason) == (REJECTED, reason)
     assert len(result.decision["rejected"]["message"]) > 20
@@ -56,7 +54,7 @@ def test_what_is_no_usable_photo_is_rejected_with_the_reason(
 
 
 def test_a_photo_of_many_megabytes_reaches_the_model(upload_stage: UploadStage) -> None:
-    # More than a model container takes unless it is told to.
+    # More than the default limit of a model container.
     photo = enlarged(upload_stage.photo_of("bicycle").content, 2600)
     assert 7_000_000 < len(photo) < 20_000_000
     (result,) = upload_stage.upload(Source("large.png", photo))
@@ -114,7 +112,7 @@ def test_a_nested_start_gets_the_decision_too(upload_stage: UploadStage) -> None
     assert json.loads(ended["output"])["loading_bay"]
 
 
-def test_the_same_event_twice_is_one_decision_and_one_announcement(upload_stage: UploadStage) -> None:
+def test_the_same_event_twice_gives_one_decision_and_one_event(upload_stage: UploadStage) -> None:
     (result,) = upload_stage.upload(upload_stage.photo_of("bicycle", 1))
     photo = result.photo
     again = upload_stage.run(
@@ -125,7 +123,7 @@ def test_the_same_event_twice_is_one_decision_and_one_announcement(upload_stage:
     assert not result.duplicated
 
 
-def test_a_burst_loses_no_photo_and_announces_none_twice(upload_stage: UploadStage) -> None:
+def test_in_a_burst_every_photo_has_exactly_one_outcome(upload_stage: UploadStage) -> None:
     photos = [upload_stage.photo_of(label, number % 10) for number in range(30) for label in ("bicycle", "motorcycle")]
     results = upload_stage.upload(*photos, burst=True)
     assert [result.photo.key for result in results if result.outcome == LOST] == []
@@ -159,13 +157,13 @@ def test_the_logs_name_the_photo_and_the_execution(upload_stage: UploadStage) ->
 
 
 def test_the_upload_s_event_has_the_shape_that_aws_publishes(upload_stage: UploadStage) -> None:
-    published = events.sample("s3_object_created")
+    sample = events.sample("s3_object_created")
     with EventListener("default", source="aws.s3") as listener:
         photo = upload_stage.put("uploads/driver-01/shape.png", upload_stage.photo_of("bicycle").content)
         detail_type, detail = next(event for event in listener.events(20) if event[1]["object"]["key"] == photo.key)
-    assert detail_type == published["detail-type"]
-    assert set(detail) >= set(published["detail"])
-    # Only a bucket with versioning has version ids, and this one has none.
-    assert set(detail["object"]) == set(published["detail"]["object"]) - {"version-id"}
+    assert detail_type == sample["detail-type"]
+    assert set(detail) >= set(sample["detail"])
+    # Only the events of a bucket with versioning have a version id.
+    assert set(detail["object"]) == set(sample["detail"]["object"]) - {"version-id"}
     assert detail["object"]["etag"] == photo.etag
     assert detail["object"]["size"] == photo.size

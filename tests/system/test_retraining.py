@@ -84,10 +84,10 @@ def test_a_challenger_that_learned_shuffled_labels_is_rejected(retraining_stage:
 
 
 @pytest.mark.usefixtures("champion_unchanged")
-def test_a_challenger_that_is_good_on_average_but_blind_to_a_class_is_rejected(
+def test_a_challenger_that_is_good_on_average_but_misses_a_class_is_rejected(
     retraining_stage: RetrainingStage,
 ) -> None:
-    data = drawn_dataset(120, 30, 30, seed=3)  # so many bicycles that the average stays good
+    data = drawn_dataset(120, 30, 30, seed=3)  # enough bicycles for a good average
     motorcycles = np.flatnonzero((data.labels == "motorcycle") & ~in_holdout(data))
     labels = data.labels.copy()
     labels[motorcycles[8:]] = "bicycle"

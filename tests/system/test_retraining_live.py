@@ -63,7 +63,7 @@ def test_while_the_endpoint_is_updated_every_photo_gets_its_decision_from_a_mode
     for (sent_at, photo), decision in zip(photos, decisions, strict=True):
         if sent_at > promoted_at:
             assert decision["model_version"] == after, photo
-    # A decision is written a moment before its execution ends; photos of other tests may still wait for a person.
+    # A decision is written before its execution ends; photos of other tests may still wait for a reviewer.
     ours = {decision["execution"] for decision in decisions}
     assert len(ours) == len(photos)
     ended: dict[str, dict[str, Any]] = eventually(
@@ -129,9 +129,7 @@ def started_by(retraining_stage: RetrainingStage, detail_type: str, detail: dict
     return ended_execution(arn)
 
 
-def test_drift_starts_a_retraining_which_needs_something_new(
-    retraining_stage: RetrainingStage, ready_code: str
-) -> None:
+def test_drift_starts_a_retraining_that_needs_a_new_label(retraining_stage: RetrainingStage, ready_code: str) -> None:
     recorded = json.dumps({**retraining_stage.training_input, "source": ready_code}).encode()
     retraining_stage.put("training/current.json", recorded)
     sample = events.sample("drift_detected")["detail"]
@@ -141,7 +139,7 @@ def test_drift_starts_a_retraining_which_needs_something_new(
     assert json.loads(ended["output"])["reason"] == "NothingNew"
 
     retraining_stage.label("uploads/driver-02/drifted.png", retraining_stage.photos.pictures[0], "bicycle")
-    # One new label is enough for drift, and too little for the rule that counts labels.
+    # One new label is enough for drift, but not for the schedule that counts labels.
     assert retraining_stage.retrain(trigger="labels")["reason"] == "NothingNew"
     ended = started_by(retraining_stage, "Drift Detected", sample)
     assert "Train" in retraining_stage.entered_states(ended["executionArn"])

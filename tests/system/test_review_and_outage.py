@@ -57,7 +57,7 @@ def test_without_a_model_a_photo_is_retried_then_reviewed_then_routed_by_the_rev
     assert (decision["vehicle"], decision["decided_by"]) == ("motorcycle", "reviewer")
 
 
-def test_a_model_server_that_dies_is_restarted_and_no_photo_is_lost(upload_stage: UploadStage) -> None:
+def test_a_model_server_that_ends_is_restarted_and_no_photo_is_lost(upload_stage: UploadStage) -> None:
     import psutil
 
     servers = [
@@ -67,7 +67,7 @@ def test_a_model_server_that_dies_is_restarted_and_no_photo_is_lost(upload_stage
         and upload_stage.deployed.endpoint_name in " ".join(process.info["cmdline"] or [])
     ]
     if not servers:
-        pytest.skip("no process of this endpoint can be told by its command line")
+        pytest.skip("the processes have no command lines that name the endpoint")
     servers[0].kill()
     (result,) = upload_stage.upload(upload_stage.photo_of("bicycle", 5))
     assert result.outcome in (ROUTED, IN_REVIEW)

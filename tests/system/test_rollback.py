@@ -164,7 +164,7 @@ def test_an_alarm_of_the_list_rolls_a_new_champion_back_and_only_once(
     assert str(record.rolled_back_reason).startswith(f"alarm {retraining_stage.deployed.app_name}-endpoint-errors")
     assert retraining_stage.serves_champion()
 
-    # The model that was restored is not rolled back by the next alarm.
+    # The next alarm does not roll back the restored model.
     known = executions(retraining_stage)
     with alarm_state(retraining_stage, "endpoint-errors"):
         (arn,) = eventually(lambda: executions(retraining_stage) - known, what="a rollback to start")

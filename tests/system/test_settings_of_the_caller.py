@@ -46,7 +46,7 @@ def command(target: Target, server: local.ServerInfo, *arguments: str, **variabl
 
 
 @pytest.mark.parametrize("variables", [COMPANY_NETWORK, OTHER_TOOLS], ids=["a company network", "other AWS tools"])
-def test_no_setting_of_the_caller_leads_a_command_elsewhere(
+def test_no_variable_of_the_caller_changes_the_target_of_a_command(
     variables: dict[str, str], embedded_aws: local.ServerInfo, target: Target, deployed: Deployed
 ) -> None:
     text = command(target, embedded_aws, "deploy", "outputs", **variables)
