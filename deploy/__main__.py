@@ -1,4 +1,4 @@
-"""The commands behind `make deploy` and `make destroy`."""
+"""The commands of `make deploy` and `make destroy`."""
 
 import argparse
 import json

@@ -127,6 +127,8 @@ def _evaluate_all() -> None:
 
 
 def install() -> None:
+    """Apply the patches of this module."""
+
     def dispatch(alarm: dict[str, Any], old_state: str, new_state: str, reason: str) -> None:
         original_dispatch(alarm, old_state, new_state, reason)
         _publish_event(alarm, old_state, new_state, reason)

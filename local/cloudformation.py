@@ -190,6 +190,7 @@ def _archive() -> dict[str, Callable[..., Any]]:
 
 
 def install(service: SageMaker) -> None:
+    """Apply the patches of this module."""
     handlers = patches.attribute(provisioners, "_RESOURCE_HANDLERS", dict)
     added = {
         **{kind: _without_effect(kind) for kind in TYPES_WITHOUT_EFFECT},

@@ -50,6 +50,8 @@ def _start_workflow(arn: str, payload: str) -> None:
 
 
 def install() -> None:
+    """Apply the patches of this module."""
+
     def invoke_target(target: dict[str, Any], event: dict[str, Any], rule: dict[str, Any], view: Any = None) -> None:
         view = view or eventbridge._pattern_event_view(event)
         token = _failure.set(None)

@@ -14,6 +14,8 @@ from local import patches
 
 
 def install() -> None:
+    """Apply the patches of this module."""
+
     def filter_log_events(data: dict[str, Any]) -> Any:
         prefix = data.get("logStreamNamePrefix")
         group = cloudwatch_logs._log_groups.get(cloudwatch_logs._resolve_log_group_name(data))

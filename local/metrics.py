@@ -81,6 +81,8 @@ def _publish_queue_metrics() -> None:
 
 
 def install() -> None:
+    """Apply the patches of this module."""
+
     def emit(execution: dict[str, Any]) -> None:
         original(execution)
         if not execution.get("sync"):

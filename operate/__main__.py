@@ -1,4 +1,4 @@
-"""The commands behind `make demo`, `make upload`, `make retrain` and the other targets that use a deployed system."""
+"""The commands of `make demo`, `make upload`, `make retrain` and the other targets for a deployed system."""
 
 import argparse
 import logging

@@ -35,8 +35,8 @@ COMPARED = (
 def publish_training_input(deployed: Deployed, train: Path, source: Path) -> dict[str, Any]:
     """Upload the staged data set, its golden photos and the training code under the hashes of their contents.
 
-    Returns the input of retrain-model. An object that exists is not uploaded again. Scheduled retrainings do not use
-    this input: theirs is recorded when a model is promoted.
+    Returns the input of retrain-model. An object that exists is not uploaded again. Scheduled retrainings use
+    the input of the last promotion instead.
     """
     s3: S3Client = boto3.client("s3")
     files = sorted(file for file in train.iterdir() if file.is_file())

@@ -54,7 +54,7 @@ def run(deployed: Deployed, aws: Aws, report: Path, *, at: str = "", is_local: b
     champion = serving.champion
     if champion is None:
         raise CommandError(f"There is no endpoint {deployed.endpoint_name}. Train a model first: `make retrain`.")
-    seen = monitoring.of_model(
+    photos = monitoring.of_model(
         Decisions(deployed, aws), Labels(deployed.ml_bucket, aws.s3), champion.version, _since(serving)
     )
     trade_off = TradeOff.of(champion, serving.threshold)
@@ -63,7 +63,7 @@ def run(deployed: Deployed, aws: Aws, report: Path, *, at: str = "", is_local: b
     if wanted == MODELS_OWN and new is None:
         raise CommandError(f"{champion.version} has no threshold of its own. Give a number: make threshold AT=0.95")
     assert not isinstance(new, str)
-    recent = _recent(seen, _thresholds(trade_off, champion, serving, new))
+    recent = _recent(photos, _thresholds(trade_off, champion, serving, new))
     result: dict[str, Any] = {
         "champion": champion.version,
         "chosen": champion.threshold,
@@ -77,13 +77,13 @@ def run(deployed: Deployed, aws: Aws, report: Path, *, at: str = "", is_local: b
         "recent_photos": recent,
     }
     _show_model(champion, serving, trade_off, policy, deployed.threshold_parameter, new)
-    _show_recent(seen, recent["thresholds"], champion, serving)
+    _show_recent(photos, recent["thresholds"], champion, serving)
     if wanted is not None and new is not None:
         region = aws.ssm.meta.region_name
         command = _command(deployed.threshold_parameter, MODELS_OWN if wanted == MODELS_OWN else f"{new:g}", region)
-        change = _change(trade_off, seen, serving.threshold, new) | {"command": command}
+        change = _change(trade_off, photos, serving.threshold, new) | {"command": command}
         result["change"] = change
-        _show_change(change, trade_off, seen, is_local)
+        _show_change(change, trade_off, photos, is_local)
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     console.print(f"Written to {report}", soft_wrap=True)
@@ -102,23 +102,25 @@ def _thresholds(trade_off: TradeOff | None, champion: Model, serving: Serving, n
     return sorted({*measured, *(one for one in (champion.threshold, serving.threshold, new) if one is not None)})
 
 
-def _recent(seen: Observed, thresholds: list[float]) -> dict[str, Any]:
-    effects = [tradeoff.effect(seen, threshold) for threshold in thresholds]
+def _recent(photos: Observed, thresholds: list[float]) -> dict[str, Any]:
+    effects = [tradeoff.effect(photos, threshold) for threshold in thresholds]
     return {
-        "photos": len(seen.points) + seen.unanswered,
-        "without_an_answer": seen.unanswered,
-        "judged_by_other_models": seen.others,
-        "first": seen.points[0].at.isoformat() if seen.points else None,
-        "last": seen.points[-1].at.isoformat() if seen.points else None,
+        "photos": len(photos.points) + photos.unanswered,
+        "without_an_answer": photos.unanswered,
+        "judged_by_other_models": photos.others,
+        "first": photos.points[0].at.isoformat() if photos.points else None,
+        "last": photos.points[-1].at.isoformat() if photos.points else None,
         "thresholds": [asdict(one) | {"reviews_per_1000": one.reviews_per_1000} for one in effects],
     }
 
 
-def _change(trade_off: TradeOff | None, seen: Observed, now: float | None, new: float) -> dict[str, Any]:
+def _change(trade_off: TradeOff | None, photos: Observed, now: float | None, new: float) -> dict[str, Any]:
     """The known effects of a change of the threshold from `now` to `new`, each as [now, new]."""
     points = [trade_off.at(value) if trade_off else None for value in (now, new)]
     policy = trade_off.policy if trade_off else None
-    effects = [None if value is None or not _photos(seen) else tradeoff.effect(seen, value) for value in (now, new)]
+    effects = [
+        None if value is None or not _photo_count(photos) else tradeoff.effect(photos, value) for value in (now, new)
+    ]
     return {
         "threshold": [now, new],
         "expected_reviews_per_1000": [policy.expected_reviews(one) if policy and one else None for one in points],
@@ -169,7 +171,7 @@ def _show_model(
             f"{point.decided:.1%}",
             tradeoff.bounded(point.wrong, point.wrong_upper),
             tradeoff.bounded(point.others_accepted, point.others_accepted_upper),
-            _count(row.expected_reviews),
+            _rounded(row.expected_reviews),
             style="bold" if row.marks else None,
         )
     console.print(grid)
@@ -182,17 +184,19 @@ def _show_model(
             print_line(f"The threshold {name} is {value:g}; {nearest.threshold:.3f} is the nearest measured one.")
 
 
-def _show_recent(seen: Observed, effects: list[dict[str, Any]], champion: Model, serving: Serving) -> None:
-    if not _photos(seen):
-        others = f" ({seen.others} by other models)" if seen.others else ""
+def _show_recent(photos: Observed, effects: list[dict[str, Any]], champion: Model, serving: Serving) -> None:
+    if not _photo_count(photos):
+        others = f" ({photos.others} by other models)" if photos.others else ""
         print_line(
             f"{champion.version} has judged no photo of this stage in the last {monitoring.DAYS} days{others}. "
             "Upload some, then ask again: make upload PHOTOS=<file or folder>"
         )
         return
-    when = f", {seen.points[0].at:%Y-%m-%d %H:%M} to {seen.points[-1].at:%Y-%m-%d %H:%M} UTC" if seen.points else ""
+    when = (
+        f", {photos.points[0].at:%Y-%m-%d %H:%M} to {photos.points[-1].at:%Y-%m-%d %H:%M} UTC" if photos.points else ""
+    )
     grid = Table(
-        title=f"The {_photos(seen):,} photos of this stage that the champion judged{when}", title_justify="left"
+        title=f"The {_photo_count(photos):,} photos of this stage that the champion judged{when}", title_justify="left"
     )
     for heading in ("threshold", "", "reviews per 1,000 photos", "labelled and at or above it", "of these wrong"):
         grid.add_column(heading, justify="right" if heading else "left")
@@ -206,33 +210,33 @@ def _show_recent(seen: Observed, effects: list[dict[str, Any]], champion: Model,
         grid.add_row(
             f"{one['threshold']:.3f}",
             ", ".join(marks),
-            _count(one["reviews_per_1000"]),
+            _rounded(one["reviews_per_1000"]),
             str(one["labelled"]),
             wrong,
             style="bold" if marks else None,
         )
     console.print(grid)
-    if seen.unanswered:
+    if photos.unanswered:
         print_line(
-            f"{seen.unanswered} of them went to a person who has not answered. The model's confidence in them is not "
+            f"{photos.unanswered} of them went to a person who has not answered. The model's confidence in them is not "
             "recorded, so they count as reviews at every threshold. Answer them: make review"
         )
-    if any(point.agrees is not None for point in seen.points):
+    if any(point.agrees is not None for point in photos.points):
         print_line("People label what goes to them: above the threshold in force few photos or none are labelled.")
     else:
         print_line("No reviewer has labelled any of them, so nothing is known about wrong answers among them.")
 
 
-def _show_change(change: dict[str, Any], trade_off: TradeOff | None, seen: Observed, is_local: bool) -> None:
+def _show_change(change: dict[str, Any], trade_off: TradeOff | None, photos: Observed, is_local: bool) -> None:
     now, new = change["threshold"]
     grid = Table(title=f"A change from {_threshold(now)} to {_threshold(new)}", title_justify="left")
     for heading in ("", "now", "then"):
         grid.add_column(heading, justify="right" if heading else "left")
     if trade_off:
-        grid.add_row("reviews per 1,000 photos, expected", *map(_count, change["expected_reviews_per_1000"]))
-    if _photos(seen):
-        heading = f"reviews per 1,000, on the {_photos(seen):,} recent photos"
-        grid.add_row(heading, *map(_count, change["recent_reviews_per_1000"]))
+        grid.add_row("reviews per 1,000 photos, expected", *map(_rounded, change["expected_reviews_per_1000"]))
+    if _photo_count(photos):
+        heading = f"reviews per 1,000, on the {_photo_count(photos):,} recent photos"
+        grid.add_row(heading, *map(_rounded, change["recent_reviews_per_1000"]))
     if trade_off:
         for name, heading in (("wrong", "errors among decided"), ("others_accepted", "non-vehicles let through")):
             pairs = zip(change[name], change[f"{name}_upper"], strict=True)
@@ -248,13 +252,13 @@ def _show_change(change: dict[str, Any], trade_off: TradeOff | None, seen: Obser
     print_line(f"  {change['command']}")
 
 
-def _photos(seen: Observed) -> int:
-    return len(seen.points) + seen.unanswered
+def _photo_count(photos: Observed) -> int:
+    return len(photos.points) + photos.unanswered
 
 
 def _threshold(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.3f}" if round(value, 3) == value else f"{value:g}"
 
 
-def _count(value: float | None) -> str:
+def _rounded(value: float | None) -> str:
     return "–" if value is None else f"{value:,.0f}"

@@ -27,6 +27,8 @@ class CodeMissing(ValueError):
 
 
 def install() -> None:
+    """Apply the patches of this module."""
+
     def fetch(bucket: str, key: str, version_id: str | None = None) -> Any:
         content = original_fetch(bucket, key, version_id)
         if content is None:

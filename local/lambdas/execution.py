@@ -78,6 +78,7 @@ def _depth_from_trace_header(headers: dict[str, Any]) -> int:
 
 
 def install(settings: Settings) -> None:
+    """Apply the patches of this module."""
     slots = Slots(settings.lambda_slots)
     # Idle workers avoid cold starts; more than three per slot only cost memory (57 MB each with boto3).
     max_workers = settings.lambda_slots * 3

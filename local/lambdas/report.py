@@ -89,6 +89,8 @@ def _write(config: dict[str, Any], report: Report, request_id: str, text: str) -
 
 
 def install() -> None:
+    """Apply the patches of this module."""
+
     def emit_logs(
         func: dict[str, Any],
         request_id: str,

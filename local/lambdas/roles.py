@@ -27,6 +27,8 @@ def _derived(purpose: str, function: str, role: str) -> str:
 
 
 def install() -> None:
+    """Apply the patches of this module."""
+
     def execution_credentials(config: dict[str, Any]) -> dict[str, str]:
         if not app.AUTH:
             return original(config)  # type: ignore[no-any-return]

@@ -85,6 +85,7 @@ def _refusal(token: str) -> Any:
 
 
 def install() -> None:
+    """Apply the patches of this module."""
     patches.attribute(stepfunctions, "_task_tokens", stepfunctions.AccountRegionScopedDict)
 
     def checked(name: str) -> None:

@@ -137,6 +137,8 @@ def _time_limit(arn: str) -> Iterator[None]:
 
 
 def install() -> None:
+    """Apply the patches of this module."""
+
     def run_execution(exec_arn: str) -> None:
         run = RunningExecution.of(exec_arn)
         token = _current.set(run)

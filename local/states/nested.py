@@ -70,4 +70,5 @@ def _described(execution: dict[str, Any], decode: bool) -> dict[str, Any]:
 
 
 def install() -> None:
+    """Apply the patches of this module."""
     patches.replace(stepfunctions, "_invoke_nested_start_execution_sync", "resource input_data", run_child)

@@ -93,6 +93,7 @@ def _task(service: SageMaker, operation: str) -> Callable[[str, dict[str, Any]],
 
 
 def install(service: SageMaker) -> None:
+    """Apply the patches of this module."""
     dispatch = patches.attribute(stepfunctions, "_SERVICE_DISPATCH", dict)
     for operation in sorted(OPERATIONS, key=len, reverse=True):
         dispatch[PREFIX + operation] = _task(service, operation)

@@ -252,6 +252,8 @@ def _call_lambda(func_ref: str, event: JSON) -> JSON:
 
 
 def install() -> None:
+    """Apply the patches of this module."""
+
     def execute_task(
         state_def: dict[str, Any], raw_input: JSON, execution: dict[str, Any], ctx: dict[str, Any]
     ) -> tuple[JSON, str | None]:

@@ -39,7 +39,7 @@ ALARM = {
 def test_the_state_follows_periods_and_missing_data(
     found: list[float | None], missing: str, needed: int | None, expected: str | None
 ) -> None:
-    outcome = alarms.state({**ALARM, "TreatMissingData": missing, "DatapointsToAlarm": needed}, found)
+    outcome = alarms.next_state({**ALARM, "TreatMissingData": missing, "DatapointsToAlarm": needed}, found)
     assert (outcome and outcome[0]) == expected
 
 
