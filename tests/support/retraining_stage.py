@@ -24,13 +24,14 @@ from functions.shared.champion import Champion, ModelTable
 from functions.shared.photo import Photo
 from operate.event_listener import EventListener
 from tests.support.pictures import png
-from tests.support.training_code import COPY_READY_MODEL
+from tests.support.training_code import COPY_READY_MODEL, COPY_READY_REPORT
 from tests.support.upload_stage import ended_execution
 from tests.support.waiting import eventually
 from training.dataset import Dataset
 
 RETRAINING_TIMEOUT_S = 180.0
 PAUSE_STATE = "Pause"
+POLL_S = 2
 
 
 @cache
@@ -58,6 +59,16 @@ class RetrainingStage:
         champion = self.table.champion()
         assert champion is not None, "there is no champion"
         return champion
+
+    def poll_endpoints_faster(self) -> None:
+        """Wait POLL_S between two looks at an endpoint: those of the embedded AWS are updated in seconds."""
+        states = client("stepfunctions")
+        for machine in (self.deployed.retrain_model_arn, self.deployed.rollback_model_arn):
+            definition = json.loads(states.describe_state_machine(stateMachineArn=machine)["definition"])
+            for state in definition["States"].values():
+                if state["Type"] == "Wait" and "Seconds" in state:
+                    state["Seconds"] = min(state["Seconds"], POLL_S)
+            states.update_state_machine(stateMachineArn=machine, definition=json.dumps(definition))
 
     # The endpoint
 
@@ -217,6 +228,12 @@ class RetrainingStage:
         files["training/train.py"] = COPY_READY_MODEL.encode()
         files |= {path: text.encode() for path, text in replaced.items()}
         return self.put(f"source/{name}/sourcedir.tar.gz", training_source.pack(files))
+
+    def without_comparison(self) -> dict[str, str]:
+        """Files for `publish_code` with which the evaluation job copies the champion's report instead of comparing."""
+        key = f"retraining/{self.champion.model_version}/evaluation.json"
+        report = client("s3").get_object(Bucket=self.deployed.ml_bucket, Key=key)["Body"].read()
+        return {"training/compare.py": COPY_READY_REPORT, "evaluation.json": report.decode()}
 
     def model_archive(self, replaced: Mapping[str, str] | None = None, **about: Any) -> bytes:
         """The champion's model.tar.gz with some files replaced, and with `about` merged into its model.json."""

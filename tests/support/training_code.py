@@ -12,6 +12,16 @@ about["version"] = os.environ["TRAINING_JOB_NAME"]
 (out / "model.json").write_text(json.dumps(about))
 print("features 1/1", flush=True)
 """
+# Writes the evaluation report at the root of the source archive instead of comparing models.
+COPY_READY_REPORT = """
+import sys
+from pathlib import Path
+
+out = Path(sys.argv[sys.argv.index("--out") + 1])
+out.mkdir(parents=True, exist_ok=True)
+report = Path(__file__).resolve().parent.parent / "evaluation.json"
+(out / "evaluation.json").write_bytes(report.read_bytes())
+"""
 FAILING_JOB = 'raise SystemExit("the disk is full")\n'
 FAILING_MODEL = 'raise RuntimeError("this model was saved by a later version")\n'
 MODEL_THAT_ANSWERS_OTHER = """

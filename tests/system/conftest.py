@@ -19,7 +19,6 @@ from tests.support import embedded_aws as embedded
 from tests.support.network import free_port
 from tests.support.pictures import drawn_dataset, save_dataset
 from tests.support.retraining_stage import RetrainingStage
-from tests.support.training_code import COPY_READY_MODEL
 from tests.support.upload_stage import UploadStage
 from training.drawn import drawn_photos
 
@@ -95,12 +94,19 @@ def retraining_stage(embedded_aws: local.ServerInfo, tmp_path_factory: pytest.Te
     train = save_dataset(tmp_path_factory.mktemp("base"), drawn_dataset(60, 60, 30, seed=0))
     published = retrain.publish_training_input(deployed, train, archive)
     stage = RetrainingStage(deployed, published, drawn_dataset(40, 40, 8, seed=1))
+    stage.poll_endpoints_faster()
     first = stage.retrain()
     assert first["outcome"] == "promoted", first
     return stage
 
 
 @pytest.fixture(scope="session")
+def fast_code(retraining_stage: RetrainingStage) -> str:
+    """Training code that copies the first champion and its evaluation report, for tests that need another champion."""
+    return retraining_stage.publish_code("fast", retraining_stage.without_comparison())
+
+
+@pytest.fixture(scope="session")
 def ready_code(retraining_stage: RetrainingStage) -> str:
     """Training code that copies the first champion instead of training."""
-    return retraining_stage.publish_code("ready", {"training/train.py": COPY_READY_MODEL})
+    return retraining_stage.publish_code("ready", {})

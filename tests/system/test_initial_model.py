@@ -24,7 +24,9 @@ def fresh(retraining_stage: RetrainingStage) -> Iterator[RetrainingStage]:
     """A stage that was just deployed: no data, no source, no champion."""
     target = Target("local", "fresh")
     deployed = Deployed.of(system.deploy(target, progress=lambda line: None))
-    yield RetrainingStage(deployed, {}, retraining_stage.photos)
+    stage = RetrainingStage(deployed, {}, retraining_stage.photos)
+    stage.poll_endpoints_faster()
+    yield stage
     system.destroy(target, with_data=True, progress=lambda line: None)
 
 
@@ -95,6 +97,7 @@ def test_a_retraining_replaces_the_initial_model_that_comes_with_the_code(
     retraining_stage: RetrainingStage, empty: Deployed, tmp_path: Path
 ) -> None:
     stage = RetrainingStage(empty, {}, retraining_stage.photos)
+    stage.poll_endpoints_faster()
     assert ensure_initial_model(empty)
     initial = stage.champion
     assert initial.origin == "initial"

@@ -8,10 +8,19 @@ import pytest
 
 import events
 from operate.event_listener import EventListener
-from operate.uploads import LOST, REJECTED, ROUTED, Source
+from operate.uploads import LOST, REJECTED, ROUTED, Source, UploadResult
 from tests.support.pictures import enlarged, jpeg, png_of_megapixels
 from tests.support.upload_stage import UploadStage
 from tests.support.waiting import eventually
+
+UNUSABLE = [
+    (Source("empty.jpg", b""), "UnreadablePhoto"),
+    (Source("letter.jpg", b"Dear driver, this is not a photo."), "UnreadablePhoto"),
+    (Source("half.jpg", jpeg()[: len(jpeg()) // 2]), "UnreadablePhoto"),
+    (Source("poster.png", png_of_megapixels(60)), "PhotoTooLarge"),
+    (Source("film.jpg", b"\xff\xd8\xff" + bytes(21 * 1024 * 1024)), "PhotoTooLarge"),
+]
+NAMES = ["my bike.png", "1+1=2.png", 'the "fast" one\'s.png', "Fahrräder & Möwen.png", "back\\slash.png", "100%.png"]
 
 
 def test_a_photo_of_a_vehicle_sends_its_driver_to_a_bay(upload_stage: UploadStage) -> None:
@@ -35,19 +44,17 @@ def test_the_model_that_decided_is_the_champion(upload_stage: UploadStage) -> No
     assert result.decision["model_version"] == champion
 
 
-@pytest.mark.parametrize(
-    ("source", "reason"),
-    [
-        (Source("empty.jpg", b""), "UnreadablePhoto"),
-        (Source("letter.jpg", b"Dear driver, this is not a photo."), "UnreadablePhoto"),
-        (Source("half.jpg", jpeg()[: len(jpeg()) // 2]), "UnreadablePhoto"),
-        (Source("poster.png", png_of_megapixels(60)), "PhotoTooLarge"),
-        (Source("film.jpg", b"\xff\xd8\xff" + bytes(21 * 1024 * 1024)), "PhotoTooLarge"),
-    ],
-    ids=lambda value: value.name if isinstance(value, Source) else value,
-)
-def test_an_unusable_file_is_rejected_with_the_reason(upload_stage: UploadStage, source: Source, reason: str) -> None:
-    (result,) = upload_stage.upload(source)
+@pytest.fixture(scope="module")
+def unusable(upload_stage: UploadStage) -> dict[str, UploadResult]:
+    """The results of uploading the UNUSABLE files, by their names."""
+    return {result.source.name: result for result in upload_stage.upload(*(source for source, _ in UNUSABLE))}
+
+
+@pytest.mark.parametrize(("name", "reason"), [(source.name, reason) for source, reason in UNUSABLE])
+def test_an_unusable_file_is_rejected_with_the_reason(
+    upload_stage: UploadStage, unusable: dict[str, UploadResult], name: str, reason: str
+) -> None:
+    result = unusable[name]
     assert (result.outcome, result.reason) == (REJECTED, reason)
     assert len(result.decision["rejected"]["message"]) > 20
     assert [execution["status"] for execution in upload_stage.executions(result.photo)] == ["SUCCEEDED"]
@@ -62,14 +69,17 @@ def test_a_photo_of_many_megabytes_reaches_the_model(upload_stage: UploadStage) 
     assert result.decision["decided_by"] == "model"
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["my bike.png", "1+1=2.png", 'the "fast" one\'s.png', "Fahrräder & Möwen.png", "back\\slash.png", "100%.png"],
-)
-def test_a_photo_may_have_any_name(upload_stage: UploadStage, name: str) -> None:
-    (result,) = upload_stage.upload(Source(name, upload_stage.photo_of("bicycle").content))
-    assert result.outcome == ROUTED
-    assert result.decision["photo"]["key"].endswith(name)
+@pytest.fixture(scope="module")
+def named(upload_stage: UploadStage) -> dict[str, UploadResult]:
+    """The results of uploading one photo under each of NAMES."""
+    photo = upload_stage.photo_of("bicycle").content
+    return {result.source.name: result for result in upload_stage.upload(*(Source(name, photo) for name in NAMES))}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_photo_may_have_any_name(named: dict[str, UploadResult], name: str) -> None:
+    assert named[name].outcome == ROUTED
+    assert named[name].decision["photo"]["key"].endswith(name)
 
 
 def test_a_workflow_of_another_team_gets_the_decision_as_output(upload_stage: UploadStage) -> None:

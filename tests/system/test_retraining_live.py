@@ -162,9 +162,9 @@ def test_a_schedule_starts_retrainings(
     assert json.loads(target["Input"]) == {"trigger": trigger}
 
 
-def test_the_status_shows_the_chain_of_models(retraining_stage: RetrainingStage, ready_code: str) -> None:
+def test_the_status_shows_the_chain_of_models(retraining_stage: RetrainingStage, fast_code: str) -> None:
     parent = retraining_stage.champion
-    child = retraining_stage.retrain(source=ready_code, force=True)["model_version"]
+    child = retraining_stage.retrain(source=fast_code, force=True)["model_version"]
     with console.capture() as printed:
         status.show(retraining_stage.deployed)
     text = "".join(printed.get().split())
@@ -173,7 +173,7 @@ def test_the_status_shows_the_chain_of_models(retraining_stage: RetrainingStage,
     package = newest_package(retraining_stage)["CustomerMetadataProperties"]
     assert (package["model_version"], package["parent"]) == (child, parent.model_version)
     assert package["snapshot"] == retraining_stage.champion.snapshot
-    assert package["source"] == ready_code
+    assert package["source"] == fast_code
 
 
 def newest_package(retraining_stage: RetrainingStage) -> dict[str, Any]:

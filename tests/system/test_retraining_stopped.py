@@ -36,13 +36,16 @@ def test_every_task_and_wait_state_is_stopped_in_a_test() -> None:
 
 
 @pytest.fixture(scope="module")
-def codes(retraining_stage: RetrainingStage, ready_code: str) -> dict[str, str]:
+def codes(retraining_stage: RetrainingStage, ready_code: str, fast_code: str) -> dict[str, str]:
+    """Training code by the outcome of its retraining."""
+    fast = retraining_stage.without_comparison()
     return {
-        "ready": ready_code,
+        "compared": ready_code,
+        "ready": fast_code,
         "always other": retraining_stage.publish_code(
-            "always-other", {"ready/code/inference.py": MODEL_THAT_ANSWERS_OTHER}
+            "always-other", {**fast, "ready/code/inference.py": MODEL_THAT_ANSWERS_OTHER}
         ),
-        "never loads": retraining_stage.publish_code("never-loads", {"ready/code/inference.py": FAILING_MODEL}),
+        "never loads": retraining_stage.publish_code("never-loads", {**fast, "ready/code/inference.py": FAILING_MODEL}),
         "fails": retraining_stage.publish_code("no-disk", {"training/train.py": FAILING_JOB}),
     }
 
@@ -72,7 +75,7 @@ def test_stopped_while_a_better_model_is_trained_and_promoted(
 ) -> None:
     before = retraining_stage.champion.model_version
     with retraining_stage.invoked_continuously() as answers:
-        stop_in(retraining_stage, state, codes["ready"])
+        stop_in(retraining_stage, state, codes["compared" if state == "Evaluate" else "ready"])
         assert_next_retraining_works(retraining_stage)
     assert all(answer.startswith("vehicles-learn-") for answer in answers), answers
     if state != "AnnouncePromotion":
@@ -124,7 +127,7 @@ def test_stopped_before_there_is_a_champion(retraining_stage: RetrainingStage, c
 
 def test_after_all_stops_a_retraining_promotes(retraining_stage: RetrainingStage, codes: dict[str, str]) -> None:
     before = retraining_stage.champion.model_version
-    output = retraining_stage.retrain(source=codes["ready"], force=True)
+    output = retraining_stage.retrain(source=codes["compared"], force=True)
     assert (output["outcome"], output["previous_model_version"]) == ("promoted", before), output
     assert retraining_stage.serves_champion()
 

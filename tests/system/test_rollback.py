@@ -21,10 +21,10 @@ from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")
-def chain(retraining_stage: RetrainingStage, ready_code: str) -> list[str]:
+def chain(retraining_stage: RetrainingStage, fast_code: str) -> list[str]:
     """Three models that were promoted one after the other, the newest last."""
     first = retraining_stage.champion.model_version
-    return [first, *(retraining_stage.retrain(source=ready_code, force=True)["model_version"] for _ in range(2))]
+    return [first, *(retraining_stage.retrain(source=fast_code, force=True)["model_version"] for _ in range(2))]
 
 
 def status_text(retraining_stage: RetrainingStage) -> str:
@@ -96,10 +96,10 @@ def test_a_name_that_cannot_be_put_back_is_refused(retraining_stage: RetrainingS
 
 
 def test_while_a_retraining_runs_a_rollback_is_refused_with_a_sentence(
-    retraining_stage: RetrainingStage, chain: list[str], ready_code: str
+    retraining_stage: RetrainingStage, chain: list[str], fast_code: str
 ) -> None:
     champion = retraining_stage.champion
-    retraining = retraining_stage.start(source=ready_code, dry_run=True)
+    retraining = retraining_stage.start(source=fast_code, dry_run=True)
     retraining_stage.wait_for_state(retraining, "Train")
     with pytest.raises(CommandError, match=r"is under way.*RetrainingRunning.*The champion stays"):
         roll_back(retraining_stage.deployed)
@@ -149,10 +149,10 @@ def alarm_state(retraining_stage: RetrainingStage, alarm: str) -> Iterator[None]
 
 
 def test_an_alarm_of_the_list_rolls_a_new_champion_back_and_only_once(
-    retraining_stage: RetrainingStage, chain: list[str], ready_code: str
+    retraining_stage: RetrainingStage, chain: list[str], fast_code: str
 ) -> None:
     before = retraining_stage.champion.model_version
-    newest = retraining_stage.retrain(source=ready_code, force=True)["model_version"]
+    newest = retraining_stage.retrain(source=fast_code, force=True)["model_version"]
     known = executions(retraining_stage)
     with alarm_state(retraining_stage, "endpoint-errors"):
         (arn,) = eventually(lambda: executions(retraining_stage) - known, what="a rollback to start")
@@ -173,10 +173,10 @@ def test_an_alarm_of_the_list_rolls_a_new_champion_back_and_only_once(
 
 
 def test_a_stopped_rollback_can_be_started_again(
-    retraining_stage: RetrainingStage, chain: list[str], ready_code: str
+    retraining_stage: RetrainingStage, chain: list[str], fast_code: str
 ) -> None:
     before = retraining_stage.champion.model_version
-    newest = retraining_stage.retrain(source=ready_code, force=True)["model_version"]
+    newest = retraining_stage.retrain(source=fast_code, force=True)["model_version"]
     states: Any = client("stepfunctions")
     machine = retraining_stage.deployed.rollback_model_arn
     execution = states.start_execution(stateMachineArn=machine, input="{}")["executionArn"]
