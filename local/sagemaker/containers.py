@@ -44,8 +44,8 @@ def containers_folder(work: Path) -> Path:
     with _links_lock:
         if folder not in _links:
             folder.mkdir(parents=True, exist_ok=True)
-            # TMPDIR is inside of `work`.
-            link = Path(tempfile.mkdtemp(prefix="embedded-aws-", dir="/tmp")) / "sagemaker"  # by mkdtemp
+            # Not below TMPDIR, which is inside of `work`.
+            link = Path(tempfile.mkdtemp(prefix="embedded-aws-", dir="/tmp")) / "sagemaker"
             link.symlink_to(folder)
             _links[folder] = link
         return _links[folder]

@@ -80,7 +80,7 @@ def test_photos_of_class_folders_carry_the_name_of_their_class(tmp_path: Path) -
 
 
 def test_photos_of_any_other_folder_have_no_label_and_no_accuracy(tmp_path: Path) -> None:
-    """The folder that the README uploads is one of photos, not of class folders."""
+    """The README uploads a folder of photos, not of class folders."""
     for number in range(3):
         write(tmp_path / "bikes" / f"{number}.jpg")
     for folder in (tmp_path / "bikes", tmp_path):
@@ -92,7 +92,7 @@ def test_photos_of_any_other_folder_have_no_label_and_no_accuracy(tmp_path: Path
         assert summary(results)["accuracy_of_routed"] is None
 
 
-def test_what_is_not_uploaded_is_listed_with_the_reason(tmp_path: Path) -> None:
+def test_files_that_are_not_uploaded_are_listed_with_the_reason(tmp_path: Path) -> None:
     for name in ("a.JPG", "b.jfif", "c.jpe", "d.HEIC", "._a.JPG", ".thumbnails/a.jpg"):
         write(tmp_path / "bicycle" / name)
     selection = find_photos(tmp_path)
@@ -111,7 +111,7 @@ def test_a_class_folder_that_looks_like_a_vehicle_is_an_error(tmp_path: Path) ->
         find_photos(tmp_path)
 
 
-def test_a_home_folder_is_found_in_any_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     write(tmp_path / "bikes" / "a.jpg")
     assert len(find_photos(Path("~/bikes")).sources) == 1
@@ -123,7 +123,7 @@ def test_a_heic_file_by_itself_is_an_error_that_says_what_to_do(tmp_path: Path) 
         find_photos(tmp_path / "a.heic")
 
 
-def test_a_name_that_is_no_utf_8_is_shown_and_uploaded(tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_utf_8_is_printed_and_uploaded(tmp_path: Path) -> None:
     try:
         (tmp_path / "bicycle").mkdir()
         Path(os.fsdecode(os.fsencode(tmp_path / "bicycle") + b"/v\xe9lo[red].jpg")).write_bytes(b"1")
