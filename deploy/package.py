@@ -20,18 +20,7 @@ import workflows
 from deploy.errors import DeployError
 
 ROOT = Path(__file__).resolve().parent.parent
-FUNCTIONS = (
-    "classify_photo",
-    "request_review",
-    "assign_bay",
-    "reject_photo",
-    "build_dataset",
-    "judge_challenger",
-    "probe_endpoint",
-    "record_retraining",
-    "prepare_rollback",
-    "record_rollback",
-)
+FUNCTIONS = tuple(sorted(handler.parent.name for handler in (ROOT / "functions").glob("*/handler.py")))
 RUNTIME = f"python3.{sys.version_info.minor}"
 PREFIX = "artifacts"
 
@@ -55,13 +44,22 @@ class Artefact:
         return f"{PREFIX}/{stem}-{digest}.{suffix}"
 
 
+def logical_id(name: str) -> str:
+    """The name of a function's folder or of a workflow in CamelCase, as logical ids and parameters begin.
+
+    >>> logical_id("classify_photo")
+    'ClassifyPhoto'
+    """
+    return "".join(part.capitalize() for part in name.replace("-", "_").split("_"))
+
+
 def artefacts(build: Path) -> list[Artefact]:
     """Everything the app stack is made of. `build` keeps the installed dependencies between calls."""
     return [
         Artefact("LayerKey", "layer.zip", layer(build)),
-        *(Artefact(f"{_camel(name)}Key", f"{name}.zip", function(name)) for name in FUNCTIONS),
+        *(Artefact(f"{logical_id(name)}Key", f"{name}.zip", function(name)) for name in FUNCTIONS),
         *(
-            Artefact(f"{_camel(name)}AslKey", f"{name}.asl.json", _json(workflows.definition(name)))
+            Artefact(f"{logical_id(name)}AslKey", f"{name}.asl.json", _json(workflows.definition(name)))
             for name in workflows.NAMES
         ),
     ]
@@ -127,7 +125,3 @@ def _zip(files: Iterable[tuple[str, bytes]]) -> bytes:
 
 def _json(definition: dict[str, Any]) -> bytes:
     return json.dumps(definition, indent=1, sort_keys=True).encode()
-
-
-def _camel(name: str) -> str:
-    return "".join(part.capitalize() for part in name.replace("-", "_").split("_"))
