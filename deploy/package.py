@@ -39,6 +39,7 @@ class Artefact:
 
     @property
     def key(self) -> str:
+        """The S3 key, which contains a hash of the content."""
         digest = hashlib.sha256(self.content).hexdigest()[:20]
         stem, suffix = self.name.split(".", 1)
         return f"{PREFIX}/{stem}-{digest}.{suffix}"

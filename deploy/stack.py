@@ -22,6 +22,7 @@ class Stack:
     """The stack of one name in the current account and region. `progress` is called with a line per change."""
 
     def __init__(self, name: str, progress: Progress = print) -> None:
+        """`progress` is called with one line per change."""
         self.name = name
         self._progress = progress
         self._cloudformation: Any = boto3.client("cloudformation")
