@@ -1,6 +1,6 @@
-"""The artefacts of a deployment: one zip per function, the layer of their dependencies, the state machines.
+"""The artefacts of a deployment: one zip per function, the layer with their dependencies, the state machines.
 
-The same inputs give the same bytes, so an artefact is named after its content and an unchanged one deploys nothing.
+Builds are reproducible: an artefact is named after its content, so an unchanged one deploys nothing.
 """
 
 import hashlib
@@ -24,14 +24,14 @@ FUNCTIONS = tuple(sorted(handler.parent.name for handler in (ROOT / "functions")
 RUNTIME = f"python3.{sys.version_info.minor}"
 PREFIX = "artifacts"
 
-# Zip entries carry a date; the first one that zip knows is as good as any.
+# A fixed date, the earliest that zip supports, so that the content alone decides the bytes.
 _DATE = (1980, 1, 1, 0, 0, 0)
 _SKIPPED = {"bin", ".lock"}
 
 
 @dataclass(frozen=True)
 class Artefact:
-    """`parameter` is the template's parameter that takes the key under which the bytes are stored."""
+    """A file for S3. `parameter` is the template parameter that takes its key."""
 
     parameter: str
     name: str
@@ -46,7 +46,7 @@ class Artefact:
 
 
 def logical_id(name: str) -> str:
-    """The name of a function's folder or of a workflow in CamelCase, as logical ids and parameters begin.
+    """Return the name of a function's folder or of a workflow in CamelCase, as logical ids and parameters begin.
 
     >>> logical_id("classify_photo")
     'ClassifyPhoto'
@@ -55,7 +55,7 @@ def logical_id(name: str) -> str:
 
 
 def artefacts(build: Path) -> list[Artefact]:
-    """Everything the app stack is made of. `build` keeps the installed dependencies between calls."""
+    """Build all artefacts of the app stack. The folder `build` keeps the installed dependencies between calls."""
     return [
         Artefact("LayerKey", "layer.zip", layer(build)),
         *(Artefact(f"{logical_id(name)}Key", f"{name}.zip", function(name)) for name in FUNCTIONS),
@@ -67,7 +67,7 @@ def artefacts(build: Path) -> list[Artefact]:
 
 
 def function(name: str) -> bytes:
-    """The zip of one function: its own folder, what functions share, and the vehicles' configuration."""
+    """Return the zip of one function: its folder, functions/shared and vehicles.toml."""
     folders = (ROOT / "functions" / "shared", ROOT / "functions" / name)
     files = [ROOT / "vehicles.toml", ROOT / "functions" / "__init__.py"]
     files += [file for folder in folders for file in folder.rglob("*.py")]
@@ -75,7 +75,7 @@ def function(name: str) -> bytes:
 
 
 def layer(build: Path) -> bytes:
-    """The zip of what functions/requirements.txt names, compiled for this Python, which is also the runtime's."""
+    """Return the zip of the packages in functions/requirements.txt, compiled for RUNTIME."""
     requirements = ROOT / "functions" / "requirements.txt"
     stamp = hashlib.sha256(requirements.read_bytes() + RUNTIME.encode()).hexdigest()[:16]
     installed = build / f"layer-{stamp}"
@@ -89,7 +89,7 @@ def layer(build: Path) -> bytes:
 
 
 def _install(requirements: Path, folder: Path) -> None:
-    """Pure Python, so one layer serves every architecture; compiled, which halves the import time of a cold start."""
+    """Install pure Python packages, for every architecture, and compile them, which halves the import time."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--only-binary=:all:"]
     command += ["--disable-pip-version-check", "--target", str(folder), "--requirement", str(requirements)]
     done = subprocess.run(command, capture_output=True, text=True)
