@@ -16,9 +16,9 @@ from functions.shared.aws import client
 from functions.shared.champion import ModelTable
 from functions.shared.observability import log_failures, make_logger_and_metrics
 from functions.shared.running import is_running
-from functions.shared.s3 import read_json
 from functions.shared.settings import read_settings
 from functions.shared.times import now
+from functions.shared.training_input import read_training_input
 from functions.shared.vehicles import vehicles
 
 
@@ -57,8 +57,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """
     execution = str(event.get("execution"))
     table.acquire_lock(execution, now(), lambda holder: is_running(client("stepfunctions"), holder))
-    current = read_json(s3, f"s3://{settings.ml_bucket}/training/current.json")
-    request = Request.from_state(event.get("request"), current, known)
+    recorded = read_training_input(s3, settings.ml_bucket)
+    request = Request.from_state(event.get("request"), recorded, known)
     if request.initial_model:
         return prepare_initial_model(request, request.initial_model)
     champion = endpoint.restore_champion()

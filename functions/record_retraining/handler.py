@@ -1,6 +1,5 @@
 """AWS Lambda: RecordRetraining, the last step of a retraining."""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +14,7 @@ from functions.shared.champion import ModelTable
 from functions.shared.observability import log_failures, make_logger_and_metrics
 from functions.shared.settings import read_settings
 from functions.shared.times import now, timestamp
-
-TRAINING_INPUT = "training/current.json"
+from functions.shared.training_input import write_training_input
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     )
     if result.promoted:
         table.promote(result.new_champion, result.execution)
-        write_training_input(result)
+        record_training_input(result)
     if result.judged_snapshot:
         table.record_judged(result.judged_snapshot, str(result.model_version), result.at)
     if result.model_version:
@@ -69,16 +67,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     }
 
 
-def write_training_input(result: RetrainingResult) -> None:
+def record_training_input(result: RetrainingResult) -> None:
     """Write the input of automatic retrainings; when S3 does not answer, they keep the earlier one.
 
     Only a promotion writes it, so data of a rejected model or of a dry run is not used again.
     """
     if not result.training_input:
         return
-    body = json.dumps(result.training_input).encode()
     try:
-        s3.put_object(Bucket=settings.ml_bucket, Key=TRAINING_INPUT, Body=body)
+        write_training_input(s3, settings.ml_bucket, result.training_input)
     except (ClientError, BotoCoreError) as error:
         logger.error("training input not written", model_version=result.model_version, error=str(error))
 

@@ -101,6 +101,7 @@ class RetrainingResult:
             previous=self.champion_before,
             origin=INITIAL if self._initial else RETRAINING,
             golden=self._slot("prepared").get("golden"),
+            training_input=self.training_input or None,
         )
 
     @property

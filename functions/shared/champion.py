@@ -44,7 +44,7 @@ class Champion:
     `threshold` is its own, in [0, 1], None when unknown; `previous` is the champion before it. `origin` is `initial`
     for a model that was never compared with another; `golden` is the S3 prefix of its golden photos. `restored_at` is
     when a rollback made it champion again. The `rolled_back_…` fields mark a model that a rollback replaced: when,
-    why, and by which execution.
+    why, and by which execution. `training_input` is what a retraining on the same data needs, None when unknown.
     """
 
     model_version: str
@@ -60,6 +60,7 @@ class Champion:
     rolled_back_at: str | None = None
     rolled_back_reason: str | None = None
     rolled_back_by: str | None = None
+    training_input: Mapping[str, Any] | None = None
 
     @property
     def is_initial(self) -> bool:

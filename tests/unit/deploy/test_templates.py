@@ -131,8 +131,8 @@ def test_the_function_that_prepares_a_retraining_may_read_the_ml_bucket_and_writ
         assert [1 for may, where in allowed if may == action and f'{resource}"' in where], action
 
 
-def test_only_the_function_that_records_a_promotion_may_write_what_retrainings_train_on() -> None:
-    """Where `training/current.json` lies in the ML bucket."""
+def test_only_the_functions_that_record_a_champion_may_write_what_retrainings_train_on() -> None:
+    """It is `training/current.json` in the ML bucket."""
     may_write = []
     for name, role in of_type("AWS::IAM::Role").items():
         for policy in role["Policies"]:
@@ -140,7 +140,7 @@ def test_only_the_function_that_records_a_promotion_may_write_what_retrainings_t
                 if "s3:PutObject" in json.dumps(statement["Action"]):
                     may_write.append((name, json.dumps(statement["Resource"])))
     training = [name for name, resource in may_write if "${MlBucket}/training" in resource]
-    assert training == ["RecordRetrainingRole"]
+    assert training == ["RecordRetrainingRole", "RecordRollbackRole"]
     assert all("${MlBucket}/*" not in resource for _, resource in may_write)
 
 

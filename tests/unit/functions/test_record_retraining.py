@@ -49,3 +49,11 @@ def test_an_endpoint_that_could_not_go_back_is_said() -> None:
         prepared=PREPARED, error={"Error": "ProbeFailed", "Cause": "wrong"}, restored={"status": "Updating"}
     )
     assert "The endpoint is Updating" in stuck.verdict
+
+
+def test_a_promoted_model_is_recorded_with_its_training_input() -> None:
+    given = {"dataset": "s3://b/new/", "source": "s3://b/s"}
+    promoted = concluded(True, prepared={**PREPARED, "training_input": given}, trained={"artifact": "s3://a"})
+    assert promoted.new_champion.training_input == given
+    initial = concluded(True, prepared={"initial": {"threshold": 0.9}}, trained={"artifact": "s3://a"})
+    assert initial.new_champion.training_input is None
