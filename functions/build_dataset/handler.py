@@ -68,9 +68,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         base = BaseData.read(request.dataset, s3)
         snapshot = store.create(request.dataset, classes)
         features = store.features_of(champion.artifact if champion else None)
-        learned = champion.snapshot if champion else None
-        new_labels = store.count_new_labels(snapshot, learned)
-        unjudged = store.count_new_labels(snapshot, learned, table.judged_snapshot(), *table.rolled_back_snapshots())
+        trained_on = champion.snapshot if champion else None
+        new_labels = store.count_new_labels(snapshot, trained_on)
+        unjudged = store.count_new_labels(snapshot, trained_on, table.judged_snapshot(), *table.rolled_back_snapshots())
     prepared = Prepared(
         request=request,
         model_version=str(event["run"]["name"]),

@@ -53,7 +53,7 @@ def accepted(request: Request, model: InitialModel) -> dict[str, Any]:
     return {
         **_state(request),
         "proceed": True,
-        "words": f"{model.version} is put into service without a comparison",
+        "words": f"{model.version} is deployed without a comparison",
         "initial": asdict(model),
         "model_version": model.version,
     }
@@ -61,11 +61,11 @@ def accepted(request: Request, model: InitialModel) -> dict[str, Any]:
 
 def refused(request: Request, champion: Champion) -> dict[str, Any]:
     """Return the state for a workflow that ends because the stage has a champion."""
-    words = (
+    explanation = (
         f"this stage has a champion, {champion.model_version}; "
         "an initial model is for a stage without one, and only a retraining replaces a champion"
     )
-    return {**_state(request), "reason": "ChampionExists", "words": words, "champion": champion.as_state()}
+    return {**_state(request), "reason": "ChampionExists", "words": explanation, "champion": champion.as_state()}
 
 
 def _state(request: Request) -> dict[str, Any]:

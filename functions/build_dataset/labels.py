@@ -2,13 +2,13 @@
 
 The rules, applied to all answers:
 
-1. Of several answers to one request the majority counts; a photo without a majority is not learned. Of several requests
+1. Of several answers to one request the majority counts; a photo without a majority is not used. Of several requests
    about one photo the one answered last counts; of two answered at the same time, the one of the reviewer whose name
    sorts last.
-2. A photo whose latest answer is `unusable` is not learned.
-3. A photo that was rejected is not learned.
-4. A photo that was deleted or overwritten before it was first learned is not learned; one learned before is kept.
-5. An answer that names no configured vehicle is not learned until the vehicle is configured; `other` is learned.
+2. A photo whose latest answer is `unusable` is not used.
+3. A photo that was rejected is not used.
+4. A photo that was deleted or overwritten before a snapshot copied it is not used; a copied one is.
+5. An answer that names no configured vehicle is not used until the vehicle is configured; `other` is used.
 """
 
 from collections import Counter
@@ -85,8 +85,8 @@ def effective_labels(labels: Iterable[Label], classes: Iterable[str], rejected: 
     latest: dict[str, Label] = {}
     for label in sorted(labels, key=lambda label: (label.answered_at, label.reviewer)):
         latest[label.photo.photo_id] = label
-    learned, refused = {*classes, OTHER}, set(rejected)
-    return [label for photo_id, label in sorted(latest.items()) if label.vehicle in learned and photo_id not in refused]
+    usable, excluded = {*classes, OTHER}, set(rejected)
+    return [label for photo_id, label in sorted(latest.items()) if label.vehicle in usable and photo_id not in excluded]
 
 
 def count_changed_labels(entries: Iterable[Mapping[str, Any]], known: Iterable[Mapping[str, Any]]) -> int:

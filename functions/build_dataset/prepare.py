@@ -92,11 +92,11 @@ class Prepared:
     def as_state(self) -> dict[str, Any]:
         """Return the state that the workflow carries on; it always has every key."""
         champion = self.champion
-        reason, words = self.obstacle or (None, f"{self.new_labels} labels are new since the champion")
+        reason, explanation = self.obstacle or (None, f"{self.new_labels} labels are new since the champion")
         return {
             "proceed": self.proceed,
             "reason": reason,
-            "words": words,
+            "words": explanation,
             "dataset": self.request.dataset,
             "source": self.request.source,
             "hyperparameters": self.hyperparameters,

@@ -34,8 +34,8 @@ class Request:
     golden: str | None = None
 
     @classmethod
-    def from_state(cls, given: Any, current: Mapping[str, Any] | None, vehicles: Vehicles) -> "Request":
-        """Read the input, with defaults from `current`, the training input that the last promotion recorded.
+    def from_state(cls, given: Any, recorded: Mapping[str, Any] | None, vehicles: Vehicles) -> "Request":
+        """Read the input, with defaults from `recorded`, the training input that the last promotion recorded.
 
         Raises InvalidInput naming what is missing or malformed.
         """
@@ -46,11 +46,11 @@ class Request:
         trigger = given.get("trigger", MANUAL)
         if trigger not in TRIGGERS:
             raise InvalidInput(f"trigger is {trigger!r}; it must be one of {', '.join(TRIGGERS)}")
-        recorded = dict(current or {})
+        defaults = dict(recorded or {})
         # Golden photos belong to one data set.
-        if given.get("dataset") not in (None, recorded.get("dataset")):
-            recorded.pop("golden", None)
-        wanted = {**recorded, **given}
+        if given.get("dataset") not in (None, defaults.get("dataset")):
+            defaults.pop("golden", None)
+        wanted = {**defaults, **given}
         for name in ("dataset", "source"):
             address = str(wanted.get(name) or "")
             optional = trigger != MANUAL and name not in given

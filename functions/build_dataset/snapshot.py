@@ -61,8 +61,8 @@ class SnapshotStore:
             labels = [label for label in map(Label.from_object, objects) if label]
             effective = effective_labels(labels, classes, self._rejected({label.photo.photo_id for label in labels}))
             copied = set(keys(self._s3, self.bucket, PHOTOS))
-            kept = pool.map(lambda label: f"{PHOTOS}{label.file}" in copied or self._copy(label), effective)
-            entries = [label.as_entry() for label, there in zip(effective, kept, strict=True) if there]
+            copies = pool.map(lambda label: f"{PHOTOS}{label.file}" in copied or self._copy(label), effective)
+            entries = [label.as_entry() for label, exists in zip(effective, copies, strict=True) if exists]
         if f"{PHOTOS}{NOTE}" not in copied:
             # A training job fails when one of its channels is empty.
             self._put(f"{PHOTOS}{NOTE}", b"Copies of labelled photos. The snapshots say which of them count.\n")

@@ -29,10 +29,10 @@ from functions.shared.checks import AT_LEAST, AT_MOST, Check
 
 HIGHER_IS_BETTER = {"accuracy": True, "ece": False, "auroc": True}
 METRICS = {"accuracy": "accuracy", "ece": "calibration error", "auroc": "outlier AUROC"}
-HEADLINES = {
+SUMMARIES = {
     "BelowMinimum": "the challenger is below the minimum",
-    "WorseThanChampion": "perhaps worse than the champion on the holdout",
-    "BlindToAClass": "a class is lost",
+    "WorseThanChampion": "possibly worse than the champion on the holdout",
+    "BlindToAClass": "the recall of a class is too low",
     "NotBetter": "not better than the champion",
 }
 
@@ -65,7 +65,7 @@ class Verdict:
 
     promote: bool
     reason: str | None
-    words: str
+    explanation: str
     checks: tuple[Check, ...]
 
 
@@ -92,13 +92,13 @@ def judge(
     checks = tuple(check for group in groups.values() for check in group)
     reason = _reason(groups, force)
     if reason is None:
-        words = _describe_promotion(checks, champion is None, force, drawn, initial)
+        explanation = _describe_promotion(checks, champion is None, force, drawn, initial)
     else:
-        words = _describe_rejection(groups, reason)
+        explanation = _describe_rejection(groups, reason)
     if not dry_run:
-        return Verdict(reason is None, reason, words, checks)
+        return Verdict(reason is None, reason, explanation, checks)
     outcome = "would be promoted" if reason is None else f"would be rejected ({reason})"
-    return Verdict(False, "DryRun", f"dry run: the challenger {outcome}: {words}", checks)
+    return Verdict(False, "DryRun", f"dry run: the challenger {outcome}: {explanation}", checks)
 
 
 def _reason(groups: Mapping[str, list[Check]], force: bool) -> str | None:
@@ -127,12 +127,12 @@ def _check_losses(differences: Mapping[str, Any], gate: Gate) -> list[Check]:
 
 
 def _recall_regressions(challenger: Mapping[str, Any], champion: Mapping[str, Any], gate: Gate) -> list[Check]:
-    seen = challenger.get("recall") or {}
+    recalls = challenger.get("recall") or {}
     return [
         # A class that the challenger does not have has a recall of 0.
         Check(
             f"recall of {name}",
-            seen.get(name, 0.0),
+            recalls.get(name, 0.0),
             None if before is None else max(0.0, before - gate.class_tolerance),
         )
         for name, before in (champion.get("recall") or {}).items()
@@ -167,20 +167,20 @@ def _check_gain(report: Mapping[str, Any], gate: Gate) -> Check:
 def _describe_promotion(checks: tuple[Check, ...], first: bool, force: bool, drawn: bool, initial: bool) -> str:
     failed = [str(check) for check in checks if not check.passed]
     if failed:
-        words = f"forced in spite of {len(failed)} of {len(checks)} checks: {'; '.join(failed)}"
+        text = f"forced in spite of {len(failed)} of {len(checks)} checks: {'; '.join(failed)}"
     elif force:
-        words = f"forced; all {len(checks)} checks are passed"
+        text = f"forced; all {len(checks)} checks are passed"
     elif first:
-        words = f"the first model passes all {len(checks)} checks: {'; '.join(map(str, checks))}"
+        text = f"the first model passes all {len(checks)} checks: {'; '.join(map(str, checks))}"
     elif drawn:
-        words = f"all {len(checks)} checks are passed"
+        text = f"all {len(checks)} checks are passed"
     elif initial:
-        words = f"replaces the initial model, which was compared with nothing; all {len(checks)} checks are passed"
+        text = f"replaces the initial model, which was compared with nothing; all {len(checks)} checks are passed"
     else:
-        words = f"better than the champion: {checks[-1]}"
-    return f"trained and judged on drawn pictures, which says nothing about photos: {words}" if drawn else words
+        text = f"better than the champion: {checks[-1]}"
+    return f"trained and judged on drawn pictures, which says nothing about photos: {text}" if drawn else text
 
 
 def _describe_rejection(groups: Mapping[str, list[Check]], reason: str) -> str:
     failed = "; ".join(str(check) for check in groups[reason] if not check.passed)
-    return f"{HEADLINES[reason]}: {failed}"
+    return f"{SUMMARIES[reason]}: {failed}"

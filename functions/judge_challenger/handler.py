@@ -53,7 +53,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         model_version=event["run"]["name"],
         promote=verdict.promote,
         reason=verdict.reason,
-        verdict=verdict.words,
+        verdict=verdict.explanation,
         failed=[check.check for check in verdict.checks if not check.passed],
     )
     for metric in ("accuracy", "ece", "auroc"):
@@ -62,7 +62,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return {
         "promote": verdict.promote,
         "reason": verdict.reason,
-        "words": verdict.words,
+        "words": verdict.explanation,
         "checks": [check.as_state() for check in verdict.checks],
         "challenger": report["challenger"],
         "champion": report.get("champion"),

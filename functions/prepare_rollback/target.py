@@ -19,9 +19,9 @@ ACCESS_DENIED = {"AccessDenied", "AccessDeniedException"}
 class RollbackRefused(Exception):
     """The rollback cannot begin. `reason` is the name of the outcome; the message says why, and what to do."""
 
-    def __init__(self, reason: str, words: str) -> None:
+    def __init__(self, reason: str, explanation: str) -> None:
         """`words` is the message."""
-        super().__init__(words)
+        super().__init__(explanation)
         self.reason = reason
 
 
@@ -61,10 +61,10 @@ class Targets:
     def find_predecessor(self, champion: Champion) -> Target:
         """Return the most recent predecessor that was not rolled back. Raises RollbackRefused when there is none."""
         skipped: dict[str, str] = {}
-        seen = {champion.model_version}
+        visited = {champion.model_version}
         name = champion.previous
-        while name and name not in seen:
-            seen.add(name)
+        while name and name not in visited:
+            visited.add(name)
             model = self._table.promoted(name) or Champion(name, name, "")
             artifact = None if model.rolled_back_at else self._artifact(model)
             if artifact is not None:

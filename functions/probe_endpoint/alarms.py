@@ -27,4 +27,4 @@ def check_alarms(prefix: str, since: datetime, cloudwatch: "CloudWatchClient") -
             if IGNORED_ALARM not in alarm["AlarmName"].lower() and (changed is None or changed >= since):
                 names.append(alarm["AlarmName"])
     if names:
-        raise AlarmAfterPromotion(f"went off since the new model serves: {', '.join(sorted(names))}")
+        raise AlarmAfterPromotion(f"went off since the new model was deployed: {', '.join(sorted(names))}")

@@ -71,11 +71,13 @@ class RetrainingResult:
         """The verdict of the gate for a promotion, the message of the error otherwise."""
         if self.promoted:
             return INITIAL_VERDICT if self._initial else str(self._slot("judged").get("words") or "promoted")
-        words = error_message(str(self._slot("error").get("Cause") or ""))
+        message = error_message(str(self._slot("error").get("Cause") or ""))
         if "restored" in self.state and self._slot("restored").get("status") != "InService":
-            words += f" The endpoint is {self._slot('restored').get('status')} instead of InService with the champion;"
-            words += " `make status` shows it."
-        return words or str(self.reason)
+            message += (
+                f" The endpoint is {self._slot('restored').get('status')} instead of InService with the champion;"
+            )
+            message += " `make status` shows it."
+        return message or str(self.reason)
 
     @property
     def judged_snapshot(self) -> str | None:
@@ -123,10 +125,10 @@ class RetrainingResult:
         }
         if checks := self._slot("judged").get("checks"):
             common["checks"] = checks
-        figures = self._slot("judged").get("challenger") or {}
+        measured = self._slot("judged").get("challenger") or {}
         metrics = {
             name: value
-            for name, value in figures.items()
+            for name, value in measured.items()
             if value is None or (isinstance(value, int | float) and not isinstance(value, bool))
         }
         if self.promoted:

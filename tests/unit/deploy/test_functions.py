@@ -1,4 +1,4 @@
-"""What becomes of an entry in functions.yaml, and which mistakes in it are named."""
+"""Entries of functions.yaml, and the errors about them."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The artefacts of a deployment, built for real."""
+"""The artefacts of a deployment."""
 
 import io
 import json
@@ -46,7 +46,7 @@ def test_building_twice_from_scratch_gives_the_same_bytes(built: dict[str, Artef
 
 @pytest.fixture(scope="module")
 def runtime(built: dict[str, Artefact], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the layer, unpacked at python/, and links to what the runtime itself has."""
+    """A folder with the unpacked layer in python/, and links to the packages of AWS's runtime."""
     folder = tmp_path_factory.mktemp("runtime")
     zipfile.ZipFile(io.BytesIO(built["LayerKey"].content)).extractall(folder)
     site = Path(botocore.__file__).parent.parent

@@ -1,3 +1,5 @@
+"""The rules, schemas and samples of events."""
+
 import json
 import re
 from typing import Any
@@ -11,7 +13,7 @@ BUCKET = "scones-dev-uploads-111122223333"
 
 
 def matches(pattern: Any, event: Any) -> bool:
-    """EventBridge's matching, as far as our patterns use it: nested objects, exact values, prefixes."""
+    """Whether an event matches a pattern of nested objects, exact values and prefixes, as EventBridge decides it."""
     if isinstance(pattern, dict):
         return all(name in event and matches(inner, event[name]) for name, inner in pattern.items())
     return any(
@@ -20,7 +22,7 @@ def matches(pattern: Any, event: Any) -> bool:
 
 
 def transformed(transformer: dict[str, Any], event: dict[str, Any]) -> Any:
-    """EventBridge's input transformation of a template whose variables have no quotes."""
+    """Transform an event with a template whose variables have no quotes, as EventBridge does."""
     variables = {}
     for name, path in transformer["InputPathsMap"].items():
         value: Any = event
@@ -70,12 +72,12 @@ def test_the_template_quotes_no_variable_because_pasted_values_are_not_escaped()
     assert not any("<" in string for string in strings)
 
 
-def test_the_rule_names_the_bucket_of_its_stack() -> None:
+def test_the_rule_refers_to_the_bucket_of_its_stack() -> None:
     assert {"Ref": "UploadsBucket"} in events.rule("photo_uploaded")["EventPattern"]["detail"]["bucket"]["name"]
 
 
 @pytest.mark.parametrize("detail_type", events.DETAIL_TYPES)
-def test_each_event_has_a_schema_that_is_one_and_a_sample_that_fits(detail_type: str) -> None:
+def test_each_event_has_a_valid_schema_and_a_valid_sample(detail_type: str) -> None:
     schema = events.schema(detail_type)
     jsonschema.Draft202012Validator.check_schema(schema)
     assert schema["title"] == detail_type
@@ -103,7 +105,7 @@ def test_an_alarm_of_the_list_that_goes_off_starts_a_rollback() -> None:
     assert not matches(pattern, alarm)
 
 
-def test_a_rollback_is_told_which_alarm_went_off_when_and_why() -> None:
+def test_the_input_of_a_rollback_has_the_alarm_its_time_and_its_reason() -> None:
     transformer = events.rule("alarm_went_off", RollbackAlarms=ALARMS)["InputTransformer"]
     alarm = events.sample("cloudwatch_alarm_state_change")
     alarm["detail"]["state"]["reason"] = 'a "quoted" reason'
@@ -123,11 +125,11 @@ def test_there_is_one_sample_of_each_event_and_of_those_that_start_us() -> None:
 
 
 @pytest.mark.parametrize(("read", "name"), [(events.schema, "Driver Lost"), (events.sample, "x"), (events.rule, "x")])
-def test_an_unknown_name_is_answered_with_the_known_ones(read: Any, name: str) -> None:
+def test_an_unknown_name_is_an_error_that_names_the_known_ones(read: Any, name: str) -> None:
     with pytest.raises(KeyError, match=r"Driver Routed|driver_routed|photo_uploaded"):
         read(name)
 
 
-def test_what_one_caller_changes_another_does_not_see() -> None:
+def test_a_caller_gets_a_copy_of_its_own() -> None:
     events.schema("Driver Routed")["title"] = "changed"
     assert events.schema("Driver Routed")["title"] == "Driver Routed"

@@ -1,4 +1,4 @@
-"""The functions as AWS runs them: their real handlers, against moto, with a model behind a loopback HTTP server."""
+"""The functions' handlers against moto, with a model server on localhost."""
 
 import importlib
 import json
@@ -24,7 +24,7 @@ from tests.unit.functions.stack import (
     REGION,
     THRESHOLD,
     UPLOADS,
-    CallBreaker,
+    CallFailer,
     Function,
     FunctionOutput,
     ModelServer,
@@ -127,7 +127,7 @@ def stack(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]
 
 @pytest.fixture
 def function(stack: Stack, model: ModelServer, capsys: pytest.CaptureFixture[str]) -> Callable[[str], Function]:
-    """Start a function anew, as a cold start does: its module reads the environment while it is imported."""
+    """Import the handler of a function again, as a cold start does, so that it reads the environment."""
 
     def start(name: str) -> Function:
         path = f"functions.{name}.handler"
@@ -158,14 +158,14 @@ def reject_photo(function: Callable[[str], Function]) -> Function:
 
 
 @pytest.fixture
-def broken(monkeypatch: pytest.MonkeyPatch) -> CallBreaker:
-    """Call it to break an operation of a client; call what it returns to mend it."""
-    return CallBreaker(monkeypatch)
+def fail_call(monkeypatch: pytest.MonkeyPatch) -> CallFailer:
+    """Make an operation of a client fail; the result restores it."""
+    return CallFailer(monkeypatch)
 
 
 @pytest.fixture
 def output(capsys: pytest.CaptureFixture[str]) -> Callable[[], FunctionOutput]:
-    """Everything written since the last call."""
+    """Return the output since the last call."""
     return lambda: FunctionOutput(capsys.readouterr().out)
 
 

@@ -19,7 +19,7 @@ CLASSES = ("bicycle", "motorcycle")
 CHAMPION = Champion("v1", "v1", "s3://a")
 
 
-def test_an_input_goes_over_what_was_staged() -> None:
+def test_an_input_overrides_the_recorded_training_input() -> None:
     staged = {"dataset": "s3://b/old/", "source": "s3://b/s.tar.gz", "hyperparameters": {"epochs": 3}}
     request = Request.from_state({"dataset": "s3://b/new/", "classes": ["motorcycle"]}, staged, vehicles())
     assert (request.dataset, request.source, request.classes) == ("s3://b/new/", "s3://b/s.tar.gz", ("motorcycle",))
@@ -28,12 +28,12 @@ def test_an_input_goes_over_what_was_staged() -> None:
 
 
 @pytest.mark.parametrize("given", [None, [], {}, {"dataset": "nowhere"}, {"trigger": "x"}, {"classes": ["tank"]}])
-def test_an_input_that_makes_no_sense_is_refused(given: Any) -> None:
+def test_an_invalid_input_is_refused(given: Any) -> None:
     with pytest.raises(InvalidInput):
         Request.from_state(given, {"source": "s3://b/s.tar.gz"} if given else None, vehicles())
 
 
-def test_how_many_new_labels_are_worth_a_retraining() -> None:
+def test_each_trigger_requires_its_number_of_new_labels() -> None:
     def asked(trigger: str, force: bool = False) -> int:
         return required_labels(Request("s3://d", "s3://s", trigger=trigger, force=force), min_new_labels=25)
 
@@ -50,7 +50,7 @@ def test_only_a_person_starts_the_first_retraining(trigger: str) -> None:
 
 
 def test_a_trigger_without_recorded_data_is_no_error() -> None:
-    """The champion may have come without training data; the schedule must not raise an alarm for it every hour."""
+    """An initial model has no training data, and the schedule must not fail every hour because of that."""
     request = Request.from_state({"trigger": "labels"}, None, vehicles())
     assert (find_obstacle(request, CHAMPION) or ("",))[0] == "NoTrainingData"
     with pytest.raises(InvalidInput, match="dataset"):
@@ -85,7 +85,7 @@ def asked_for(**more: Any) -> Request:
     return Request("s3://ml/datasets/base/a/", "s3://ml/s.tar.gz", **more)
 
 
-def test_drawn_pictures_train_nothing_unless_the_stage_allows_it() -> None:
+def test_drawn_pictures_are_refused_unless_the_stage_allows_them() -> None:
     drawn = BaseData("generated", {"bicycle": 9, "motorcycle": 9, "house": 9})
     for request in (asked_for(), asked_for(force=True)):
         with pytest.raises(TrainingDataRefused, match="drawn"):
@@ -93,7 +93,7 @@ def test_drawn_pictures_train_nothing_unless_the_stage_allows_it() -> None:
     check_base_data(drawn, asked_for(), CLASSES, allow_drawn=True)
 
 
-def test_data_that_shows_nothing_but_vehicles_trains_nothing_unless_forced() -> None:
+def test_data_without_other_things_than_vehicles_is_refused_unless_forced() -> None:
     vehicles_alone = BaseData("photos", {"bicycle": 9, "motorcycle": 9})
     with pytest.raises(TrainingDataRefused, match="nothing but bicycle, motorcycle"):
         check_base_data(vehicles_alone, asked_for(), CLASSES, allow_drawn=False)
@@ -111,7 +111,7 @@ def test_golden_photos_that_the_probe_may_not_read_are_refused() -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"not JSON", b"[]", b'{"counts": 3, "source": 3}'])
-def test_nothing_is_known_of_data_without_a_description(account: dict[str, Any], content: bytes | None) -> None:
+def test_source_and_counts_are_unknown_without_a_description(account: dict[str, Any], content: bytes | None) -> None:
     if content is not None:
         account["s3"].put_object(Bucket="scones-ml", Key="datasets/base/a/about.json", Body=content)
     assert BaseData.read("s3://scones-ml/datasets/base/a/", account["s3"]) == BaseData()
@@ -125,7 +125,7 @@ def test_the_description_that_staging_writes_is_read(account: dict[str, Any]) ->
 
 
 class _SageMaker:
-    """An endpoint in some status, and what was asked of it."""
+    """A fake client with an endpoint in a given status; it records the calls."""
 
     def __init__(self, status: str | None) -> None:
         self.status = status
@@ -134,7 +134,7 @@ class _SageMaker:
     def describe_endpoint(self, **_: Any) -> dict[str, Any]:
         if self.status is None:
             raise ClientError({"Error": {"Code": "ValidationException", "Message": "Could not find endpoint"}}, "x")
-        return {"EndpointStatus": self.status, "EndpointConfigName": "nobody's"}
+        return {"EndpointStatus": self.status, "EndpointConfigName": "another-model"}
 
     def __getattr__(self, operation: str) -> Any:
         return lambda **request: self.asked.append(f"{operation} {request.get('EndpointConfigName', '')}".strip())
@@ -149,7 +149,7 @@ class _SageMaker:
         ("Updating", [], True),
     ],
 )
-def test_the_champion_gets_its_endpoint_back_whatever_became_of_it(
+def test_the_champion_is_restored_in_every_state_of_its_endpoint(
     table: ModelTable, status: str | None, asked: list[str], busy: bool
 ) -> None:
     table.promote(Champion("v1", "v1", "s3://a"))

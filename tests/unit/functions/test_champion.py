@@ -10,55 +10,55 @@ NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 OLD, NEW = Champion("v1", "v1", "s3://a"), Champion("v2", "v2", "s3://b", previous="v1")
 
 
-def alive(_: str) -> bool:
+def runs(_: str) -> bool:
     return True
 
 
-def dead(_: str) -> bool:
+def has_ended(_: str) -> bool:
     return False
 
 
-def test_the_lock_lets_one_retraining_in_and_the_same_one_again(table: ModelTable) -> None:
-    table.acquire_lock("one", NOW, alive)
-    table.acquire_lock("one", NOW, alive)
+def test_the_lock_is_held_by_one_execution_which_may_acquire_it_again(table: ModelTable) -> None:
+    table.acquire_lock("one", NOW, runs)
+    table.acquire_lock("one", NOW, runs)
     with pytest.raises(RetrainingRunning, match="one"):
-        table.acquire_lock("two", NOW, alive)
+        table.acquire_lock("two", NOW, runs)
 
 
-def test_the_lock_of_a_dead_execution_is_taken_over(table: ModelTable) -> None:
-    table.acquire_lock("one", NOW, alive)
-    table.acquire_lock("two", NOW, dead)
+def test_the_lock_of_an_execution_that_ended_is_taken_over(table: ModelTable) -> None:
+    table.acquire_lock("one", NOW, runs)
+    table.acquire_lock("two", NOW, has_ended)
     with pytest.raises(RetrainingRunning):
-        table.acquire_lock("one", NOW, alive)
+        table.acquire_lock("one", NOW, runs)
 
 
-def test_a_lock_expires_even_when_its_holder_seems_alive(table: ModelTable) -> None:
-    table.acquire_lock("one", NOW, alive)
-    table.acquire_lock("two", NOW + timedelta(hours=7), alive)
+def test_a_lock_expires_even_when_its_holder_seems_to_run(table: ModelTable) -> None:
+    table.acquire_lock("one", NOW, runs)
+    table.acquire_lock("two", NOW + timedelta(hours=7), runs)
 
 
-def test_of_two_that_take_over_a_dead_lock_one_wins(table: ModelTable) -> None:
+def test_of_two_executions_that_take_over_a_lock_one_gets_it(table: ModelTable) -> None:
     def overtaken(holder: str) -> bool:
-        table.acquire_lock("two", NOW, dead)
+        table.acquire_lock("two", NOW, has_ended)
         return False
 
-    table.acquire_lock("one", NOW, alive)
+    table.acquire_lock("one", NOW, runs)
     with pytest.raises(RetrainingRunning):
         table.acquire_lock("three", NOW, overtaken)
-    table.acquire_lock("two", NOW, alive)
+    table.acquire_lock("two", NOW, runs)
 
 
 def test_only_the_holder_releases_the_lock(table: ModelTable) -> None:
-    table.acquire_lock("one", NOW, alive)
+    table.acquire_lock("one", NOW, runs)
     table.release_lock("two")
     with pytest.raises(RetrainingRunning):
-        table.acquire_lock("two", NOW, alive)
+        table.acquire_lock("two", NOW, runs)
     table.release_lock("one")
     table.release_lock("one")
-    table.acquire_lock("two", NOW, alive)
+    table.acquire_lock("two", NOW, runs)
 
 
-def test_the_champion_is_read_back_as_it_was_crowned(table: ModelTable) -> None:
+def test_the_champion_is_read_as_it_was_promoted(table: ModelTable) -> None:
     champion = Champion("v2", "v2", "s3://a", "s3://snapshot/", 0.93, "2026-11-23T10:00:00.000Z", "v1")
     assert table.champion() is None
     table.promote(champion)
@@ -97,7 +97,7 @@ def promoted(table: ModelTable) -> ModelTable:
     return table
 
 
-def test_a_rollback_is_recorded_whole_and_may_be_recorded_twice(promoted: ModelTable) -> None:
+def test_a_rollback_records_both_models_and_may_be_recorded_twice(promoted: ModelTable) -> None:
     promoted.acquire_lock("one", NOW, lambda holder: True)
     restored, marked = OLD.as_restored("at"), NEW.as_rolled_back("at", "too many errors", "one")
     promoted.record_rollback(restored, marked, "one")

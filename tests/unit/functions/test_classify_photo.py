@@ -33,7 +33,7 @@ def by_name(photo: Photo) -> dict[str, str]:
     return {"bucket": photo.bucket, "key": photo.key}
 
 
-def test_a_clear_photo_is_the_models_to_decide(stack: Stack, classify: Function, model: ModelServer) -> None:
+def test_the_model_decides_about_a_clear_photo(stack: Stack, classify: Function, model: ModelServer) -> None:
     photo = stack.upload()
     assert classify(photo=photo.as_state()) == {
         "photo": photo.as_state(),
@@ -57,13 +57,13 @@ def test_a_confidence_exactly_at_the_threshold_is_enough(stack: Stack, classify:
     assert classify(photo=stack.upload().as_state())["outcome"] == "confident"
 
 
-def test_an_unclear_photo_goes_to_a_person(stack: Stack, classify: Function, model: ModelServer) -> None:
+def test_an_unclear_photo_goes_to_review(stack: Stack, classify: Function, model: ModelServer) -> None:
     model.set_probabilities(bicycle=0.55, motorcycle=0.40, other=0.05)
     outcome = classify(photo=stack.upload().as_state())
     assert (outcome["outcome"], outcome["reason"]) == ("unsure", "LowConfidence")
 
 
-def test_a_photo_of_a_cat_goes_to_a_person_however_sure_the_model_is(
+def test_a_photo_of_a_cat_goes_to_review_at_any_confidence(
     stack: Stack, classify: Function, model: ModelServer
 ) -> None:
     model.set_probabilities(bicycle=0.0, motorcycle=0.0, other=1.0)
@@ -132,7 +132,7 @@ def test_a_photo_overwritten_since_its_event_is_missing_and_says_so(
     assert model.received == []
 
 
-def test_a_store_that_ignores_if_match_is_noticed(
+def test_an_overwritten_photo_is_detected_when_s3_ignores_if_match(
     stack: Stack, classify: Function, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = stack.upload()
@@ -144,8 +144,8 @@ def test_a_store_that_ignores_if_match_is_noticed(
         classify(photo=first.as_state())
 
 
-def test_a_refusal_of_s3_is_not_taken_for_a_missing_photo(stack: Stack, classify: Function, broken: Any) -> None:
-    broken(client("s3"), "get_object")
+def test_an_error_of_s3_is_not_reported_as_a_missing_photo(stack: Stack, classify: Function, fail_call: Any) -> None:
+    fail_call(client("s3"), "get_object")
     with pytest.raises(PhotoUnavailable, match=r"driver-17/bike\.jpg"):
         classify(photo=stack.upload().as_state())
 
@@ -153,7 +153,7 @@ def test_a_refusal_of_s3_is_not_taken_for_a_missing_photo(stack: Stack, classify
 @pytest.mark.parametrize(
     ("body", "message"), [(b"", "empty"), (b"dear diary", "not a JPEG"), (b"GIF89a....", "not a JPEG")]
 )
-def test_what_is_no_photo_is_unreadable_whatever_its_name(
+def test_a_file_that_is_no_photo_is_unreadable_whatever_its_name(
     stack: Stack, classify: Function, model: ModelServer, body: bytes, message: str
 ) -> None:
     with pytest.raises(UnreadablePhoto, match=message):
@@ -251,7 +251,7 @@ def test_log_lines_carry_the_execution_and_the_photo(
     assert (line["service"], line["outcome"], line["vehicle"]) == ("classify-photo", "confident", "bicycle")
 
 
-def test_a_failure_is_logged_once_by_its_name_and_does_not_leak_into_the_next_photo(
+def test_a_failure_is_logged_once_and_its_photo_is_not_in_later_lines(
     stack: Stack, classify: Function, model: ModelServer, output: Callable[[], FunctionOutput]
 ) -> None:
     model.set_error(503, "ServiceUnavailable")
@@ -265,10 +265,8 @@ def test_a_failure_is_logged_once_by_its_name_and_does_not_leak_into_the_next_ph
     assert "photo_id" not in output().log[0]
 
 
-def test_the_decision_table_is_asked_before_anything_else(
-    stack: Stack, classify: Function, broken: Any, model: ModelServer
-) -> None:
-    broken(client("dynamodb"), "get_item")
+def test_the_decision_table_is_read_first(stack: Stack, classify: Function, fail_call: Any, model: ModelServer) -> None:
+    fail_call(client("dynamodb"), "get_item")
     with pytest.raises(Exception, match="on purpose"):
         classify(photo=stack.upload().as_state())
     assert model.received == []

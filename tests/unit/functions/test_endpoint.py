@@ -34,7 +34,7 @@ def answer(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("fault", [UnreadablePhoto, PhotoTooLarge])
-def test_a_photos_own_fault_keeps_its_name_on_the_way_from_the_endpoint(
+def test_an_error_about_the_photo_keeps_its_name(
     stack: Stack, classify: Function, model: ModelServer, fault: type[Exception]
 ) -> None:
     model.set_answer({"error": fault.__name__, "message": "60 megapixels"})
@@ -53,7 +53,7 @@ def test_a_photos_own_fault_keeps_its_name_on_the_way_from_the_endpoint(
         (530, "InternalDependencyException"),
     ],
 )
-def test_an_endpoint_that_is_down_busy_or_absent_is_unavailable(
+def test_an_endpoint_that_is_down_throttled_or_missing_is_unavailable(
     stack: Stack, classify: Function, model: ModelServer, status: int, code: str
 ) -> None:
     model.set_error(status, code)
@@ -62,7 +62,7 @@ def test_an_endpoint_that_is_down_busy_or_absent_is_unavailable(
     assert len(model.received) == 1, "the workflow retries, not the SDK"
 
 
-def test_an_endpoint_nobody_listens_at_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endpoint_that_refuses_connections_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", "http://127.0.0.1:9")
     with pytest.raises(ModelUnavailable, match="EndpointConnectionError"):
         Endpoint(ENDPOINT, client("sagemaker-runtime", attempts=1), vehicles()).classify(JPEG)
@@ -82,7 +82,7 @@ def test_the_endpoint_has_two_seconds_to_connect_and_fifteen_to_answer(classify:
 
 
 @pytest.mark.parametrize(
-    ("broken_answer", "message"),
+    ("invalid_answer", "message"),
     [
         (b"<html>502</html>", "not JSON"),
         (b"[]", "JSON object"),
@@ -104,13 +104,13 @@ def test_the_endpoint_has_two_seconds_to_connect_and_fifteen_to_answer(classify:
     ],
 )
 def test_an_answer_that_breaks_the_contract_is_invalid(
-    stack: Stack, classify: Function, model: ModelServer, broken_answer: Any, message: str
+    stack: Stack, classify: Function, model: ModelServer, invalid_answer: Any, message: str
 ) -> None:
-    model.set_answer(broken_answer)
+    model.set_answer(invalid_answer)
     with pytest.raises(ModelAnswerInvalid, match=message):
         classify(photo=stack.upload().as_state())
 
 
-def test_rounded_probabilities_are_no_contradiction(stack: Stack, classify: Function, model: ModelServer) -> None:
+def test_rounded_probabilities_are_valid(stack: Stack, classify: Function, model: ModelServer) -> None:
     model.set_answer(answer(confidence=0.9659, probabilities={"bicycle": 0.966, "motorcycle": 0.02, "other": 0.01}))
     assert classify(photo=stack.upload().as_state())["outcome"] == "confident"

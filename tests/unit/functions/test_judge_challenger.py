@@ -8,16 +8,16 @@ from functions.judge_challenger.gate import Gate, judge
 from functions.shared.checks import AT_MOST, Check
 
 
-def model(accuracy: float = 0.95, **figures: Any) -> dict[str, Any]:
+def model(accuracy: float = 0.95, **metrics: Any) -> dict[str, Any]:
     recall = {"bicycle": accuracy, "motorcycle": accuracy}
-    return {"accuracy": accuracy, "ece": 0.02, "auroc": 0.97, "recall": recall, "threshold": 0.9, **figures}
+    return {"accuracy": accuracy, "ece": 0.02, "auroc": 0.97, "recall": recall, "threshold": 0.9, **metrics}
 
 
 def report(challenger: dict[str, Any], champion: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
     gaps = (
-        {figure: challenger[figure] - champion[figure] for figure in ("accuracy", "ece", "auroc")} if champion else {}
+        {metric: challenger[metric] - champion[metric] for metric in ("accuracy", "ece", "auroc")} if champion else {}
     )
-    differences = {figure: {"mean": gap, "low": gap - 0.01, "high": gap + 0.01} for figure, gap in gaps.items()}
+    differences = {metric: {"mean": gap, "low": gap - 0.01, "high": gap + 0.01} for metric, gap in gaps.items()}
     return {"challenger": challenger, "champion": champion, "holdout": {"differences": differences}, **more}
 
 
@@ -29,7 +29,7 @@ VERDICTS: dict[str, tuple[dict[str, Any], str | None]] = {
     "the first model, good enough": (report(model(0.90)), None),
     "the first model, too weak": (report(model(0.80)), "BelowMinimum"),
     "the first model, badly calibrated": (report(model(ece=0.3)), "BelowMinimum"),
-    "the first model, blind to outliers": (report(model(auroc=0.5)), "BelowMinimum"),
+    "the first model, without outlier rejection": (report(model(auroc=0.5)), "BelowMinimum"),
     "the first model, without outliers to be judged by": (report(model(auroc=None)), "BelowMinimum"),
     "the first model, with nothing to be judged by": (report({"accuracy": None}), "BelowMinimum"),
     "better, but nothing says how far": (
@@ -59,7 +59,7 @@ VERDICTS: dict[str, tuple[dict[str, Any], str | None]] = {
     "better, but worse calibrated": (report(model(0.97, ece=0.06), model(0.95)), "WorseThanChampion"),
     "better, but worse with outliers": (report(model(0.97, auroc=0.93), model(0.95)), "WorseThanChampion"),
     "as accurate, far better calibrated": (report(model(ece=0.02), model(ece=0.08)), None),
-    "better, but blind to a class": (
+    "better, but with a recall regression": (
         report(model(0.97, recall={"bicycle": 1.0, "motorcycle": 0.7}), model(0.95)),
         "BlindToAClass",
     ),
@@ -73,11 +73,11 @@ VERDICTS: dict[str, tuple[dict[str, Any], str | None]] = {
 
 
 @pytest.mark.parametrize("case", VERDICTS)
-def test_the_gate_says(case: str) -> None:
+def test_the_gate_decides_each_case(case: str) -> None:
     given, reason = VERDICTS[case]
     verdict = judge(given, Gate())
-    assert (verdict.promote, verdict.reason) == (reason is None, reason), verdict.words
-    assert verdict.words
+    assert (verdict.promote, verdict.reason) == (reason is None, reason), verdict.explanation
+    assert verdict.explanation
 
 
 def test_force_passes_everything_but_the_minimum() -> None:
@@ -86,7 +86,7 @@ def test_force_passes_everything_but_the_minimum() -> None:
 
 
 @pytest.mark.parametrize("case", VERDICTS)
-def test_a_verdict_is_its_checks(case: str) -> None:
+def test_a_verdict_follows_from_its_checks(case: str) -> None:
     given, reason = VERDICTS[case]
     verdict = judge(given, Gate())
     assert all(check.passed for check in verdict.checks) == (reason is None)
@@ -96,14 +96,14 @@ def test_a_verdict_is_its_checks(case: str) -> None:
             assert row["value"] is not None
     for check in verdict.checks:
         assert check.passed or reason is not None
-        if reason is not None and str(check) in verdict.words:
+        if reason is not None and str(check) in verdict.explanation:
             assert not check.passed
 
 
-def test_a_sentence_never_contradicts_itself() -> None:
-    """0.0304 lost where 0.030 may be lost was: perhaps worse by 0.030, tolerated 0.030."""
+def test_a_failed_check_shows_enough_digits_to_see_why() -> None:
+    """With three digits, 0.0304 against a limit of 0.030 would read as 0.030 against 0.030."""
     verdict = judge(report(model(0.97, ece=0.0504), model(0.95, ece=0.03)), Gate())
-    assert "possible loss in calibration error is 0.0304, at most 0.0300 is allowed" in verdict.words
+    assert "possible loss in calibration error is 0.0304, at most 0.0300 is allowed" in verdict.explanation
     for value in (0.03 + 1e-4, 0.03 + 1e-6, 0.03 + 1e-8, 0.0299, 0.03):
         check = Check("loss", value, 0.03, AT_MOST)
         shown, limit = check.numbers
@@ -116,10 +116,10 @@ def test_rounding_decides_nothing() -> None:
     assert Check("loss", -1e-7, 0.03, AT_MOST).numbers == ("0.000", "0.030")
 
 
-def test_force_accepts_a_figure_that_cannot_be_computed_and_says_so() -> None:
+def test_force_accepts_a_metric_that_cannot_be_computed_and_says_so() -> None:
     verdict = judge(report(model(auroc=None)), Gate(), force=True)
     assert verdict.promote
-    assert "outlier AUROC could not be computed" in verdict.words
+    assert "outlier AUROC could not be computed" in verdict.explanation
     assert [check.check for check in verdict.checks if not check.passed] == ["outlier AUROC"]
     assert judge(report({"accuracy": None}), Gate(), force=True).reason == "BelowMinimum"
 
@@ -128,15 +128,15 @@ def test_a_challenger_from_drawn_pictures_is_never_called_better() -> None:
     for given in (report(model()), report(model(0.97), model(0.95))):
         verdict = judge(given, Gate(), drawn=True)
         assert verdict.promote
-        assert verdict.words.startswith("trained and judged on drawn pictures")
-        assert "better" not in verdict.words
+        assert verdict.explanation.startswith("trained and judged on drawn pictures")
+        assert "better" not in verdict.explanation
     assert judge(report(model(0.9), model(0.95)), Gate(), drawn=True).reason == "WorseThanChampion"
 
 
 def test_a_dry_run_promotes_nothing_not_even_by_force() -> None:
     verdict = judge(report(model(0.97), model(0.95)), Gate(), force=True, dry_run=True)
     assert (verdict.promote, verdict.reason) == (False, "DryRun")
-    assert "would be promoted" in verdict.words
+    assert "would be promoted" in verdict.explanation
 
 
 def test_the_limits_of_the_gate_can_be_changed() -> None:

@@ -21,7 +21,7 @@ def test_an_etag_is_the_same_with_and_without_its_quotes() -> None:
     assert quoted == Photo.from_state({"bucket": "b", "key": "k", "etag": "abc"})
 
 
-def test_a_photo_nobody_asked_s3_about_has_no_identity_yet() -> None:
+def test_a_photo_without_an_etag_has_no_identity() -> None:
     with pytest.raises(InvalidInput, match="no etag"):
         _ = Photo("b", "k").photo_id
 

@@ -28,7 +28,7 @@ def table(table: ModelTable) -> ModelTable:
 
 
 class _SageMaker:
-    """A SageMaker that has every model, under its own name."""
+    """A fake client that has every model, under its own name."""
 
     def describe_endpoint_config(self, EndpointConfigName: str) -> dict[str, Any]:  # the API's name
         return {"ProductionVariants": [{"ModelName": EndpointConfigName}]}
@@ -38,7 +38,7 @@ class _SageMaker:
 
 
 def test_records_that_name_each_other_as_predecessor_end_the_search(table: ModelTable) -> None:
-    """As rollbacks recorded it before models were marked."""
+    """Rollbacks recorded it so before models were marked."""
     table.promote(Champion("v1", "v1", "s3://a", previous="v2", rolled_back_at="before"))
     with pytest.raises(RollbackRefused, match="v1 was rolled back at before"):
         Targets(table, _SageMaker()).find_predecessor(NEW)

@@ -14,7 +14,7 @@ CLASSES = ("bicycle", "motorcycle")
 
 
 class FakeEndpoint:
-    """Answers with the name of the photo as the vehicle, some answers after a while."""
+    """A fake endpoint that answers with the content of the photo as the vehicle; the answers in `slow` are slow."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, slow: tuple[int, ...] = (), classes: tuple[str, ...] = CLASSES):
         self.asked = 0
@@ -35,19 +35,19 @@ class FakeEndpoint:
         return {"Body": io.BytesIO(json.dumps(answer).encode())}
 
 
-def goldens(*shown: str) -> list[GoldenPhoto]:
+def golden_photos(*shown: str) -> list[GoldenPhoto]:
     return [GoldenPhoto(f"{number}.png", name.encode(), name) for number, name in enumerate(shown)]
 
 
-def test_one_slow_answer_rejects_no_model_and_a_slow_endpoint_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    photos = goldens(*["bicycle"] * 9, *["motorcycle"] * 9)
+def test_a_slow_endpoint_fails_and_one_slow_answer_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = golden_photos(*["bicycle"] * 9, *["motorcycle"] * 9)
     assert probe("e", "v1", photos, FakeEndpoint(monkeypatch, slow=(0,))).latency_ms == pytest.approx(10)
     assert probe("e", "v1", photos, FakeEndpoint(monkeypatch, slow=(0, 7, 17))).correct == 18
     with pytest.raises(ProbeFailed, match="median of 18 answers"):
         probe("e", "v1", photos, FakeEndpoint(monkeypatch, slow=tuple(range(10))))
 
 
-def test_one_photo_is_asked_about_more_than_once_so_that_one_slow_answer_rejects_nothing(
+def test_one_photo_is_classified_several_times_so_that_one_slow_answer_does_not_fail(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     endpoint = FakeEndpoint(monkeypatch, slow=(0,))
@@ -55,18 +55,18 @@ def test_one_photo_is_asked_about_more_than_once_so_that_one_slow_answer_rejects
     assert (found.photos, found.correct, endpoint.asked) == (1, 1, 5)
 
 
-def test_a_model_of_fewer_vehicles_should_take_the_rest_for_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    photos = goldens(*["bicycle"] * 6, *["motorcycle"] * 6, *["other"] * 6)
+def test_a_model_of_fewer_vehicles_should_classify_the_rest_as_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = golden_photos(*["bicycle"] * 6, *["motorcycle"] * 6, *["other"] * 6)
     assert probe("e", "v1", photos, FakeEndpoint(monkeypatch, classes=("bicycle",))).correct == 18
 
 
 def test_too_many_wrong_answers_reject_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    photos = [GoldenPhoto("0.png", b"bicycle", "motorcycle"), *goldens(*["bicycle"] * 2)]
+    photos = [GoldenPhoto("0.png", b"bicycle", "motorcycle"), *golden_photos(*["bicycle"] * 2)]
     with pytest.raises(ProbeFailed, match="2 of 3 golden photos"):
         probe("e", "v1", photos, FakeEndpoint(monkeypatch))
 
 
-def test_of_many_golden_photos_some_of_every_vehicle_are_asked_about() -> None:
+def test_of_many_golden_photos_some_of_every_vehicle_are_classified() -> None:
     keys = [
         f"golden/a/{name}/{number}.png" for name in ("bicycle", "bus", "motorcycle", "other") for number in range(9)
     ]
@@ -76,5 +76,5 @@ def test_of_many_golden_photos_some_of_every_vehicle_are_asked_about() -> None:
     assert (sample_evenly([]), sample_evenly(keys[:18])) == ([], keys[:18])
 
 
-def test_a_drawn_photo_is_one_that_our_own_inference_reads() -> None:
+def test_the_generated_image_can_be_read_by_the_inference_code() -> None:
     assert not isinstance(input_fn(generate_image().image), PhotoError)

@@ -23,7 +23,7 @@ def test_a_failed_job_is_named_after_what_it_was_for() -> None:
     assert (evaluation.reason, evaluation.model_version) == ("EvaluationFailed", "v2")
 
 
-def test_to_lose_is_no_failure() -> None:
+def test_a_rejection_by_the_gate_is_no_failure() -> None:
     lost = concluded(prepared=PREPARED, error={"Error": "NotBetter", "Cause": "as good"})
     assert not lost.failed
     assert lost.as_output()["outcome"] == "rejected"
@@ -44,7 +44,7 @@ def test_a_verdict_counts_as_judged_whatever_came_after_it_and_a_dry_run_does_no
     assert concluded(prepared=PREPARED, error=TASK_FAILED).judged_snapshot is None
 
 
-def test_an_endpoint_that_could_not_go_back_is_said() -> None:
+def test_the_verdict_says_when_the_endpoint_was_not_restored() -> None:
     stuck = concluded(
         prepared=PREPARED, error={"Error": "ProbeFailed", "Cause": "wrong"}, restored={"status": "Updating"}
     )

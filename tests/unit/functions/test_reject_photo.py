@@ -25,7 +25,7 @@ CAUGHT = {
 }
 
 
-def test_a_rejection_says_why_in_words_a_driver_can_be_shown(stack: Stack, reject_photo: Function) -> None:
+def test_a_rejection_has_a_message_for_the_driver(stack: Stack, reject_photo: Function) -> None:
     photo = stack.upload(b"")
     rejection = reject_photo(photo=photo.as_state(), error=CAUGHT)
     assert rejection.pop("rejected_at").endswith("Z")
@@ -56,7 +56,7 @@ def test_a_cause_that_is_plain_text_is_the_message(stack: Stack, reject_photo: F
 
 
 @pytest.mark.parametrize("cause", [None, "", "[]", "7", '{"other": 1}'])
-def test_a_cause_without_a_message_is_no_reason_to_fail(stack: Stack, reject_photo: Function, cause: Any) -> None:
+def test_a_cause_without_a_message_is_accepted(stack: Stack, reject_photo: Function, cause: Any) -> None:
     reject_photo(photo=stack.upload().as_state(), error={"Error": "PhotoMissing", "Cause": cause})
     assert len(stack.published("Photo Rejected")) == 1
 
@@ -79,18 +79,18 @@ def test_a_retry_of_the_same_execution_publishes_nothing_twice(
 
 
 def test_a_rejection_that_was_recorded_but_not_published_is_published_by_the_retry(
-    stack: Stack, reject_photo: Function, broken: Any
+    stack: Stack, reject_photo: Function, fail_call: Any
 ) -> None:
     photo = stack.upload(b"")
-    mend = broken(client("events"), "put_events")
+    restore = fail_call(client("events"), "put_events")
     with pytest.raises(ClientError):
         reject_photo(photo=photo.as_state(), error=CAUGHT)
-    mend()
+    restore()
     reject_photo(photo=photo.as_state(), error=CAUGHT)
     assert len(stack.published("Photo Rejected")) == 1
 
 
-def test_the_same_photo_sent_again_is_answered_again(stack: Stack, reject_photo: Function) -> None:
+def test_the_same_photo_uploaded_again_is_rejected_again(stack: Stack, reject_photo: Function) -> None:
     photo = stack.upload(b"")
     reject_photo(photo=photo.as_state(), error=CAUGHT)
     reject_photo(execution=ANOTHER_EXECUTION, photo=photo.as_state(), error=CAUGHT)

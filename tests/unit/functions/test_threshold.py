@@ -13,14 +13,14 @@ from tests.unit.functions.stack import (
 )
 
 
-def test_the_threshold_parameter_overrules_the_models_own(stack: Stack, classify: Function) -> None:
+def test_the_threshold_parameter_overrides_the_models_own(stack: Stack, classify: Function) -> None:
     stack.set_threshold("0.99")
     outcome = classify(photo=stack.upload().as_state())
     assert (outcome["threshold"], outcome["reason"]) == (0.99, "LowConfidence")
 
 
 @pytest.mark.parametrize("value", ["modle", "1.01", "-0.1", "nan", "inf"])
-def test_a_senseless_threshold_names_the_parameter_to_fix(stack: Stack, classify: Function, value: str) -> None:
+def test_an_invalid_threshold_names_the_parameter_to_fix(stack: Stack, classify: Function, value: str) -> None:
     stack.set_threshold(value)
     with pytest.raises(InvalidThreshold, match=f"/scones/test/threshold is '{value}'; set it"):
         classify(photo=stack.upload().as_state())

@@ -1,4 +1,4 @@
-"""What must never be in a log: image bytes, task tokens, presigned URLs."""
+"""Logs have no image bytes, task tokens and presigned URLs."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,19 +28,19 @@ def paths(
     assign_bay: Function,
     reject_photo: Function,
     model: ModelServer,
-    broken: Any,
+    fail_call: Any,
 ) -> Paths:
     photo = stack.upload()
     state = photo.as_state()
     review = {"photo": state, "reason": "LowConfidence", "task_token": TASK_TOKEN, "timeout_s": 900}
 
-    def broken_call(service: str, operation: str, call: Callable[[], Any]) -> Callable[[], Any]:
+    def with_failing_call(service: str, operation: str, call: Callable[[], Any]) -> Callable[[], Any]:
         def run() -> Any:
-            mend = broken(client(service), operation)
+            restore = fail_call(client(service), operation)
             try:
                 return call()
             finally:
-                mend()
+                restore()
 
         return run
 
@@ -58,10 +58,10 @@ def paths(
         "unavailable": with_model(lambda: model.set_error(503, "ServiceUnavailable")),
         "missing": lambda: classify(photo=Photo(photo.bucket, "uploads/d/none.jpg", "0").as_state()),
         "unreadable": lambda: classify(photo=stack.upload(b"the rest of a photo", "uploads/d/text.jpg").as_state()),
-        "S3 refuses": broken_call("s3", "get_object", lambda: classify(photo=state)),
+        "S3 refuses": with_failing_call("s3", "get_object", lambda: classify(photo=state)),
         "no photo": lambda: classify(photo=None),
-        "queue refuses": broken_call("sqs", "send_message", lambda: request_review(**review)),
-        "bus refuses": broken_call("events", "put_events", lambda: request_review(**review)),
+        "queue refuses": with_failing_call("sqs", "send_message", lambda: request_review(**review)),
+        "bus refuses": with_failing_call("events", "put_events", lambda: request_review(**review)),
         "no time limit": lambda: request_review(**(review | {"timeout_s": "soon"})),
         "no reason": lambda: request_review(**(review | {"reason": None})),
         "malformed photo": lambda: request_review(**(review | {"photo": {"bucket": 7}})),
@@ -76,7 +76,7 @@ def paths(
     }
 
 
-def test_no_path_writes_a_secret(paths: Paths, output: Callable[[], FunctionOutput]) -> None:
+def test_no_secret_is_logged(paths: Paths, output: Callable[[], FunctionOutput]) -> None:
     for name, run in paths.items():
         with suppress(Exception):
             run()
