@@ -26,10 +26,10 @@ class FakeEndpoint:
     def invoke_endpoint(self, *, Body: bytes, **_: Any) -> dict[str, Any]:  # the API's own name
         self._now += 2.5 if self.asked in self._slow else 0.01
         self.asked += 1
-        said = Body.decode() if Body.decode() in self._classes else "other"
+        vehicle = Body.decode() if Body.decode() in self._classes else "other"
         answer = {
             "model_version": "v1",
-            "vehicle": said,
+            "vehicle": vehicle,
             "probabilities": dict.fromkeys((*self._classes, "other"), 0.1),
         }
         return {"Body": io.BytesIO(json.dumps(answer).encode())}

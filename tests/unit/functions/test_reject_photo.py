@@ -102,7 +102,7 @@ def test_a_photo_a_reviewer_could_not_use_is_rejected_by_the_execution_that_aske
 ) -> None:
     photo = stack.upload()
     request_review(photo=photo.as_state(), reason="LowConfidence", task_token=TASK_TOKEN, timeout_s=900)
-    reject_photo(photo=photo.as_state(), error={"Error": "UnusablePhoto", "Cause": "a reviewer said so"})
+    reject_photo(photo=photo.as_state(), error={"Error": "UnusablePhoto", "Cause": "rejected by a reviewer"})
     assert len(stack.published("Photo Rejected")) == 1
     assert (stack.item(PHOTOS, photo) or {})["status"] == "rejected"
 
