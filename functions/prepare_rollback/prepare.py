@@ -1,4 +1,4 @@
-"""What the rest of a rollback needs to know."""
+"""The outcomes of PrepareRollback, as the rest of the workflow needs them."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from functions.shared.champion import Champion
 
 
 def ready(request: Request, champion: Champion, target: Target, execution: str) -> dict[str, Any]:
-    """A rollback from `champion` to `target`."""
-    words = f"{target.model.model_version} is put back in place of {champion.model_version}: {request.reason}"
+    """Return the state of a rollback from `champion` to `target`."""
+    message = f"{target.model.model_version} is put back in place of {champion.model_version}: {request.reason}"
     return {
-        **_state("ready", request, champion, None, words, execution),
+        **_state("ready", request, champion, None, message, execution),
         "target": target.model.as_state(),
         "skipped": target.skipped,
         "config": target.model.endpoint_config,
@@ -21,24 +21,24 @@ def ready(request: Request, champion: Champion, target: Target, execution: str) 
     }
 
 
-def ignored(request: Request, champion: Champion | None, words: str, execution: str) -> dict[str, Any]:
-    """An alarm that rolls nothing back."""
-    return _state("ignored", request, champion, "Ignored", f"the alarm is ignored: {words}", execution)
+def ignored(request: Request, champion: Champion | None, message: str, execution: str) -> dict[str, Any]:
+    """Return the state for an alarm that is ignored."""
+    return _state("ignored", request, champion, "Ignored", f"the alarm is ignored: {message}", execution)
 
 
-def refused(request: Request, champion: Champion | None, reason: str, words: str, execution: str) -> dict[str, Any]:
-    """A rollback that cannot begin."""
-    return _state("refused", request, champion, reason, words, execution)
+def refused(request: Request, champion: Champion | None, reason: str, message: str, execution: str) -> dict[str, Any]:
+    """Return the state of a rollback that cannot begin."""
+    return _state("refused", request, champion, reason, message, execution)
 
 
 def _state(
-    outcome: str, request: Request, champion: Champion | None, reason: str | None, words: str, execution: str
+    outcome: str, request: Request, champion: Champion | None, reason: str | None, message: str, execution: str
 ) -> dict[str, Any]:
-    """What the workflow carries on; every key is always there. `output` is the execution's, should it end here."""
+    """The state with every key. `output` is the execution's output when it ends here."""
     return {
         "outcome": outcome,
         "reason": reason,
-        "words": words,
+        "words": message,
         "request": request.as_state(),
         "champion": champion.as_state() if champion else None,
         "target": None,
@@ -51,7 +51,7 @@ def _state(
             "outcome": outcome,
             "champion": champion.model_version if champion else None,
             "reason": reason,
-            "verdict": words,
+            "verdict": message,
             "trigger": request.trigger,
             "alarm": request.alarm,
             "execution": execution,

@@ -1,55 +1,75 @@
-"""AWS Lambda: RecordRollback, the end of every rollback that began."""
+"""AWS Lambda: RecordRollback, the last step of a rollback."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.record_rollback.conclusion import RolledBack, failure
+from functions.record_rollback.result import RollbackResult, failure
 from functions.shared.aws import client
-from functions.shared.champion import ModelTable
-from functions.shared.observability import make_logger_and_metrics, reports_failures
-from functions.shared.settings import read
+from functions.shared.champion import Champion, ModelTable
+from functions.shared.observability import log_failures, make_logger_and_metrics
+from functions.shared.settings import read_settings
 from functions.shared.times import now, timestamp
+from functions.shared.training_input import write_training_input
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the function needs to know of its stack."""
+    """Environment variables of the function."""
 
+    ml_bucket: str
     model_table: str
     endpoint_name: str
 
 
-settings = read(Settings)
+settings = read_settings(Settings)
 logger, metrics = make_logger_and_metrics("record-rollback")
 table = ModelTable(settings.model_table, client("dynamodb"))
+s3 = client("s3")
 
 
 @logger.inject_lambda_context(correlation_id_path="execution", clear_state=True)
 @metrics.log_metrics(capture_cold_start_metric=True)
-@reports_failures(logger)
+@log_failures(logger)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Record how the rollback of `event["state"]` ended, and release the lock; its event and output come back."""
+    """Record the result of the rollback, and release the lock; return the event and the output of the execution."""
     execution = str(event["execution"])
     if event["outcome"] == "failed":
-        return failed(event["state"], execution)
-    done = RolledBack(event["state"]["prepared"], execution, settings.endpoint_name, timestamp(now()))
-    table.record_rollback(done.target, done.rolled_back, execution)
+        return record_failure(event["state"], execution)
+    result = RollbackResult(event["state"]["prepared"], execution, settings.endpoint_name, timestamp(now()))
+    table.record_rollback(result.target, result.rolled_back, execution)
+    restore_training_input(result.target)
     table.release_lock(execution)
     logger.info(
         "model rolled back",
-        model_version=done.target.model_version,
-        rolled_back=done.rolled_back.model_version,
-        reason=done.reason,
+        model_version=result.target.model_version,
+        rolled_back=result.rolled_back.model_version,
+        reason=result.reason,
     )
     metrics.add_metric("Rollbacks", MetricUnit.Count, 1)
-    return {"event": done.as_event(), "output": done.as_output(), "error": None, "cause": None}
+    return {"event": result.as_event(), "output": result.as_output(), "error": None, "cause": None}
 
 
-def failed(state: dict[str, Any], execution: str) -> dict[str, Any]:
-    """Release the lock; error and cause come back."""
+def restore_training_input(champion: Champion) -> None:
+    """Make automatic retrainings use the training input of the restored model; an error is logged only.
+
+    The training input is unknown for an initial model and for one that was promoted before it was recorded: then
+    automatic retrainings keep the one of the model that was rolled back.
+    """
+    if champion.training_input is None:
+        logger.warning("training input unknown", model_version=champion.model_version)
+        return
+    try:
+        write_training_input(s3, settings.ml_bucket, champion.training_input)
+    except (ClientError, BotoCoreError) as error:
+        logger.error("training input not written", model_version=champion.model_version, error=str(error))
+
+
+def record_failure(state: dict[str, Any], execution: str) -> dict[str, Any]:
+    """Release the lock and log the failure; return its error and cause."""
     table.release_lock(execution)
     error, cause = failure(state)
     logger.error("rollback failed", error=error, cause=cause)

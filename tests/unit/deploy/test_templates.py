@@ -1,4 +1,4 @@
-"""What the templates promise. The emulator drops much of it silently, so it is read here."""
+"""Properties of the templates that the embedded AWS ignores."""
 
 import json
 import subprocess
@@ -24,13 +24,13 @@ def of_type(kind: str, source: dict[str, Any] = APP) -> dict[str, Any]:
     return {name: resource["Properties"] for name, resource in source["Resources"].items() if resource["Type"] == kind}
 
 
-def test_cloudformation_s_linter_has_no_objection(tmp_path: Path) -> None:
+def test_cfn_lint_finds_nothing(tmp_path: Path) -> None:
     files = [str(file) for file in render(tmp_path)]
     done = subprocess.run([str(Path(sys.executable).parent / "cfn-lint"), *files], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
 
-def test_the_stack_gives_out_every_name_that_others_rely_on() -> None:
+def test_the_stack_has_every_output_that_others_use() -> None:
     assert set(APP["Outputs"]) >= OUTPUTS
 
 
@@ -79,7 +79,7 @@ def test_an_upload_that_eventbridge_cannot_deliver_is_kept() -> None:
     assert statement["Principal"] == {"Service": "events.amazonaws.com"}
 
 
-def test_a_message_that_no_reviewer_can_open_goes_to_the_dead_letters() -> None:
+def test_a_message_that_is_never_answered_goes_to_the_dead_letter_queue() -> None:
     queue = APP["Resources"]["ReviewQueue"]["Properties"]
     assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
     assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
@@ -90,7 +90,7 @@ def test_task_tokens_are_not_logged() -> None:
     assert logging["IncludeExecutionData"] is False
 
 
-def test_every_alarm_tells_somebody_what_to_do() -> None:
+def test_every_alarm_has_an_action_and_a_description() -> None:
     alarms = of_type("AWS::CloudWatch::Alarm")
     assert len(alarms) >= 4
     for name, alarm in alarms.items():
@@ -107,7 +107,7 @@ def test_each_trigger_starts_the_same_retraining_and_says_which_it_was(rule: str
     assert json.loads(goal["Input"]) == {"trigger": trigger}
 
 
-def test_no_model_of_drawn_pictures_serves_unless_the_stage_is_told_so() -> None:
+def test_models_of_drawn_pictures_are_not_allowed_by_default() -> None:
     parameter = APP["Parameters"]["AllowDrawnTrainingData"]
     assert (parameter["Default"], parameter["AllowedValues"]) == ("no", ["yes", "no"])
 
@@ -119,8 +119,8 @@ def test_only_the_embedded_aws_allows_models_of_drawn_pictures(
     assert system.app_settings(Target(kind, "dev"))["AllowDrawnTrainingData"] == allowed
 
 
-def test_the_function_that_prepares_a_retraining_may_read_the_ml_bucket_and_write_below_its_data_sets() -> None:
-    """It looks for kept features beside any model, and without ListBucket S3 answers 403 for what is not there."""
+def test_build_dataset_may_read_the_ml_bucket_and_write_data_sets() -> None:
+    """It looks for features beside any model, and without ListBucket S3 answers 403 for a missing object."""
     (policy,) = APP["Resources"]["BuildDatasetRole"]["Properties"]["Policies"]
     allowed = [(one["Action"], json.dumps(one["Resource"])) for one in policy["PolicyDocument"]["Statement"]]
     for action, resource in (
@@ -131,8 +131,8 @@ def test_the_function_that_prepares_a_retraining_may_read_the_ml_bucket_and_writ
         assert [1 for may, where in allowed if may == action and f'{resource}"' in where], action
 
 
-def test_only_the_function_that_records_a_promotion_may_write_what_retrainings_train_on() -> None:
-    """Where `training/current.json` lies in the ML bucket."""
+def test_only_the_functions_that_record_a_champion_may_write_what_retrainings_train_on() -> None:
+    """It is `training/current.json` in the ML bucket."""
     may_write = []
     for name, role in of_type("AWS::IAM::Role").items():
         for policy in role["Policies"]:
@@ -140,7 +140,7 @@ def test_only_the_function_that_records_a_promotion_may_write_what_retrainings_t
                 if "s3:PutObject" in json.dumps(statement["Action"]):
                     may_write.append((name, json.dumps(statement["Resource"])))
     training = [name for name, resource in may_write if "${MlBucket}/training" in resource]
-    assert training == ["RecordRetrainingRole"]
+    assert training == ["RecordRetrainingRole", "RecordRollbackRole"]
     assert all("${MlBucket}/*" not in resource for _, resource in may_write)
 
 
@@ -176,3 +176,9 @@ def test_a_rollback_may_change_its_own_endpoint_only() -> None:
     resources = [resource["Fn::Sub"].split("${AWS::AccountId}:")[1] for resource in changes["Resource"]]
     assert resources == ["endpoint/scones-${Stage}-vehicles", "endpoint-config/vehicles-${Stage}-*"]
     assert not [one for one in statements if "iam:PassRole" in one["Action"]]
+
+
+def test_models_serve_in_the_image_that_the_registry_names() -> None:
+    registered = APP["Resources"]["RecordRetrainingFunction"]["Properties"]["Environment"]["Variables"]
+    workflow = APP["Resources"]["RetrainModelWorkflow"]["Properties"]
+    assert workflow["DefinitionSubstitutions"]["InferenceImage"] == registered["INFERENCE_IMAGE"]

@@ -1,3 +1,5 @@
+"""AssignBay: one decision and one event per photo."""
+
 from collections.abc import Callable
 from typing import Any
 
@@ -7,14 +9,14 @@ from botocore.exceptions import ClientError
 from functions.shared.aws import client
 from functions.shared.errors import EventNotPublished, InvalidInput
 from functions.shared.photo import Photo
-from tests.unit.functions.functions_world import (
+from tests.unit.functions.stack import (
     ANOTHER_EXECUTION,
     DECISIONS,
     EXECUTION,
     PHOTOS,
     TASK_TOKEN,
     Function,
-    Output,
+    FunctionOutput,
     Stack,
 )
 
@@ -60,7 +62,7 @@ def test_the_decision_is_the_event_and_the_item(stack: Stack, assign_bay: Functi
         ("penny-farthing", "reviewer", "Help desk", "help-desk"),
     ],
 )
-def test_every_answer_leads_to_a_bay(
+def test_every_answer_is_assigned_a_bay(
     stack: Stack, assign_bay: Function, vehicle: str | None, decided_by: str, bay: str, orders: str
 ) -> None:
     decision = assign_bay(
@@ -70,8 +72,8 @@ def test_every_answer_leads_to_a_bay(
     assert len(stack.published("Driver Routed")) == 1
 
 
-def test_the_first_decision_stands_and_another_execution_stays_silent(
-    stack: Stack, assign_bay: Function, output: Callable[[], Output]
+def test_the_first_decision_is_kept_and_another_execution_publishes_nothing(
+    stack: Stack, assign_bay: Function, output: Callable[[], FunctionOutput]
 ) -> None:
     photo = stack.upload()
     first = assign_bay(photo=photo.as_state(), **BY_MODEL)
@@ -84,7 +86,7 @@ def test_the_first_decision_stands_and_another_execution_stays_silent(
     assert output().metrics("DriversRouted") == []
 
 
-def test_a_retry_of_the_same_execution_says_nothing_twice(stack: Stack, assign_bay: Function) -> None:
+def test_a_retry_of_the_same_execution_publishes_no_second_event(stack: Stack, assign_bay: Function) -> None:
     photo = stack.upload()
     first = assign_bay(photo=photo.as_state(), **BY_MODEL)
     assert assign_bay(photo=photo.as_state(), **BY_MODEL) == first
@@ -92,13 +94,13 @@ def test_a_retry_of_the_same_execution_says_nothing_twice(stack: Stack, assign_b
 
 
 def test_a_decision_that_was_recorded_but_not_announced_is_announced_by_the_retry(
-    stack: Stack, assign_bay: Function, broken: Any
+    stack: Stack, assign_bay: Function, fail_call: Any
 ) -> None:
     photo = stack.upload()
-    mend = broken(client("events"), "put_events")
+    restore = fail_call(client("events"), "put_events")
     with pytest.raises(ClientError):
         assign_bay(photo=photo.as_state(), **BY_MODEL)
-    mend()
+    restore()
     assert stack.published() == []
     silent = assign_bay(execution=ANOTHER_EXECUTION, photo=photo.as_state(), **BY_MODEL)
     assert stack.published() == []
@@ -127,7 +129,7 @@ def test_a_decided_photo_no_longer_waits_for_a_person(
     assert stack.item(PHOTOS, photo) is None
 
 
-def test_a_driver_whose_photo_vanished_is_still_sent_somewhere(stack: Stack, assign_bay: Function) -> None:
+def test_a_driver_whose_photo_was_deleted_still_gets_a_decision(stack: Stack, assign_bay: Function) -> None:
     gone = {"bucket": "scones-test-uploads", "key": "uploads/driver-17/gone.jpg"}
     decision = assign_bay(photo=gone, vehicle=None, decided_by="fallback")
     assert decision["loading_bay"] == "Help desk"
@@ -150,7 +152,7 @@ def test_only_model_reviewer_and_fallback_decide(stack: Stack, assign_bay: Funct
 
 
 def test_drivers_are_counted_by_bay_and_by_who_decided(
-    stack: Stack, assign_bay: Function, output: Callable[[], Output]
+    stack: Stack, assign_bay: Function, output: Callable[[], FunctionOutput]
 ) -> None:
     assign_bay(photo=stack.upload().as_state(), **BY_MODEL)
     (line,) = output().metrics("DriversRouted")

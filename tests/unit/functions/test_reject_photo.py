@@ -1,3 +1,5 @@
+"""RejectPhoto: the item and the event of a rejection."""
+
 import json
 from collections.abc import Callable
 from typing import Any
@@ -7,13 +9,13 @@ from botocore.exceptions import ClientError
 
 from functions.shared.aws import client
 from functions.shared.errors import InvalidInput
-from tests.unit.functions.functions_world import (
+from tests.unit.functions.stack import (
     ANOTHER_EXECUTION,
     EXECUTION,
     PHOTOS,
     TASK_TOKEN,
     Function,
-    Output,
+    FunctionOutput,
     Stack,
 )
 
@@ -23,7 +25,7 @@ CAUGHT = {
 }
 
 
-def test_a_rejection_says_why_in_words_a_driver_can_be_shown(stack: Stack, reject_photo: Function) -> None:
+def test_a_rejection_has_a_message_for_the_driver(stack: Stack, reject_photo: Function) -> None:
     photo = stack.upload(b"")
     rejection = reject_photo(photo=photo.as_state(), error=CAUGHT)
     assert rejection.pop("rejected_at").endswith("Z")
@@ -54,7 +56,7 @@ def test_a_cause_that_is_plain_text_is_the_message(stack: Stack, reject_photo: F
 
 
 @pytest.mark.parametrize("cause", [None, "", "[]", "7", '{"other": 1}'])
-def test_a_cause_without_a_message_is_no_reason_to_fail(stack: Stack, reject_photo: Function, cause: Any) -> None:
+def test_a_cause_without_a_message_is_accepted(stack: Stack, reject_photo: Function, cause: Any) -> None:
     reject_photo(photo=stack.upload().as_state(), error={"Error": "PhotoMissing", "Cause": cause})
     assert len(stack.published("Photo Rejected")) == 1
 
@@ -67,7 +69,7 @@ def test_a_photo_that_is_gone_can_be_rejected(stack: Stack, reject_photo: Functi
 
 
 def test_a_retry_of_the_same_execution_publishes_nothing_twice(
-    stack: Stack, reject_photo: Function, output: Callable[[], Output]
+    stack: Stack, reject_photo: Function, output: Callable[[], FunctionOutput]
 ) -> None:
     photo = stack.upload(b"")
     reject_photo(photo=photo.as_state(), error=CAUGHT)
@@ -77,18 +79,18 @@ def test_a_retry_of_the_same_execution_publishes_nothing_twice(
 
 
 def test_a_rejection_that_was_recorded_but_not_published_is_published_by_the_retry(
-    stack: Stack, reject_photo: Function, broken: Any
+    stack: Stack, reject_photo: Function, fail_call: Any
 ) -> None:
     photo = stack.upload(b"")
-    mend = broken(client("events"), "put_events")
+    restore = fail_call(client("events"), "put_events")
     with pytest.raises(ClientError):
         reject_photo(photo=photo.as_state(), error=CAUGHT)
-    mend()
+    restore()
     reject_photo(photo=photo.as_state(), error=CAUGHT)
     assert len(stack.published("Photo Rejected")) == 1
 
 
-def test_the_same_photo_sent_again_is_answered_again(stack: Stack, reject_photo: Function) -> None:
+def test_the_same_photo_uploaded_again_is_rejected_again(stack: Stack, reject_photo: Function) -> None:
     photo = stack.upload(b"")
     reject_photo(photo=photo.as_state(), error=CAUGHT)
     reject_photo(execution=ANOTHER_EXECUTION, photo=photo.as_state(), error=CAUGHT)
@@ -100,12 +102,14 @@ def test_a_photo_a_reviewer_could_not_use_is_rejected_by_the_execution_that_aske
 ) -> None:
     photo = stack.upload()
     request_review(photo=photo.as_state(), reason="LowConfidence", task_token=TASK_TOKEN, timeout_s=900)
-    reject_photo(photo=photo.as_state(), error={"Error": "UnusablePhoto", "Cause": "a reviewer said so"})
+    reject_photo(photo=photo.as_state(), error={"Error": "UnusablePhoto", "Cause": "rejected by a reviewer"})
     assert len(stack.published("Photo Rejected")) == 1
     assert (stack.item(PHOTOS, photo) or {})["status"] == "rejected"
 
 
-def test_rejections_are_counted_by_reason(stack: Stack, reject_photo: Function, output: Callable[[], Output]) -> None:
+def test_rejections_are_counted_by_reason(
+    stack: Stack, reject_photo: Function, output: Callable[[], FunctionOutput]
+) -> None:
     reject_photo(photo=stack.upload(b"").as_state(), error=CAUGHT)
     (line,) = output().metrics("PhotosRejected")
     assert set(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0]) == {"service", "reason"}

@@ -1,3 +1,5 @@
+"""RequestReview: one open request per photo, also with retries."""
+
 import hashlib
 import json
 from collections.abc import Callable
@@ -10,13 +12,13 @@ from botocore.exceptions import ClientError
 from functions.shared.aws import client
 from functions.shared.errors import InvalidInput, PhotoMissing, ReviewPending
 from functions.shared.photo import Photo
-from tests.unit.functions.functions_world import (
+from tests.unit.functions.stack import (
     ANOTHER_EXECUTION,
     EXECUTION,
     PHOTOS,
     TASK_TOKEN,
     Function,
-    Output,
+    FunctionOutput,
     Stack,
 )
 
@@ -45,7 +47,7 @@ def digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def test_a_reviewer_finds_all_about_the_photo_in_the_queue(stack: Stack, request_review: Function) -> None:
+def test_the_message_has_everything_about_the_photo(stack: Stack, request_review: Function) -> None:
     photo = stack.upload()
     request_review(**asked(photo))
     (message,) = stack.messages()
@@ -65,7 +67,7 @@ def test_a_reviewer_finds_all_about_the_photo_in_the_queue(stack: Stack, request
     }
 
 
-def test_everyone_else_hears_of_it_without_the_task_token(stack: Stack, request_review: Function) -> None:
+def test_the_event_has_no_task_token(stack: Stack, request_review: Function) -> None:
     photo = stack.upload()
     answer = request_review(**asked(photo))
     (event,) = stack.published("Review Requested")
@@ -82,9 +84,7 @@ def test_a_model_that_gave_no_answer_leaves_its_fields_empty(stack: Stack, reque
     assert len(stack.published("Review Requested")) == 1
 
 
-def test_the_photo_table_shows_who_waits_and_names_the_token_without_holding_it(
-    stack: Stack, request_review: Function
-) -> None:
+def test_the_photo_table_has_the_request_and_the_hash_of_its_token_only(stack: Stack, request_review: Function) -> None:
     photo = stack.upload()
     request_review(**asked(photo))
     entry = stack.item(PHOTOS, photo)
@@ -95,7 +95,7 @@ def test_the_photo_table_shows_who_waits_and_names_the_token_without_holding_it(
     assert datetime.fromtimestamp(int(entry["purge_at"]), UTC) > datetime.now(UTC) + timedelta(days=29)
 
 
-def test_a_photo_another_execution_asks_about_is_not_asked_about_twice(stack: Stack, request_review: Function) -> None:
+def test_a_photo_with_a_request_of_another_execution_gets_no_second_one(stack: Stack, request_review: Function) -> None:
     photo = stack.upload()
     request_review(**asked(photo))
     with pytest.raises(ReviewPending, match=photo.photo_id):
@@ -105,7 +105,7 @@ def test_a_photo_another_execution_asks_about_is_not_asked_about_twice(stack: St
     assert (stack.item(PHOTOS, photo) or {})["execution"] == EXECUTION
 
 
-def test_a_request_that_has_expired_is_free_for_another_execution(stack: Stack, request_review: Function) -> None:
+def test_an_expired_request_may_be_replaced_by_another_execution(stack: Stack, request_review: Function) -> None:
     photo = stack.upload()
     request_review(**asked(photo, timeout_s=0.001))
     request_review(execution=ANOTHER_EXECUTION, **asked(photo, task_token=ANOTHER_TOKEN))
@@ -114,7 +114,7 @@ def test_a_request_that_has_expired_is_free_for_another_execution(stack: Stack, 
 
 
 def test_the_same_attempt_delivered_twice_leaves_one_message(
-    stack: Stack, request_review: Function, output: Callable[[], Output]
+    stack: Stack, request_review: Function, output: Callable[[], FunctionOutput]
 ) -> None:
     photo = stack.upload()
     request_review(**asked(photo))
@@ -125,40 +125,40 @@ def test_the_same_attempt_delivered_twice_leaves_one_message(
     assert output().metrics("ReviewsRequested") == []
 
 
-def test_an_attempt_that_failed_before_the_message_leaves_none_to_its_retry(
-    stack: Stack, request_review: Function, broken: Any
+def test_a_retry_after_a_failure_before_the_message_sends_it_once(
+    stack: Stack, request_review: Function, fail_call: Any
 ) -> None:
     photo = stack.upload()
-    mend = broken(client("sqs"), "send_message")
+    restore = fail_call(client("sqs"), "send_message")
     with pytest.raises(ClientError):
         request_review(**asked(photo))
-    mend()
+    restore()
     request_review(**asked(photo, task_token=NEW_TOKEN))
     (message,) = stack.messages()
     assert message["task_token"] == NEW_TOKEN
     assert len(stack.published("Review Requested")) == 1
 
 
-def test_a_failing_event_puts_no_message_into_the_queue(stack: Stack, request_review: Function, broken: Any) -> None:
+def test_a_failing_event_puts_no_message_into_the_queue(stack: Stack, request_review: Function, fail_call: Any) -> None:
     photo = stack.upload()
-    mend = broken(client("events"), "put_events")
+    restore = fail_call(client("events"), "put_events")
     with pytest.raises(ClientError):
         request_review(**asked(photo))
-    mend()
+    restore()
     assert stack.messages() == []
     request_review(**asked(photo, task_token=NEW_TOKEN))
     assert [message["task_token"] for message in stack.messages()] == [NEW_TOKEN]
     assert len(stack.published("Review Requested")) == 1
 
 
-def test_when_only_the_queues_answer_was_lost_the_table_tells_the_live_message_from_the_void_one(
-    stack: Stack, request_review: Function, broken: Any
+def test_after_a_lost_response_of_sqs_the_table_names_the_valid_message(
+    stack: Stack, request_review: Function, fail_call: Any
 ) -> None:
     photo = stack.upload()
-    mend = broken(client("sqs"), "send_message", after_the_call=True)
+    restore = fail_call(client("sqs"), "send_message", after_the_call=True)
     with pytest.raises(ClientError):
         request_review(**asked(photo))
-    mend()
+    restore()
     request_review(**asked(photo, task_token=NEW_TOKEN))
     tokens = {message["task_token"] for message in stack.messages()}
     assert tokens == {TASK_TOKEN, NEW_TOKEN}
@@ -166,7 +166,7 @@ def test_when_only_the_queues_answer_was_lost_the_table_tells_the_live_message_f
     assert len(stack.published("Review Requested")) == 1
 
 
-def test_a_photo_decided_since_it_was_classified_is_not_asked_about(
+def test_a_photo_that_was_decided_meanwhile_gets_no_request(
     stack: Stack, request_review: Function, assign_bay: Function
 ) -> None:
     photo = stack.upload()
@@ -177,9 +177,7 @@ def test_a_photo_decided_since_it_was_classified_is_not_asked_about(
     assert stack.item(PHOTOS, photo) is None
 
 
-def test_a_photo_rejected_once_may_still_be_asked_about(
-    stack: Stack, request_review: Function, reject_photo: Function
-) -> None:
+def test_a_rejected_photo_may_get_a_request(stack: Stack, request_review: Function, reject_photo: Function) -> None:
     photo = stack.upload()
     reject_photo(photo=photo.as_state(), error={"Error": "UnreadablePhoto", "Cause": ""})
     request_review(execution=ANOTHER_EXECUTION, **asked(photo))
@@ -192,7 +190,7 @@ def test_a_photo_named_without_its_etag_is_identified_first(stack: Stack, reques
     assert stack.messages()[0]["photo"] == photo.as_state()
 
 
-def test_nobody_is_asked_about_a_photo_that_is_gone(stack: Stack, request_review: Function) -> None:
+def test_a_deleted_photo_gets_no_request(stack: Stack, request_review: Function) -> None:
     photo = stack.upload()
     stack.delete(photo)
     with pytest.raises(PhotoMissing):
@@ -211,7 +209,9 @@ def test_a_request_that_lacks_something_says_what(
         request_review(**asked(stack.upload(), **{name: value}))
 
 
-def test_requests_are_counted_by_reason(stack: Stack, request_review: Function, output: Callable[[], Output]) -> None:
+def test_requests_are_counted_by_reason(
+    stack: Stack, request_review: Function, output: Callable[[], FunctionOutput]
+) -> None:
     request_review(**asked(stack.upload()))
     (line,) = output().metrics("ReviewsRequested")
     assert set(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0]) == {"service", "reason"}

@@ -1,4 +1,4 @@
-"""What surrounds the functions in their tests: the stack, the model, and what they write."""
+"""Helpers of the functions' tests: the AWS resources, a model server, a function to call, and its output."""
 
 import json
 import sys
@@ -32,8 +32,8 @@ JPEG = b"\xff\xd8\xff\xe0" + b"the rest of a photo, which only the endpoint read
 
 
 @dataclass
-class Model:
-    """A model server. Each photo gets the answer that was set last."""
+class ModelServer:
+    """A model server, which gives every photo the answer that was set last."""
 
     url: str = ""
     status: int = 200
@@ -42,9 +42,9 @@ class Model:
     delay: threading.Event | None = None
     received: list[bytes] = field(default_factory=list)
 
-    def sees(self, threshold: float = 0.9, **probabilities: float) -> None:
+    def set_probabilities(self, threshold: float = 0.9, **probabilities: float) -> None:
         vehicle = max(probabilities, key=lambda name: probabilities[name])
-        self.says(
+        self.set_answer(
             {
                 "model_version": "model-1",
                 "vehicle": vehicle,
@@ -54,18 +54,18 @@ class Model:
             }
         )
 
-    def says(self, answer: Any) -> None:
+    def set_answer(self, answer: Any) -> None:
         self.status, self.code = 200, ""
         self.body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
 
-    def fails(self, status: int, code: str) -> None:
+    def set_error(self, status: int, code: str) -> None:
         self.status, self.code = status, code
         self.body = json.dumps({"Code": code, "Message": f"{code} on purpose"}).encode()
 
 
 @dataclass
 class Stack:
-    """What the functions find around them, and what they leave there."""
+    """The AWS resources of the functions."""
 
     queue_url: str
     _events_url: str
@@ -86,11 +86,11 @@ class Stack:
         return values(answer["Item"]) if "Item" in answer else None
 
     def messages(self) -> list[dict[str, Any]]:
-        """The bodies of all messages in the review queue; they stay there."""
+        """Return the bodies of all messages in the review queue, without deleting them."""
         return self._bodies(self.queue_url)
 
     def published(self, detail_type: str | None = None) -> list[dict[str, Any]]:
-        """The details of all events so far, each checked against its schema."""
+        """Return the details of all events so far, each validated against its schema."""
         self._seen = self._bodies(self._events_url)
         for event in self._seen:
             assert event["source"] == "scones.vehicles"
@@ -114,7 +114,7 @@ class Stack:
 
 @dataclass
 class Function:
-    """One function, as the workflow calls it."""
+    """A function, called as the workflow calls it."""
 
     module: ModuleType
 
@@ -134,8 +134,8 @@ class Function:
         return answer
 
 
-class Breaker:
-    """Makes one AWS call fail on its way out, the rest of the system staying what it is."""
+class CallFailer:
+    """Makes an operation of a client fail, optionally after the call."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._monkeypatch = monkeypatch
@@ -143,18 +143,18 @@ class Breaker:
     def __call__(self, client: Any, operation: str, *, after_the_call: bool = False) -> Callable[[], None]:
         real = getattr(client, operation)
 
-        def broken(**arguments: Any) -> Any:
+        def fail(**arguments: Any) -> Any:
             if after_the_call:
                 real(**arguments)
             raise ClientError({"Error": {"Code": "InternalError", "Message": "on purpose"}}, operation)
 
-        self._monkeypatch.setattr(client, operation, broken)
+        self._monkeypatch.setattr(client, operation, fail)
         return lambda: self._monkeypatch.setattr(client, operation, real)
 
 
 @dataclass
-class Output:
-    """What a function wrote: log lines and metrics."""
+class FunctionOutput:
+    """The output of a function: log lines and metrics."""
 
     text: str
 
@@ -167,7 +167,7 @@ class Output:
         return [line for line in self.lines if "_aws" not in line]
 
     def metrics(self, name: str) -> list[dict[str, Any]]:
-        """The EMF lines that carry a metric."""
+        """Return the EMF lines with a metric."""
         return [
             line
             for line in self.lines
