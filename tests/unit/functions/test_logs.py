@@ -68,7 +68,9 @@ def paths(
         "asked": lambda: request_review(**review),
         "asked again": lambda: request_review(**review),
         "pending": lambda: request_review(execution=ANOTHER_EXECUTION, **review),
-        "rejected": lambda: reject_photo(photo=state, error={"Error": "UnusablePhoto", "Cause": "rejected by a reviewer"}),
+        "rejected": lambda: reject_photo(
+            photo=state, error={"Error": "UnusablePhoto", "Cause": "rejected by a reviewer"}
+        ),
         "rejected for nothing": lambda: reject_photo(photo=state, error={}),
         "assigned": lambda: assign_bay(photo=state, vehicle="bicycle", decided_by="reviewer"),
         "assigned again": lambda: assign_bay(execution=ANOTHER_EXECUTION, photo=state, decided_by="fallback"),
