@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.exceptions import ClientError
 
+from functions.shared.sagemaker import describe_model_of, is_missing
 from operate.errors import CommandError
 
 if TYPE_CHECKING:
@@ -29,12 +30,11 @@ class Champion:
         try:
             configuration = sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointConfigName"]
         except ClientError as error:
-            if not _is_missing(error):
+            if not is_missing(error):
                 raise
             raise CommandError(f"There is no endpoint {endpoint}. Train a model first: `make retrain`.") from error
-        variant = sagemaker.describe_endpoint_config(EndpointConfigName=configuration)["ProductionVariants"][0]
-        model = sagemaker.describe_model(ModelName=variant["ModelName"])
-        return cls(variant["ModelName"], model["PrimaryContainer"]["ModelDataUrl"])
+        model = describe_model_of(configuration, sagemaker)
+        return cls(model.name, model.artifact)
 
     def download(self, folder: Path) -> Path:
         """Download model.tar.gz to `folder` unless it is there; returns its path."""
@@ -47,8 +47,3 @@ class Champion:
             s3.download_file(uri.netloc, uri.path.lstrip("/"), str(partial))
             partial.rename(archive)
         return archive
-
-
-def _is_missing(error: ClientError) -> bool:
-    """Whether SageMaker refused a call because the resource does not exist."""
-    return "Could not find" in str(error)
