@@ -126,7 +126,7 @@ def test_stopped_before_there_is_a_champion(retraining_stage: RetrainingStage, c
     delete_endpoint(retraining_stage)
     boto3.resource("dynamodb").Table(retraining_stage.deployed.model_table).delete_item(Key={"id": "champion"})
     stop_in(retraining_stage, "DeleteNewEndpoint", codes["never loads"])
-    output = retraining_stage.retrain(source=codes["ready"])
+    output = retraining_stage.retrain(source=codes["compared"])
     assert (output["outcome"], output["previous_model_version"]) == ("promoted", None), output
     assert retraining_stage.champion.model_version != champion.model_version
     assert retraining_stage.serves_champion()
