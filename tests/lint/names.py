@@ -82,7 +82,7 @@ TEXTS = (
     Name("GoBack?", "RollbackNeeded?"),
     Name("conclude_retraining", "record_retraining"),
     Name("ConcludeRetraining", "RecordRetraining"),
-    Name("SeamBroken", "PatchError"),
+    Name("SeamBroken", "PatchFailed"),
 )
 """Names of states and of resources: forbidden in the text of every file that is not a page."""
 
