@@ -103,7 +103,12 @@ def forbidden_names(path: str, text: str) -> Iterator[str]:
             line = text.count("\n", 0, match.start()) + 1
             yield f"{path}:{line}: {name.forbidden}, use {name.use}"
     if path.endswith(".py"):
-        for line, identifier in _identifiers(ast.parse(text)):
+        try:
+            tree = ast.parse(text)
+        except SyntaxError as error:
+            yield f"{path}:{error.lineno}: {error.msg}"
+            return
+        for line, identifier in _identifiers(tree):
             for name in _matching(path, identifier):
                 yield f"{path}:{line}: {identifier}, use {name.use}"
 

@@ -61,3 +61,7 @@ def test_a_state_is_forbidden_in_definitions_and_code_but_not_on_pages() -> None
     assert found("workflows/asl/retrain-model.asl.json", '{"Next": "GoBack?"}')
     assert found("workflows/retrain_model.py", 'Task("LookAtEndpoint")')
     assert not found("CHANGELOG.md", "`LookAtEndpoint` is now `DescribeEndpoint`")
+
+
+def test_a_file_that_is_not_python_is_reported() -> None:
+    assert found("functions/a.py", "x = 1\ndef") == ["functions/a.py:2: invalid syntax"]
