@@ -30,7 +30,7 @@ help:  ## list the commands
 setup: $(READY)  ## install everything into .venv
 
 $(READY): requirements.txt constraints.txt
-	@echo "Setting up $(VENV), once: about a minute and 1.1 GB"
+	@echo "Setting up $(VENV), once: about two minutes and 1.2 GB"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or later is needed, $(PYTHON) is $$($(PYTHON) --version). Pass PYTHON=<a later one>."; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
