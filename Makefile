@@ -43,8 +43,8 @@ $(READY): requirements.txt constraints.txt
 demo: $(READY)  ## deploy, train, upload photos and show each outcome
 	@$(PY) -m operate demo
 
-test: $(READY)  ## every test, with branch coverage; ARGS="tests/unit -q": a part
-	@$(PY) -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+test: $(READY)  ## every test, with branch coverage; ARGS="tests/unit -q": a part, without coverage
+	@$(PY) -m pytest $(if $(ARGS),$(ARGS),--cov --cov-report=term:skip-covered)
 
 deploy: $(READY)  ## create or update the stack; a new stage gets the initial model
 	@$(PY) -m deploy deploy
