@@ -1,0 +1,51 @@
+"""`python -m tests.lint`: print each forbidden name and each file that is too long; exit status 1 when there is one."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.lint.files import long_files
+from tests.lint.names import forbidden_names
+
+ROOT = Path(__file__).resolve().parents[2]
+SKIPPED = {".git", ".venv", "build", "__pycache__"}
+
+
+def repository_files(root: Path) -> list[Path]:
+    """The files under version control and new ones, without ignored ones; every file where there is no repository."""
+    listing = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listing.returncode == 0:
+        paths = [root / name for name in listing.stdout.split("\0") if name]
+    else:
+        paths = [path for path in root.rglob("*") if not SKIPPED.intersection(path.relative_to(root).parts)]
+    return sorted({path for path in paths if path.is_file()})
+
+
+def problems(root: Path) -> Iterator[str]:
+    """Every problem in the files of a checkout, one line each. Files that are not UTF-8 text are skipped."""
+    for file in repository_files(root):
+        try:
+            text = file.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        path = file.relative_to(root).as_posix()
+        yield from forbidden_names(path, text)
+        yield from long_files(path, text)
+
+
+def main() -> int:
+    """Print the problems of this checkout."""
+    found = list(problems(ROOT))
+    print(*found, sep="\n", end="\n" if found else "")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,26 @@
+"""The length of source files."""
+
+from collections.abc import Iterator
+from fnmatch import fnmatch
+
+MAX_LINES = 350
+EXEMPT = (
+    "*.yaml",
+    "*.html",
+    "*.svg",
+    "*.asl.json",
+    "docs/model/*",
+    "docs/workflows/*",
+    "training/NOTICE",
+    "LICENSE",
+    "constraints.txt",
+    "tests/browser/axe/*",
+)
+"""Templates, generated files, data, licences and code of others."""
+
+
+def long_files(path: str, text: str) -> Iterator[str]:
+    """One line when the file is longer than MAX_LINES."""
+    lines = len(text.splitlines())
+    if lines > MAX_LINES and not any(fnmatch(path, pattern) for pattern in EXEMPT):
+        yield f"{path}: {lines} lines, at most {MAX_LINES}; split it by idea"
