@@ -1,0 +1,105 @@
+"""What the routers work with, and how they get it: FastAPI dependencies."""
+
+import getpass
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import unquote
+
+from fastapi import Cookie, Depends, Request
+
+from console.answers import Choice
+from console.aws import Aws
+from console.champion import ChampionReader
+from console.decisions import Decisions
+from console.desk import UNDO_S, Desk
+from console.labels import Labels
+from console.leases import LEASE_S
+from console.photos import Photos
+from console.queue import Queue
+from console.uploads import Uploads
+from console.web.pages import Pages
+from console.web.tabs import TAB_TIMEOUT_S, Tabs
+from deploy.outputs import Deployed
+
+REVIEWER = re.compile(r"[\w .@'-]{1,40}")
+"""What the name of a reviewer consists of."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """The objects that the routers share. Close them when the application stops."""
+
+    choices: tuple[Choice, ...]
+    desk: Desk
+    tabs: Tabs
+    labels: Labels
+    queue: Queue
+    photos: Photos
+    decisions: Decisions
+    uploads: Uploads
+    champion: ChampionReader
+    pages: Pages
+
+    @classmethod
+    def of(
+        cls,
+        resources: Deployed,
+        aws: Aws,
+        choices: Iterable[Choice],
+        *,
+        csrf_token: str,
+        undo_s: float = UNDO_S,
+        lease_s: int = LEASE_S,
+        tab_timeout_s: float = TAB_TIMEOUT_S,
+    ) -> "Services":
+        """Return the services of one stage; the times are those of Desk and Tabs."""
+        choices = tuple(choices)
+        desk = Desk(resources, aws, choices, undo_s=undo_s, lease_s=lease_s)
+        decisions = Decisions(resources, aws)
+        return cls(
+            choices=choices,
+            desk=desk,
+            tabs=Tabs(desk, tab_timeout_s),
+            labels=desk.labels,
+            queue=Queue(resources, aws, desk.labels),
+            photos=Photos(resources, aws),
+            decisions=decisions,
+            uploads=Uploads(resources, aws, decisions),
+            champion=ChampionReader(resources, aws),
+            pages=Pages(resources.stage, choices, csrf_token),
+        )
+
+    def close(self) -> None:
+        """Deliver every answer and give back every lease; blocks until both are done."""
+        self.tabs.close()
+        self.desk.close()
+
+
+async def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+async def _reviewer_name(reviewer: Annotated[str | None, Cookie()] = None) -> str:
+    return reviewer_name(reviewer)
+
+
+def reviewer_name(cookie: str | None) -> str:
+    """Return the reviewer's name: that of the cookie, else of the variable REVIEWER, else of the process's user."""
+    for name in (unquote(cookie or ""), os.environ.get("REVIEWER", "")):
+        if REVIEWER.fullmatch(name):
+            return name
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "reviewer"
+
+
+CurrentServices = Annotated[Services, Depends(_services)]
+"""A parameter of a route: the services of the application."""
+
+ReviewerName = Annotated[str, Depends(_reviewer_name)]
+"""A parameter of a route: the name of the reviewer who sent the request."""
