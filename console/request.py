@@ -12,7 +12,7 @@ from functions.shared.errors import InvalidInput
 from functions.shared.photo import Photo
 
 REASONS = {
-    "LowConfidence": "The model's confidence is below the threshold.",
+    "LowConfidence": "The confidence is below the threshold.",
     "NotAVehicle": "The model found none of our vehicles.",
     "ModelUnavailable": "The model could not be reached.",
     "ModelAnswerInvalid": "The model's answer was invalid.",

@@ -55,7 +55,7 @@ def test_a_hundred_requests_answered_by_two_reviewers_at_once_become_a_hundred_d
     counts: dict[str, int] = {}
     with stage.desk(undo_s=0.3) as one, stage.desk(undo_s=0.3) as other:
         threads = [
-            threading.Thread(target=lambda d=desk, n=name: counts.update({n: review(d, n)}))  # type: ignore[misc]
+            threading.Thread(target=lambda d=desk, n=name: counts.update({n: review(d, n)}))
             for desk, name in ((one, "ada"), (other, "ben"))
         ]
         for thread in threads:

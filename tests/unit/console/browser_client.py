@@ -31,11 +31,13 @@ class BrowserClient:
         self._client.__exit__()
 
     def get(self, path: str) -> Response:
-        return self._client.get(path)
+        response: Response = self._client.get(path)
+        return response
 
     def post(self, path: str, **body: Any) -> Response:
         """POST JSON with the token that the Review page has."""
         found = re.search(r'name="csrf-token" content="([^"]+)"', self.get("/").text)
         assert found
         headers = {"origin": f"http://{HOST}", TOKEN_HEADER: found[1]}
-        return self._client.post(path, json=body, headers=headers)
+        response: Response = self._client.post(path, json=body, headers=headers)
+        return response

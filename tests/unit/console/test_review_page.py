@@ -14,7 +14,7 @@ def test_a_tab_takes_a_request_answers_it_undoes_the_answer_and_answers_again(st
         (request,) = taken["leased"]
         assert (request["photo_id"], request["reason"]) == (
             photo_id,
-            "The model's confidence is below the threshold.",
+            "The confidence is below the threshold.",
         )
         assert (taken["figures"]["on_screens"], taken["figures"]["dead"]) == (1, 0)
         answered = browser.post("/api/answer", tab=TAB, id=request["id"], vehicle="motorcycle").json()
