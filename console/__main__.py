@@ -51,6 +51,7 @@ def serve(resources: Deployed, port: int, undo_s: float) -> int:
     import uvicorn
 
     from console.web.app import create_app
+    from console.web.services import Services
 
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -60,7 +61,7 @@ def serve(resources: Deployed, port: int, undo_s: float) -> int:
             print(f"review failed: port {port} is in use. Set REVIEW_PORT to a free one.", file=sys.stderr)
             return 1
     hosts = [f"{name}:{port}" for name in (HOST, "localhost")]
-    app = create_app(resources, Aws(), choices(), hosts=hosts, undo_s=undo_s)
+    app = create_app(Services.of(resources, Aws(), choices(), undo_s=undo_s), hosts=hosts)
     print(f"The console is on http://{HOST}:{port}/  (Ctrl-C stops it)", flush=True)
     # No access log, because the paths of photos identify drivers. No proxy headers, because there is no proxy.
     uvicorn.run(

@@ -29,12 +29,12 @@ _MAX_DEAD_LETTERS = 50
 class Figures:
     """The figures at the top of the Review page.
 
-    `waiting` and `on_screens` are the visible and the leased messages; `drivers` counts the drivers who wait for an
+    `waiting` and `leased` are the visible and the leased messages; `drivers` counts the drivers who wait for an
     answer, `oldest_s` is the longest of their waits in seconds; `dead` counts the messages in the dead-letter queue.
     """
 
     waiting: int
-    on_screens: int
+    leased: int
     drivers: int
     oldest_s: float | None
     answers_today: int
@@ -129,7 +129,7 @@ class Queue:
         midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
         return Figures(
             waiting=visible,
-            on_screens=leased,
+            leased=leased,
             drivers=drivers,
             oldest_s=(moment - oldest).total_seconds() if oldest else None,
             answers_today=self._labels.answered_since(midnight),

@@ -1,4 +1,4 @@
-"""What the routers work with, and how they get it: FastAPI dependencies."""
+"""The objects that the routers share, as FastAPI dependencies."""
 
 import getpass
 import os
@@ -21,16 +21,17 @@ from console.photos import Photos
 from console.queue import Queue
 from console.uploads import Uploads
 from console.web.pages import Pages
+from console.web.security import new_token
 from console.web.tabs import TAB_TIMEOUT_S, Tabs
 from deploy.outputs import Deployed
 
-REVIEWER = re.compile(r"[\w .@'-]{1,40}")
-"""What the name of a reviewer consists of."""
+REVIEWER_NAME = re.compile(r"[\w .@'-]{1,40}")
+"""The pattern of a reviewer's name."""
 
 
 @dataclass(frozen=True)
 class Services:
-    """The objects that the routers share. Close them when the application stops."""
+    """The objects that the routers share. `csrf_token` is what the pages send with every POST."""
 
     choices: tuple[Choice, ...]
     desk: Desk
@@ -42,6 +43,7 @@ class Services:
     uploads: Uploads
     champion: ChampionReader
     pages: Pages
+    csrf_token: str
 
     @classmethod
     def of(
@@ -50,13 +52,13 @@ class Services:
         aws: Aws,
         choices: Iterable[Choice],
         *,
-        csrf_token: str,
         undo_s: float = UNDO_S,
         lease_s: int = LEASE_S,
         tab_timeout_s: float = TAB_TIMEOUT_S,
     ) -> "Services":
-        """Return the services of one stage; the times are those of Desk and Tabs."""
+        """Return the services of one stage, to be closed; the times are those of Desk and Tabs."""
         choices = tuple(choices)
+        csrf_token = new_token()
         desk = Desk(resources, aws, choices, undo_s=undo_s, lease_s=lease_s)
         decisions = Decisions(resources, aws)
         return cls(
@@ -70,6 +72,7 @@ class Services:
             uploads=Uploads(resources, aws, decisions),
             champion=ChampionReader(resources, aws),
             pages=Pages(resources.stage, choices, csrf_token),
+            csrf_token=csrf_token,
         )
 
     def close(self) -> None:
@@ -90,7 +93,7 @@ async def _reviewer_name(reviewer: Annotated[str | None, Cookie()] = None) -> st
 def reviewer_name(cookie: str | None) -> str:
     """Return the reviewer's name: that of the cookie, else of the variable REVIEWER, else of the process's user."""
     for name in (unquote(cookie or ""), os.environ.get("REVIEWER", "")):
-        if REVIEWER.fullmatch(name):
+        if REVIEWER_NAME.fullmatch(name):
             return name
     try:
         return getpass.getuser()

@@ -106,7 +106,7 @@ def test_an_answer_is_a_label_an_event_and_a_decision(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(("vehicle", "bay"), [("other", "Help desk"), ("unusable", None)])
-def test_neither_goes_to_the_help_desk_and_unusable_is_rejected(stage: Stage, vehicle: str, bay: str | None) -> None:
+def test_other_goes_to_the_help_desk_and_unusable_is_rejected(stage: Stage, vehicle: str, bay: str | None) -> None:
     (requested,) = stage.request_reviews()
     with stage.desk(undo_s=0) as desk:
         session = desk.open_session("ada")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from console.desk import InvalidAnswer
 from console.session import NotLeased, Session
 from console.web import views
-from console.web.services import REVIEWER, CurrentServices, ReviewerName, Services
+from console.web.services import REVIEWER_NAME, CurrentServices, ReviewerName, Services
 
 router = APIRouter()
 
@@ -97,7 +97,7 @@ def close_session(body: InTab, services: CurrentServices) -> dict[str, bool]:
 def rename(body: Reviewer, response: Response) -> dict[str, str]:
     """Change the reviewer's name, which a cookie keeps. 422 for an invalid name."""
     name = body.name.strip()
-    if not REVIEWER.fullmatch(name):
+    if not REVIEWER_NAME.fullmatch(name):
         raise HTTPException(422, "A name has up to 40 letters, digits, spaces, dots, dashes and apostrophes.")
     response.set_cookie("reviewer", quote(name), httponly=True, samesite="strict", max_age=_COOKIE_S)
     return {"reviewer": name}

@@ -10,6 +10,7 @@ from console.answers import choices
 from console.aws import Aws
 from console.web.app import create_app
 from console.web.security import TOKEN_HEADER
+from console.web.services import Services
 from deploy.outputs import Deployed
 
 HOST = "127.0.0.1:8080"
@@ -20,8 +21,8 @@ class BrowserClient:
     """One browser. Use it in `with`, so that the console stops."""
 
     def __init__(self, stage: Deployed, aws: Aws, **options: Any) -> None:
-        self.app = create_app(stage, aws, choices(), hosts=[HOST], **options)
-        self._client = TestClient(self.app, base_url=f"http://{HOST}", headers={"host": HOST})
+        app = create_app(Services.of(stage, aws, choices(), **options), hosts=[HOST])
+        self._client = TestClient(app, base_url=f"http://{HOST}", headers={"host": HOST})
 
     def __enter__(self) -> "BrowserClient":
         self._client.__enter__()

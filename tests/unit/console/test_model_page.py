@@ -4,16 +4,13 @@ import re
 from datetime import UTC, datetime
 
 import pytest
-from starlette.testclient import TestClient
 
-from console.answers import choices
 from console.aws import Aws
-from console.web.app import create_app
 from deploy.outputs import Deployed
 from functions.shared.champion import INITIAL, Champion, ModelTable
 from tests.unit import model_stage
+from tests.unit.console.browser_client import BrowserClient
 
-HOST = "127.0.0.1:8080"
 INITIAL_MODEL, SECOND, THIRD = (f"vehicles-test-{number}" for number in ("1", "2", "3"))
 AT = "2026-11-26T10:00:00.000Z"
 
@@ -49,10 +46,10 @@ def serve(name: str) -> None:
 
 
 def page(stage: Deployed) -> str:
-    app = create_app(stage, Aws(), choices(), hosts=[HOST])
-    answer = TestClient(app, base_url=f"http://{HOST}").get("/model", headers={"host": HOST})
-    assert answer.status_code == 200
-    return " ".join(answer.text.split())
+    with BrowserClient(stage, Aws()) as browser:
+        response = browser.get("/model")
+    assert response.status_code == 200
+    return " ".join(response.text.split())
 
 
 def row(text: str, name: str) -> str:

@@ -16,7 +16,7 @@ def test_a_tab_takes_a_request_answers_it_undoes_the_answer_and_answers_again(st
             photo_id,
             "The confidence is below the threshold.",
         )
-        assert (taken["figures"]["on_screens"], taken["figures"]["dead"]) == (1, 0)
+        assert (taken["figures"]["leased"], taken["figures"]["dead"]) == (1, 0)
         answered = browser.post("/api/answer", tab=TAB, id=request["id"], vehicle="motorcycle").json()
         assert answered["leased"] == []
         assert [one["vehicle"] for one in answered["undoable"]] == ["motorcycle"]
