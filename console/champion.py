@@ -17,6 +17,7 @@ from deploy.outputs import Deployed
 from functions.shared.aws import error_code
 from functions.shared.champion import Champion as Record
 from functions.shared.champion import ModelTable
+from functions.shared.sagemaker import describe_model_of, is_missing
 
 _FILES = {"model.json", "evaluation.json", "model-card.md", "model-card.png"}
 _MAX_FILE_BYTES = 4 * 1024 * 1024
@@ -110,9 +111,9 @@ class ChampionReader:
             records = self._records()
             endpoint = self._aws.sagemaker.describe_endpoint(EndpointName=self._resources.endpoint_name)
             status, updated = endpoint["EndpointStatus"], endpoint["LastModifiedTime"]
-            champion = self._model(self._model_name(endpoint["EndpointConfigName"]))
+            champion = self._model(describe_model_of(endpoint["EndpointConfigName"], self._aws.sagemaker).name)
         except ClientError as error:
-            if not _is_missing(error):
+            if not is_missing(error):
                 problem = f"AWS returned an error: {error_code(error)}"
         except BotoCoreError as error:
             problem = f"AWS cannot be reached: {error}"
@@ -144,10 +145,6 @@ class ChampionReader:
             NameContains=prefix, SortBy="CreationTime", SortOrder="Descending", MaxResults=_MAX_MODELS
         )["Models"]
         return [str(model["ModelName"]) for model in found if model["ModelName"].startswith(prefix)]
-
-    def _model_name(self, config: str) -> str:
-        variants = self._aws.sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
-        return str(variants[0]["ModelName"])
 
     def _override(self) -> float | None:
         """Return the threshold that an operator set, or None."""
@@ -198,11 +195,6 @@ class ChampionReader:
                 }
         except (ClientError, BotoCoreError, tarfile.TarError, OSError, EOFError):
             return {}
-
-
-def _is_missing(error: ClientError) -> bool:
-    """Whether SageMaker has no resource of the name; it answers ValidationException for that."""
-    return "Could not find" in str(error)
 
 
 def _object(content: bytes | None) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
-"""The artefacts of a deployment: one zip per function, the layer of their dependencies, the state machines.
+"""The artefacts of a deployment: one zip per function, the layer with their dependencies, the state machines.
 
-The same inputs give the same bytes, so an artefact is named after its content and an unchanged one deploys nothing.
+Builds are reproducible: an artefact is named after its content, so an unchanged one deploys nothing.
 """
 
 import hashlib
@@ -20,29 +20,18 @@ import workflows
 from deploy.errors import DeployError
 
 ROOT = Path(__file__).resolve().parent.parent
-FUNCTIONS = (
-    "classify_photo",
-    "request_review",
-    "assign_bay",
-    "reject_photo",
-    "build_dataset",
-    "judge_challenger",
-    "probe_endpoint",
-    "record_retraining",
-    "prepare_rollback",
-    "record_rollback",
-)
+FUNCTIONS = tuple(sorted(handler.parent.name for handler in (ROOT / "functions").glob("*/handler.py")))
 RUNTIME = f"python3.{sys.version_info.minor}"
 PREFIX = "artifacts"
 
-# Zip entries carry a date; the first one that zip knows is as good as any.
+# A fixed date, the earliest that zip supports, so that the content alone decides the bytes.
 _DATE = (1980, 1, 1, 0, 0, 0)
 _SKIPPED = {"bin", ".lock"}
 
 
 @dataclass(frozen=True)
 class Artefact:
-    """`parameter` is the template's parameter that takes the key under which the bytes are stored."""
+    """A file for S3. `parameter` is the template parameter that takes its key."""
 
     parameter: str
     name: str
@@ -50,25 +39,35 @@ class Artefact:
 
     @property
     def key(self) -> str:
+        """The S3 key, which contains a hash of the content."""
         digest = hashlib.sha256(self.content).hexdigest()[:20]
         stem, suffix = self.name.split(".", 1)
         return f"{PREFIX}/{stem}-{digest}.{suffix}"
 
 
+def logical_id(name: str) -> str:
+    """Return the name of a function's folder or of a workflow in CamelCase, as logical ids and parameters begin.
+
+    >>> logical_id("classify_photo")
+    'ClassifyPhoto'
+    """
+    return "".join(part.capitalize() for part in name.replace("-", "_").split("_"))
+
+
 def artefacts(build: Path) -> list[Artefact]:
-    """Everything the app stack is made of. `build` keeps the installed dependencies between calls."""
+    """Build all artefacts of the app stack. The folder `build` keeps the installed dependencies between calls."""
     return [
         Artefact("LayerKey", "layer.zip", layer(build)),
-        *(Artefact(f"{_camel(name)}Key", f"{name}.zip", function(name)) for name in FUNCTIONS),
+        *(Artefact(f"{logical_id(name)}Key", f"{name}.zip", function(name)) for name in FUNCTIONS),
         *(
-            Artefact(f"{_camel(name)}AslKey", f"{name}.asl.json", _json(workflows.definition(name)))
+            Artefact(f"{logical_id(name)}AslKey", f"{name}.asl.json", _json(workflows.definition(name)))
             for name in workflows.NAMES
         ),
     ]
 
 
 def function(name: str) -> bytes:
-    """The zip of one function: its own folder, what functions share, and the vehicles' configuration."""
+    """Return the zip of one function: its folder, functions/shared and vehicles.toml."""
     folders = (ROOT / "functions" / "shared", ROOT / "functions" / name)
     files = [ROOT / "vehicles.toml", ROOT / "functions" / "__init__.py"]
     files += [file for folder in folders for file in folder.rglob("*.py")]
@@ -76,7 +75,7 @@ def function(name: str) -> bytes:
 
 
 def layer(build: Path) -> bytes:
-    """The zip of what functions/requirements.txt names, compiled for this Python, which is also the runtime's."""
+    """Return the zip of the packages in functions/requirements.txt, compiled for RUNTIME."""
     requirements = ROOT / "functions" / "requirements.txt"
     stamp = hashlib.sha256(requirements.read_bytes() + RUNTIME.encode()).hexdigest()[:16]
     installed = build / f"layer-{stamp}"
@@ -90,7 +89,7 @@ def layer(build: Path) -> bytes:
 
 
 def _install(requirements: Path, folder: Path) -> None:
-    """Pure Python, so one layer serves every architecture; compiled, which halves the import time of a cold start."""
+    """Install pure Python packages, for every architecture, and compile them, which halves the import time."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--only-binary=:all:"]
     command += ["--disable-pip-version-check", "--target", str(folder), "--requirement", str(requirements)]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -127,7 +126,3 @@ def _zip(files: Iterable[tuple[str, bytes]]) -> bytes:
 
 def _json(definition: dict[str, Any]) -> bytes:
     return json.dumps(definition, indent=1, sort_keys=True).encode()
-
-
-def _camel(name: str) -> str:
-    return "".join(part.capitalize() for part in name.replace("-", "_").split("_"))

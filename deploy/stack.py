@@ -1,17 +1,21 @@
-"""One CloudFormation stack: changed through change sets, followed event by event, deleted."""
+"""One CloudFormation stack: deployed with change sets, with its events as progress, and deleted."""
 
 import json
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.exceptions import ClientError
 
 from deploy.errors import DeployError
 
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import StackEventTypeDef
+
 POLL_S = 0.5
-# An endpoint-less stack of this size takes three to five minutes on AWS.
+# A stack of this size takes three to five minutes on AWS.
 LIMIT_S = 1800
 _BODY_LIMIT = 51_200
 
@@ -22,12 +26,13 @@ class Stack:
     """The stack of one name in the current account and region. `progress` is called with a line per change."""
 
     def __init__(self, name: str, progress: Progress = print) -> None:
+        """`progress` is called with one line per change."""
         self.name = name
         self._progress = progress
-        self._cloudformation: Any = boto3.client("cloudformation")
+        self._cloudformation: CloudFormationClient = boto3.client("cloudformation")
 
     def status(self) -> str | None:
-        """CloudFormation's status of the stack, or None when there is no stack."""
+        """Return the status of the stack, or None when there is no stack."""
         try:
             stacks = self._cloudformation.describe_stacks(StackName=self.name)["Stacks"]
         except ClientError as error:
@@ -37,14 +42,14 @@ class Stack:
         return str(stacks[0]["StackStatus"]) if stacks[0]["StackStatus"] != "DELETE_COMPLETE" else None
 
     def outputs(self) -> dict[str, str]:
-        """The outputs of the stack. Raises DeployError when there is no deployed stack."""
+        """Return the outputs of the stack. Raises DeployError when it is not deployed."""
         if self.status() in (None, "REVIEW_IN_PROGRESS"):
             raise DeployError(f"There is no stack {self.name} here. Run `make deploy` first.")
         stack = self._cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]
         return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
     def deploy(self, template: dict[str, Any], parameters: dict[str, str]) -> bool:
-        """Create or update the stack; False when nothing had changed.
+        """Create or update the stack; return False when nothing changed.
 
         Raises DeployError with CloudFormation's reason.
         """
@@ -53,7 +58,7 @@ class Stack:
             raise DeployError(f"The template of {self.name} has {len(body)} bytes; CloudFormation takes {_BODY_LIMIT}.")
         status = self.status()
         if status in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"):
-            self._progress(f"{self.name}: an earlier creation failed ({status}); removing what it left")
+            self._progress(f"{self.name}: an earlier creation failed ({status}); deleting its remains")
             self.delete()
             status = None
         creating = status in (None, "REVIEW_IN_PROGRESS")
@@ -66,7 +71,7 @@ class Stack:
             Capabilities=["CAPABILITY_IAM"],
             Tags=[{"Key": "system", "Value": "scones-vehicles"}, {"Key": "stack", "Value": self.name}],
         )["Id"]
-        if not self._planned(change_set):
+        if not self._has_changes(change_set):
             self._cloudformation.delete_change_set(ChangeSetName=change_set)
             self._progress(f"{self.name}: unchanged")
             return False
@@ -77,7 +82,7 @@ class Stack:
         return True
 
     def delete(self) -> bool:
-        """Delete the stack; False when there was none. Buckets in it must be empty."""
+        """Delete the stack; return False when there was none. Buckets in it must be empty."""
         if self.status() is None:
             self._progress(f"{self.name}: there is none")
             return False
@@ -88,8 +93,9 @@ class Stack:
         self._follow(stack_id, seen, ("DELETE_COMPLETE",))
         return True
 
-    def _planned(self, change_set: str) -> bool:
-        for _ in _until(LIMIT_S):
+    def _has_changes(self, change_set: str) -> bool:
+        """Wait until the change set is created; return whether it has changes. Raises DeployError."""
+        for _ in _poll(LIMIT_S):
             plan = self._cloudformation.describe_change_set(ChangeSetName=change_set)
             if plan["Status"] == "CREATE_COMPLETE":
                 return True
@@ -97,13 +103,13 @@ class Stack:
                 reason = plan.get("StatusReason", "")
                 if "didn't contain changes" in reason or "No updates are to be performed" in reason:
                     return False
-                raise DeployError(f"CloudFormation refuses the change of {self.name}: {reason}")
-        raise DeployError(f"CloudFormation did not plan the change of {self.name} in {LIMIT_S} s. Try again.")
+                raise DeployError(f"CloudFormation rejects the change of {self.name}: {reason}")
+        raise DeployError(f"CloudFormation did not create the change set of {self.name} in {LIMIT_S} s. Try again.")
 
-    def _follow(self, stack: str, seen: set[str], good: tuple[str, ...]) -> None:
-        """Report events until the stack is done. `stack` is an id while deleting: the name is gone at the end."""
+    def _follow(self, stack: str, seen: set[str], expected: tuple[str, ...]) -> None:
+        """Report events until the operation ends. `stack` is the id of a stack that is deleted, else its name."""
         failures: list[str] = []
-        for _ in _until(LIMIT_S):
+        for _ in _poll(LIMIT_S):
             status = self._cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"]
             for event in reversed([event for event in self._events(stack) if event["EventId"] not in seen]):
                 seen.add(event["EventId"])
@@ -115,18 +121,21 @@ class Stack:
             if not status.endswith("IN_PROGRESS"):
                 break
         else:
-            raise DeployError(f"{self.name} is still {status} after {LIMIT_S} s. Look at its events in the console.")
-        if status not in good:
+            raise DeployError(
+                f"{self.name} is {status} after {LIMIT_S} s. The CloudFormation console shows its events."
+            )
+        if status not in expected:
             reasons = "\n  ".join(failures) or "its events in the CloudFormation console say why"
             raise DeployError(f"{self.name} ended as {status}:\n  {reasons}")
 
-    def _events(self, stack: str) -> list[dict[str, Any]]:
-        """Newest first."""
+    def _events(self, stack: str) -> "list[StackEventTypeDef]":
+        """Return the events of the stack, newest first."""
         pages = self._cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack)
         return [event for page in pages for event in page["StackEvents"]]
 
 
-def _until(limit_s: float) -> Iterator[None]:
+def _poll(limit_s: float) -> Iterator[None]:
+    """Yield every POLL_S seconds, at most for `limit_s`."""
     deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline:
         yield

@@ -1,9 +1,9 @@
-"""The whole system: both stacks and the artefacts between them."""
+"""Deploy and destroy the whole system: both stacks, the artefacts, and what the workflows created."""
 
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.exceptions import ClientError, WaiterError
@@ -14,13 +14,20 @@ from deploy.stack import Progress, Stack
 from deploy.target import Target
 from deploy.templates import template
 from functions.shared.champion import ModelTable
+from functions.shared.sagemaker import is_missing
+
+if TYPE_CHECKING:
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
+    from mypy_boto3_sagemaker import SageMakerClient
 
 BUILD = ROOT / "build" / "artifacts"
 
-# What the app stack takes over from the data stack.
+# Outputs of the data stack that are parameters of the app stack.
 DATA_OUTPUTS = ("UploadsBucket", "MlBucket", "DecisionTable", "PhotoTable", "ModelTable", "SageMakerRoleArn")
 
-# Parameters of the app stack that an operator may set through the environment, by the variable's name.
+# Parameters of the app stack that an environment variable may set, by the variable's name.
 SETTINGS = {
     "REVIEW_TIMEOUT_S": "ReviewTimeoutSeconds",
     "MIN_NEW_LABELS": "MinNewLabels",
@@ -35,13 +42,13 @@ SETTINGS = {
 
 
 def deploy(target: Target, progress: Progress = print, build: Path = BUILD) -> dict[str, str]:
-    """Create or update everything; returns the stack's outputs. Raises DeployError."""
+    """Create or update everything, and return the outputs of the app stack. Raises DeployError."""
     tls = "false" if target.is_local else "true"
     data = Stack(target.data_stack, progress)
     changed = data.deploy(template("data"), {"Stage": target.stage, "RequireTls": tls})
-    stored = data.outputs()
+    data_outputs = data.outputs()
     packaged = artefacts(build)
-    for artefact in _missing(stored["MlBucket"], packaged):
+    for artefact in _upload_missing(data_outputs["MlBucket"], packaged):
         progress(f"{artefact.key}: {len(artefact.content) / 1e6:.2f} MB uploaded")
     app = Stack(target.app_stack, progress)
     changed |= app.deploy(
@@ -49,23 +56,23 @@ def deploy(target: Target, progress: Progress = print, build: Path = BUILD) -> d
         {
             "Stage": target.stage,
             "Runtime": RUNTIME,
-            **{name: stored[name] for name in DATA_OUTPUTS},
+            **{name: data_outputs[name] for name in DATA_OUTPUTS},
             **{artefact.parameter: artefact.key for artefact in packaged},
             **app_settings(target),
         },
     )
     progress(f"Stage {target.stage} is {'deployed' if changed else 'unchanged: nothing to deploy'}.")
-    given = app.outputs()
-    _bring_back_the_champion(given, progress)
-    return given
+    outputs = app.outputs()
+    _restore_endpoint(outputs, progress)
+    return outputs
 
 
 def app_settings(target: Target) -> dict[str, str]:
-    """The parameters of the app stack that depend on where it is, and those that the environment sets."""
+    """Return the parameters of the app stack that depend on the target or on the environment."""
     return {
-        # There is no traffic to watch on an embedded AWS, and people wait for the end.
+        # An embedded AWS has no traffic to monitor.
         **({"BakeSeconds": "5"} if target.is_local else {}),
-        # Without archive and network only drawn pictures are left to try the whole system with.
+        # Without archive and network there are drawn pictures only.
         "AllowDrawnTrainingData": "yes" if target.is_local else "no",
         "RollbackAlarms": f"{target.app_stack}-endpoint-errors",
         **{parameter: os.environ[name] for name, parameter in SETTINGS.items() if os.environ.get(name)},
@@ -73,7 +80,7 @@ def app_settings(target: Target) -> dict[str, str]:
 
 
 def destroy(target: Target, *, with_data: bool, progress: Progress = print) -> None:
-    """Remove everything this system made; photos, models, labels and decisions only `with_data`. Raises DeployError."""
+    """Remove the system; photos, models, labels and decisions only `with_data`. Raises DeployError."""
     app = Stack(target.app_stack, progress)
     endpoint = f"{target.app_stack}-vehicles"
     _remove_endpoint(endpoint, progress)
@@ -83,102 +90,99 @@ def destroy(target: Target, *, with_data: bool, progress: Progress = print) -> N
     if data.status() is None:
         progress(f"{data.name}: there is none")
         return
-    stored = data.outputs()
+    data_outputs = data.outputs()
     if not with_data:
-        kept = [value for name, value in stored.items() if not name.endswith("Arn")]
+        kept = [value for name, value in data_outputs.items() if not name.endswith("Arn")]
         progress(f"Data is kept in {', '.join(kept)}, and the models in SageMaker; `make deploy` finds it again.")
         progress("`make destroy DATA=yes` removes it too.")
         return
     _remove_models(f"vehicles-{target.stage}-", progress)
     _remove_registry(target.app_stack, progress)
-    for bucket in (stored["UploadsBucket"], stored["MlBucket"]):
+    for bucket in (data_outputs["UploadsBucket"], data_outputs["MlBucket"]):
         progress(f"{bucket}: {_empty(bucket)} objects removed")
     data.delete()
 
 
 def outputs(target: Target) -> dict[str, str]:
-    """The outputs of the deployed stack. Raises DeployError when it is not deployed."""
+    """Return the outputs of the deployed app stack. Raises DeployError when it is not deployed."""
     return Stack(target.app_stack).outputs()
 
 
-def _missing(bucket: str, packaged: Iterable[Artefact]) -> Iterable[Artefact]:
-    """Uploads the artefacts that are not in the bucket yet, and yields each one it uploaded."""
-    s3: Any = boto3.client("s3")
+def _upload_missing(bucket: str, packaged: Iterable[Artefact]) -> Iterable[Artefact]:
+    """Upload the artefacts that are not in the bucket yet, and yield each uploaded one."""
+    s3: S3Client = boto3.client("s3")
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{PREFIX}/")
-    there = {found["Key"] for page in pages for found in page.get("Contents", [])}
+    existing = {found["Key"] for page in pages for found in page.get("Contents", [])}
     for artefact in packaged:
-        if artefact.key not in there:
+        if artefact.key not in existing:
             s3.put_object(Bucket=bucket, Key=artefact.key, Body=artefact.content)
             yield artefact
 
 
-def _bring_back_the_champion(given: dict[str, str], progress: Progress) -> None:
-    """A stage that was removed but for its data has a champion and no endpoint."""
-    champion = ModelTable(given["ModelTable"], boto3.client("dynamodb")).champion()
-    sagemaker: Any = boto3.client("sagemaker")
-    name = given["EndpointName"]
+def _restore_endpoint(outputs: dict[str, str], progress: Progress) -> None:
+    """Create the endpoint of the recorded champion when it is missing: `destroy` keeps the data and the models."""
+    champion = ModelTable(outputs["ModelTable"], boto3.client("dynamodb")).champion()
+    sagemaker: SageMakerClient = boto3.client("sagemaker")
+    name = outputs["EndpointName"]
     if champion is None or _exists(sagemaker.describe_endpoint, EndpointName=name):
         return
     if not _exists(sagemaker.describe_endpoint_config, EndpointConfigName=champion.endpoint_config):
         progress(f"Champion {champion.model_version} is recorded, but SageMaker has no configuration of that name.")
         progress("Photos go to review until there is a new model: `make retrain FORCE=yes`.")
         return
-    progress(f"endpoint {name}: bringing back champion {champion.model_version}")
+    progress(f"endpoint {name}: restoring champion {champion.model_version}")
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=champion.endpoint_config)
     try:
         sagemaker.get_waiter("endpoint_in_service").wait(
             EndpointName=name, WaiterConfig={"Delay": 2, "MaxAttempts": 900}
         )
     except WaiterError as error:
-        raise DeployError(f"Endpoint {name} did not come back: {error}. `make status` shows it.") from error
+        raise DeployError(f"Endpoint {name} was not restored: {error}. `make status` shows it.") from error
 
 
 def _exists(describe: Callable[..., Any], **named: str) -> bool:
     try:
         describe(**named)
     except ClientError as error:
-        if "Could not find" in str(error):
+        if is_missing(error):
             return False
         raise
     return True
 
 
 def _remove_endpoint(name: str, progress: Progress) -> None:
-    """The retrain workflow made the endpoint, so no stack knows of it."""
-    sagemaker: Any = boto3.client("sagemaker")
+    """Delete the endpoint, which the workflows create outside the stacks."""
+    sagemaker: SageMakerClient = boto3.client("sagemaker")
     try:
         sagemaker.delete_endpoint(EndpointName=name)
         sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig={"Delay": 2, "MaxAttempts": 300})
         progress(f"endpoint {name}: removed")
     except ClientError as error:
-        if "Could not find" not in str(error):
+        if not is_missing(error):
             raise DeployError(f"Endpoint {name} could not be removed: {error}. Try again in a minute.") from error
 
 
 def _remove_models(prefix: str, progress: Progress) -> None:
-    """The retrain workflow made these too."""
-    sagemaker: Any = boto3.client("sagemaker")
-    for kind, listing, key, field, delete in (
-        (
-            "endpoint configurations",
-            "list_endpoint_configs",
-            "EndpointConfigs",
-            "EndpointConfigName",
-            sagemaker.delete_endpoint_config,
-        ),
-        ("models", "list_models", "Models", "ModelName", sagemaker.delete_model),
-    ):
-        pages = sagemaker.get_paginator(listing).paginate(NameContains=prefix)
-        names = [item[field] for page in pages for item in page[key] if item[field].startswith(prefix)]
-        for found in names:
-            delete(**{field: found})
+    """Delete the models and endpoint configurations, which retrain-model creates outside the stacks."""
+    sagemaker: SageMakerClient = boto3.client("sagemaker")
+    config_pages = sagemaker.get_paginator("list_endpoint_configs").paginate(NameContains=prefix)
+    configs = [found["EndpointConfigName"] for page in config_pages for found in page["EndpointConfigs"]]
+    model_pages = sagemaker.get_paginator("list_models").paginate(NameContains=prefix)
+    models = [found["ModelName"] for page in model_pages for found in page["Models"]]
+    # NameContains finds the prefix anywhere in a name.
+    configs, models = ([name for name in names if name.startswith(prefix)] for names in (configs, models))
+    for name in configs:
+        sagemaker.delete_endpoint_config(EndpointConfigName=name)
+    for name in models:
+        sagemaker.delete_model(ModelName=name)
+    for kind, names in (("endpoint configurations", configs), ("models", models)):
         if names:
             progress(f"{kind}: {len(names)} removed")
 
 
 def _remove_registry(group: str, progress: Progress) -> None:
-    """The group of registered models, which SageMaker removes only when it is empty."""
-    sagemaker: Any = boto3.client("sagemaker")
+    """Delete the registered models, then their group: SageMaker deletes only an empty one."""
+    sagemaker: SageMakerClient = boto3.client("sagemaker")
     groups = sagemaker.get_paginator("list_model_package_groups").paginate(NameContains=group)
     if not any(
         found["ModelPackageGroupName"] == group for page in groups for found in page["ModelPackageGroupSummaryList"]
@@ -193,8 +197,8 @@ def _remove_registry(group: str, progress: Progress) -> None:
 
 
 def _remove_log_groups(*prefixes: str) -> None:
-    """Functions that log while their stack is deleted make their log group anew, without retention."""
-    logs: Any = boto3.client("logs")
+    """Delete log groups: a function that logs while its stack is deleted creates its group again."""
+    logs: CloudWatchLogsClient = boto3.client("logs")
     for prefix in prefixes:
         for page in logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=prefix):
             for group in page["logGroups"]:
@@ -202,12 +206,14 @@ def _remove_log_groups(*prefixes: str) -> None:
 
 
 def _empty(bucket: str) -> int:
-    s3: Any = boto3.client("s3")
+    s3: S3Client = boto3.client("s3")
     removed = 0
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
         found = page.get("Versions", []) + page.get("DeleteMarkers", [])
         if found:
-            objects = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in found]
+            objects: list[ObjectIdentifierTypeDef] = [
+                {"Key": item["Key"], "VersionId": item["VersionId"]} for item in found
+            ]
             s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
             removed += len(objects)
     return removed

@@ -1,11 +1,11 @@
-"""What happens in this system, as EventBridge sees it: rules, schemas of the events we publish, sample events."""
+"""Rules of EventBridge, JSON Schemas and samples of events, and the contracts of documents between components."""
 
 import json
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-# The detail-types published on the bus of a stage, source `scones.vehicles`.
+# The detail types of the events that the system publishes on the bus of a stage, source `scones.vehicles`.
 DETAIL_TYPES = (
     "Driver Routed",
     "Photo Rejected",
@@ -21,41 +21,49 @@ _HERE = Path(__file__).parent
 
 
 def schema(detail_type: str) -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of an event's `detail`. Raises KeyError for an event we do not publish."""
+    """Return the JSON Schema (draft 2020-12) of an event's `detail`. Raises KeyError for any other event."""
     if detail_type not in DETAIL_TYPES:
-        raise KeyError(f"no event has the detail-type {detail_type!r}; we publish {', '.join(DETAIL_TYPES)}")
+        raise KeyError(f"no event has the detail type {detail_type!r}; there are {', '.join(DETAIL_TYPES)}")
     return _load("schemas", detail_type.lower().replace(" ", "_"))
 
 
+def contract(name: str) -> dict[str, Any]:
+    """Return the JSON Schema of a document that one component writes and another reads.
+
+    `name` is `dataset_manifest`, `evaluation_report` or `review_request`. Raises KeyError for any other one.
+    """
+    return _load("contracts", name)
+
+
 def sample(name: str) -> dict[str, Any]:
-    """A whole event, such as `s3_object_created` or `driver_routed`. Raises KeyError when there is none."""
+    """Return a whole event, such as `s3_object_created` or `driver_routed`. Raises KeyError when there is none."""
     return _load("samples", name)
 
 
 def samples() -> list[str]:
-    """The names of all sample events."""
+    """Return the names of all sample events."""
     return sorted(path.stem for path in (_HERE / "samples").glob("*.json"))
 
 
 def rule(name: str, **resources: str) -> dict[str, Any]:
-    """A rule's `EventPattern` and its target's `InputTransformer`, as properties for CloudFormation.
+    """Return a rule's `EventPattern` and its target's `InputTransformer`, as properties for CloudFormation.
 
-    `{"Ref": …}` in it names a resource or parameter of the stack. Pass values to have them filled in:
+    A `{"Ref": …}` in it names a resource or parameter of the stack. Values for these are keyword arguments:
     `rule("photo_uploaded", UploadsBucket="scones-dev-uploads")`. Raises KeyError when there is no such rule.
     """
-    return _filled(_load("rules", name), resources)  # type: ignore[no-any-return]  # an object stays an object
+    return _substitute(_load("rules", name), resources)  # type: ignore[no-any-return]  # an object stays an object
 
 
-def _filled(value: Any, resources: dict[str, str]) -> Any:
+def _substitute(value: Any, resources: dict[str, str]) -> Any:
     if isinstance(value, dict):
         if set(value) == {"Ref"} and value["Ref"] in resources:
             return resources[value["Ref"]]
         if set(value) == {"Fn::Split"}:
-            separator, text = _filled(value["Fn::Split"], resources)
+            separator, text = _substitute(value["Fn::Split"], resources)
             return text.split(separator) if isinstance(text, str) else value
-        return {key: _filled(inner, resources) for key, inner in value.items()}
+        return {key: _substitute(inner, resources) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_filled(inner, resources) for inner in value]
+        return [_substitute(inner, resources) for inner in value]
     return value
 
 

@@ -1,1 +1,1 @@
-"""The Lambda functions of classify-photo: one folder each, and `shared` for what several of them use."""
+"""The Lambda functions: a folder for each, and `shared` for what several of them use."""

@@ -1,4 +1,4 @@
-"""The CloudFormation templates. They are written with YAML aliases and `!Rule`, and rendered to plain JSON for AWS."""
+"""The CloudFormation templates, written in YAML and rendered to the JSON that CloudFormation reads."""
 
 import json
 from pathlib import Path
@@ -7,10 +7,12 @@ from typing import Any
 import yaml
 
 import events
+from deploy.package import FUNCTIONS
+from deploy.templates.functions import add_functions
 
 NAMES = ("data", "app")
 _HERE = Path(__file__).parent
-_PLAIN = {"Ref", "Condition"}
+_WITHOUT_PREFIX = {"Ref", "Condition"}
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
@@ -29,15 +31,17 @@ def _short_tag(loader: _Loader, suffix: str, node: yaml.Node) -> Any:
         return events.rule(name)[part]
     if suffix == "GetAtt" and isinstance(value, str):
         value = value.split(".", 1)
-    return {suffix if suffix in _PLAIN else f"Fn::{suffix}": value}
+    return {suffix if suffix in _WITHOUT_PREFIX else f"Fn::{suffix}": value}
 
 
 _Loader.add_multi_constructor("!", _short_tag)
 
 
 def template(name: str) -> dict[str, Any]:
-    """The template `data` or `app`, as CloudFormation takes it."""
-    loaded: dict[str, Any] = yaml.load((_HERE / f"{name}.yaml").read_text(encoding="utf-8"), _Loader)  # noqa: S506  # a SafeLoader
+    """The template `data` or `app`, as CloudFormation takes it. Raises DeployError for a mistake in functions.yaml."""
+    loaded = _load(name)
+    if name == "app":
+        add_functions(loaded, _load("functions"), FUNCTIONS)
     return loaded
 
 
@@ -50,3 +54,9 @@ def render(folder: Path) -> list[Path]:
         file.write_text(json.dumps(template(name), indent=1), encoding="utf-8")
         files.append(file)
     return files
+
+
+def _load(name: str) -> dict[str, Any]:
+    text = (_HERE / f"{name}.yaml").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader
+    return loaded

@@ -1,0 +1,1 @@
+"""AssignBay: record the decision about a photo and announce it."""

@@ -1,4 +1,4 @@
-"""Sending a driver to a bay: one decision per photo, one event per decision."""
+"""Assign a driver to a bay: one decision per photo, one event per decision."""
 
 from dataclasses import dataclass
 
@@ -12,29 +12,29 @@ DECIDERS = ("model", "reviewer", "fallback")
 
 @dataclass(frozen=True)
 class Assignment:
-    """The decision that stands, and whether it was announced just now."""
+    """The recorded decision, and whether this call published its event."""
 
     decision: Decision
     announced: bool
 
 
 def assign(decision: Decision, decisions: DecisionTable, photos: PhotoTable, bus: EventBus) -> Assignment:
-    """Record a decision unless its photo has one, and announce it if it is this execution's.
+    """Record a decision unless its photo has one, and publish its event when this execution made it.
 
-    Only the execution whose decision stands announces it. When a function dies after the decision was recorded
-    and before its event, the retry of the same execution finds its own unannounced decision and publishes the
-    event; every other execution returns the decision silently. A function that dies between the event and the
-    mark publishes a second, equal event: listeners tell by `photo.photo_id`.
+    Only the execution that made the recorded decision publishes. When a function fails after it recorded the decision
+    and before it published the event, the retry of the same execution finds its own unannounced decision and publishes
+    the event; every other execution returns the decision only. A function that fails between the event and
+    `mark_announced` publishes an equal event again: consumers deduplicate on `photo.photo_id`.
 
-    Raises EventNotPublished; InvalidInput when nobody known decided.
+    Raises EventNotPublished; InvalidInput when `decided_by` is none of DECIDERS.
     """
     if decision.decided_by not in DECIDERS:
         raise InvalidInput(f"decided_by is {decision.decided_by!r}; it must be one of {', '.join(DECIDERS)}")
     photo_id = decision.photo.photo_id
-    standing = decisions.put_first(decision)
-    announce = standing.decision.execution == decision.execution and not standing.announced
+    recorded = decisions.put_if_absent(decision)
+    announce = recorded.decision.execution == decision.execution and not recorded.announced
     if announce:
-        bus.publish("Driver Routed", standing.decision.as_state())
+        bus.publish("Driver Routed", recorded.decision.as_state())
         decisions.mark_announced(photo_id)
     photos.remove(photo_id)
-    return Assignment(standing.decision, announce)
+    return Assignment(recorded.decision, announce)

@@ -10,10 +10,10 @@ from functions.assign_bay.assign import Assignment, assign
 from functions.shared.aws import client
 from functions.shared.decisions import Decision, DecisionTable
 from functions.shared.events import EventBus
-from functions.shared.observability import make_logger_and_metrics, reports_failures
+from functions.shared.observability import log_failures, make_logger_and_metrics
 from functions.shared.photo import Photo
 from functions.shared.photo_table import PhotoTable
-from functions.shared.settings import read
+from functions.shared.settings import read_settings
 from functions.shared.times import now, timestamp
 from functions.shared.uploads import Uploads
 from functions.shared.vehicles import vehicles
@@ -21,14 +21,14 @@ from functions.shared.vehicles import vehicles
 
 @dataclass(frozen=True)
 class Settings:
-    """What the function needs to know of its stack."""
+    """Environment variables of the function."""
 
     decision_table: str
     photo_table: str
     event_bus: str
 
 
-settings = read(Settings)
+settings = read_settings(Settings)
 logger, metrics = make_logger_and_metrics("assign-bay")
 decisions = DecisionTable(settings.decision_table, client("dynamodb"))
 photos = PhotoTable(settings.photo_table, client("dynamodb"))
@@ -39,18 +39,18 @@ known = vehicles()
 
 @logger.inject_lambda_context(correlation_id_path="execution", clear_state=True)
 @metrics.log_metrics(capture_cold_start_metric=True)
-@reports_failures(logger)
+@log_failures(logger)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Send the driver of `event["photo"]` to the bay of `event["vehicle"]`; the decision that stands is returned."""
-    photo = uploads.identified_or_gone(Photo.from_state(event.get("photo")))
+    """Assign the driver of `event["photo"]` to the bay of `event["vehicle"]`; return the recorded decision."""
+    photo = uploads.identify_or_mark_gone(Photo.from_state(event.get("photo")))
     logger.append_keys(photo_id=photo.photo_id)
-    assignment = assign(decision(photo, event), decisions, photos, bus)
+    assignment = assign(read_decision(photo, event), decisions, photos, bus)
     record(assignment)
     return assignment.decision.as_state()
 
 
-def decision(photo: Photo, event: dict[str, Any]) -> Decision:
-    """The decision that the workflow asks for."""
+def read_decision(photo: Photo, event: dict[str, Any]) -> Decision:
+    """Return the decision in the workflow's state."""
     return Decision(
         photo=photo,
         vehicle=event.get("vehicle"),
@@ -64,18 +64,18 @@ def decision(photo: Photo, event: dict[str, Any]) -> Decision:
 
 
 def record(assignment: Assignment) -> None:
-    """Log the decision; count it once, where it was announced."""
-    decided = assignment.decision
+    """Log the decision; count it only when its event was published."""
+    decision = assignment.decision
     logger.info(
         "driver routed" if assignment.announced else "decided before",
-        vehicle=decided.vehicle,
-        loading_bay=decided.bay.loading_bay,
-        decided_by=decided.decided_by,
-        decided_in=decided.execution,
+        vehicle=decision.vehicle,
+        loading_bay=decision.bay.loading_bay,
+        decided_by=decision.decided_by,
+        decided_in=decision.execution,
     )
     if assignment.announced:
-        metrics.add_dimension("loading_bay", decided.bay.loading_bay)
-        metrics.add_dimension("decided_by", decided.decided_by)
+        metrics.add_dimension("loading_bay", decision.bay.loading_bay)
+        metrics.add_dimension("decided_by", decision.decided_by)
         metrics.add_metric("DriversRouted", MetricUnit.Count, 1)
-        metrics.add_metadata("model_version", decided.model_version)
-        metrics.add_metadata("photo_id", decided.photo.photo_id)
+        metrics.add_metadata("model_version", decision.model_version)
+        metrics.add_metadata("photo_id", decision.photo.photo_id)

@@ -1,0 +1,1 @@
+"""BuildDataset: create the snapshot of labels that a retraining trains on."""

@@ -1,69 +1,70 @@
-"""Who is champion, and whether it serves as it should."""
+"""The endpoint in production, repaired before a retraining when it does not serve the champion."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from functions.shared.aws import Client
 from functions.shared.champion import Champion, EndpointBusy, ModelTable
+from functions.shared.sagemaker import describe_model_of, is_missing
 
-ON_ITS_WAY = {"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"}
-# SageMaker updates such an endpoint no more.
-BEYOND_REPAIR = {"Failed", "UpdateRollbackFailed"}
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import SageMakerClient
+    from mypy_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef
+
+IN_TRANSITION = {"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"}
+# SageMaker cannot update an endpoint in these states; it must be deleted.
+FAILED = {"Failed", "UpdateRollbackFailed"}
 
 
-class Throne:
-    """The endpoint, and the champion that belongs on it."""
+class ChampionEndpoint:
+    """The endpoint of the stage, and the champion that it should serve."""
 
-    def __init__(self, endpoint: str, table: ModelTable, sagemaker: Client) -> None:
-        self.endpoint = endpoint
+    def __init__(self, name: str, table: ModelTable, sagemaker: "SageMakerClient") -> None:
+        """`name` is the endpoint's name."""
+        self.name = name
         self._table = table
         self._sagemaker = sagemaker
 
-    def champion(self) -> Champion | None:
-        """The recorded champion; before the first promotion was recorded, the model that serves; else None.
+    def restore_champion(self) -> Champion | None:
+        """Make the endpoint serve the recorded champion, and return it.
 
-        A retraining that was stopped after it touched the endpoint leaves it with a model nobody promoted, failed or
-        deleted: the recorded champion is put back. Raises EndpointBusy while the endpoint is changing.
+        Before the first promotion was recorded, returns the model that the endpoint serves, or None. A retraining that
+        was stopped after it changed the endpoint leaves it with another model, failed or deleted: it is updated,
+        deleted or created. Raises EndpointBusy while the endpoint is changing, and after a failed one was deleted.
         """
-        recorded, seen = self._table.champion(), self._describe()
-        if seen is None:
+        recorded, endpoint = self._table.champion(), self._describe()
+        if endpoint is None:
             if recorded:
                 self._create(recorded)
             return recorded
-        if seen["EndpointStatus"] in ON_ITS_WAY:
-            raise EndpointBusy(f"endpoint {self.endpoint} is {seen['EndpointStatus']}; look again in a while")
+        status, config = endpoint["EndpointStatus"], endpoint["EndpointConfigName"]
+        if status in IN_TRANSITION:
+            raise EndpointBusy(f"endpoint {self.name} is {status}; try again later")
         if recorded is None:
-            return self._serving(seen["EndpointConfigName"]) if seen["EndpointStatus"] == "InService" else None
-        if seen["EndpointStatus"] in BEYOND_REPAIR:
-            self._sagemaker.delete_endpoint(EndpointName=self.endpoint)
-            raise EndpointBusy(f"endpoint {self.endpoint} was {seen['EndpointStatus']}; the champion gets a new one")
-        if seen["EndpointStatus"] == "InService" and seen["EndpointConfigName"] != recorded.endpoint_config:
-            self._sagemaker.update_endpoint(EndpointName=self.endpoint, EndpointConfigName=recorded.endpoint_config)
+            return self._served_by(config) if status == "InService" else None
+        if status in FAILED:
+            self._sagemaker.delete_endpoint(EndpointName=self.name)
+            raise EndpointBusy(f"endpoint {self.name} was {status} and is deleted; a retry creates a new one")
+        if status == "InService" and config != recorded.endpoint_config:
+            self._sagemaker.update_endpoint(EndpointName=self.name, EndpointConfigName=recorded.endpoint_config)
         return recorded
 
-    def _describe(self) -> dict[str, Any] | None:
+    def _describe(self) -> "DescribeEndpointOutputTypeDef | None":
         try:
-            found: dict[str, Any] = self._sagemaker.describe_endpoint(EndpointName=self.endpoint)
+            return self._sagemaker.describe_endpoint(EndpointName=self.name)
         except ClientError as error:
-            if "Could not find" in str(error):
+            if is_missing(error):
                 return None
             raise
-        return found
 
     def _create(self, champion: Champion) -> None:
         try:
-            self._sagemaker.create_endpoint(EndpointName=self.endpoint, EndpointConfigName=champion.endpoint_config)
+            self._sagemaker.create_endpoint(EndpointName=self.name, EndpointConfigName=champion.endpoint_config)
         except ClientError as error:
-            # Without its configuration the champion is lost; the challenger will be put on a new endpoint.
-            if "Could not find" not in str(error):
+            # Without its configuration the champion cannot be restored; the challenger gets a new endpoint.
+            if not is_missing(error):
                 raise
 
-    def _serving(self, config: str) -> Champion:
-        variants = self._sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
-        model = self._sagemaker.describe_model(ModelName=variants[0]["ModelName"])
-        return Champion(
-            model_version=model["ModelName"],
-            endpoint_config=config,
-            artifact=model["PrimaryContainer"]["ModelDataUrl"],
-        )
+    def _served_by(self, config: str) -> Champion:
+        model = describe_model_of(config, self._sagemaker)
+        return Champion(model_version=model.name, endpoint_config=config, artifact=model.artifact)

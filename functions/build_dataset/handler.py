@@ -1,4 +1,4 @@
-"""AWS Lambda: BuildDataset, the beginning of a retraining."""
+"""AWS Lambda: BuildDataset, the first step of a retraining."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,87 +7,86 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.build_dataset.base_data import BaseData, check_base_data, check_golden
-from functions.build_dataset.endpoint_repair import Throne
+from functions.build_dataset.endpoint_repair import ChampionEndpoint
 from functions.build_dataset.initial import InitialModel, accepted, refused
-from functions.build_dataset.prepare import Prepared, hindrance, needed
+from functions.build_dataset.prepare import Prepared, find_obstacle, required_labels
 from functions.build_dataset.request import Request
-from functions.build_dataset.snapshot import Store
+from functions.build_dataset.snapshot import SnapshotStore
 from functions.shared.aws import client
 from functions.shared.champion import ModelTable
-from functions.shared.observability import make_logger_and_metrics, reports_failures
+from functions.shared.observability import log_failures, make_logger_and_metrics
 from functions.shared.running import is_running
 from functions.shared.s3 import read_json
-from functions.shared.settings import read
+from functions.shared.settings import read_settings
 from functions.shared.times import now
 from functions.shared.vehicles import vehicles
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the function needs to know of its stack. The two numbers are texts, as every environment variable is.
+    """Environment variables of the function.
 
-    `allow_drawn_training_data` is `yes` where a model that was trained on drawn pictures may serve.
+    `allow_drawn_training_data`: whether a model that was trained on pictures drawn by the program may be promoted.
     """
 
     ml_bucket: str
     model_table: str
     photo_table: str
     endpoint_name: str
-    min_new_labels: str
-    bake_seconds: str
-    allow_drawn_training_data: str
+    min_new_labels: int
+    bake_seconds: int
+    allow_drawn_training_data: bool
 
 
-settings = read(Settings)
+settings = read_settings(Settings)
 logger, metrics = make_logger_and_metrics("build-dataset")
 s3 = client("s3", read_timeout_s=20)
 table = ModelTable(settings.model_table, client("dynamodb"))
-store = Store(settings.ml_bucket, s3, settings.photo_table, client("dynamodb"))
-throne = Throne(settings.endpoint_name, table, client("sagemaker", read_timeout_s=20))
+store = SnapshotStore(settings.ml_bucket, s3, settings.photo_table, client("dynamodb"))
+endpoint = ChampionEndpoint(settings.endpoint_name, table, client("sagemaker", read_timeout_s=20))
 known = vehicles()
 
 
 @logger.inject_lambda_context(correlation_id_path="execution", clear_state=True)
 @metrics.log_metrics(capture_cold_start_metric=True)
-@reports_failures(logger)
+@log_failures(logger)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take the lock, find the champion, freeze the data; the workflow goes on when `proceed` is true.
+    """Acquire the lock, restore the champion, create the snapshot; the workflow goes on when `proceed` is true.
 
-    For an initial model there is nothing to freeze.
+    For an initial model there is no snapshot.
     """
     execution = str(event.get("execution"))
-    table.take_lock(execution, now(), lambda holder: is_running(client("stepfunctions"), holder))
+    table.acquire_lock(execution, now(), lambda holder: is_running(client("stepfunctions"), holder))
     current = read_json(s3, f"s3://{settings.ml_bucket}/training/current.json")
     request = Request.from_state(event.get("request"), current, known)
     if request.initial_model:
-        return initial(request, request.initial_model)
-    champion = throne.champion()
+        return prepare_initial_model(request, request.initial_model)
+    champion = endpoint.restore_champion()
     classes = request.classes or tuple(known.bays)
     base, snapshot, features, new_labels, unjudged = BaseData(), None, None, 0, 0
-    if hindrance(request, champion) is None:
+    if find_obstacle(request, champion) is None:
         base = BaseData.read(request.dataset, s3)
-        snapshot = store.freeze(request.dataset, classes)
-        features = store.features(champion.artifact if champion else None)
+        snapshot = store.create(request.dataset, classes)
+        features = store.features_of(champion.artifact if champion else None)
         learned = champion.snapshot if champion else None
-        new_labels = store.new_since(snapshot, learned)
-        unjudged = store.new_since(snapshot, learned, table.judged_snapshot(), *table.rolled_back_snapshots())
+        new_labels = store.count_new_labels(snapshot, learned)
+        unjudged = store.count_new_labels(snapshot, learned, table.judged_snapshot(), *table.rolled_back_snapshots())
     prepared = Prepared(
         request=request,
         model_version=str(event["run"]["name"]),
         bucket=settings.ml_bucket,
         snapshot=snapshot,
-        labelled=store.labelled,
+        labelled=store.labelled_photos,
         features=features,
         drawn=base.drawn,
         new_labels=new_labels,
         unjudged=unjudged,
-        needed=needed(request, int(settings.min_new_labels)),
+        required=required_labels(request, settings.min_new_labels),
         champion=champion,
-        bake_s=int(settings.bake_seconds),
+        bake_s=settings.bake_seconds,
     )
     if prepared.proceed:
-        allow_drawn = settings.allow_drawn_training_data == "yes"
-        check_base_data(base, request, classes, allow_drawn)
+        check_base_data(base, request, classes, settings.allow_drawn_training_data)
         check_golden(request, settings.ml_bucket)
     logger.info(
         "retraining prepared",
@@ -103,9 +102,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return prepared.as_state()
 
 
-def initial(request: Request, artifact: str) -> dict[str, Any]:
-    """What the workflow needs to put an initial model into service; a recorded champion's endpoint is not touched."""
-    champion = table.champion() or throne.champion()
+def prepare_initial_model(request: Request, artifact: str) -> dict[str, Any]:
+    """Return what the workflow needs to deploy an initial model; refused when the stage has a champion."""
+    champion = table.champion() or endpoint.restore_champion()
     if champion:
         logger.info("initial model refused", artifact=artifact, champion=champion.model_version)
         return refused(request, champion)

@@ -1,17 +1,20 @@
-"""A model for a stage that has none: put into service as it is, without training and comparison."""
+"""An initial model: deployed to a stage without a champion, without training and comparison."""
 
 import json
 import tarfile
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from functions.build_dataset.request import Request
-from functions.shared.aws import Client, error_code
+from functions.shared.aws import error_code
 from functions.shared.champion import Champion
 from functions.shared.errors import InvalidInput
 from functions.shared.s3 import ABSENT, address
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 DESCRIPTION = "model.json"
 LARGEST_DESCRIPTION_BYTES = 1024 * 1024
@@ -19,21 +22,21 @@ LARGEST_DESCRIPTION_BYTES = 1024 * 1024
 
 @dataclass(frozen=True)
 class InitialModel:
-    """A model.tar.gz in S3. `version` is what its endpoint answers as, `threshold` its own, in [0, 1], or None."""
+    """A model.tar.gz in S3. `version` is the one in its answers, `threshold` its own, in [0, 1], or None."""
 
     artifact: str
     version: str
     threshold: float | None
 
     @classmethod
-    def read(cls, artifact: str, s3: Client) -> "InitialModel":
-        """Read the model.json in the archive. Raises InvalidInput when there is no such archive or no usable one."""
+    def read(cls, artifact: str, s3: "S3Client") -> "InitialModel":
+        """Read the model.json in the archive. Raises InvalidInput when the archive or its model.json cannot be read."""
         bucket, key = address(artifact)
         try:
             body = s3.get_object(Bucket=bucket, Key=key)["Body"]
             with tarfile.open(fileobj=body, mode="r|gz") as archive:
-                about = _description(archive)
-            version, threshold = str(about["version"]), about.get("threshold")
+                description = _description(archive)
+            version, threshold = str(description["version"]), description.get("threshold")
             return cls(artifact, version, None if threshold is None else float(threshold))
         except ClientError as error:
             if error_code(error) in {*ABSENT, "NoSuchBucket", "AccessDenied"}:
@@ -46,7 +49,7 @@ class InitialModel:
 
 
 def accepted(request: Request, model: InitialModel) -> dict[str, Any]:
-    """What the workflow carries on to put an initial model into service."""
+    """Return the state for a workflow that deploys an initial model."""
     return {
         **_state(request),
         "proceed": True,
@@ -57,7 +60,7 @@ def accepted(request: Request, model: InitialModel) -> dict[str, Any]:
 
 
 def refused(request: Request, champion: Champion) -> dict[str, Any]:
-    """What the workflow carries on when the stage has a champion already."""
+    """Return the state for a workflow that ends because the stage has a champion."""
     words = (
         f"this stage has a champion, {champion.model_version}; "
         "an initial model is for a stage without one, and only a retraining replaces a champion"
@@ -66,11 +69,11 @@ def refused(request: Request, champion: Champion) -> dict[str, Any]:
 
 
 def _state(request: Request) -> dict[str, Any]:
-    """Every key that a training has too, empty where it has no meaning here."""
+    """The keys of `Prepared.as_state`, empty where they do not apply."""
     return {
         "proceed": False,
         **dict.fromkeys(("reason", "words", "dataset", "source", "snapshot", "labelled", "champion", "baseline")),
-        # Without `training_input` a promotion leaves the data of later retrainings as they are.
+        # Without `training_input` a promotion does not change the input of later retrainings.
         **dict.fromkeys(("initial", "model_version", "training_input", "features")),
         "drawn": False,
         "hyperparameters": {},
@@ -79,7 +82,7 @@ def _state(request: Request) -> dict[str, Any]:
         "rollback_config": "",
         "force": False,
         "dry_run": False,
-        # There is no champion to restore if something is noticed later.
+        # There is no champion to restore when an alarm goes off.
         "bake_s": 0,
         "golden": request.golden,
     }
@@ -89,8 +92,8 @@ def _description(archive: tarfile.TarFile) -> dict[str, Any]:
     for member in archive:
         if member.name.removeprefix("./") == DESCRIPTION and member.size <= LARGEST_DESCRIPTION_BYTES:
             file = archive.extractfile(member)
-            about = json.loads(file.read()) if file else None
-            if isinstance(about, dict):
-                return about
+            description = json.loads(file.read()) if file else None
+            if isinstance(description, dict):
+                return description
             break
     raise ValueError(f"there is no {DESCRIPTION} with a JSON object in it")

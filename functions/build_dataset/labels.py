@@ -1,14 +1,14 @@
-"""Labels: what reviewers said about photos, and which of it is learned.
+"""Labels: the reviewers' answers about photos, and which of them are effective.
 
-The rule, applied to all answers ever given:
+The rules, applied to all answers:
 
-1. Of several people who answered one request the majority counts; a photo on which they split evenly is not learned.
-   Of several requests about one photo the one answered last counts; at the same instant the reviewer whose name sorts
-   last.
-2. A photo whose latest answer is `unusable` is not learned, whatever was said before.
-3. A photo that ended as rejected is not learned.
-4. A photo that was deleted or overwritten before it was first learned is not learned; one learned before stays.
-5. Answers that name no configured vehicle are not learned until it is configured; `other` is learned.
+1. Of several answers to one request the majority counts; a photo without a majority is not learned. Of several requests
+   about one photo the one answered last counts; of two answered at the same time, the one of the reviewer whose name
+   sorts last.
+2. A photo whose latest answer is `unusable` is not learned.
+3. A photo that was rejected is not learned.
+4. A photo that was deleted or overwritten before it was first learned is not learned; one learned before is kept.
+5. An answer that names no configured vehicle is not learned until the vehicle is configured; `other` is learned.
 """
 
 from collections import Counter
@@ -21,7 +21,7 @@ from functions.shared.errors import InvalidInput
 from functions.shared.photo import Photo
 from functions.shared.vehicles import OTHER
 
-CONTESTED = "contested"  # no vehicle may be called so, and nothing of this name is learned
+CONTESTED = "contested"  # the label of a photo without a majority; the name of no vehicle
 TRAIN = "train"
 EVALUATE = "evaluate"
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
@@ -38,7 +38,7 @@ class Label:
 
     @classmethod
     def from_object(cls, content: Any) -> "Label | None":
-        """Read a label object: an answer, and the `opinions` other people gave later. None when it is none of ours."""
+        """Read a label object: an answer, and the `opinions` that were given later. None when it is not a label."""
         try:
             photo = Photo.from_state(content["photo"])
             photo.photo_id  # noqa: B018  # raises when the etag is missing
@@ -51,17 +51,17 @@ class Label:
 
     @property
     def use(self) -> str:
-        """Whether the photo is learned or judges, fixed for ever by its identity: a quarter judges."""
+        """TRAIN, or EVALUATE for a quarter of the photos; fixed, because it depends on the photo's identity only."""
         return EVALUATE if self.photo.photo_id[0] in "0123" else TRAIN
 
     @property
     def file(self) -> str:
-        """The name of our copy."""
+        """The file name of the copy in the ML bucket."""
         suffix = PurePosixPath(self.photo.key).suffix.lower()
         return f"{self.photo.photo_id}{suffix if suffix in _SUFFIXES else '.jpg'}"
 
     def as_entry(self) -> dict[str, Any]:
-        """The label as a snapshot lists it."""
+        """Return the label as an entry of a manifest."""
         return {
             "photo_id": self.photo.photo_id,
             "file": self.file,
@@ -80,8 +80,8 @@ def _majority(votes: "Counter[str]") -> str:
     return CONTESTED if others and others[0][1] == most else vehicle
 
 
-def standing(labels: Iterable[Label], classes: Iterable[str], rejected: Iterable[str]) -> list[Label]:
-    """The labels that rules 1, 2, 3 and 5 leave, by photo id. `rejected` are photo ids."""
+def effective_labels(labels: Iterable[Label], classes: Iterable[str], rejected: Iterable[str]) -> list[Label]:
+    """Return the labels that are effective by rules 1, 2, 3 and 5, sorted by photo id. `rejected` are photo ids."""
     latest: dict[str, Label] = {}
     for label in sorted(labels, key=lambda label: (label.answered_at, label.reviewer)):
         latest[label.photo.photo_id] = label
@@ -89,7 +89,7 @@ def standing(labels: Iterable[Label], classes: Iterable[str], rejected: Iterable
     return [label for photo_id, label in sorted(latest.items()) if label.vehicle in learned and photo_id not in refused]
 
 
-def news(entries: Iterable[Mapping[str, Any]], known: Iterable[Mapping[str, Any]]) -> int:
-    """How many photos are labelled in `entries` that `known` had not, or had otherwise."""
+def count_changed_labels(entries: Iterable[Mapping[str, Any]], known: Iterable[Mapping[str, Any]]) -> int:
+    """Return how many of `entries` are not in `known` or have another label there."""
     before = {(entry["photo_id"], entry["label"]) for entry in known}
     return sum((entry["photo_id"], entry["label"]) not in before for entry in entries)

@@ -1,4 +1,4 @@
-"""What the rest of a retraining needs to know."""
+"""The outcome of BuildDataset: everything that the rest of a retraining needs."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,40 +11,44 @@ PROGRAM = "training/train.py"
 NO_CHAMPION = "none"
 
 
-def needed(request: Request, min_new_labels: int) -> int:
-    """How many unjudged labels this retraining needs to be worth its cost.
+def required_labels(request: Request, min_new_labels: int) -> int:
+    """Return how many unjudged labels this retraining requires.
 
-    None when a person asked or forced it; a few for the trigger that counts labels; one for the schedule and the drift
-    alarm, because the same data would only give the same model.
+    0 when a person started or forced it; `min_new_labels` for the trigger that counts labels; 1 for the schedule and
+    the drift alarm, because the same data would give the same model.
     """
     if request.force or not request.automatic:
         return 0
     return min_new_labels if request.trigger == "labels" else 1
 
 
-def hindrance(request: Request, champion: Champion | None) -> tuple[str, str] | None:
-    """Why this retraining cannot begin, as a reason and a sentence; None when it can.
+def find_obstacle(request: Request, champion: Champion | None) -> tuple[str, str] | None:
+    """Return why this retraining cannot begin, as a reason and a sentence; None when it can.
 
-    An automatic trigger retrains a champion on the data that the champion was trained on; only a person starts the
-    first retraining.
+    An automatic trigger retrains the champion on the data that it was trained on; only a person starts the first
+    retraining.
     """
     if not request.automatic:
         return None
     if champion is None:
         return "NoChampion", f"the trigger {request.trigger} retrains a champion, and there is none; `make retrain`"
     if not (request.dataset and request.source):
-        return "NoTrainingData", "no retraining was promoted here, so there is no data to train on; `make retrain`"
+        return (
+            "NoTrainingData",
+            "no model was trained and promoted in this stage, so there is no data to train on; `make retrain`",
+        )
     return None
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A retraining about to start.
+    """A retraining before it trains.
 
-    `bucket` is the ML bucket, `snapshot` None when there was nothing to freeze, `features` the S3 prefix that the
-    training channel of kept features reads, None when nothing is trained, `drawn` whether the base data are drawn
-    pictures, `bake_s` how long a promoted model is watched. `new_labels` are those that the champion has not learned;
-    `unjudged` those of them that neither the last judged challenger nor a model that was rolled back had learned.
+    `bucket` is the ML bucket; `snapshot` None when there is an obstacle; `labelled` the S3 prefix of the labelled
+    photos; `features` that of the champion's features for the training channel, None when nothing is trained; `drawn`
+    whether the base data are drawn pictures; `bake_s` how long a new champion is monitored, in seconds. `new_labels`
+    are those that the champion was not trained on; `unjudged` those of them that neither the last judged challenger
+    nor a model that was rolled back was trained on; `required` how many of these it takes.
     """
 
     request: Request
@@ -56,27 +60,27 @@ class Prepared:
     drawn: bool
     new_labels: int
     unjudged: int
-    needed: int
+    required: int
     champion: Champion | None
     bake_s: int
 
     @property
     def obstacle(self) -> tuple[str, str] | None:
         """Why nothing is trained, as a reason and a sentence; None when the retraining goes on."""
-        found = hindrance(self.request, self.champion)
-        if found is None and self.unjudged < self.needed:
+        found = find_obstacle(self.request, self.champion)
+        if found is None and self.unjudged < self.required:
             known = "the champion, the last judged model and the models that were rolled back"
-            return "NothingNew", f"{self.unjudged} labels are new to {known}; {self.needed} are needed"
+            return "NothingNew", f"{self.unjudged} labels are new to {known}; {self.required} are required"
         return found
 
     @property
     def proceed(self) -> bool:
-        """Whether there is enough to learn."""
+        """Whether a model is trained."""
         return self.obstacle is None
 
     @property
     def hyperparameters(self) -> dict[str, str]:
-        """The training script's arguments, and where SageMaker finds the script."""
+        """The arguments of the training script, and the location of the script for SageMaker."""
         chosen = {"classes": ",".join(self.request.classes)} if self.request.classes else {}
         return {
             **self.request.hyperparameters,
@@ -86,7 +90,7 @@ class Prepared:
         }
 
     def as_state(self) -> dict[str, Any]:
-        """What the workflow carries on; every key is always there."""
+        """Return the state that the workflow carries on; it always has every key."""
         champion = self.champion
         reason, words = self.obstacle or (None, f"{self.new_labels} labels are new since the champion")
         return {

@@ -1,4 +1,4 @@
-"""What was asked for when a retraining was started."""
+"""The input of a retraining."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,13 +13,14 @@ TRIGGERS = (MANUAL, "schedule", "labels", "drift")
 
 @dataclass(frozen=True)
 class Request:
-    """The execution's input, completed.
+    """The execution's input, with defaults.
 
-    `golden` is the S3 prefix of the golden photos of `dataset`, None when it has none; `classes` is empty when all
-    configured vehicles are meant. `dataset` and `source` are empty when an automatic trigger finds none recorded.
+    `dataset` is the S3 prefix of the base data, `source` the address of the training code; both are empty when an
+    automatic trigger finds none recorded. `golden` is the S3 prefix of the golden photos of `dataset`, None when it
+    has none. `classes` is empty for all configured vehicles.
 
-    With `initial_model`, the address of a model.tar.gz, nothing is trained, and dataset and source are empty too;
-    `golden` is then the prefix of the photos that come with it.
+    With `initial_model`, the address of a model.tar.gz, nothing is trained: `dataset` and `source` are empty, and
+    `golden` is the prefix of the golden photos of the model.
     """
 
     dataset: str
@@ -34,12 +35,12 @@ class Request:
 
     @classmethod
     def from_state(cls, given: Any, current: Mapping[str, Any] | None, vehicles: Vehicles) -> "Request":
-        """Read the input over the current one, which the last promotion left in the bucket.
+        """Read the input, with defaults from `current`, the training input that the last promotion recorded.
 
-        Raises InvalidInput naming what is missing or wrong.
+        Raises InvalidInput naming what is missing or malformed.
         """
         if not isinstance(given, dict):
-            raise InvalidInput(f"the input is {type(given).__name__}; pass a JSON object, {{}} for everything as usual")
+            raise InvalidInput(f"the input is {type(given).__name__}; pass a JSON object, {{}} for all defaults")
         if given.get("initial_model") is not None:
             return cls._with_initial_model(given)
         trigger = given.get("trigger", MANUAL)
@@ -73,11 +74,11 @@ class Request:
 
     @property
     def automatic(self) -> bool:
-        """Whether nobody asked for this retraining: the schedule, new labels or drift started it."""
+        """Whether the schedule, new labels or drift started this retraining, rather than a person."""
         return self.trigger != MANUAL
 
     def as_input(self) -> dict[str, Any]:
-        """What a later retraining needs to train on the same data in the same way."""
+        """Return the input for a later retraining on the same data with the same code."""
         return {
             "dataset": self.dataset,
             "source": self.source,
@@ -92,12 +93,12 @@ class Request:
         if not (artifact.startswith("s3://") and artifact.endswith(".tar.gz")):
             raise InvalidInput(f"initial_model is {artifact!r}; pass the s3:// address of a model.tar.gz")
         if given.get("dry_run") is True:
-            raise InvalidInput("an initial model is not compared, so dry_run would do nothing; leave one of them out")
+            raise InvalidInput("an initial model is not compared, so dry_run has no effect; leave one of them out")
         return cls(dataset="", source="", initial_model=artifact, golden=_prefix("golden", given.get("golden")))
 
 
 def _prefix(name: str, value: Any) -> str | None:
-    """An S3 prefix as it was given; None for none, which may be an empty text too. Raises InvalidInput."""
+    """Return an S3 prefix as it was given; None for None and an empty text. Raises InvalidInput."""
     if value in (None, ""):
         return None
     if not (str(value).startswith("s3://") and str(value).endswith("/")):

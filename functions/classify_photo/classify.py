@@ -1,4 +1,4 @@
-"""What to do with a photo: the model decides, a person does, or it was decided before."""
+"""Classify a photo: the model decides, a reviewer decides, or it was decided before."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ DECIDED = "decided"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is known about a photo after asking. A photo that was decided before has no answer of the model."""
+    """The result for a photo. One that was decided before has a decision and no answer of the model."""
 
     photo: Photo
     answer: Answer | None = None
@@ -27,7 +27,7 @@ class Outcome:
 
     @property
     def reason(self) -> str | None:
-        """Why a person should look: `NotAVehicle`, `LowConfidence`, or None when there is no need."""
+        """Why a review is needed: `NotAVehicle`, `LowConfidence`, or None when it is not."""
         if self.answer is None or self.threshold is None:
             return None
         if self.answer.classification.vehicle == OTHER:
@@ -35,7 +35,7 @@ class Outcome:
         return "LowConfidence" if self.answer.classification.confidence < self.threshold else None
 
     def as_state(self) -> dict[str, Any]:
-        """The outcome as the workflow chooses by it."""
+        """Return the outcome as JSON; the workflow branches on its `outcome`."""
         return {
             "photo": self.photo.as_state(),
             "driver_id": self.photo.driver_id,
@@ -60,12 +60,14 @@ def classify(
     photo, image = uploads.read(photo)
     check_format(photo, image)
     answer = endpoint.classify(image)
-    return Outcome(photo, answer, threshold.instead_of(answer.threshold))
+    return Outcome(photo, answer, threshold.resolve(answer.threshold))
 
 
 def check_format(photo: Photo, image: bytes) -> None:
-    """Raise UnreadablePhoto unless the bytes begin like a JPEG, a PNG or a WebP. Whether the rest is whole, the
-    endpoint finds out by decoding."""
+    """Raise UnreadablePhoto unless the content begins with the signature of a JPEG, PNG or WebP file.
+
+    The endpoint decodes the photo and so checks the rest.
+    """
     if not image:
         raise UnreadablePhoto(f"{photo} is empty")
     jpeg = image.startswith(b"\xff\xd8\xff")

@@ -1,19 +1,22 @@
-"""The model behind its SageMaker endpoint: image bytes in, a classification out."""
+"""The SageMaker endpoint: sends an image, checks the answer."""
 
 import json
 import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.shared.aws import Client, error_code
+from functions.shared.aws import error_code
 from functions.shared.errors import ModelAnswerInvalid, ModelUnavailable, PhotoFault, PhotoTooLarge, UnreadablePhoto
 from functions.shared.vehicles import OTHER, Vehicles
 
-# How far rounding may move the sum of the probabilities, or the confidence from its probability.
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
+
+# Rounding error of the sum of the probabilities, and of the confidence against its probability.
 TOLERANCE = 0.01
 
 _PHOTO_FAULTS: dict[str, type[PhotoFault]] = {"UnreadablePhoto": UnreadablePhoto, "PhotoTooLarge": PhotoTooLarge}
@@ -21,7 +24,7 @@ _PHOTO_FAULTS: dict[str, type[PhotoFault]] = {"UnreadablePhoto": UnreadablePhoto
 
 @dataclass(frozen=True)
 class Classification:
-    """What the model sees: `confidence` in [0, 1] is the probability of `vehicle`, which may be `other`."""
+    """The model's classification. `confidence` in [0, 1] is the probability of `vehicle`, which may be `other`."""
 
     vehicle: str
     confidence: float
@@ -29,7 +32,7 @@ class Classification:
     model_version: str
 
     def as_state(self) -> dict[str, Any]:
-        """The classification as it travels through the workflow."""
+        """Return the classification as JSON, as the workflow carries it."""
         return {
             "vehicle": self.vehicle,
             "confidence": self.confidence,
@@ -40,7 +43,7 @@ class Classification:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer of the endpoint: the classification, the model's own threshold, and how long it took."""
+    """One answer of the endpoint: the classification, the model's own threshold in [0, 1], and the latency."""
 
     classification: Classification
     threshold: float
@@ -48,18 +51,19 @@ class Answer:
 
 
 class Endpoint:
-    """The champion model."""
+    """The endpoint that serves the champion."""
 
-    def __init__(self, name: str, runtime: Client, vehicles: Vehicles) -> None:
+    def __init__(self, name: str, runtime: "SageMakerRuntimeClient", vehicles: Vehicles) -> None:
+        """Answers must name classes in `vehicles`."""
         self.name = name
         self._runtime = runtime
         self._vehicles = vehicles
 
     def classify(self, image: bytes) -> Answer:
-        """Ask the model about one photo, as its file's bytes.
+        """Classify one photo, given the content of its file.
 
-        Raises UnreadablePhoto or PhotoTooLarge when the endpoint says so, ModelUnavailable when it gives no
-        answer, ModelAnswerInvalid when its answer breaks the contract.
+        Raises UnreadablePhoto or PhotoTooLarge when the endpoint answers with that error, ModelUnavailable when it
+        does not answer, ModelAnswerInvalid when its answer violates the contract.
         """
         started = time.perf_counter()
         try:
@@ -68,7 +72,7 @@ class Endpoint:
             )
             body: bytes = response["Body"].read()
         except (ClientError, BotoCoreError) as error:
-            raise ModelUnavailable(f"endpoint {self.name} gave no answer ({error_code(error)}): {error}") from error
+            raise ModelUnavailable(f"endpoint {self.name} did not answer ({error_code(error)}): {error}") from error
         latency_ms = (time.perf_counter() - started) * 1000
         answer = _json_object(body)
         if "error" in answer:
@@ -82,7 +86,7 @@ def _json_object(body: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise ModelAnswerInvalid(f"the endpoint's answer of {len(body)} bytes is not JSON: {error}") from error
     if not isinstance(answer, dict):
-        raise ModelAnswerInvalid(f"the endpoint answered {type(answer).__name__} where a JSON object belongs")
+        raise ModelAnswerInvalid(f"the endpoint answered {type(answer).__name__}, not a JSON object")
     return answer
 
 
@@ -99,16 +103,16 @@ def _classification(answer: dict[str, Any], vehicles: Vehicles) -> Classificatio
         raise ModelAnswerInvalid(f"the answer's model_version is {model_version!r}")
     if not isinstance(given, dict) or OTHER not in given:
         raise ModelAnswerInvalid(f"the answer of {model_version} has no probabilities with {OTHER!r} among them")
-    # A class that was configured after this model was trained may be missing; one that is not configured has no bay.
+    # A class that was configured after the training may be missing; one that is not configured has no bay.
     if unknown := sorted(name for name in given if name != OTHER and name not in vehicles):
         raise ModelAnswerInvalid(
-            f"{model_version} answers for {', '.join(unknown)}, not in vehicles.toml; retrain, or configure them"
+            f"{model_version} has the classes {', '.join(unknown)}, not in vehicles.toml; retrain, or configure them"
         )
     probabilities = {name: _fraction(given, name) for name in given}
     if abs(sum(probabilities.values()) - 1) > TOLERANCE:
         raise ModelAnswerInvalid(f"the probabilities of {model_version} sum to {sum(probabilities.values()):.4f}")
     if not isinstance(vehicle, str) or probabilities.get(vehicle) != max(probabilities.values()):
-        raise ModelAnswerInvalid(f"{model_version} says {vehicle!r}, which is not its most probable class")
+        raise ModelAnswerInvalid(f"{model_version} answers {vehicle!r}, which is not its most probable class")
     confidence = _fraction(answer, "confidence")
     if abs(confidence - probabilities[vehicle]) > TOLERANCE:
         raise ModelAnswerInvalid(
@@ -119,7 +123,7 @@ def _classification(answer: dict[str, Any], vehicles: Vehicles) -> Classificatio
 
 def _fraction(answer: dict[str, Any], name: str) -> float:
     value = answer.get(name)
-    # JSON has no NaN, Python's parser accepts it all the same; true is a number to Python.
+    # Python's JSON parser accepts NaN, and `true` is an int.
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not 0 <= value <= 1:
-        raise ModelAnswerInvalid(f"the answer's {name} is {value!r} where a number in [0, 1] belongs")
+        raise ModelAnswerInvalid(f"the answer's {name} is {value!r}, not a number in [0, 1]")
     return float(value)

@@ -11,37 +11,37 @@ from functions.classify_photo.endpoint import Endpoint
 from functions.classify_photo.threshold import Threshold
 from functions.shared.aws import client
 from functions.shared.decisions import DecisionTable
-from functions.shared.observability import make_logger_and_metrics, reports_failures
+from functions.shared.observability import log_failures, make_logger_and_metrics
 from functions.shared.photo import Photo
-from functions.shared.settings import read
+from functions.shared.settings import read_settings
 from functions.shared.uploads import Uploads
 from functions.shared.vehicles import vehicles
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the function needs to know of its stack."""
+    """Environment variables of the function."""
 
     decision_table: str
     endpoint_name: str
     threshold_parameter: str
 
 
-settings = read(Settings)
+settings = read_settings(Settings)
 logger, metrics = make_logger_and_metrics("classify-photo")
 decisions = DecisionTable(settings.decision_table, client("dynamodb"))
 uploads = Uploads(client("s3"))
-# One attempt: the workflow retries, with a backoff that everyone can see.
+# One attempt, because the workflow retries.
 endpoint = Endpoint(settings.endpoint_name, client("sagemaker-runtime", read_timeout_s=15, attempts=1), vehicles())
 threshold = Threshold(settings.threshold_parameter, client("ssm"))
 
 
 @logger.inject_lambda_context(correlation_id_path="execution", clear_state=True)
 @metrics.log_metrics(capture_cold_start_metric=True)
-@reports_failures(logger)
+@log_failures(logger)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Classify `event["photo"]`; the workflow chooses by the `outcome` of what is returned."""
-    photo = uploads.identified(Photo.from_state(event.get("photo")))
+    """Classify `event["photo"]`; the workflow branches on the `outcome` of the result."""
+    photo = uploads.identify(Photo.from_state(event.get("photo")))
     logger.append_keys(photo_id=photo.photo_id)
     outcome = classify(photo, decisions, uploads, endpoint, threshold)
     record(outcome)
@@ -49,7 +49,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def record(outcome: Outcome) -> None:
-    """Log and count what became of a photo; one that was decided before is not counted again."""
+    """Log the outcome; count it unless the photo was decided before."""
     state = outcome.as_state()
     if not outcome.answer:
         logger.info("decided before", outcome=state["outcome"])

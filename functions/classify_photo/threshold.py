@@ -1,29 +1,33 @@
-"""The confidence from which on the model decides alone."""
+"""The threshold: the confidence from which on the model decides without a review."""
 
 import math
+from typing import TYPE_CHECKING
 
 from aws_lambda_powertools.utilities.parameters import SSMProvider
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 
-from functions.shared.aws import Client
 from functions.shared.errors import InvalidThreshold, ThresholdUnavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
 
 MODELS_OWN = "model"
 MAX_AGE_S = 60
 
 
 class Threshold:
-    """The threshold parameter: `model` for the model's own operating threshold, or a number in [0, 1] instead of it."""
+    """The SSM parameter of the threshold: `model` for the model's own, or a number in [0, 1] that overrides it."""
 
-    def __init__(self, parameter: str, ssm: Client) -> None:
+    def __init__(self, parameter: str, ssm: "SSMClient") -> None:
+        """`parameter` is the name of the SSM parameter."""
         self.parameter = parameter
         self._provider = SSMProvider(boto3_client=ssm)
 
-    def instead_of(self, models_own: float) -> float:
-        """The threshold in force, at most 60 s old.
+    def resolve(self, models_own: float) -> float:
+        """Return the threshold in force, read at most MAX_AGE_S seconds ago; `models_own` is the model's own.
 
-        Raises InvalidThreshold when the parameter is missing or makes no sense, ThresholdUnavailable when it
-        cannot be read.
+        Raises InvalidThreshold when the parameter is missing or malformed, ThresholdUnavailable when it cannot be
+        read.
         """
         value = self._value()
         if value == MODELS_OWN:

@@ -1,0 +1,1 @@
+"""JudgeChallenger: decide whether the challenger becomes champion."""

@@ -1,37 +1,34 @@
 """The gate: whether a challenger becomes champion.
 
-The rule is a list of checks; each is a figure with a limit, and all of them are part of the verdict:
+The rule is a list of checks. Each compares a metric with a limit, and the verdict contains all of them:
 
-1. the minimum: accuracy, calibration error and outlier rejection (AUROC) reach their limits;
-2. not worse than the champion on the frozen holdout: for each of these figures, the worse end of the 90% interval of
-   the difference (paired bootstrap) stays within the tolerance;
-3. no class lost: the recall of every class is at most the class tolerance below the champion's;
-4. better: on the newly labelled photos when there are enough of them that no model learned, by at least one photo;
-   otherwise on the holdout, in accuracy by the margin, or, with accuracy no lower at all, in calibration or outlier
-   rejection by its tolerance. The figure that gained most, measured by what it has to gain, is the one in the verdict.
+1. minimum: accuracy, calibration error (ECE) and outlier rejection (AUROC) satisfy their limits;
+2. not worse than the champion on the holdout: for each of these metrics, the worse end of the 90% interval of the
+   difference (paired bootstrap) is within the tolerance;
+3. no recall regression: the recall of every class is at most the class tolerance below the champion's;
+4. better: when enough newly labelled photos are unknown to both models, by at least one of these photos; otherwise on
+   the holdout, in accuracy by the margin, or, if accuracy is not lower, in calibration error or outlier rejection by
+   its tolerance. The verdict contains the metric with the largest gain relative to its limit.
 
-A first model, which has no champion to be compared with, has to pass 1 alone. A champion that is an initial model was
-compared with nothing itself: a challenger that passes 1 to 3 replaces it, so that a model with a verdict serves. A
-figure that cannot be computed never passes. The reason of a rejection is the first group with a check that failed.
+A first model, without a champion to compare with, must pass 1 only. A champion that is an initial model has no verdict:
+a challenger that passes 1 to 3 replaces it. A metric that cannot be computed fails its check. The reason of a rejection
+is the first group with a failed check.
 
-A forced retraining is promoted in spite of checks that failed, but for a figure of 1 that was computed and is short,
-and for an accuracy that is not known. A dry run never promotes, and says what would have happened.
+A forced retraining is promoted in spite of failed checks, unless a metric of 1 was computed and fails, or the accuracy
+is unknown. A dry run never promotes; its verdict says what would have happened.
 
 A challenger that was trained on drawn pictures is judged by the same rule, on drawn pictures; its verdict says so and
-does not call it better. BuildDataset refuses such data where the stage does not allow it.
+does not call it better. BuildDataset refuses such data unless the stage allows it.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from functions.shared.checks import AT_LEAST, AT_MOST, Check
-from functions.shared.errors import InvalidSettings
 
-# In each figure's own unit; for calibration error less is better.
 HIGHER_IS_BETTER = {"accuracy": True, "ece": False, "auroc": True}
-WORDS = {"accuracy": "accuracy", "ece": "calibration error", "auroc": "outlier AUROC"}
+METRICS = {"accuracy": "accuracy", "ece": "calibration error", "auroc": "outlier AUROC"}
 HEADLINES = {
     "BelowMinimum": "the challenger is below the minimum",
     "WorseThanChampion": "perhaps worse than the champion on the holdout",
@@ -42,7 +39,10 @@ HEADLINES = {
 
 @dataclass(frozen=True)
 class Gate:
-    """The numbers, fractions all of them; a tolerance is how much worse the bad end of an interval may be."""
+    """The limits, all fractions but `enough_labelled`, a number of photos.
+
+    A tolerance is the largest loss at the worse end of an interval.
+    """
 
     accuracy_minimum: float = 0.85
     ece_maximum: float = 0.15
@@ -54,30 +54,14 @@ class Gate:
     margin: float = 0.005
     enough_labelled: int = 10
 
-    @classmethod
-    def from_settings(cls, text: str) -> "Gate":
-        """Read the numbers that differ from the usual ones, from a JSON object. Raises InvalidSettings.
-
-        >>> Gate.from_settings('{"margin": 0.01}').margin
-        0.01
-        """
-        try:
-            given: dict[str, float] = json.loads(text)
-        except ValueError as error:
-            raise InvalidSettings(f"GATE is {text!r}; pass a JSON object such as {{}}") from error
-        known = {field.name for field in fields(cls)}
-        if unknown := sorted(set(given) - known):
-            raise InvalidSettings(f"GATE names {', '.join(unknown)}; it knows {', '.join(sorted(known))}")
-        return cls(**given)  # type: ignore[arg-type]  # enough_labelled is written as a whole number
-
-    def tolerance(self, figure: str) -> float:
-        """How much worse the challenger may be in one figure."""
-        return float(getattr(self, f"{figure}_tolerance"))
+    def tolerance(self, metric: str) -> float:
+        """Return the tolerance of a metric."""
+        return float(getattr(self, f"{metric}_tolerance"))
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the gate found: `reason` is None for a promotion, otherwise the name of the group that failed."""
+    """The verdict. `reason` is None for a promotion, otherwise the name of the group that failed."""
 
     promote: bool
     reason: str | None
@@ -94,23 +78,23 @@ def judge(
     drawn: bool = False,
     initial: bool = False,
 ) -> Verdict:
-    """Apply the rule to an evaluation report.
+    """Apply the rule to an evaluation report, as events/contracts/evaluation_report.json describes it.
 
     `drawn` says that the challenger was trained on drawn pictures, `initial` that the champion is an initial model.
     """
     challenger, champion = report["challenger"], report.get("champion")
-    groups = {"BelowMinimum": _minimum(challenger, gate)}
+    groups = {"BelowMinimum": _check_minimum(challenger, gate)}
     if champion is not None:
-        groups["WorseThanChampion"] = _not_worse(report["holdout"]["differences"], gate)
-        groups["BlindToAClass"] = _no_class_lost(challenger, champion, gate)
+        groups["WorseThanChampion"] = _check_losses(report["holdout"]["differences"], gate)
+        groups["BlindToAClass"] = _recall_regressions(challenger, champion, gate)
         if not initial:
-            groups["NotBetter"] = [_better(report, gate)]
+            groups["NotBetter"] = [_check_gain(report, gate)]
     checks = tuple(check for group in groups.values() for check in group)
     reason = _reason(groups, force)
     if reason is None:
-        words = _promotion(checks, champion is None, force, drawn, initial)
+        words = _describe_promotion(checks, champion is None, force, drawn, initial)
     else:
-        words = _rejection(groups, reason)
+        words = _describe_rejection(groups, reason)
     if not dry_run:
         return Verdict(reason is None, reason, words, checks)
     outcome = "would be promoted" if reason is None else f"would be rejected ({reason})"
@@ -120,32 +104,32 @@ def judge(
 def _reason(groups: Mapping[str, list[Check]], force: bool) -> str | None:
     if force:
         short = [check for check in groups["BelowMinimum"] if not check.passed]
-        binding = [check for check in short if check.value is not None or check.check == WORDS["accuracy"]]
+        binding = [check for check in short if check.value is not None or check.check == METRICS["accuracy"]]
         return "BelowMinimum" if binding else None
     return next((name for name, group in groups.items() if not all(check.passed for check in group)), None)
 
 
-def _minimum(challenger: Mapping[str, Any], gate: Gate) -> list[Check]:
+def _check_minimum(challenger: Mapping[str, Any], gate: Gate) -> list[Check]:
     return [
-        Check(WORDS["accuracy"], challenger.get("accuracy"), gate.accuracy_minimum),
-        Check(WORDS["ece"], challenger.get("ece"), gate.ece_maximum, AT_MOST),
-        Check(WORDS["auroc"], challenger.get("auroc"), gate.auroc_minimum),
+        Check(METRICS["accuracy"], challenger.get("accuracy"), gate.accuracy_minimum),
+        Check(METRICS["ece"], challenger.get("ece"), gate.ece_maximum, AT_MOST),
+        Check(METRICS["auroc"], challenger.get("auroc"), gate.auroc_minimum),
     ]
 
 
-def _not_worse(differences: Mapping[str, Any], gate: Gate) -> list[Check]:
+def _check_losses(differences: Mapping[str, Any], gate: Gate) -> list[Check]:
     checks = []
-    for figure, higher in HIGHER_IS_BETTER.items():
-        interval = differences.get(figure)
+    for metric, higher in HIGHER_IS_BETTER.items():
+        interval = differences.get(metric)
         loss = None if not interval else -interval["low"] if higher else interval["high"]
-        checks.append(Check(f"possible loss in {WORDS[figure]}", loss, gate.tolerance(figure), AT_MOST))
+        checks.append(Check(f"possible loss in {METRICS[metric]}", loss, gate.tolerance(metric), AT_MOST))
     return checks
 
 
-def _no_class_lost(challenger: Mapping[str, Any], champion: Mapping[str, Any], gate: Gate) -> list[Check]:
+def _recall_regressions(challenger: Mapping[str, Any], champion: Mapping[str, Any], gate: Gate) -> list[Check]:
     seen = challenger.get("recall") or {}
     return [
-        # A class that the challenger does not have is recognised in none of its photos.
+        # A class that the challenger does not have has a recall of 0.
         Check(
             f"recall of {name}",
             seen.get(name, 0.0),
@@ -155,7 +139,7 @@ def _no_class_lost(challenger: Mapping[str, Any], champion: Mapping[str, Any], g
     ]
 
 
-def _better(report: Mapping[str, Any], gate: Gate) -> Check:
+def _check_gain(report: Mapping[str, Any], gate: Gate) -> Check:
     labelled = report.get("labelled")
     if labelled and labelled["photos"] >= gate.enough_labelled:
         return Check(
@@ -165,22 +149,22 @@ def _better(report: Mapping[str, Any], gate: Gate) -> Check:
         )
     challenger, champion = report["challenger"], report["champion"]
     gains = {
-        figure: (challenger[figure] - champion[figure]) * (1 if higher else -1)
-        for figure, higher in HIGHER_IS_BETTER.items()
-        if challenger.get(figure) is not None and champion.get(figure) is not None
+        metric: (challenger[metric] - champion[metric]) * (1 if higher else -1)
+        for metric, higher in HIGHER_IS_BETTER.items()
+        if challenger.get(metric) is not None and champion.get(metric) is not None
     }
-    wanted = {figure: gate.margin if figure == "accuracy" else gate.tolerance(figure) for figure in gains}
+    limits = {metric: gate.margin if metric == "accuracy" else gate.tolerance(metric) for metric in gains}
     checks = {
-        figure: Check(f"gain in {WORDS[figure]} on the holdout", gains[figure], wanted[figure], AT_LEAST)
-        for figure in gains
-        if figure == "accuracy" or gains.get("accuracy", -1.0) >= 0
+        metric: Check(f"gain in {METRICS[metric]} on the holdout", gains[metric], limits[metric], AT_LEAST)
+        for metric in gains
+        if metric == "accuracy" or gains.get("accuracy", -1.0) >= 0
     }
     if not checks:
-        return Check(f"gain in {WORDS['accuracy']} on the holdout", None, gate.margin)
+        return Check(f"gain in {METRICS['accuracy']} on the holdout", None, gate.margin)
     return max(checks.values(), key=lambda check: (check.passed, (check.value or 0.0) / (check.limit or 1e-9)))
 
 
-def _promotion(checks: tuple[Check, ...], first: bool, force: bool, drawn: bool, initial: bool) -> str:
+def _describe_promotion(checks: tuple[Check, ...], first: bool, force: bool, drawn: bool, initial: bool) -> str:
     failed = [str(check) for check in checks if not check.passed]
     if failed:
         words = f"forced in spite of {len(failed)} of {len(checks)} checks: {'; '.join(failed)}"
@@ -197,6 +181,6 @@ def _promotion(checks: tuple[Check, ...], first: bool, force: bool, drawn: bool,
     return f"trained and judged on drawn pictures, which says nothing about photos: {words}" if drawn else words
 
 
-def _rejection(groups: Mapping[str, list[Check]], reason: str) -> str:
+def _describe_rejection(groups: Mapping[str, list[Check]], reason: str) -> str:
     failed = "; ".join(str(check) for check in groups[reason] if not check.passed)
     return f"{HEADLINES[reason]}: {failed}"

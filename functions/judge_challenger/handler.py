@@ -10,31 +10,30 @@ from functions.judge_challenger.gate import Gate, judge
 from functions.shared.aws import client
 from functions.shared.champion import INITIAL
 from functions.shared.errors import SconesError
-from functions.shared.observability import make_logger_and_metrics, reports_failures
+from functions.shared.observability import log_failures, make_logger_and_metrics
 from functions.shared.s3 import read_json
-from functions.shared.settings import read
+from functions.shared.settings import read_settings
 
 
 class EvaluationMissing(SconesError):
-    """The evaluation job ended well and left no report."""
+    """The evaluation job succeeded without a report."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the function needs to know of its stack: the gate's numbers, as far as they differ from the usual ones."""
+    """Environment variables of the function: the limits of the gate that differ from the defaults, as JSON."""
 
-    gate: str
+    gate: Gate
 
 
-settings = read(Settings)
+settings = read_settings(Settings)
 logger, metrics = make_logger_and_metrics("judge-challenger")
 s3 = client("s3")
-gate = Gate.from_settings(settings.gate)
 
 
 @logger.inject_lambda_context(correlation_id_path="execution", clear_state=True)
 @metrics.log_metrics(capture_cold_start_metric=True)
-@reports_failures(logger)
+@log_failures(logger)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Judge the evaluation report at `event["evaluation"]`; the workflow goes on when `promote` is true."""
     report = read_json(s3, event["evaluation"])
@@ -43,7 +42,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     prepared = event["prepared"]
     verdict = judge(
         report,
-        gate,
+        settings.gate,
         force=prepared["force"],
         dry_run=prepared["dry_run"],
         drawn=prepared["drawn"],
@@ -57,9 +56,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         verdict=verdict.words,
         failed=[check.check for check in verdict.checks if not check.passed],
     )
-    for figure in ("accuracy", "ece", "auroc"):
-        if (value := report["challenger"].get(figure)) is not None:
-            metrics.add_metric(f"Challenger{figure.title()}", MetricUnit.NoUnit, value)
+    for metric in ("accuracy", "ece", "auroc"):
+        if (value := report["challenger"].get(metric)) is not None:
+            metrics.add_metric(f"Challenger{metric.title()}", MetricUnit.NoUnit, value)
     return {
         "promote": verdict.promote,
         "reason": verdict.reason,

@@ -1,0 +1,1 @@
+"""PrepareRollback: find the model that a rollback restores."""

@@ -1,7 +1,7 @@
-"""When an alarm may roll the champion back: only soon after its promotion, and only once.
+"""When an alarm rolls the champion back: only soon after its promotion, and only once.
 
-An alarm hours after a promotion has another cause than the new model, and a model that a rollback restored was good
-when it served before: rolling back further would not help. People decide then.
+An alarm long after a promotion has another cause than the new model, and a model that a rollback restored worked when
+it was champion before, so rolling back further would not help. A person decides then.
 """
 
 from datetime import datetime, timedelta
@@ -10,15 +10,15 @@ from functions.shared.champion import Champion
 
 
 def reason_to_ignore(champion: Champion, alarmed_at: datetime, now: datetime, window: timedelta) -> str | None:
-    """Why an alarm does not roll this champion back, as a sentence; None when it does.
+    """Return why an alarm does not roll this champion back, as a sentence; None when it does.
 
-    EventBridge delivers at least once, so an alarm that went off before the champion was promoted is ignored too.
+    EventBridge may deliver an event late or again, so an alarm from before the promotion is ignored too.
     """
     name = champion.model_version
     if champion.restored_at:
         return f"{name} was restored by a rollback at {champion.restored_at}; an alarm does not roll back further"
     if champion.promoted_at is None:
-        return f"it is not known when {name} was promoted; an alarm rolls back only a model that is new"
+        return f"it is not known when {name} was promoted; an alarm rolls back only a new model"
     promoted_at = datetime.fromisoformat(champion.promoted_at)
     if alarmed_at < promoted_at:
         return f"the alarm went off before {name} was promoted at {champion.promoted_at}"

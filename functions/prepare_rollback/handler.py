@@ -1,4 +1,4 @@
-"""AWS Lambda: PrepareRollback, the beginning of a rollback."""
+"""AWS Lambda: PrepareRollback, the first step of a rollback."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,78 +9,80 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions.prepare_rollback.alarm_rule import reason_to_ignore
 from functions.prepare_rollback.prepare import ignored, ready, refused
 from functions.prepare_rollback.request import Request
-from functions.prepare_rollback.target import Refusal, Target, Targets
+from functions.prepare_rollback.target import RollbackRefused, Target, Targets
 from functions.shared.aws import client
 from functions.shared.champion import Champion, ModelTable, RetrainingRunning
-from functions.shared.observability import make_logger_and_metrics, reports_failures
+from functions.shared.observability import log_failures, make_logger_and_metrics
 from functions.shared.running import is_running
-from functions.shared.settings import read
+from functions.shared.settings import read_settings
 from functions.shared.times import now
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the function needs to know of its stack. The number is a text, as every environment variable is."""
+    """Environment variables of the function."""
 
     model_table: str
-    rollback_window_hours: str
+    rollback_window_hours: float
 
 
-settings = read(Settings)
+settings = read_settings(Settings)
 logger, metrics = make_logger_and_metrics("prepare-rollback")
 table = ModelTable(settings.model_table, client("dynamodb"))
 targets = Targets(table, client("sagemaker", read_timeout_s=20))
-window = timedelta(hours=float(settings.rollback_window_hours))
+window = timedelta(hours=settings.rollback_window_hours)
 
 
 @logger.inject_lambda_context(correlation_id_path="execution", clear_state=True)
 @metrics.log_metrics(capture_cold_start_metric=True)
-@reports_failures(logger)
+@log_failures(logger)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take the lock and find the model to restore; the workflow goes on when `outcome` is `ready`.
+    """Acquire the lock and find the model to restore; the workflow goes on when `outcome` is `ready`.
 
-    Otherwise nothing was changed, and the lock is free again.
+    Otherwise nothing was changed, and the lock is released.
     """
     execution = str(event.get("execution"))
     request = Request.from_state(event.get("request"))
     try:
-        # An alarm to ignore needs no lock, which a retraining may hold for an hour.
-        if why := ignored_because(request, champion_of_stage()):
-            return ended(ignored(request, table.champion(), why, execution))
-        table.take_lock(execution, now(), lambda holder: is_running(client("stepfunctions"), holder))
-        champion = champion_of_stage()
-        if why := ignored_because(request, champion):
+        # Checked before the lock too, which a retraining may hold for an hour.
+        if why := reason_to_ignore_alarm(request, recorded_champion()):
+            return log_outcome(ignored(request, table.champion(), why, execution))
+        table.acquire_lock(execution, now(), lambda holder: is_running(client("stepfunctions"), holder))
+        champion = recorded_champion()
+        if why := reason_to_ignore_alarm(request, champion):
             table.release_lock(execution)
-            return ended(ignored(request, champion, why, execution))
-        target = target_of(request, champion)
+            return log_outcome(ignored(request, champion, why, execution))
+        target = find_target(request, champion)
     except RetrainingRunning as running:
-        return ended(refused(request, table.champion(), "RetrainingRunning", str(running), execution))
-    except Refusal as refusal:
+        return log_outcome(refused(request, table.champion(), "RetrainingRunning", str(running), execution))
+    except RollbackRefused as refusal:
         table.release_lock(execution)
-        return ended(refused(request, table.champion(), refusal.reason, str(refusal), execution))
-    return ended(ready(request, champion, target, execution))
+        return log_outcome(refused(request, table.champion(), refusal.reason, str(refusal), execution))
+    return log_outcome(ready(request, champion, target, execution))
 
 
-def champion_of_stage() -> Champion:
-    """The recorded champion. Raises Refusal when there is none."""
+def recorded_champion() -> Champion:
+    """Return the recorded champion. Raises RollbackRefused when there is none."""
     champion = table.champion()
     if champion is None:
-        raise Refusal("NoChampion", "this stage has no champion that could be rolled back. Train one: `make retrain`")
+        raise RollbackRefused(
+            "NoChampion", "this stage has no champion that could be rolled back. Train one: `make retrain`"
+        )
     return champion
 
 
-def ignored_because(request: Request, champion: Champion) -> str | None:
-    """Why nothing is done about an alarm; None when a rollback begins, and always for a person."""
+def reason_to_ignore_alarm(request: Request, champion: Champion) -> str | None:
+    """Return why the alarm is ignored; None when it is not, and for a person."""
     return reason_to_ignore(champion, request.alarmed_at, now(), window) if request.alarmed_at else None
 
 
-def target_of(request: Request, champion: Champion) -> Target:
-    """The model that was asked for. Raises Refusal."""
-    return targets.named(request.to, champion) if request.to else targets.predecessor(champion)
+def find_target(request: Request, champion: Champion) -> Target:
+    """Return the model that the request names. Raises RollbackRefused."""
+    return targets.find(request.to, champion) if request.to else targets.find_predecessor(champion)
 
 
-def ended(prepared: dict[str, Any]) -> dict[str, Any]:
-    """Log what was decided, and return it."""
+def log_outcome(prepared: dict[str, Any]) -> dict[str, Any]:
+    """Log the outcome and return it."""
     logger.info(
         "rollback prepared",
         outcome=prepared["outcome"],

@@ -1,4 +1,4 @@
-"""What the rest of a rollback needs to know."""
+"""The outcomes of PrepareRollback, as the rest of the workflow needs them."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from functions.shared.champion import Champion
 
 
 def ready(request: Request, champion: Champion, target: Target, execution: str) -> dict[str, Any]:
-    """A rollback from `champion` to `target`."""
+    """Return the state of a rollback from `champion` to `target`."""
     words = f"{target.model.model_version} is put back in place of {champion.model_version}: {request.reason}"
     return {
         **_state("ready", request, champion, None, words, execution),
@@ -22,19 +22,19 @@ def ready(request: Request, champion: Champion, target: Target, execution: str) 
 
 
 def ignored(request: Request, champion: Champion | None, words: str, execution: str) -> dict[str, Any]:
-    """An alarm that rolls nothing back."""
+    """Return the state for an alarm that is ignored."""
     return _state("ignored", request, champion, "Ignored", f"the alarm is ignored: {words}", execution)
 
 
 def refused(request: Request, champion: Champion | None, reason: str, words: str, execution: str) -> dict[str, Any]:
-    """A rollback that cannot begin."""
+    """Return the state of a rollback that cannot begin."""
     return _state("refused", request, champion, reason, words, execution)
 
 
 def _state(
     outcome: str, request: Request, champion: Champion | None, reason: str | None, words: str, execution: str
 ) -> dict[str, Any]:
-    """What the workflow carries on; every key is always there. `output` is the execution's, should it end here."""
+    """The state with every key. `output` is the execution's output when it ends here."""
     return {
         "outcome": outcome,
         "reason": reason,

@@ -1,4 +1,4 @@
-"""What was asked for when a rollback was started."""
+"""The input of a rollback."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,9 +13,9 @@ NO_REASON = "no reason was given"
 
 @dataclass(frozen=True)
 class Request:
-    """The execution's input, completed. `to` is empty for the predecessor of the champion.
+    """The execution's input, with defaults. `to` names the model, empty for the predecessor of the champion.
 
-    `alarm` is the name of the alarm that started it, and `alarmed_at` when that alarm went off; both None for a person.
+    `alarm` is the name of the alarm that started it, `alarmed_at` when it went off; both are None for a person.
     """
 
     to: str
@@ -26,7 +26,7 @@ class Request:
 
     @classmethod
     def from_state(cls, given: Any) -> "Request":
-        """Read the input. Raises InvalidInput naming what is missing or wrong."""
+        """Read the input. Raises InvalidInput naming what is missing or malformed."""
         if not isinstance(given, dict):
             raise InvalidInput(f"the input is {type(given).__name__}; pass a JSON object, {{}} for the previous model")
         trigger = given.get("trigger", MANUAL)
@@ -44,12 +44,12 @@ class Request:
         return cls("", f"alarm {alarm}: {reason}" if alarm else reason, trigger, alarm or None, _time(given))
 
     def as_state(self) -> dict[str, Any]:
-        """What the end of the execution needs to know of it."""
+        """Return the parts of the request that the end of the execution needs."""
         return {"reason": self.reason, "trigger": self.trigger, "alarm": self.alarm}
 
 
 def _time(given: dict[str, Any]) -> datetime:
-    """When the alarm went off. EventBridge writes `2026-11-23T01:06:40.123+0000`."""
+    """Read when the alarm went off. EventBridge writes `2026-11-23T01:06:40.123+0000`."""
     try:
         at = datetime.fromisoformat(str(given["alarmed_at"]))
     except (KeyError, ValueError) as error:

@@ -1,55 +1,65 @@
-"""Which model a rollback restores."""
+"""The model that a rollback restores."""
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from functions.shared.aws import Client, error_code
+from functions.shared.aws import error_code
 from functions.shared.champion import Champion, ModelTable
+from functions.shared.sagemaker import describe_model_of, is_missing
 
-# SageMaker has no error of its own for a name that it does not know. Roles cover the models of their own stage only.
-NOT_OURS = {"AccessDenied", "AccessDeniedException"}
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import SageMakerClient
+
+# The role allows the models of its own stage only.
+ACCESS_DENIED = {"AccessDenied", "AccessDeniedException"}
 
 
-class Refusal(Exception):
-    """A rollback that cannot begin. `reason` is its name; the message says why, and what to do."""
+class RollbackRefused(Exception):
+    """The rollback cannot begin. `reason` is the name of the outcome; the message says why, and what to do."""
 
     def __init__(self, reason: str, words: str) -> None:
+        """`words` is the message."""
         super().__init__(words)
         self.reason = reason
 
 
 @dataclass(frozen=True)
 class Target:
-    """The model to restore, and the predecessors that were passed over on the way to it, each with the reason."""
+    """The model to restore, and the later models that were skipped, each with the reason."""
 
     model: Champion
     skipped: dict[str, str]
 
 
 class Targets:
-    """The models that may be restored: those with a record in the table and a configuration in SageMaker."""
+    """Finds the model to restore, which must have an endpoint configuration and a model in SageMaker."""
 
-    def __init__(self, table: ModelTable, sagemaker: Client) -> None:
+    def __init__(self, table: ModelTable, sagemaker: "SageMakerClient") -> None:
+        """Read records from `table` and resources from `sagemaker`."""
         self._table = table
         self._sagemaker = sagemaker
 
-    def named(self, name: str, champion: Champion) -> Target:
-        """The model of this name, marked or not. Raises Refusal when it is the champion or cannot be served."""
+    def find(self, name: str, champion: Champion) -> Target:
+        """Return the model of this name, also one that was rolled back.
+
+        Raises RollbackRefused when it is the champion or cannot be deployed.
+        """
         if name in (champion.model_version, champion.endpoint_config):
-            raise Refusal("AlreadyChampion", f"{name} is the champion already")
+            raise RollbackRefused("AlreadyChampion", f"{name} is the champion already")
         found = self._recorded(name) or Champion(name, name, "", previous=champion.model_version)
         artifact = self._artifact(found)
         if artifact is None:
-            raise Refusal(
+            raise RollbackRefused(
                 "UnknownModel",
                 f"{name} cannot be put back: SageMaker has no model and endpoint configuration of that name in this "
                 "stage. `make status` lists the models",
             )
         return Target(replace(found, artifact=found.artifact or artifact), {})
 
-    def predecessor(self, champion: Champion) -> Target:
-        """The champion's most recent predecessor that was not rolled back itself. Raises Refusal when there is none."""
+    def find_predecessor(self, champion: Champion) -> Target:
+        """Return the most recent predecessor that was not rolled back. Raises RollbackRefused when there is none."""
         skipped: dict[str, str] = {}
         seen = {champion.model_version}
         name = champion.previous
@@ -63,27 +73,25 @@ class Targets:
                 f"was rolled back at {model.rolled_back_at}" if model.rolled_back_at else "is no longer in SageMaker"
             )
             name = model.previous
-        passed_over = "; ".join(f"{model} {why}" for model, why in skipped.items())
-        raise Refusal(
+        reasons = "; ".join(f"{model} {why}" for model, why in skipped.items())
+        raise RollbackRefused(
             "NoEarlierModel",
             f"there is no earlier model to put back for {champion.model_version}"
-            + (f": {passed_over}" if skipped else "")
+            + (f": {reasons}" if skipped else "")
             + ". Name a model with `make rollback TO=<model>`; `make status` lists them",
         )
 
     def _recorded(self, name: str) -> Champion | None:
-        """The record of a model by its version, or by the name of its endpoint configuration."""
+        """Find the record of a model by its version, or by the name of its endpoint configuration."""
         if found := self._table.promoted(name):
             return found
         return next((model for model in self._table.all_promoted() if model.endpoint_config == name), None)
 
     def _artifact(self, model: Champion) -> str | None:
-        """Where the model that the configuration serves lies, or None when SageMaker cannot serve it any more."""
+        """Return the address of the model's model.tar.gz, or None when SageMaker cannot deploy it any more."""
         try:
-            config = self._sagemaker.describe_endpoint_config(EndpointConfigName=model.endpoint_config)
-            described = self._sagemaker.describe_model(ModelName=config["ProductionVariants"][0]["ModelName"])
+            return describe_model_of(model.endpoint_config, self._sagemaker).artifact
         except ClientError as error:
-            if "Could not find" in str(error) or error_code(error) in NOT_OURS:
+            if is_missing(error) or error_code(error) in ACCESS_DENIED:
                 return None
             raise
-        return str(described["PrimaryContainer"]["ModelDataUrl"])

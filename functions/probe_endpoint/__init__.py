@@ -1,0 +1,1 @@
+"""ProbeEndpoint: smoke-test a new endpoint."""

@@ -1,0 +1,1 @@
+"""RecordRetraining: record the result of a retraining."""

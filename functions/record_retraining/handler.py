@@ -1,4 +1,4 @@
-"""AWS Lambda: RecordRetraining, the end of every retraining but one whose recording fails."""
+"""AWS Lambda: RecordRetraining, the last step of a retraining."""
 
 import json
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.record_retraining.conclusion import Conclusion
 from functions.record_retraining.registry import Registry
+from functions.record_retraining.result import RetrainingResult
 from functions.shared.aws import client
 from functions.shared.champion import ModelTable
-from functions.shared.observability import make_logger_and_metrics, reports_failures
-from functions.shared.settings import read
+from functions.shared.observability import log_failures, make_logger_and_metrics
+from functions.shared.settings import read_settings
 from functions.shared.times import now, timestamp
 
 TRAINING_INPUT = "training/current.json"
@@ -21,7 +21,7 @@ TRAINING_INPUT = "training/current.json"
 
 @dataclass(frozen=True)
 class Settings:
-    """What the function needs to know of its stack."""
+    """Environment variables of the function."""
 
     ml_bucket: str
     model_table: str
@@ -30,7 +30,7 @@ class Settings:
     endpoint_name: str
 
 
-settings = read(Settings)
+settings = read_settings(Settings)
 logger, metrics = make_logger_and_metrics("record-retraining")
 table = ModelTable(settings.model_table, client("dynamodb"))
 s3 = client("s3")
@@ -39,11 +39,11 @@ registry = Registry(settings.model_group, settings.inference_image, client("sage
 
 @logger.inject_lambda_context(correlation_id_path="execution", clear_state=True)
 @metrics.log_metrics(capture_cold_start_metric=True)
-@reports_failures(logger)
+@log_failures(logger)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Record how the retraining of `event["state"]` ended, and let the next one in; its event and output come back."""
+    """Record the result of the retraining, and release the lock; return the event and the output of the execution."""
     champion = table.champion()
-    conclusion = Conclusion(
+    result = RetrainingResult(
         promoted=event["outcome"] == "promoted",
         state=event["state"],
         execution=str(event["execution"]),
@@ -51,56 +51,56 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         at=timestamp(now()),
         recorded=champion.model_version if champion else None,
     )
-    if conclusion.promoted:
-        table.crown(conclusion.new_champion, conclusion.execution)
-        write_training_input(conclusion)
-    if conclusion.judged_snapshot:
-        table.record_judged(conclusion.judged_snapshot, str(conclusion.model_version), conclusion.at)
-    if conclusion.model_version:
-        register(conclusion)
-    table.release_lock(conclusion.execution)
-    record(conclusion)
+    if result.promoted:
+        table.promote(result.new_champion, result.execution)
+        write_training_input(result)
+    if result.judged_snapshot:
+        table.record_judged(result.judged_snapshot, str(result.model_version), result.at)
+    if result.model_version:
+        register(result)
+    table.release_lock(result.execution)
+    record(result)
     return {
-        "event": conclusion.as_event(),
-        "output": conclusion.as_output(),
-        "failed": conclusion.failed,
-        "error": conclusion.reason,
-        "cause": conclusion.verdict,
+        "event": result.as_event(),
+        "output": result.as_output(),
+        "failed": result.failed,
+        "error": result.reason,
+        "cause": result.verdict,
     }
 
 
-def write_training_input(conclusion: Conclusion) -> None:
-    """Write what automatic retrainings train on from now on; when S3 is out of reach, they go on with what was there.
+def write_training_input(result: RetrainingResult) -> None:
+    """Write the input of automatic retrainings; when S3 does not answer, they keep the earlier one.
 
-    Only a promotion writes it: data whose model was rejected, or was only tried in a dry run, trains nothing later.
+    Only a promotion writes it, so data of a rejected model or of a dry run is not used again.
     """
-    if not conclusion.training_input:
+    if not result.training_input:
         return
-    body = json.dumps(conclusion.training_input).encode()
+    body = json.dumps(result.training_input).encode()
     try:
         s3.put_object(Bucket=settings.ml_bucket, Key=TRAINING_INPUT, Body=body)
     except (ClientError, BotoCoreError) as error:
-        logger.error("training input not written", model_version=conclusion.model_version, error=str(error))
+        logger.error("training input not written", model_version=result.model_version, error=str(error))
 
 
-def register(conclusion: Conclusion) -> None:
-    """Enter the challenger into the registry; a registry that is out of reach must not undo a promotion."""
+def register(result: RetrainingResult) -> None:
+    """Register the challenger; an error is logged only, because it must not undo a promotion."""
     try:
-        package = registry.register(conclusion)
+        package = registry.register(result)
     except (ClientError, BotoCoreError) as error:
-        logger.error("challenger not registered", model_version=conclusion.model_version, error=str(error))
+        logger.error("challenger not registered", model_version=result.model_version, error=str(error))
     else:
-        logger.info("challenger registered", model_version=conclusion.model_version, package=package)
+        logger.info("challenger registered", model_version=result.model_version, package=package)
 
 
-def record(conclusion: Conclusion) -> None:
-    """Log and count the ending."""
+def record(result: RetrainingResult) -> None:
+    """Log and count the result."""
     logger.info(
-        "model promoted" if conclusion.promoted else "model rejected",
-        model_version=conclusion.model_version,
-        champion_before=conclusion.champion_before,
-        reason=conclusion.reason,
-        verdict=conclusion.verdict,
+        "model promoted" if result.promoted else "model rejected",
+        model_version=result.model_version,
+        champion_before=result.champion_before,
+        reason=result.reason,
+        verdict=result.verdict,
     )
-    metrics.add_dimension("reason", conclusion.reason or "Promoted")
+    metrics.add_dimension("reason", result.reason or "Promoted")
     metrics.add_metric("Retrainings", MetricUnit.Count, 1)

@@ -1,57 +1,60 @@
-"""The SageMaker model registry: every challenger, and whether it was approved."""
+"""The SageMaker model registry, with every challenger as approved or rejected."""
 
 import hashlib
-from typing import Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from functions.record_retraining.conclusion import Conclusion
-from functions.shared.aws import Client
+from functions.record_retraining.result import RetrainingResult
 
-# What the registry takes as a value of the metadata.
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import SageMakerClient
+
+# The limit of CustomerMetadataProperties.
 LONGEST_VALUE = 256
 
 
 class Registry:
-    """One model package group per stage."""
+    """The model package group of the stage."""
 
-    def __init__(self, group: str, image: str, sagemaker: Client) -> None:
+    def __init__(self, group: str, image: str, sagemaker: "SageMakerClient") -> None:
+        """`group` is the model package group, `image` the URI of the inference image."""
         self.group = group
         self._image = image
         self._sagemaker = sagemaker
 
-    def register(self, conclusion: Conclusion) -> str:
-        """Record a challenger as approved or rejected, with where it comes from. Returns the package's ARN.
+    def register(self, result: RetrainingResult) -> str:
+        """Register a challenger with its verdict and lineage; return the ARN of the model package.
 
-        Registering the same ending again is the same package. Raises ClientError.
+        Registering the same result again returns the same package. Raises ClientError.
         """
         self._ensure_group()
-        prepared, judged = conclusion.state["prepared"], conclusion.state.get("judged") or {}
+        prepared, judged = result.state["prepared"], result.state.get("judged") or {}
         metadata = {
-            "model_version": conclusion.model_version,
-            "parent": conclusion.champion_before,
+            "model_version": result.model_version,
+            "parent": result.champion_before,
             "snapshot": prepared["snapshot"],
             "source": prepared["source"],
             "evaluation": judged.get("evaluation"),
-            "reason": conclusion.reason,
-            "verdict": conclusion.verdict,
-            "execution": conclusion.execution,
+            "reason": result.reason,
+            "verdict": result.verdict,
+            "execution": result.execution,
         }
-        package: dict[str, Any] = self._sagemaker.create_model_package(
+        package = self._sagemaker.create_model_package(
             ModelPackageGroupName=self.group,
-            ModelPackageDescription=conclusion.verdict[:1024],
-            ModelApprovalStatus="Approved" if conclusion.promoted else "Rejected",
+            ModelPackageDescription=result.verdict[:1024],
+            ModelApprovalStatus="Approved" if result.promoted else "Rejected",
             InferenceSpecification={
-                "Containers": [{"Image": self._image, "ModelDataUrl": conclusion.state["trained"]["artifact"]}],
+                "Containers": [{"Image": self._image, "ModelDataUrl": result.state["trained"]["artifact"]}],
                 "SupportedContentTypes": ["application/x-image"],
                 "SupportedResponseMIMETypes": ["application/json"],
             },
             CustomerMetadataProperties={
                 name: str(value)[:LONGEST_VALUE] for name, value in metadata.items() if value is not None
             },
-            ClientToken=hashlib.sha256(f"{conclusion.execution}{conclusion.promoted}".encode()).hexdigest()[:32],
+            ClientToken=hashlib.sha256(f"{result.execution}{result.promoted}".encode()).hexdigest()[:32],
         )
-        return str(package["ModelPackageArn"])
+        return package["ModelPackageArn"]
 
     def _ensure_group(self) -> None:
         try:

@@ -1,0 +1,1 @@
+"""RecordRollback: record the result of a rollback."""

@@ -1,0 +1,1 @@
+"""RejectPhoto: record that a photo cannot be used, and announce it."""

@@ -9,23 +9,23 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions.reject_photo.reject import Rejection, reject
 from functions.shared.aws import client
 from functions.shared.events import EventBus
-from functions.shared.observability import make_logger_and_metrics, reports_failures
+from functions.shared.observability import log_failures, make_logger_and_metrics
 from functions.shared.photo import Photo
 from functions.shared.photo_table import PhotoTable
-from functions.shared.settings import read
+from functions.shared.settings import read_settings
 from functions.shared.times import now
 from functions.shared.uploads import Uploads
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the function needs to know of its stack."""
+    """Environment variables of the function."""
 
     photo_table: str
     event_bus: str
 
 
-settings = read(Settings)
+settings = read_settings(Settings)
 logger, metrics = make_logger_and_metrics("reject-photo")
 photos = PhotoTable(settings.photo_table, client("dynamodb"))
 bus = EventBus(settings.event_bus, client("events"))
@@ -34,10 +34,10 @@ uploads = Uploads(client("s3"))
 
 @logger.inject_lambda_context(correlation_id_path="execution", clear_state=True)
 @metrics.log_metrics(capture_cold_start_metric=True)
-@reports_failures(logger)
+@log_failures(logger)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Reject `event["photo"]` for the error that was caught; the rejection is returned."""
-    photo = uploads.identified_or_gone(Photo.from_state(event.get("photo")))
+    """Reject `event["photo"]` for the caught error `event["error"]`; return the rejection."""
+    photo = uploads.identify_or_mark_gone(Photo.from_state(event.get("photo")))
     logger.append_keys(photo_id=photo.photo_id)
     rejection = Rejection.from_state(photo, event, now())
     record(rejection, announced=reject(rejection, photos, bus))
@@ -45,7 +45,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def record(rejection: Rejection, *, announced: bool) -> None:
-    """Log and count a rejection; one that was announced before is not counted again."""
+    """Log the rejection; count it only when its event was published."""
     logger.info(
         "photo rejected" if announced else "rejected before", reason=rejection.reason, explanation=rejection.message
     )

@@ -1,11 +1,11 @@
-"""Telling the world that a photo cannot be used."""
+"""Reject a photo that cannot be used: one item and one event per execution."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from functions.shared.causes import error_message
 from functions.shared.errors import InvalidInput
 from functions.shared.events import EventBus
 from functions.shared.photo import Photo
@@ -15,7 +15,7 @@ from functions.shared.times import purge_at, timestamp
 
 @dataclass(frozen=True)
 class Rejection:
-    """Why a photo was rejected: `reason` is the error's name, `message` is for people."""
+    """Why a photo was rejected: `reason` is the error's name, `message` its text."""
 
     photo: Photo
     reason: str
@@ -29,11 +29,11 @@ class Rejection:
         error = state.get("error")
         if not isinstance(error, dict) or not error.get("Error"):
             raise InvalidInput('error is missing; pass {"Error": name, "Cause": text}')
-        message = readable(str(error.get("Cause") or ""))
+        message = error_message(str(error.get("Cause") or ""))
         return cls(photo, str(error["Error"]), message, str(state.get("execution")), rejected_at)
 
     def as_state(self) -> dict[str, Any]:
-        """The rejection as the workflow's output and the event have it."""
+        """Return the rejection as JSON, as the workflow's output and the event contain it."""
         return {
             "photo": self.photo.as_state(),
             "driver_id": self.photo.driver_id,
@@ -43,35 +43,22 @@ class Rejection:
         }
 
 
-def readable(cause: str) -> str:
-    """The message of a caught error: a failed Lambda's cause is JSON around it, any other is the text itself.
-
-    >>> readable('{"errorMessage": "it is empty", "errorType": "UnreadablePhoto"}')
-    'it is empty'
-    """
-    try:
-        return str(json.loads(cause)["errorMessage"])
-    except (ValueError, KeyError, TypeError):
-        return cause
-
-
 def reject(rejection: Rejection, photos: PhotoTable, bus: EventBus) -> bool:
-    """Record a rejection and publish it; False when this execution's event is out already.
+    """Record a rejection and publish its event; return False when this execution has published it before.
 
-    As with decisions, a function that dies after recording is healed by its retry, which finds no note of the
-    event. Raises EventNotPublished.
+    When a function fails after it recorded the rejection, its retry publishes the event. Raises EventNotPublished.
     """
     photo_id = rejection.photo.photo_id
-    before = photos.reject(photo_id, _entry(rejection))
-    # The execution may have announced its own review request before, so the two notes have different names.
+    before = photos.reject(photo_id, _item(rejection))
+    # Not `announced_by`, which the execution may have set for its review request.
     if before.get("rejection_announced_by") == rejection.execution:
         return False
     bus.publish("Photo Rejected", rejection.as_state())
-    photos.note(photo_id, rejection_announced_by=rejection.execution)
+    photos.set_attributes(photo_id, rejection_announced_by=rejection.execution)
     return True
 
 
-def _entry(rejection: Rejection) -> dict[str, Any]:
+def _item(rejection: Rejection) -> dict[str, Any]:
     return {
         "photo": rejection.photo.as_state(),
         "driver_id": rejection.photo.driver_id,

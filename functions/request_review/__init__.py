@@ -1,0 +1,1 @@
+"""RequestReview: ask a reviewer about a photo."""

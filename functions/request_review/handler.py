@@ -1,4 +1,4 @@
-"""AWS Lambda: RequestReview, a task that waits for the token it hands to the reviewers."""
+"""AWS Lambda: RequestReview, a task that waits until its task token is returned."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,17 +10,17 @@ from functions.request_review.request import ReviewQueue, ReviewRequest, request
 from functions.shared.aws import client
 from functions.shared.decisions import DecisionTable
 from functions.shared.events import EventBus
-from functions.shared.observability import make_logger_and_metrics, reports_failures
+from functions.shared.observability import log_failures, make_logger_and_metrics
 from functions.shared.photo import Photo
 from functions.shared.photo_table import PhotoTable
-from functions.shared.settings import read
+from functions.shared.settings import read_settings
 from functions.shared.times import now
 from functions.shared.uploads import Uploads
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the function needs to know of its stack."""
+    """Environment variables of the function."""
 
     decision_table: str
     photo_table: str
@@ -28,7 +28,7 @@ class Settings:
     event_bus: str
 
 
-settings = read(Settings)
+settings = read_settings(Settings)
 logger, metrics = make_logger_and_metrics("request-review")
 decisions = DecisionTable(settings.decision_table, client("dynamodb"))
 photos = PhotoTable(settings.photo_table, client("dynamodb"))
@@ -39,10 +39,10 @@ uploads = Uploads(client("s3"))
 
 @logger.inject_lambda_context(correlation_id_path="execution", clear_state=True)
 @metrics.log_metrics(capture_cold_start_metric=True)
-@reports_failures(logger)
+@log_failures(logger)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Ask a person about `event["photo"]`. The answer reaches the workflow through the task token, not from here."""
-    photo = uploads.identified(Photo.from_state(event.get("photo")))
+    """Request a review of `event["photo"]`. The answer reaches the workflow through the task token."""
+    photo = uploads.identify(Photo.from_state(event.get("photo")))
     logger.append_keys(photo_id=photo.photo_id)
     request = ReviewRequest.from_state(photo, event, now())
     record(request, sent=request_review(request, photos, decisions, bus, queue))
@@ -50,7 +50,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def record(request: ReviewRequest, *, sent: bool) -> None:
-    """Log and count a request; one that was in the queue already is not counted again."""
+    """Log the request; count it only when it was sent to the queue."""
     state = request.as_event()
     logger.info(
         "review requested" if sent else "review requested before",

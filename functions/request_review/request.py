@@ -1,13 +1,12 @@
-"""Asking a person about a photo: one live request per photo, answered through a task token."""
+"""Request a review of a photo: one open request per photo, answered through a task token."""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from functions.shared.aws import Client
 from functions.shared.decisions import DecisionTable
 from functions.shared.errors import InvalidInput, ReviewPending
 from functions.shared.events import EventBus
@@ -15,13 +14,16 @@ from functions.shared.photo import Photo
 from functions.shared.photo_table import PhotoTable
 from functions.shared.times import purge_at, timestamp
 
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
 
 @dataclass(frozen=True)
 class ReviewRequest:
-    """What a person is asked, by which execution, and until when.
+    """A request for a review.
 
-    `classification` is the model's, None when it gave no answer; `reason` is why a person is asked;
-    `task_token` lets whoever holds it answer for the execution, and is never logged or stored.
+    `classification` is the model's, None when it did not answer; `reason` is why a review is needed; `task_token`
+    lets its holder answer the execution, and is never logged or stored; `timeout_s` is the workflow's timeout.
     """
 
     photo: Photo
@@ -35,14 +37,14 @@ class ReviewRequest:
 
     @classmethod
     def from_state(cls, photo: Photo, state: Mapping[str, Any], requested_at: datetime) -> "ReviewRequest":
-        """Read the workflow's state. Raises InvalidInput when the token, the reason or the time limit is missing."""
+        """Read the workflow's state. Raises InvalidInput when task token, reason or timeout is missing."""
         token, reason, timeout_s = state.get("task_token"), state.get("reason"), state.get("timeout_s")
         if not isinstance(token, str) or not token:
             raise InvalidInput("task_token is missing; pass $$.Task.Token")
         if not isinstance(reason, str) or not reason:
-            raise InvalidInput(f"reason is {reason!r}; say why a person should look")
+            raise InvalidInput(f"reason is {reason!r}; say why a review is needed")
         if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float) or timeout_s <= 0:
-            raise InvalidInput(f"timeout_s is {timeout_s!r}; pass the state's time limit in seconds")
+            raise InvalidInput(f"timeout_s is {timeout_s!r}; pass the state's timeout in seconds")
         return cls(
             photo=photo,
             classification=state.get("classification"),
@@ -56,16 +58,16 @@ class ReviewRequest:
 
     @property
     def expires_at(self) -> datetime:
-        """When the execution stops waiting."""
+        """When the execution times out."""
         return self.requested_at + timedelta(seconds=self.timeout_s)
 
     @property
     def token_hash(self) -> str:
-        """SHA-256 of the task token: names the token without being one."""
+        """SHA-256 of the task token, which identifies the token and cannot be used as one."""
         return hashlib.sha256(self.task_token.encode()).hexdigest()
 
     def as_event(self) -> dict[str, Any]:
-        """The request as everyone may see it: without the task token."""
+        """Return the detail of `Review Requested`: the request without the task token."""
         classification = self.classification or {}
         return {
             "photo": self.photo.as_state(),
@@ -82,55 +84,54 @@ class ReviewRequest:
         }
 
     def as_message(self) -> str:
-        """The body of the message in the review queue."""
+        """Return the body of the message in the review queue: the request with the task token."""
         return json.dumps({**self.as_event(), "task_token": self.task_token}, ensure_ascii=False)
 
 
 class ReviewQueue:
-    """Where reviewers take requests from."""
+    """The SQS queue of review requests."""
 
-    def __init__(self, url: str, sqs: Client) -> None:
+    def __init__(self, url: str, sqs: "SQSClient") -> None:
+        """`url` is the URL of the queue."""
         self._url = url
         self._sqs = sqs
 
     def send(self, request: ReviewRequest) -> None:
-        """Put a request at the end of the queue."""
+        """Send a request to the queue."""
         self._sqs.send_message(QueueUrl=self._url, MessageBody=request.as_message())
 
 
 def request_review(
     request: ReviewRequest, photos: PhotoTable, decisions: DecisionTable, bus: EventBus, queue: ReviewQueue
 ) -> bool:
-    """Put a request before the reviewers; False when this very request is in the queue already.
+    """Record a request, publish its event and send its message; return False when the message was sent before.
 
-    The rule for retries. An execution owns a photo's request from its claim in the photo table until the
-    request expires. Each attempt that Step Functions makes brings a new task token and voids the one before,
-    so an attempt with a new token must send a message, and an attempt with the same token must not. Sending is
-    the last step that can fail visibly: the claim and the event, which an earlier attempt of the same execution
-    may have done, come first, and a failure in them leaves no message behind. Two messages remain possible only
-    when SQS took one and its answer was lost; the void one is recognised by `token_hash` in the photo table,
-    which names the latest token, and answering it changes nothing but the label.
+    Retries: an execution owns the request of a photo from its claim in the photo table until the request expires.
+    Each attempt of Step Functions has a new task token and invalidates the one before, so an attempt with a new token
+    must send a message, and one with the same token must not. The message is sent last: when the claim or the event
+    fails, there is no message. Two messages exist only when SQS accepted one and its response was lost; `token_hash`
+    in the photo table is that of the valid one, and an answer to the other one only writes a label.
 
-    Raises ReviewPending when another execution waits for an answer about the photo, or when the photo has been
-    decided since it was classified; EventNotPublished.
+    Raises ReviewPending when another execution waits for an answer about the photo, or when the photo was decided
+    after it was classified; EventNotPublished.
     """
     photo_id = request.photo.photo_id
-    before = photos.claim_review(photo_id, _entry(request), now=timestamp(request.requested_at))
-    # After the claim, not before: an execution that decides removes its claim last, so one of the two is visible.
+    before = photos.claim_review(photo_id, _item(request), now=timestamp(request.requested_at))
+    # After the claim: an execution that decides removes its claim last, so the claim or the decision is visible.
     if decisions.get(photo_id):
         photos.remove(photo_id)
-        raise ReviewPending(f"photo {photo_id} has been decided since it was classified; look again")
+        raise ReviewPending(f"photo {photo_id} was decided after it was classified; classify it again")
     if before.get("sent_token") == request.token_hash:
         return False
     if before.get("announced_by") != request.execution:
         bus.publish("Review Requested", request.as_event())
-        photos.note(photo_id, announced_by=request.execution)
+        photos.set_attributes(photo_id, announced_by=request.execution)
     queue.send(request)
-    photos.note(photo_id, sent_token=request.token_hash)
+    photos.set_attributes(photo_id, sent_token=request.token_hash)
     return True
 
 
-def _entry(request: ReviewRequest) -> dict[str, Any]:
+def _item(request: ReviewRequest) -> dict[str, Any]:
     return {
         "photo": request.photo.as_state(),
         "driver_id": request.photo.driver_id,

@@ -1,0 +1,1 @@
+"""What several functions use. Every function's zip holds it."""

@@ -1,18 +1,52 @@
-"""AWS clients, made once per process and with time limits that fit inside a function's own."""
+"""AWS clients, made once per process, with time limits that fit inside a function's own."""
 
 from functools import cache
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
 import boto3
 from botocore.config import Config
 
-# boto3 generates its clients at run time; types for them are packages that do not belong in a function.
-Client: TypeAlias = Any
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sagemaker import SageMakerClient
+    from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_stepfunctions import SFNClient
 
 
+class Limits(TypedDict, total=False):
+    """Time limits in seconds; `attempts` counts the first call and botocore's own retries of it."""
+
+    connect_timeout_s: float
+    read_timeout_s: float
+    attempts: int
+
+
+@overload
+def client(service: Literal["cloudwatch"], **limits: Unpack[Limits]) -> "CloudWatchClient": ...
+@overload
+def client(service: Literal["dynamodb"], **limits: Unpack[Limits]) -> "DynamoDBClient": ...
+@overload
+def client(service: Literal["events"], **limits: Unpack[Limits]) -> "EventBridgeClient": ...
+@overload
+def client(service: Literal["s3"], **limits: Unpack[Limits]) -> "S3Client": ...
+@overload
+def client(service: Literal["sagemaker"], **limits: Unpack[Limits]) -> "SageMakerClient": ...
+@overload
+def client(service: Literal["sagemaker-runtime"], **limits: Unpack[Limits]) -> "SageMakerRuntimeClient": ...
+@overload
+def client(service: Literal["sqs"], **limits: Unpack[Limits]) -> "SQSClient": ...
+@overload
+def client(service: Literal["ssm"], **limits: Unpack[Limits]) -> "SSMClient": ...
+@overload
+def client(service: Literal["stepfunctions"], **limits: Unpack[Limits]) -> "SFNClient": ...
 @cache
-def client(service: str, *, connect_timeout_s: float = 2, read_timeout_s: float = 5, attempts: int = 3) -> Client:
-    """A client for one AWS service; `attempts` counts the first call and botocore's own retries of it."""
+def client(service: str, *, connect_timeout_s: float = 2, read_timeout_s: float = 5, attempts: int = 3) -> Any:
+    """Return the client for one AWS service, the same one for the same limits."""
     return boto3.client(  # type: ignore[call-overload]  # the overloads want literal service names
         service,
         config=Config(
@@ -24,7 +58,7 @@ def client(service: str, *, connect_timeout_s: float = 2, read_timeout_s: float 
 
 
 def error_code(error: Exception) -> str:
-    """The code of an AWS error response, such as `NoSuchKey`; the exception's own name for any other error."""
+    """Return the code of an AWS error response, such as `NoSuchKey`; the exception's own name for any other error."""
     # A timeout has a response too: None.
     response: dict[str, Any] = getattr(error, "response", None) or {}
     return str(response.get("Error", {}).get("Code") or type(error).__name__)

@@ -1,12 +1,16 @@
-"""The causes of errors that Step Functions caught."""
+"""Messages of errors that Step Functions caught."""
 
 import json
 
 
-def readable(cause: str) -> str:
-    """The words in a caught error: of a failed Lambda its message, of a failed job its reason, else the text itself.
+def error_message(cause: str) -> str:
+    """Return the message in the `Cause` of a caught error; the cause itself when it is not JSON with a message.
 
-    >>> readable('{"TrainingJobName": "a", "FailureReason": "AlgorithmError: no photos"}')
+    The cause of a failed Lambda function has an `errorMessage`, that of a failed job a `FailureReason`.
+
+    >>> error_message('{"errorMessage": "it is empty", "errorType": "UnreadablePhoto"}')
+    'it is empty'
+    >>> error_message('{"TrainingJobName": "a", "FailureReason": "AlgorithmError: no photos"}')
     'AlgorithmError: no photos'
     """
     try:

@@ -3,44 +3,48 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from functions.shared.aws import Client, error_code
+from functions.shared.aws import error_code
 from functions.shared.dynamodb import attributes, values
 from functions.shared.errors import SconesError
 from functions.shared.times import timestamp
 
-# Longer than any retraining may take: two jobs of an hour, two endpoint updates of half an hour, and waiting.
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import ConditionCheckTypeDef, TransactWriteItemTypeDef
+
+# Longer than the longest retraining: two jobs of an hour, two endpoint updates of half an hour, and waiting.
 LOCK_EXPIRES_AFTER = timedelta(hours=6)
-# Where a champion comes from.
+# Origins of a champion.
 RETRAINING = "retraining"
 INITIAL = "initial"
 
 
 class RetrainingRunning(SconesError):
-    """Another retraining or a rollback is under way; two would train on the same labels and change one endpoint."""
+    """Another retraining or rollback is running; two would train on the same labels and change the same endpoint."""
 
 
 class LockLost(SconesError):
-    """Another execution took the lock over before this one could record its champion."""
+    """Another execution took over the lock before this one could record its champion."""
 
 
 class EndpointBusy(SconesError):
-    """The endpoint is being created or updated; it can be looked at again in a while."""
+    """The endpoint is being created, updated or deleted. A retry can help."""
 
 
 @dataclass(frozen=True)
 class Champion:
-    """The model that serves by right.
+    """The model in production, or one that was.
 
-    `model_version` is what it answers as; of a trained model it is also the name of its training job, model and
-    endpoint configuration. `snapshot` is the S3 prefix of the labels it has learned, None when it has seen none of
-    ours; `threshold` is its own, in [0, 1], None when unknown; `previous` is the champion before it. `origin` is
-    `initial` for a model that was never compared with another; `golden` is the S3 prefix of the photos it was probed
-    with. `restored_at` is when a rollback made it champion again. The `rolled_back_…` fields mark a model that a
-    rollback replaced: when, why, and by which execution.
+    `model_version` is the version in its answers; of a trained model it is also the name of its training job, model
+    and endpoint configuration. `snapshot` is the S3 prefix of the labels it was trained on, None when there were none;
+    `threshold` is its own, in [0, 1], None when unknown; `previous` is the champion before it. `origin` is `initial`
+    for a model that was never compared with another; `golden` is the S3 prefix of its golden photos. `restored_at` is
+    when a rollback made it champion again. The `rolled_back_…` fields mark a model that a rollback replaced: when,
+    why, and by which execution.
     """
 
     model_version: str
@@ -59,78 +63,79 @@ class Champion:
 
     @property
     def is_initial(self) -> bool:
-        """Whether it was put into service without a comparison with any other model."""
+        """Whether it became champion without a comparison with another model."""
         return self.origin == INITIAL
 
-    def marked(self, at: str, reason: str, execution: str) -> "Champion":
-        """The model as one that was rolled back, which later rollbacks skip."""
+    def as_rolled_back(self, at: str, reason: str, execution: str) -> "Champion":
+        """Return the model marked as rolled back; later rollbacks skip it."""
         return replace(self, rolled_back_at=at, rolled_back_reason=reason, rolled_back_by=execution)
 
-    def restored(self, at: str) -> "Champion":
-        """The model as champion again, without a mark of an earlier rollback."""
+    def as_restored(self, at: str) -> "Champion":
+        """Return the model as restored by a rollback, without the mark of an earlier one."""
         return replace(self, restored_at=at, rolled_back_at=None, rolled_back_reason=None, rolled_back_by=None)
 
     def as_state(self) -> dict[str, Any]:
-        """The champion as it travels through the workflow and lies in the table."""
+        """Return the model as JSON, as the workflow and the table contain it."""
         return asdict(self)
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "Champion":
-        """Read back what `as_state` wrote; other keys are ignored."""
+        """Read what `as_state` returned; other keys are ignored."""
         return cls(**{field.name: state[field.name] for field in fields(cls) if field.name in state})
 
 
 class ModelTable:
-    """Items under the key `id`.
+    """The DynamoDB table of models. Its key is `id`.
 
-    `champion`, `lock` while a retraining or a rollback is under way, `promoted/{model}` for each model that ever was
-    champion, and `judged`, the last snapshot whose challenger was judged.
+    The items are `champion`; `lock` while a retraining or a rollback runs; `promoted/{model}` for each model that was
+    ever champion; and `judged`, the last snapshot whose challenger was judged.
     """
 
-    def __init__(self, name: str, dynamodb: Client) -> None:
+    def __init__(self, name: str, dynamodb: "DynamoDBClient") -> None:
+        """`name` is the name of the table."""
         self.name = name
         self._dynamodb = dynamodb
 
     def champion(self) -> Champion | None:
-        """The recorded champion, read consistently, or None."""
+        """Return the recorded champion, read consistently, or None."""
         item = self._get("champion")
         return Champion.from_state(item) if item else None
 
     def promoted(self, model_version: str) -> Champion | None:
-        """What was recorded of a model when it became champion, or None when it never did."""
+        """Return the record of a model that was ever champion, or None."""
         item = self._get(f"promoted/{model_version}")
         return Champion.from_state(item) if item else None
 
     def all_promoted(self) -> list[Champion]:
-        """What was recorded of every model that ever was champion, in no order."""
+        """Return the records of all models that were ever champion, in no order."""
         pages = self._dynamodb.get_paginator("scan").paginate(TableName=self.name, ConsistentRead=True)
         items = (values(item) for page in pages for item in page["Items"])
         return [Champion.from_state(item) for item in items if str(item["id"]).startswith("promoted/")]
 
-    def crown(self, champion: Champion, holder: str = "") -> None:
-        """Record who is champion from now on; for `holder`, an execution, only as long as the lock is its own.
+    def promote(self, champion: Champion, holder: str = "") -> None:
+        """Record the new champion; when `holder`, an execution, is given, only while it holds the lock.
 
-        Raises LockLost when another execution has begun since: it goes by the champion that it found.
+        Raises LockLost when another execution took over the lock: that one compares with the champion before.
         """
         self._record(champion, (champion,), holder)
 
     def record_rollback(self, target: Champion, rolled_back: Champion, holder: str) -> None:
-        """Record that `target` is champion again, and the mark of the model that was rolled back.
+        """Record that `target` is champion again, and the model that was rolled back.
 
-        Raises LockLost when the lock is not the execution's any more.
+        Raises LockLost when `holder`, an execution, does not hold the lock any more.
         """
         self._record(target, (target, rolled_back), holder)
 
     def _record(self, champion: Champion, models: Iterable[Champion], holder: str) -> None:
         items = [("champion", champion), *((f"promoted/{model.model_version}", model) for model in models)]
-        writes: list[dict[str, Any]] = [
+        writes: list[TransactWriteItemTypeDef] = [
             {"Put": {"TableName": self.name, "Item": attributes({"id": name, **model.as_state()})}}
             for name, model in items
         ]
         if not holder:
             self._dynamodb.transact_write_items(TransactItems=writes)
             return
-        own_lock = {
+        own_lock: ConditionCheckTypeDef = {
             "TableName": self.name,
             "Key": attributes({"id": "lock"}),
             "ConditionExpression": "execution = :execution",
@@ -142,23 +147,25 @@ class ModelTable:
             if error_code(error) != "TransactionCanceledException":
                 raise
             recorded = self.champion()
-            # A second try finds the lock given back by the first.
+            # In a retry, the first attempt has released the lock.
             if recorded is None or recorded.model_version != champion.model_version:
-                raise LockLost(f"{holder} lost the lock; {champion.model_version} is not champion") from error
+                raise LockLost(
+                    f"{holder} lost the lock; {champion.model_version} was not recorded as champion"
+                ) from error
 
     def rolled_back_snapshots(self) -> list[str]:
-        """The S3 prefixes of the snapshots whose models were promoted and then rolled back, each once, in order."""
+        """Return the S3 prefixes of the snapshots of all models that were rolled back, each once, sorted."""
         return sorted({model.snapshot for model in self.all_promoted() if model.rolled_back_at and model.snapshot})
 
     def judged_snapshot(self) -> str | None:
-        """The S3 prefix of the last snapshot whose challenger was judged, or None."""
+        """Return the S3 prefix of the last snapshot whose challenger was judged, or None."""
         item = self._get("judged")
         return str(item["snapshot"]) if item else None
 
     def record_judged(self, snapshot: str, model_version: str, at: str) -> None:
-        """Record that the challenger of a snapshot was judged, whatever the verdict, at the time `at` (ISO 8601).
+        """Record that the challenger of a snapshot was judged at the time `at` (ISO 8601), whatever the verdict.
 
-        An automatic trigger does not train on the same labels again. The later of two records stays.
+        An automatic trigger does not train on the same labels again. Of two records the later one is kept.
         """
         item = {"id": "judged", "snapshot": snapshot, "model_version": model_version, "judged_at": at}
         try:
@@ -172,11 +179,11 @@ class ModelTable:
             if error_code(error) != "ConditionalCheckFailedException":
                 raise
 
-    def take_lock(self, execution: str, now: datetime, is_running: Callable[[str], bool]) -> None:
-        """Let no other retraining or rollback in until `release_lock`. The same execution may take it again.
+    def acquire_lock(self, execution: str, now: datetime, is_running: Callable[[str], bool]) -> None:
+        """Keep other retrainings and rollbacks from starting until `release_lock`. The holder may acquire it again.
 
-        A lock outlives its execution when somebody stops it: one whose holder is not running any more, or that has
-        expired, is taken over. Raises RetrainingRunning when the holder is alive.
+        A lock stays when its execution is stopped: one whose holder does not run any more, or that has expired, is
+        taken over. Raises RetrainingRunning when the holder runs.
         """
         lock = {"id": "lock", "execution": execution, "expires_at": timestamp(now + LOCK_EXPIRES_AFTER)}
         if self._put_if(lock, "attribute_not_exists(id) OR execution = :execution", execution):
@@ -185,13 +192,13 @@ class ModelTable:
         holder = str(held.get("execution")) if held else execution
         expired = not held or str(held.get("expires_at")) <= timestamp(now)
         if not expired and is_running(holder):
-            raise RetrainingRunning(f"{holder} is under way; this execution ends without touching anything")
-        # Still the dead one's: of two that want to take it over, one finds it changed.
+            raise RetrainingRunning(f"{holder} is under way; this execution ends without changing anything")
+        # Of two executions that take over the same lock, one finds it changed.
         if not self._put_if(lock, "attribute_not_exists(id) OR execution = :execution", holder):
-            raise RetrainingRunning("another execution took over the lock at the same moment; this one ends")
+            raise RetrainingRunning("another execution took over the lock at the same time; this one ends")
 
     def release_lock(self, execution: str) -> None:
-        """Give the lock back; nothing happens when it is somebody else's by now."""
+        """Release the lock; do nothing when another execution holds it."""
         try:
             self._dynamodb.delete_item(
                 TableName=self.name,

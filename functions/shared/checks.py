@@ -1,4 +1,4 @@
-"""Checks: a figure beside its limit. One text and one rule for the verdict, the event, the output and the terminal."""
+"""Checks of a verdict: a value against its limit, with one rule and one text for every place that shows it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ _MOST_DIGITS = 12
 
 @dataclass(frozen=True)
 class Check:
-    """One row of a verdict: `value` must be `direction` (AT_LEAST or AT_MOST) `limit`.
+    """One check: `value` must be `direction` (AT_LEAST or AT_MOST) `limit`.
 
-    `value` or `limit` is None when it could not be computed; such a check is never passed.
+    `value` or `limit` is None when it could not be computed; such a check fails.
     """
 
     check: str
@@ -26,7 +26,7 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether both numbers are known and the value is on the right side of the limit."""
+        """Whether value and limit are both known and the value satisfies the limit."""
         if self.value is None or self.limit is None:
             return False
         short = self.limit - self.value if self.direction == AT_LEAST else self.value - self.limit
@@ -34,7 +34,7 @@ class Check:
 
     @property
     def numbers(self) -> tuple[str, str]:
-        """Value and limit as texts, with as many digits as it takes to see why a check failed.
+        """Value and limit as text, with enough digits to show why a check failed.
 
         >>> Check("loss", 0.0304, 0.03, AT_MOST).numbers
         ('0.0304', '0.0300')
@@ -47,7 +47,7 @@ class Check:
         return _text(self.value, digits), _text(self.limit, digits)
 
     def __str__(self) -> str:
-        """The row as a clause.
+        """Return the check as a clause.
 
         >>> str(Check("accuracy", 0.8, 0.85))
         'accuracy is 0.800, at least 0.850 is required'
@@ -62,7 +62,7 @@ class Check:
         return f"{self.check} {found}, {self.direction} {limit} is {verb}"
 
     def as_state(self) -> dict[str, Any]:
-        """The row as it travels through the workflow and lies in the event."""
+        """Return the check as JSON, as the workflow and the events carry it."""
         return {
             "check": self.check,
             "value": self.value,
@@ -78,5 +78,5 @@ class Check:
 
 
 def _text(value: float | None, digits: int = _FEWEST_DIGITS) -> str:
-    # A zero has no sign here: -0.0 + 0.0 is 0.0.
+    # Adding 0.0 turns -0.0 into 0.0.
     return "unknown" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"

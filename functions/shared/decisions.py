@@ -1,23 +1,26 @@
-"""Decisions: where each driver was sent, exactly one per photo."""
+"""Decisions: the loading bay of each driver, exactly one decision per photo."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from functions.shared.aws import Client, error_code
+from functions.shared.aws import error_code
 from functions.shared.dynamodb import attributes, values
 from functions.shared.photo import Photo
 from functions.shared.vehicles import Bay
 
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
 
 @dataclass(frozen=True)
 class Decision:
-    """Where a driver goes, and who decided it.
+    """The bay that a driver is sent to, and what it is based on.
 
-    `vehicle` is None when nobody said, `confidence` is the model's in [0, 1], `decided_by` is `model`,
-    `reviewer` or `fallback`, `execution` is the one that decided.
+    `vehicle` is None when it is not known, `confidence` is the model's in [0, 1], `decided_by` is `model`,
+    `reviewer` or `fallback`, `execution` is the ARN of the execution that decided.
     """
 
     photo: Photo
@@ -30,7 +33,7 @@ class Decision:
     decided_at: str
 
     def as_state(self) -> dict[str, Any]:
-        """The decision as the workflow's output, the event and the table have it."""
+        """Return the decision as JSON, as the workflow's output, the event and the table contain it."""
         return {
             "photo": self.photo.as_state(),
             "driver_id": self.photo.driver_id,
@@ -46,7 +49,7 @@ class Decision:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "Decision":
-        """Read back what `as_state` wrote."""
+        """Read what `as_state` returned."""
         photo = state["photo"]
         own = {field.name: state[field.name] for field in fields(cls) if field.name not in {"photo", "bay"}}
         return cls(
@@ -58,21 +61,22 @@ class Decision:
 
 @dataclass(frozen=True)
 class Recorded:
-    """A decision in the table, and whether its event is known to be out."""
+    """A decision in the table, and whether its event was published."""
 
     decision: Decision
     announced: bool
 
 
 class DecisionTable:
-    """The one place that says what became of a photo. Its key is `photo_id`."""
+    """The DynamoDB table of decisions. Its key is `photo_id`."""
 
-    def __init__(self, name: str, dynamodb: Client) -> None:
+    def __init__(self, name: str, dynamodb: "DynamoDBClient") -> None:
+        """`name` is the name of the table."""
         self.name = name
         self._dynamodb = dynamodb
 
     def get(self, photo_id: str) -> Recorded | None:
-        """The decision about a photo, read consistently, or None."""
+        """Return the decision about a photo, read consistently, or None."""
         answer = self._dynamodb.get_item(
             TableName=self.name, Key=attributes({"photo_id": photo_id}), ConsistentRead=True
         )
@@ -81,8 +85,8 @@ class DecisionTable:
         item = values(answer["Item"])
         return Recorded(Decision.from_state(item), bool(item.get("announced")))
 
-    def put_first(self, decision: Decision) -> Recorded:
-        """Record a decision unless the photo has one; whichever stands is returned."""
+    def put_if_absent(self, decision: Decision) -> Recorded:
+        """Record a decision unless the photo has one; return the recorded decision, new or old."""
         photo_id = decision.photo.photo_id
         try:
             self._dynamodb.put_item(
@@ -93,13 +97,13 @@ class DecisionTable:
         except ClientError as error:
             if error_code(error) != "ConditionalCheckFailedException":
                 raise
-            if standing := self.get(photo_id):
-                return standing
+            if existing := self.get(photo_id):
+                return existing
             raise
         return Recorded(decision, announced=False)
 
     def mark_announced(self, photo_id: str) -> None:
-        """Note that the decision's event is out."""
+        """Record that the decision's event was published."""
         self._dynamodb.update_item(
             TableName=self.name,
             Key=attributes({"photo_id": photo_id}),

@@ -1,4 +1,4 @@
-"""Values on their way into DynamoDB, whose numbers are decimals, and back."""
+"""Conversion between JSON values and DynamoDB attributes, whose numbers are decimals."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -13,7 +13,7 @@ _deserialize = TypeDeserializer().deserialize
 
 
 def attributes(values: Mapping[str, Any]) -> Attributes:
-    """JSON values as DynamoDB attributes.
+    """Return JSON values as DynamoDB attributes.
 
     >>> attributes({"confidence": 0.97})
     {'confidence': {'N': '0.97'}}
@@ -22,7 +22,7 @@ def attributes(values: Mapping[str, Any]) -> Attributes:
 
 
 def values(item: Attributes) -> dict[str, Any]:
-    """DynamoDB attributes as JSON values, the way they were written.
+    """Return DynamoDB attributes as the JSON values that were written.
 
     >>> values({"confidence": {"N": "0.97"}, "size": {"N": "12"}})
     {'confidence': 0.97, 'size': 12}

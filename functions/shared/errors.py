@@ -1,12 +1,12 @@
-"""Errors by the names that `Retry`, `Catch` and the log use: AWS Lambda reports the class name as the error's name."""
+"""Errors. AWS Lambda reports the class name as the error's name; `Retry`, `Catch` and the logs use that name."""
 
 
 class SconesError(Exception):
-    """Anything that goes wrong in a known way. The message says which photo or setting, and what to do."""
+    """Base class of all errors here. The message names the photo or setting, and says what to do."""
 
 
 class PhotoFault(SconesError):
-    """The photo itself cannot be used; asking the model again cannot help."""
+    """The photo cannot be used. A retry cannot help."""
 
 
 class UnreadablePhoto(PhotoFault):
@@ -22,15 +22,15 @@ class PhotoMissing(PhotoFault):
 
 
 class PhotoUnavailable(SconesError):
-    """S3 did not hand out the photo, though it may well exist: access refused, throttled or out of reach."""
+    """S3 did not return the photo, which may exist: access denied, throttled or not reachable."""
 
 
 class ModelUnavailable(SconesError):
-    """The endpoint gave no answer: missing, down, throttled or too slow. Worth another try."""
+    """The endpoint did not answer: missing, down, throttled or timed out. A retry can help."""
 
 
 class ModelAnswerInvalid(SconesError):
-    """The endpoint answered something that contradicts its contract."""
+    """The endpoint's answer violates its contract."""
 
 
 class InvalidThreshold(SconesError):
@@ -38,20 +38,20 @@ class InvalidThreshold(SconesError):
 
 
 class ThresholdUnavailable(SconesError):
-    """Systems Manager did not hand out the threshold parameter."""
+    """Systems Manager did not return the threshold parameter."""
 
 
 class ReviewPending(SconesError):
-    """Another execution already waits for a person's answer about this photo, or has just decided it."""
+    """Another execution waits for a reviewer's answer about this photo, or has just decided it."""
 
 
 class EventNotPublished(SconesError):
-    """EventBridge refused an event."""
+    """EventBridge rejected an event."""
 
 
 class InvalidInput(SconesError):
-    """The execution's input lacks something or has it in the wrong form."""
+    """The execution's input is incomplete or malformed."""
 
 
 class InvalidSettings(SconesError):
-    """The function's environment or `vehicles.toml` is incomplete: a fault of the deployment."""
+    """The function's environment or `vehicles.toml` is incomplete or malformed: an error of the deployment."""

@@ -1,24 +1,27 @@
-"""Publishing what happened on the bus of the stage."""
+"""Publish events on the event bus of the stage."""
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from functions.shared.aws import Client
 from functions.shared.errors import EventNotPublished
+
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
 
 SOURCE = "scones.vehicles"
 
 
 class EventBus:
-    """The bus that other teams listen to."""
+    """The event bus of the stage."""
 
-    def __init__(self, name: str, events: Client) -> None:
+    def __init__(self, name: str, events: "EventBridgeClient") -> None:
+        """`name` is the name of the event bus."""
         self.name = name
         self._events = events
 
     def publish(self, detail_type: str, detail: Mapping[str, Any]) -> None:
-        """Publish one event. Raises EventNotPublished when EventBridge answers 200 but did not take the event."""
+        """Publish one event. Raises EventNotPublished when EventBridge answers 200 but rejects the entry."""
         answer = self._events.put_events(
             Entries=[
                 {

@@ -14,24 +14,24 @@ NAMESPACE = "Scones/Vehicles"
 
 Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 
-# A function that finds its work already done has nothing to count; Powertools would print a line that is not JSON.
+# A retry that finds its work done has no metrics; the warning of Powertools would be a log line that is not JSON.
 warnings.filterwarnings("ignore", message="No application metrics to publish")
 
 
 def make_logger_and_metrics(service: str) -> tuple[Logger, Metrics]:
-    """The logger and the metrics of one function, named alike."""
+    """Return the logger and the metrics of one function; `service` is its name in both."""
     return Logger(service=service), Metrics(namespace=NAMESPACE, service=service)
 
 
-def reports_failures(logger: Logger) -> Callable[[Handler], Handler]:
-    """Log a failure once, by the name the workflow catches it with, and let it go on to Step Functions.
+def log_failures(logger: Logger) -> Callable[[Handler], Handler]:
+    """Return a decorator that logs an exception of the handler with its class name, and raises it again.
 
-    Only name and message are logged: the event holds a task token, and a traceback may hold the event.
+    Only name and message are logged: the event has a task token, and a traceback may contain the event.
     """
 
     def decorate(handler: Handler) -> Handler:
         @functools.wraps(handler)
-        def reporting(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        def logging_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             try:
                 return handler(event, context)
             except (PhotoFault, ReviewPending) as expected:
@@ -41,6 +41,6 @@ def reports_failures(logger: Logger) -> Callable[[Handler], Handler]:
                 logger.error(str(error), error=type(error).__name__)
                 raise
 
-        return reporting
+        return logging_handler
 
     return decorate

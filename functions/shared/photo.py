@@ -1,4 +1,4 @@
-"""A photo: where it lies, and who it is."""
+"""An uploaded photo: its S3 object and its identity."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -11,9 +11,9 @@ UNKNOWN_DRIVER = "unknown"
 
 @dataclass(frozen=True)
 class Photo:
-    """One uploaded photo. Its identity is bucket + key + etag: what is uploaded again under a key is another photo.
+    """One uploaded photo. Its identity is bucket, key and etag: a new upload under the same key is another photo.
 
-    `etag` has no quotes; it is None while nobody asked S3, and empty for a photo that is gone.
+    `etag` has no quotes; it is None until S3 was asked, and empty for a photo that does not exist any more.
     `size` is in bytes, None while unknown.
     """
 
@@ -38,24 +38,24 @@ class Photo:
         return cls(str(bucket), str(key), etag.strip('"') if etag else None, size)
 
     def with_object(self, *, etag: str, size: int) -> "Photo":
-        """The same photo with what S3 says about it."""
+        """Return the photo with the etag and the size that S3 returned."""
         return replace(self, etag=etag.strip('"'), size=size)
 
     @property
     def photo_id(self) -> str:
         """32 hexadecimal digits derived from the identity. Raises InvalidInput while the etag is unknown."""
         if self.etag is None:
-            raise InvalidInput(f"{self} has no etag yet, so nobody can tell which photo it is")
+            raise InvalidInput(f"{self} has no etag yet, so it has no identity")
         return hashlib.sha256(f"{self.bucket}\0{self.key}\0{self.etag}".encode()).hexdigest()[:32]
 
     @property
     def driver_id(self) -> str:
-        """Whose photo it is, from `uploads/{driver_id}/{name}`; `unknown` under any other key."""
+        """The driver in the key `uploads/{driver_id}/{name}`; `unknown` for any other key."""
         parts = self.key.split("/")
         return parts[1] if len(parts) > 2 and parts[0] == "uploads" and parts[1] else UNKNOWN_DRIVER
 
     def as_state(self) -> dict[str, Any]:
-        """The photo as it travels through the workflow, with its identity."""
+        """Return the photo with its identity as JSON, as the workflow carries it."""
         return {
             "bucket": self.bucket,
             "key": self.key,
@@ -65,4 +65,5 @@ class Photo:
         }
 
     def __str__(self) -> str:
+        """Return the address in S3."""
         return f"s3://{self.bucket}/{self.key}"

@@ -1,30 +1,34 @@
-"""Photos without a decision: those that wait for a person, and those that were rejected."""
+"""The table of photos without a decision: those in review, and those that were rejected."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from functions.shared.aws import Client, error_code
+from functions.shared.aws import error_code
 from functions.shared.dynamodb import attributes, values
 from functions.shared.errors import ReviewPending
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import UpdateItemInputTypeDef
 
 IN_REVIEW = "in_review"
 REJECTED = "rejected"
 
 
 class PhotoTable:
-    """One entry per photo that has no decision. Its key is `photo_id`; `purge_at` is its time to live."""
+    """The DynamoDB table with one item per photo without a decision. Its key is `photo_id`, its TTL `purge_at`."""
 
-    def __init__(self, name: str, dynamodb: Client) -> None:
+    def __init__(self, name: str, dynamodb: "DynamoDBClient") -> None:
+        """`name` is the name of the table."""
         self.name = name
         self._dynamodb = dynamodb
 
     def claim_review(self, photo_id: str, entry: Mapping[str, Any], *, now: str) -> dict[str, Any]:
-        """Make a photo's review request the one of `entry["execution"]`; the entry as it was before is returned.
+        """Make `entry["execution"]` the owner of a photo's review request; return the item as it was before.
 
-        Free are photos without a request, with one of the same execution, and with one whose `expires_at` has
-        passed. Raises ReviewPending for any other.
+        Raises ReviewPending when another execution owns a request whose `expires_at` has not passed.
         """
         try:
             return self._update(
@@ -38,19 +42,19 @@ class PhotoTable:
             if error_code(error) != "ConditionalCheckFailedException":
                 raise
             raise ReviewPending(
-                f"photo {photo_id} already waits for a person, asked by another execution; look again later"
+                f"photo {photo_id} has a review request of another execution already; try again later"
             ) from error
 
     def reject(self, photo_id: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-        """Record that a photo was rejected; the entry as it was before is returned."""
+        """Record that a photo was rejected; return the item as it was before."""
         return self._update(photo_id, {**entry, "status": REJECTED})
 
-    def note(self, photo_id: str, **notes: str) -> None:
-        """Add what was done about a photo to its entry."""
-        self._update(photo_id, notes)
+    def set_attributes(self, photo_id: str, **new: str) -> None:
+        """Set attributes of a photo's item."""
+        self._update(photo_id, new)
 
     def remove(self, photo_id: str) -> None:
-        """Forget a photo, which has a decision now; nothing happens when it has no entry."""
+        """Delete the item of a photo that has a decision now; do nothing when there is none."""
         self._dynamodb.delete_item(TableName=self.name, Key=attributes({"photo_id": photo_id}))
 
     def _update(
@@ -60,16 +64,17 @@ class PhotoTable:
         condition: str | None = None,
         more: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        # SET of each attribute rather than a put: the notes of the same execution's earlier attempt must survive.
-        answer = self._dynamodb.update_item(
-            TableName=self.name,
-            Key=attributes({"photo_id": photo_id}),
-            UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in entry),
-            ExpressionAttributeNames={f"#{name}": name for name in entry},
-            ExpressionAttributeValues=attributes(
+        # SET of each attribute rather than a put keeps the attributes that an earlier attempt of the execution set.
+        request: UpdateItemInputTypeDef = {
+            "TableName": self.name,
+            "Key": attributes({"photo_id": photo_id}),
+            "UpdateExpression": "SET " + ", ".join(f"#{name} = :{name}" for name in entry),
+            "ExpressionAttributeNames": {f"#{name}": name for name in entry},
+            "ExpressionAttributeValues": attributes(
                 {**{f":{name}": value for name, value in entry.items()}, **(more or {})}
             ),
-            ReturnValues="ALL_OLD",
-            **({"ConditionExpression": condition} if condition else {}),
-        )
-        return values(answer.get("Attributes", {}))
+            "ReturnValues": "ALL_OLD",
+        }
+        if condition:
+            request["ConditionExpression"] = condition
+        return values(self._dynamodb.update_item(**request).get("Attributes", {}))

@@ -1,12 +1,17 @@
-"""Whether an execution is still alive."""
+"""The status of an execution."""
+
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from functions.shared.aws import Client, error_code
+from functions.shared.aws import error_code
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
 
 
-def is_running(stepfunctions: Client, execution: str) -> bool:
-    """True while an execution runs; False for one that ended or never was."""
+def is_running(stepfunctions: "SFNClient", execution: str) -> bool:
+    """Whether an execution runs; False for one that ended or does not exist."""
     try:
         status = stepfunctions.describe_execution(executionArn=execution)["status"]
     except ClientError as error:

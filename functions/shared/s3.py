@@ -1,18 +1,21 @@
-"""JSON objects and listings in S3, by their `s3://` addresses."""
+"""JSON objects and listings in S3, by `s3://` address."""
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from functions.shared.aws import Client, error_code
+from functions.shared.aws import error_code
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 ABSENT = {"NoSuchKey", "404", "NotFound"}
 
 
 def address(uri: str) -> tuple[str, str]:
-    """Bucket and key of an address.
+    """Return bucket and key of an address.
 
     >>> address("s3://bucket/a/b.json")
     ('bucket', 'a/b.json')
@@ -21,8 +24,8 @@ def address(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
-def read_json(s3: Client, uri: str) -> Any:
-    """The parsed object at an address, or None when there is none."""
+def read_json(s3: "S3Client", uri: str) -> Any:
+    """Return the parsed object at an address, or None when there is none."""
     bucket, key = address(uri)
     try:
         body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
@@ -33,8 +36,8 @@ def read_json(s3: Client, uri: str) -> Any:
     return json.loads(body)
 
 
-def keys(s3: Client, bucket: str, prefix: str) -> Iterator[str]:
-    """The keys under a prefix, in order."""
+def keys(s3: "S3Client", bucket: str, prefix: str) -> Iterator[str]:
+    """Yield the keys under a prefix, in order."""
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for found in page.get("Contents", ()):
             yield found["Key"]

@@ -1,18 +1,18 @@
-"""Points in time as this system writes them: UTC, ISO 8601 with milliseconds, so that text order is time order."""
+"""Times as this system writes them: UTC, ISO 8601 with milliseconds, so that the order of texts is that of times."""
 
 from datetime import UTC, datetime, timedelta
 
-# How long an entry about a photo without a decision stays for whoever looks into it.
+# How long the item of a photo without a decision is kept after it mattered.
 RETENTION = timedelta(days=30)
 
 
 def now() -> datetime:
-    """The current time in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
 def timestamp(at: datetime) -> str:
-    """Write a time that has a timezone.
+    """Return a time with a time zone as text.
 
     >>> timestamp(datetime(2026, 11, 23, 1, 2, 3, 456789, tzinfo=UTC))
     '2026-11-23T01:02:03.456Z'
@@ -21,5 +21,5 @@ def timestamp(at: datetime) -> str:
 
 
 def purge_at(after: datetime) -> int:
-    """Epoch seconds at which DynamoDB may remove an entry that mattered until `after`."""
+    """Return the epoch seconds at which DynamoDB may delete an item that mattered until `after`."""
     return int((after + RETENTION).timestamp())

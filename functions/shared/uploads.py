@@ -1,51 +1,57 @@
-"""The photos in S3."""
+"""Uploaded photos in S3."""
+
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.shared.aws import Client, error_code
+from functions.shared.aws import error_code
 from functions.shared.errors import PhotoMissing, PhotoTooLarge, PhotoUnavailable, SconesError
 from functions.shared.photo import Photo
 
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
 LARGEST_PHOTO_BYTES = 20 * 1024 * 1024
 
-# HeadObject has no body, so its errors have no name but the status. A version that was deleted is a 405.
+# HeadObject has no body, so its error code is the status. A version that was deleted is a 405.
 _GONE = {"NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed"}
 
 
 class Uploads:
-    """Where photos are read from."""
+    """Reads uploaded photos."""
 
-    def __init__(self, s3: Client) -> None:
+    def __init__(self, s3: "S3Client") -> None:
+        """Read with the client `s3`."""
         self._s3 = s3
 
-    def identified(self, photo: Photo) -> Photo:
-        """The photo with its etag, which S3 is asked for when the input left it out.
+    def identify(self, photo: Photo) -> Photo:
+        """Return the photo with its etag, which is read from S3 when the input left it out.
 
-        Raises PhotoMissing when there is no such object, PhotoUnavailable when S3 does not say.
+        Raises PhotoMissing when there is no such object, PhotoUnavailable when S3 does not answer.
         """
         if photo.etag is not None:
             return photo
         try:
             found = self._s3.head_object(Bucket=photo.bucket, Key=photo.key)
         except (ClientError, BotoCoreError) as error:
-            raise _named(error, photo) from error
+            raise _photo_error(error, photo) from error
         return photo.with_object(etag=found["ETag"], size=found["ContentLength"])
 
-    def identified_or_gone(self, photo: Photo) -> Photo:
-        """As `identified`; a photo that is gone, or that S3 does not hand out, gets an empty etag.
+    def identify_or_mark_gone(self, photo: Photo) -> Photo:
+        """As `identify`, but a photo that is missing or unavailable gets an empty etag instead of an error.
 
-        For the functions that end an execution: a driver waits, with or without a photo.
+        For the functions that end an execution, because the driver waits for an answer in any case.
         """
         try:
-            return self.identified(photo)
+            return self.identify(photo)
         except (PhotoMissing, PhotoUnavailable):
             return photo.with_object(etag="", size=photo.size or 0)
 
     def read(self, photo: Photo) -> tuple[Photo, bytes]:
-        """The photo as S3 knows it, and its bytes: at most 20 MB.
+        """Return the photo with the size in S3, and its content of at most LARGEST_PHOTO_BYTES.
 
-        Raises PhotoMissing when it was deleted or overwritten since, PhotoTooLarge before reading what is
-        larger, PhotoUnavailable when S3 does not hand it out.
+        Raises PhotoMissing when it was deleted or overwritten, PhotoTooLarge without reading a larger one,
+        PhotoUnavailable when S3 does not return it.
         """
         try:
             found = self._s3.get_object(Bucket=photo.bucket, Key=photo.key, IfMatch=f'"{photo.etag}"')
@@ -55,23 +61,23 @@ class Uploads:
                     raise _overwritten(photo)
                 if found["ContentLength"] > LARGEST_PHOTO_BYTES:
                     raise PhotoTooLarge(
-                        f"{photo} has {found['ContentLength']:,} bytes; the most is {LARGEST_PHOTO_BYTES:,}"
+                        f"{photo} has {found['ContentLength']:,} bytes; at most {LARGEST_PHOTO_BYTES:,}"
                     )
                 return as_stored, body.read()
         except (ClientError, BotoCoreError) as error:
-            raise _named(error, photo) from error
+            raise _photo_error(error, photo) from error
 
 
-def _named(error: Exception, photo: Photo) -> SconesError:
+def _photo_error(error: Exception, photo: Photo) -> SconesError:
     code = error_code(error)
     if code == "NoSuchBucket":
         return PhotoMissing(f"{photo}: there is no such bucket")
     if code in _GONE:
-        return PhotoMissing(f"{photo} is not there; it was deleted before it was classified")
+        return PhotoMissing(f"{photo} does not exist; it was deleted before it was classified")
     if code in {"PreconditionFailed", "412"}:
         return _overwritten(photo)
-    return PhotoUnavailable(f"S3 did not hand out {photo}: {error}")
+    return PhotoUnavailable(f"S3 did not return {photo}: {error}")
 
 
 def _overwritten(photo: Photo) -> PhotoMissing:
-    return PhotoMissing(f"{photo} was overwritten since; the photo that replaced it has an execution of its own")
+    return PhotoMissing(f"{photo} was overwritten; the new photo has an execution of its own")

@@ -1,4 +1,4 @@
-"""The vehicles we know and where their drivers go, from `vehicles.toml`."""
+"""The vehicles in `vehicles.toml` and their loading bays."""
 
 import tomllib
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from functions.shared.errors import InvalidSettings
 
-# The model's class for a photo of none of our vehicles.
+# The class of a photo that shows none of the configured vehicles.
 OTHER = "other"
 
 CONFIGURATION = Path(__file__).parents[2] / "vehicles.toml"
@@ -16,7 +16,7 @@ CONFIGURATION = Path(__file__).parents[2] / "vehicles.toml"
 
 @dataclass(frozen=True)
 class Bay:
-    """Where a driver is sent, and the orders that wait there."""
+    """A loading bay, and the range of the orders that are loaded there."""
 
     loading_bay: str
     order_range: str
@@ -24,22 +24,23 @@ class Bay:
 
 @dataclass(frozen=True)
 class Vehicles:
-    """The bay of each vehicle, in the order of the model's classes, and the help desk for everyone else."""
+    """The bay of each vehicle, in the order of the model's classes, and the help desk for all other photos."""
 
     bays: Mapping[str, Bay]
     help_desk: Bay
 
     def bay(self, vehicle: str | None) -> Bay:
-        """The bay for a vehicle; the help desk for `other`, for None and for a vehicle that is no longer configured."""
+        """Return the bay of a vehicle; the help desk for `other`, None and a vehicle that is not configured."""
         return self.help_desk if vehicle is None else self.bays.get(vehicle, self.help_desk)
 
     def __contains__(self, vehicle: object) -> bool:
+        """Whether a vehicle is configured."""
         return vehicle in self.bays
 
 
 @cache
 def vehicles(path: Path = CONFIGURATION) -> Vehicles:
-    """Read the configuration once. Raises InvalidSettings when it is missing or incomplete."""
+    """Return the configuration, read once. Raises InvalidSettings when it is missing or incomplete."""
     try:
         configuration = tomllib.loads(path.read_text(encoding="utf-8"))
         bays = {

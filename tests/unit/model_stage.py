@@ -124,7 +124,7 @@ def serve(report: Mapping[str, Any] | None = None, about: Mapping[str, Any] | No
     )
     aws("sagemaker").create_endpoint(EndpointName="scones-test-vehicles", EndpointConfigName=CHAMPION)
     promoted = timestamp(NOW - timedelta(days=2))
-    ModelTable("models", aws("dynamodb")).crown(Champion(CHAMPION, CHAMPION, artifact, promoted_at=promoted))
+    ModelTable("models", aws("dynamodb")).promote(Champion(CHAMPION, CHAMPION, artifact, promoted_at=promoted))
 
 
 def photo(number: int) -> Photo:

@@ -23,10 +23,10 @@ def stage_after_rollback(stage: Deployed) -> Deployed:
     second = Champion(SECOND, SECOND, "s3://scones-ml/b", promoted_at=AT, previous="initial-abc")
     third = Champion(THIRD, THIRD, "s3://scones-ml/c", promoted_at=AT, previous=SECOND)
     for champion in (initial, second, third):
-        models.crown(champion)
-    models.take_lock("arn:rollback", datetime.now(UTC), lambda holder: True)
-    marked = third.marked(AT, "bicycles went to the motorcycles' bay", "arn:rollback")
-    models.record_rollback(second.restored(AT), marked, "arn:rollback")
+        models.promote(champion)
+    models.acquire_lock("arn:rollback", datetime.now(UTC), lambda holder: True)
+    marked = third.as_rolled_back(AT, "bicycles went to the motorcycles' bay", "arn:rollback")
+    models.record_rollback(second.as_restored(AT), marked, "arn:rollback")
     for name in (INITIAL_MODEL, SECOND, THIRD):
         model_stage.aws("sagemaker").create_model(
             ModelName=name,

@@ -10,7 +10,7 @@ from pathlib import Path
 import botocore
 import pytest
 
-from deploy.package import FUNCTIONS, RUNTIME, Artefact, artefacts
+from deploy.package import FUNCTIONS, RUNTIME, Artefact, artefacts, logical_id
 from deploy.templates import template
 
 # What AWS's Python runtimes have beside the standard library: boto3 and what it needs.
@@ -20,6 +20,7 @@ VALUES = {
     "REVIEW_QUEUE_URL": "http://127.0.0.1:9/queue",
     "MIN_NEW_LABELS": "25",
     "BAKE_SECONDS": "5",
+    "ALLOW_DRAWN_TRAINING_DATA": "no",
     "GATE": "{}",
     "ROLLBACK_WINDOW_HOURS": "24",
 }
@@ -59,7 +60,7 @@ def runtime(built: dict[str, Artefact], tmp_path_factory: pytest.TempPathFactory
 def test_every_handler_imports_from_its_own_zip_and_the_layer_alone(
     name: str, built: dict[str, Artefact], runtime: Path, tmp_path: Path
 ) -> None:
-    function = "".join(part.capitalize() for part in name.split("_"))
+    function = logical_id(name)
     zipfile.ZipFile(io.BytesIO(built[f"{function}Key"].content)).extractall(tmp_path)
     paths = [str(tmp_path), str(runtime / "python"), str(runtime / "boto3")]
     script = (

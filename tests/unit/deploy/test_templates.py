@@ -176,3 +176,9 @@ def test_a_rollback_may_change_its_own_endpoint_only() -> None:
     resources = [resource["Fn::Sub"].split("${AWS::AccountId}:")[1] for resource in changes["Resource"]]
     assert resources == ["endpoint/scones-${Stage}-vehicles", "endpoint-config/vehicles-${Stage}-*"]
     assert not [one for one in statements if "iam:PassRole" in one["Action"]]
+
+
+def test_models_serve_in_the_image_that_the_registry_names() -> None:
+    registered = APP["Resources"]["RecordRetrainingFunction"]["Properties"]["Environment"]["Variables"]
+    workflow = APP["Resources"]["RetrainModelWorkflow"]["Properties"]
+    assert workflow["DefinitionSubstitutions"]["InferenceImage"] == registered["INFERENCE_IMAGE"]

@@ -1,133 +1,210 @@
+"""The contracts in events/contracts/: each document as its writer writes it, and as its reader reads it."""
+
+import io
 import json
-import re
+import sys
+import tarfile
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import boto3
 import jsonschema
+import numpy as np
 import pytest
+from moto import mock_aws
+from PIL import Image
 
 import events
+from console.request import read as read_request
+from functions.build_dataset.snapshot import SnapshotStore
+from functions.judge_challenger.gate import Gate, judge
+from functions.request_review.request import ReviewRequest
+from functions.shared.photo import Photo
+from training import compare, train
+from training.dataset import Dataset
+from training.labels import load_labelled
 
-BUCKET = "scones-dev-uploads-111122223333"
-
-
-def matches(pattern: Any, event: Any) -> bool:
-    """EventBridge's matching, as far as our patterns use it: nested objects, exact values, prefixes."""
-    if isinstance(pattern, dict):
-        return all(name in event and matches(inner, event[name]) for name, inner in pattern.items())
-    return any(
-        event.startswith(allowed["prefix"]) if isinstance(allowed, dict) else event == allowed for allowed in pattern
-    )
-
-
-def transformed(transformer: dict[str, Any], event: dict[str, Any]) -> Any:
-    """EventBridge's input transformation of a template whose variables have no quotes."""
-    variables = {}
-    for name, path in transformer["InputPathsMap"].items():
-        value: Any = event
-        for part in path.removeprefix("$.").split("."):
-            value = value[part]
-        variables[name] = json.dumps(value)
-    return json.loads(re.sub(r"<(\w+)>", lambda match: variables[match[1]], transformer["InputTemplate"]))
+REGION = "eu-west-1"
+COLOURS = {"bicycle": (200, 40, 40), "motorcycle": (40, 40, 200), "house": (40, 160, 40)}
 
 
-def uploaded(
-    key: str = "uploads/driver-17/bike.jpg", reason: str = "PutObject", bucket: str = BUCKET
-) -> dict[str, Any]:
-    event = events.sample("s3_object_created")
-    event["detail"]["object"]["key"] = key
-    event["detail"]["bucket"]["name"] = bucket
-    event["detail"]["reason"] = reason
-    return event
+def pixels(label: str, number: int) -> np.ndarray:
+    noise = np.random.default_rng(number).integers(-30, 30, (32, 32, 3))
+    return np.clip(np.array(COLOURS[label]) + noise, 0, 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize("reason", ["PutObject", "POST Object", "CopyObject", "CompleteMultipartUpload"])
-def test_every_way_of_uploading_starts_the_workflow(reason: str) -> None:
-    assert matches(events.rule("photo_uploaded", UploadsBucket=BUCKET)["EventPattern"], uploaded(reason=reason))
+def png(label: str, number: int) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels(label, number)).save(file, "PNG")
+    return file.getvalue()
 
 
-def test_other_prefixes_buckets_and_events_do_not() -> None:
-    pattern = events.rule("photo_uploaded", UploadsBucket=BUCKET)["EventPattern"]
-    assert not matches(pattern, uploaded(key="labels/a.jpg"))
-    assert not matches(pattern, uploaded(bucket="another"))
-    assert not matches(pattern, uploaded() | {"detail-type": "Object Deleted"})
-
-
-@pytest.mark.parametrize(
-    "key",
-    ["uploads/d/a b+c.jpg", 'uploads/d/"},"x":{".jpg', "uploads/d/a\\b.jpg", "uploads/d/ä€🚲.jpg", "uploads/d/<key>"],
-)
-def test_any_key_reaches_the_workflow_as_it_is(key: str) -> None:
-    transformer = events.rule("photo_uploaded")["InputTransformer"]
-    assert transformed(transformer, uploaded(key)) == {
-        "photo": {"bucket": BUCKET, "key": key, "etag": "b1946ac92492d2347c6235b4d2611184", "size": 48213}
-    }
-
-
-def test_the_template_quotes_no_variable_because_pasted_values_are_not_escaped() -> None:
-    template = events.rule("photo_uploaded")["InputTransformer"]["InputTemplate"]
-    strings = re.findall(r'"[^"]*"', template)
-    assert strings
-    assert not any("<" in string for string in strings)
-
-
-def test_the_rule_names_the_bucket_of_its_stack() -> None:
-    assert {"Ref": "UploadsBucket"} in events.rule("photo_uploaded")["EventPattern"]["detail"]["bucket"]["name"]
-
-
-@pytest.mark.parametrize("detail_type", events.DETAIL_TYPES)
-def test_each_event_has_a_schema_that_is_one_and_a_sample_that_fits(detail_type: str) -> None:
-    schema = events.schema(detail_type)
+def is_valid(name: str, document: Any) -> bool:
+    schema = events.contract(name)
     jsonschema.Draft202012Validator.check_schema(schema)
-    assert schema["title"] == detail_type
-    sample = events.sample(detail_type.lower().replace(" ", "_"))
-    assert (sample["detail-type"], sample["source"]) == (detail_type, "scones.vehicles")
-    validator = jsonschema.Draft202012Validator(schema)
-    validator.validate(sample["detail"])
-    for required in schema["required"]:
-        lacking = {name: value for name, value in sample["detail"].items() if name != required}
-        assert not validator.is_valid(lacking)
-    assert not validator.is_valid(sample["detail"] | {"task_token": "secret"})
+    return jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker()).is_valid(document)
 
 
-ALARMS = "scones-dev-endpoint-errors,another-alarm"
+def check_required(name: str, document: dict[str, Any]) -> None:
+    """A document is valid, and invalid without any of the keys that the contract requires."""
+    assert is_valid(name, document), list(jsonschema.Draft202012Validator(events.contract(name)).iter_errors(document))
+    for required in events.contract(name)["required"]:
+        assert not is_valid(name, {key: value for key, value in document.items() if key != required}), required
 
 
-def test_an_alarm_of_the_list_that_goes_off_starts_a_rollback() -> None:
-    pattern = events.rule("alarm_went_off", RollbackAlarms=ALARMS)["EventPattern"]
-    alarm = events.sample("cloudwatch_alarm_state_change")
-    assert matches(pattern, alarm)
-    alarm["detail"]["state"]["value"] = "OK"
-    assert not matches(pattern, alarm)
-    alarm = events.sample("cloudwatch_alarm_state_change")
-    alarm["detail"]["alarmName"] = "scones-dev-waiting-drivers"
-    assert not matches(pattern, alarm)
+# Dataset manifest
 
 
-def test_a_rollback_is_told_which_alarm_went_off_when_and_why() -> None:
-    transformer = events.rule("alarm_went_off", RollbackAlarms=ALARMS)["InputTransformer"]
-    alarm = events.sample("cloudwatch_alarm_state_change")
-    alarm["detail"]["state"]["reason"] = 'a "quoted" reason'
-    assert transformed(transformer, alarm) == {
-        "trigger": "alarm",
-        "alarm": "scones-dev-endpoint-errors",
-        "alarmed_at": "2026-11-23T01:16:40.123+0000",
-        "reason": 'a "quoted" reason',
+@pytest.fixture(scope="module")
+def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what BuildDataset wrote for labelled photos: `snapshot/manifest.json` and `labelled/`."""
+    folder = tmp_path_factory.mktemp("dataset")
+    with pytest.MonkeyPatch.context() as environment, mock_aws():
+        for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL"):
+            environment.delenv(name, raising=False)
+        s3, dynamodb = boto3.client("s3", region_name=REGION), boto3.client("dynamodb", region_name=REGION)
+        for bucket in ("uploads", "scones-ml"):
+            s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        dynamodb.create_table(
+            TableName="photos",
+            KeySchema=[{"AttributeName": "photo_id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "photo_id", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        for number in range(24):
+            label, key = ("bicycle", "motorcycle", "other")[number % 3], f"uploads/d/{number}.png"
+            content = png("house" if label == "other" else label, number)
+            photo = Photo("uploads", key, s3.put_object(Bucket="uploads", Key=key, Body=content)["ETag"].strip('"'))
+            answer = {"photo": photo.as_state(), "vehicle": label, "reviewer": "ann"}
+            answer["answered_at"] = "2026-11-20T10:00:00.000Z"
+            s3.put_object(Bucket="scones-ml", Key=f"labels/{photo.photo_id}.json", Body=json.dumps(answer).encode())
+        store = SnapshotStore("scones-ml", s3, "photos", dynamodb)
+        uri = store.create("s3://scones-ml/datasets/base/a/", ("bicycle", "motorcycle")).uri
+        manifest = f"{uri.removeprefix('s3://scones-ml/')}manifest.json"
+        found = s3.list_objects_v2(Bucket="scones-ml", Prefix="datasets/photos/")["Contents"]
+        for key, name in [(manifest, "snapshot/manifest.json")] + [
+            (item["Key"], f"labelled/{item['Key'].rpartition('/')[2]}") for item in found
+        ]:
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(s3.get_object(Bucket="scones-ml", Key=key)["Body"].read())
+    return folder
+
+
+def test_build_dataset_writes_a_manifest_by_its_contract(snapshot: Path) -> None:
+    manifest = json.loads((snapshot / "snapshot" / "manifest.json").read_text(encoding="utf-8"))
+    check_required("dataset_manifest", manifest)
+    assert len(manifest["photos"]) == 24
+    for name in manifest["photos"][0]:
+        entry = {key: value for key, value in manifest["photos"][0].items() if key != name}
+        assert not is_valid("dataset_manifest", {**manifest, "photos": [entry]}), name
+
+
+def test_the_training_job_reads_a_manifest_by_its_contract(snapshot: Path) -> None:
+    learned, judged = (
+        load_labelled(snapshot / "snapshot", snapshot / "labelled", use) for use in ("train", "evaluate")
+    )
+    assert len(learned) + len(judged) == 24
+    assert {*learned.labels, *judged.labels} == {"bicycle", "motorcycle", "other"}
+    assert len(judged) > 0
+
+
+# Evaluation report
+
+
+def run(module: Any, monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
+    """Run a job's main program as SageMaker does."""
+    arguments = [item for name, value in options.items() for item in (f"--{name.replace('_', '-')}", str(value))]
+    monkeypatch.setattr(sys, "argv", [module.__name__, *arguments])
+    assert module.main() == 0
+
+
+@pytest.fixture(scope="module")
+def reports(snapshot: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """The reports of the evaluation job on a first model, and on a model with a champion: itself."""
+    folder = tmp_path_factory.mktemp("jobs")
+    photos = [(label, number) for label in COLOURS for number in range(1000, 1030)]
+    data = Dataset([pixels(*photo) for photo in photos], np.array([label for label, _ in photos]))
+    data.save(folder / "base" / "images.npz")
+    vehicles = folder / "vehicles.toml"
+    vehicles.write_text("[vehicles.bicycle]\n[vehicles.motorcycle]\n")
+    channels = {"snapshot": snapshot / "snapshot", "labelled": snapshot / "labelled", "vehicles": vehicles}
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        run(train, monkeypatch, training=folder / "base", model_dir=folder / "model", **channels)
+        (folder / "artifact").mkdir()
+        with tarfile.open(folder / "artifact" / "model.tar.gz", "w:gz") as archive:
+            archive.add(folder / "model", arcname=".")
+        models = {"challenger": folder / "artifact", "champion": folder / "artifact", "base": folder / "base"}
+        for champion in ("none", "v1"):
+            versions = {"challenger_version": "v2", "champion_version": champion}
+            run(compare, monkeypatch, **models, **channels, **versions, out=folder / champion)
+    return {name: json.loads((folder / name / "evaluation.json").read_text()) for name in ("none", "v1")}
+
+
+@pytest.mark.parametrize("champion", ["none", "v1"])
+def test_the_evaluation_job_writes_a_report_by_its_contract(reports: dict[str, dict[str, Any]], champion: str) -> None:
+    check_required("evaluation_report", reports[champion])
+    for name in events.contract("evaluation_report")["$defs"]["model"]["required"]:
+        lacking = {key: value for key, value in reports[champion]["challenger"].items() if key != name}
+        assert not is_valid("evaluation_report", {**reports[champion], "challenger": lacking}), name
+
+
+def test_the_gate_reads_a_report_by_its_contract(reports: dict[str, dict[str, Any]]) -> None:
+    assert judge(reports["none"], Gate()).promote
+    verdict = judge(reports["v1"], Gate())
+    assert (verdict.promote, verdict.reason) == (False, "NotBetter")
+
+
+def test_the_gate_reads_a_report_in_which_nothing_could_be_computed(reports: dict[str, dict[str, Any]]) -> None:
+    def unknown(model: dict[str, Any]) -> dict[str, Any]:
+        return {**model, "accuracy": None, "ece": None, "auroc": None, "recall": dict.fromkeys(model["recall"])}
+
+    report = reports["v1"]
+    differences = dict.fromkeys(report["holdout"]["differences"])
+    report = {
+        **report,
+        "challenger": unknown(report["challenger"]),
+        "champion": unknown(report["champion"]),
+        "holdout": {**report["holdout"], "differences": differences},
+        "labelled": None,
     }
+    assert is_valid("evaluation_report", report)
+    assert judge(report, Gate()).reason == "BelowMinimum"
 
 
-def test_there_is_one_sample_of_each_event_and_of_those_that_start_us() -> None:
-    assert set(events.samples()) == {kind.lower().replace(" ", "_") for kind in events.DETAIL_TYPES} | {
-        "s3_object_created",
-        "cloudwatch_alarm_state_change",
-    }
+# Review request
 
 
-@pytest.mark.parametrize(("read", "name"), [(events.schema, "Driver Lost"), (events.sample, "x"), (events.rule, "x")])
-def test_an_unknown_name_is_answered_with_the_known_ones(read: Any, name: str) -> None:
-    with pytest.raises(KeyError, match=r"Driver Routed|driver_routed|photo_uploaded"):
-        read(name)
+CLASSIFICATION = {
+    "vehicle": "motorcycle",
+    "confidence": 0.71,
+    "probabilities": {"bicycle": 0.25, "motorcycle": 0.71, "other": 0.04},
+    "model_version": "v1",
+}
 
 
-def test_what_one_caller_changes_another_does_not_see() -> None:
-    events.schema("Driver Routed")["title"] = "changed"
-    assert events.schema("Driver Routed")["title"] == "Driver Routed"
+@pytest.mark.parametrize(("classification", "threshold"), [(CLASSIFICATION, 0.9), (None, None)])
+def test_a_review_request_is_written_and_read_by_its_contract(
+    classification: dict[str, Any] | None, threshold: float | None
+) -> None:
+    photo = Photo("uploads", "uploads/driver-17/bike.jpg", "abc", 10)
+    now = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
+    request = ReviewRequest(photo, classification, threshold, "LowConfidence", "a token", "arn:execution", now, 900)
+    check_required("review_request", json.loads(request.as_message()))
+    received = read_request(request.as_message(), bucket="uploads", sent_at=now)
+    assert (received.photo, received.driver_id, received.task_token) == (photo, "driver-17", "a token")
+    assert (received.requested_at, received.expires_at) == (now, request.expires_at)
+    assert (received.reason, received.threshold, received.execution) == ("LowConfidence", threshold, "arn:execution")
+    assert received.vehicle == (classification or {}).get("vehicle")
+    assert received.probabilities == (classification or {}).get("probabilities")
+
+
+def test_a_review_request_is_its_event_with_the_task_token() -> None:
+    event, request = events.schema("Review Requested"), events.contract("review_request")
+    assert request["properties"] == {**event["properties"], "task_token": request["properties"]["task_token"]}
+    assert request["required"] == [*event["required"], "task_token"]
+
+
+def test_an_unknown_contract_is_an_error_that_names_the_known_ones() -> None:
+    with pytest.raises(KeyError, match="dataset_manifest, evaluation_report, review_request"):
+        events.contract("label")

@@ -10,11 +10,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from moto import mock_aws
 
 from functions.shared.aws import client
-from tests.unit.functions.functions_world import (
+from functions.shared.champion import ModelTable
+from tests.unit.functions.stack import (
     BUS,
     DECISIONS,
     ENDPOINT,
@@ -22,10 +24,10 @@ from tests.unit.functions.functions_world import (
     REGION,
     THRESHOLD,
     UPLOADS,
-    Breaker,
+    CallBreaker,
     Function,
-    Model,
-    Output,
+    FunctionOutput,
+    ModelServer,
     Stack,
 )
 
@@ -51,8 +53,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def model_server() -> Iterator[Model]:
-    model = Model()
+def model_server() -> Iterator[ModelServer]:
+    model = ModelServer()
 
     class Server(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -86,11 +88,11 @@ def model_server() -> Iterator[Model]:
 
 
 @pytest.fixture
-def model(model_server: Model, monkeypatch: pytest.MonkeyPatch) -> Iterator[Model]:
+def model(model_server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
     monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", model_server.url)
     model_server.received.clear()
     model_server.delay = None
-    model_server.sees(bicycle=0.97, motorcycle=0.02, other=0.01)
+    model_server.set_probabilities(bicycle=0.97, motorcycle=0.02, other=0.01)
     yield model_server
     if model_server.delay:
         model_server.delay.set()
@@ -124,7 +126,7 @@ def stack(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]
 
 
 @pytest.fixture
-def function(stack: Stack, model: Model, capsys: pytest.CaptureFixture[str]) -> Callable[[str], Function]:
+def function(stack: Stack, model: ModelServer, capsys: pytest.CaptureFixture[str]) -> Callable[[str], Function]:
     """Start a function anew, as a cold start does: its module reads the environment while it is imported."""
 
     def start(name: str) -> Function:
@@ -156,15 +158,15 @@ def reject_photo(function: Callable[[str], Function]) -> Function:
 
 
 @pytest.fixture
-def broken(monkeypatch: pytest.MonkeyPatch) -> Breaker:
+def broken(monkeypatch: pytest.MonkeyPatch) -> CallBreaker:
     """Call it to break an operation of a client; call what it returns to mend it."""
-    return Breaker(monkeypatch)
+    return CallBreaker(monkeypatch)
 
 
 @pytest.fixture
-def output(capsys: pytest.CaptureFixture[str]) -> Callable[[], Output]:
+def output(capsys: pytest.CaptureFixture[str]) -> Callable[[], FunctionOutput]:
     """Everything written since the last call."""
-    return lambda: Output(capsys.readouterr().out)
+    return lambda: FunctionOutput(capsys.readouterr().out)
 
 
 @pytest.fixture
@@ -175,6 +177,29 @@ def vehicles_file(tmp_path: Path) -> Callable[[str], Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    with mock_aws():
+        clients = {name: boto3.client(name, region_name=REGION) for name in ("s3", "dynamodb")}
+        for bucket in ("uploads", "scones-ml"):
+            clients["s3"].create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        for table, key in (("photos", "photo_id"), ("models", "id")):
+            clients["dynamodb"].create_table(
+                TableName=table,
+                KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
+                BillingMode="PAY_PER_REQUEST",
+            )
+        yield clients
+
+
+@pytest.fixture
+def table(account: dict[str, Any]) -> ModelTable:
+    return ModelTable("models", account["dynamodb"])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

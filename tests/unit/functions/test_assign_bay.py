@@ -1,3 +1,5 @@
+"""AssignBay: one decision and one event per photo."""
+
 from collections.abc import Callable
 from typing import Any
 
@@ -7,14 +9,14 @@ from botocore.exceptions import ClientError
 from functions.shared.aws import client
 from functions.shared.errors import EventNotPublished, InvalidInput
 from functions.shared.photo import Photo
-from tests.unit.functions.functions_world import (
+from tests.unit.functions.stack import (
     ANOTHER_EXECUTION,
     DECISIONS,
     EXECUTION,
     PHOTOS,
     TASK_TOKEN,
     Function,
-    Output,
+    FunctionOutput,
     Stack,
 )
 
@@ -71,7 +73,7 @@ def test_every_answer_leads_to_a_bay(
 
 
 def test_the_first_decision_stands_and_another_execution_stays_silent(
-    stack: Stack, assign_bay: Function, output: Callable[[], Output]
+    stack: Stack, assign_bay: Function, output: Callable[[], FunctionOutput]
 ) -> None:
     photo = stack.upload()
     first = assign_bay(photo=photo.as_state(), **BY_MODEL)
@@ -150,7 +152,7 @@ def test_only_model_reviewer_and_fallback_decide(stack: Stack, assign_bay: Funct
 
 
 def test_drivers_are_counted_by_bay_and_by_who_decided(
-    stack: Stack, assign_bay: Function, output: Callable[[], Output]
+    stack: Stack, assign_bay: Function, output: Callable[[], FunctionOutput]
 ) -> None:
     assign_bay(photo=stack.upload().as_state(), **BY_MODEL)
     (line,) = output().metrics("DriversRouted")

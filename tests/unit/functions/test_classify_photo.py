@@ -1,16 +1,14 @@
-import threading
+"""ClassifyPhoto: the outcome for a photo, its errors, its log and its metrics."""
+
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from functions.classify_photo.endpoint import Endpoint
 from functions.shared.aws import client
 from functions.shared.errors import (
     InvalidInput,
     InvalidSettings,
-    InvalidThreshold,
-    ModelAnswerInvalid,
     ModelUnavailable,
     PhotoMissing,
     PhotoTooLarge,
@@ -19,16 +17,14 @@ from functions.shared.errors import (
 )
 from functions.shared.photo import Photo
 from functions.shared.uploads import LARGEST_PHOTO_BYTES
-from functions.shared.vehicles import vehicles
-from tests.unit.functions.functions_world import (
+from tests.unit.functions.stack import (
     ANOTHER_EXECUTION,
-    ENDPOINT,
     EXECUTION,
     JPEG,
     UPLOADS,
     Function,
-    Model,
-    Output,
+    FunctionOutput,
+    ModelServer,
     Stack,
 )
 
@@ -37,17 +33,7 @@ def by_name(photo: Photo) -> dict[str, str]:
     return {"bucket": photo.bucket, "key": photo.key}
 
 
-def answer(**changes: Any) -> dict[str, Any]:
-    return {
-        "model_version": "model-1",
-        "vehicle": "bicycle",
-        "confidence": 0.97,
-        "probabilities": {"bicycle": 0.97, "motorcycle": 0.02, "other": 0.01},
-        "threshold": 0.9,
-    } | changes
-
-
-def test_a_clear_photo_is_the_models_to_decide(stack: Stack, classify: Function, model: Model) -> None:
+def test_a_clear_photo_is_the_models_to_decide(stack: Stack, classify: Function, model: ModelServer) -> None:
     photo = stack.upload()
     assert classify(photo=photo.as_state()) == {
         "photo": photo.as_state(),
@@ -66,21 +52,21 @@ def test_a_clear_photo_is_the_models_to_decide(stack: Stack, classify: Function,
     assert model.received == [JPEG]
 
 
-def test_a_confidence_exactly_at_the_threshold_is_enough(stack: Stack, classify: Function, model: Model) -> None:
-    model.sees(bicycle=0.9, motorcycle=0.1, other=0.0, threshold=0.9)
+def test_a_confidence_exactly_at_the_threshold_is_enough(stack: Stack, classify: Function, model: ModelServer) -> None:
+    model.set_probabilities(bicycle=0.9, motorcycle=0.1, other=0.0, threshold=0.9)
     assert classify(photo=stack.upload().as_state())["outcome"] == "confident"
 
 
-def test_an_unclear_photo_goes_to_a_person(stack: Stack, classify: Function, model: Model) -> None:
-    model.sees(bicycle=0.55, motorcycle=0.40, other=0.05)
+def test_an_unclear_photo_goes_to_a_person(stack: Stack, classify: Function, model: ModelServer) -> None:
+    model.set_probabilities(bicycle=0.55, motorcycle=0.40, other=0.05)
     outcome = classify(photo=stack.upload().as_state())
     assert (outcome["outcome"], outcome["reason"]) == ("unsure", "LowConfidence")
 
 
 def test_a_photo_of_a_cat_goes_to_a_person_however_sure_the_model_is(
-    stack: Stack, classify: Function, model: Model
+    stack: Stack, classify: Function, model: ModelServer
 ) -> None:
-    model.sees(bicycle=0.0, motorcycle=0.0, other=1.0)
+    model.set_probabilities(bicycle=0.0, motorcycle=0.0, other=1.0)
     outcome = classify(photo=stack.upload().as_state())
     assert (outcome["outcome"], outcome["reason"]) == ("unsure", "NotAVehicle")
 
@@ -91,7 +77,7 @@ def test_another_team_needs_to_name_only_bucket_and_key(stack: Stack, classify: 
 
 
 def test_a_photo_that_was_decided_is_not_classified_again(
-    stack: Stack, classify: Function, assign_bay: Function, model: Model
+    stack: Stack, classify: Function, assign_bay: Function, model: ModelServer
 ) -> None:
     photo = stack.upload()
     decision = assign_bay(
@@ -137,7 +123,7 @@ def test_a_photo_in_a_bucket_that_does_not_exist_is_missing(classify: Function) 
 
 
 def test_a_photo_overwritten_since_its_event_is_missing_and_says_so(
-    stack: Stack, classify: Function, model: Model
+    stack: Stack, classify: Function, model: ModelServer
 ) -> None:
     first = stack.upload()
     stack.upload(JPEG + b"!")
@@ -168,7 +154,7 @@ def test_a_refusal_of_s3_is_not_taken_for_a_missing_photo(stack: Stack, classify
     ("body", "message"), [(b"", "empty"), (b"dear diary", "not a JPEG"), (b"GIF89a....", "not a JPEG")]
 )
 def test_what_is_no_photo_is_unreadable_whatever_its_name(
-    stack: Stack, classify: Function, model: Model, body: bytes, message: str
+    stack: Stack, classify: Function, model: ModelServer, body: bytes, message: str
 ) -> None:
     with pytest.raises(UnreadablePhoto, match=message):
         classify(photo=stack.upload(body).as_state())
@@ -181,121 +167,13 @@ def test_jpeg_png_and_webp_are_photos(stack: Stack, classify: Function, body: by
 
 
 def test_a_photo_over_20_mb_is_refused_before_its_bytes_are_read(
-    stack: Stack, classify: Function, model: Model, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, classify: Function, model: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo = stack.upload(JPEG.ljust(LARGEST_PHOTO_BYTES + 1, b"\0"))
     monkeypatch.setattr("botocore.response.StreamingBody.read", lambda *_: pytest.fail("the body was read"))
     with pytest.raises(PhotoTooLarge, match="20,971,521 bytes"):
         classify(photo=photo.as_state())
     assert model.received == []
-
-
-@pytest.mark.parametrize("fault", [UnreadablePhoto, PhotoTooLarge])
-def test_a_photos_own_fault_keeps_its_name_on_the_way_from_the_endpoint(
-    stack: Stack, classify: Function, model: Model, fault: type[Exception]
-) -> None:
-    model.says({"error": fault.__name__, "message": "60 megapixels"})
-    with pytest.raises(fault, match="60 megapixels"):
-        classify(photo=stack.upload().as_state())
-
-
-@pytest.mark.parametrize(
-    ("status", "code"),
-    [
-        (424, "ModelError"),
-        (503, "ServiceUnavailable"),
-        (429, "ThrottlingException"),
-        (400, "ValidationError"),
-        (500, "InternalFailure"),
-        (530, "InternalDependencyException"),
-    ],
-)
-def test_an_endpoint_that_is_down_busy_or_absent_is_unavailable(
-    stack: Stack, classify: Function, model: Model, status: int, code: str
-) -> None:
-    model.fails(status, code)
-    with pytest.raises(ModelUnavailable, match=code):
-        classify(photo=stack.upload().as_state())
-    assert len(model.received) == 1, "the workflow retries, not the SDK"
-
-
-def test_an_endpoint_nobody_listens_at_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", "http://127.0.0.1:9")
-    with pytest.raises(ModelUnavailable, match="EndpointConnectionError"):
-        Endpoint(ENDPOINT, client("sagemaker-runtime", attempts=1), vehicles()).classify(JPEG)
-
-
-def test_an_endpoint_that_does_not_answer_in_time_is_unavailable(model: Model) -> None:
-    model.delay = threading.Event()
-    slow = Endpoint(ENDPOINT, client("sagemaker-runtime", read_timeout_s=0.2, attempts=1), vehicles())
-    with pytest.raises(ModelUnavailable, match="ReadTimeoutError"):
-        slow.classify(JPEG)
-    assert len(model.received) == 1
-
-
-def test_the_endpoint_has_two_seconds_to_connect_and_fifteen_to_answer(classify: Function) -> None:
-    config = classify.module.endpoint._runtime.meta.config
-    assert (config.connect_timeout, config.read_timeout) == (2, 15)
-
-
-@pytest.mark.parametrize(
-    ("broken_answer", "message"),
-    [
-        (b"<html>502</html>", "not JSON"),
-        (b"[]", "JSON object"),
-        ({"error": "OutOfMemory"}, "OutOfMemory"),
-        (answer(model_version=None), "model_version"),
-        (answer(probabilities=None), "no probabilities"),
-        (answer(probabilities={"bicycle": 0.97, "motorcycle": 0.03}), "'other'"),
-        (answer(probabilities={"bicycle": 0.97, "tandem": 0.02, "other": 0.01}), "tandem"),
-        (answer(probabilities={"bicycle": 0.97, "motorcycle": 0.01, "other": 0.0}), "sum to 0.98"),
-        (answer(probabilities={"bicycle": 1.5, "motorcycle": -0.5, "other": 0.0}), "1.5"),
-        (answer(vehicle="motorcycle", confidence=0.02), "not its most probable"),
-        (answer(vehicle="tandem"), "tandem"),
-        (answer(confidence=0.5), "confidence"),
-        (answer(confidence=float("nan")), "nan"),
-        (answer(confidence="0.97"), "'0.97'"),
-        (answer(confidence=True), "True"),
-        (answer(threshold=1.2), "threshold"),
-        (answer(threshold=None), "threshold"),
-    ],
-)
-def test_an_answer_that_breaks_the_contract_is_invalid(
-    stack: Stack, classify: Function, model: Model, broken_answer: Any, message: str
-) -> None:
-    model.says(broken_answer)
-    with pytest.raises(ModelAnswerInvalid, match=message):
-        classify(photo=stack.upload().as_state())
-
-
-def test_rounded_probabilities_are_no_contradiction(stack: Stack, classify: Function, model: Model) -> None:
-    model.says(answer(confidence=0.9659, probabilities={"bicycle": 0.966, "motorcycle": 0.02, "other": 0.01}))
-    assert classify(photo=stack.upload().as_state())["outcome"] == "confident"
-
-
-def test_the_threshold_parameter_overrules_the_models_own(stack: Stack, classify: Function) -> None:
-    stack.set_threshold("0.99")
-    outcome = classify(photo=stack.upload().as_state())
-    assert (outcome["threshold"], outcome["reason"]) == (0.99, "LowConfidence")
-
-
-@pytest.mark.parametrize("value", ["modle", "1.01", "-0.1", "nan", "inf"])
-def test_a_senseless_threshold_names_the_parameter_to_fix(stack: Stack, classify: Function, value: str) -> None:
-    stack.set_threshold(value)
-    with pytest.raises(InvalidThreshold, match=f"/scones/test/threshold is '{value}'; set it"):
-        classify(photo=stack.upload().as_state())
-
-
-def test_a_missing_threshold_names_the_parameter_to_create(stack: Stack, classify: Function) -> None:
-    client("ssm").delete_parameter(Name="/scones/test/threshold")
-    with pytest.raises(InvalidThreshold, match="there is no SSM parameter /scones/test/threshold"):
-        classify(photo=stack.upload().as_state())
-
-
-def test_the_threshold_is_read_once_a_minute(stack: Stack, classify: Function, monkeypatch: pytest.MonkeyPatch) -> None:
-    classify(photo=stack.upload().as_state())
-    monkeypatch.setattr(client("ssm"), "get_parameter", lambda **_: pytest.fail("read again"))
-    classify(photo=stack.upload(JPEG + b"!").as_state())
 
 
 @pytest.mark.parametrize(
@@ -318,12 +196,12 @@ def test_a_function_without_its_environment_names_every_missing_variable(
 ) -> None:
     monkeypatch.delenv("DECISION_TABLE")
     monkeypatch.setenv("ENDPOINT_NAME", "")
-    with pytest.raises(InvalidSettings, match="DECISION_TABLE, ENDPOINT_NAME"):
+    with pytest.raises(InvalidSettings, match="DECISION_TABLE is not set; ENDPOINT_NAME is not set"):
         function("classify_photo")
 
 
 def test_each_classified_photo_is_counted_with_the_models_version_as_metadata(
-    stack: Stack, classify: Function, output: Callable[[], Output]
+    stack: Stack, classify: Function, output: Callable[[], FunctionOutput]
 ) -> None:
     photo = stack.upload()
     classify(photo=photo.as_state())
@@ -344,16 +222,16 @@ def test_each_classified_photo_is_counted_with_the_models_version_as_metadata(
 
 
 def test_low_confidence_is_counted(
-    stack: Stack, classify: Function, model: Model, output: Callable[[], Output]
+    stack: Stack, classify: Function, model: ModelServer, output: Callable[[], FunctionOutput]
 ) -> None:
-    model.sees(bicycle=0.6, motorcycle=0.3, other=0.1)
+    model.set_probabilities(bicycle=0.6, motorcycle=0.3, other=0.1)
     classify(photo=stack.upload().as_state())
     (line,) = output().metrics("LowConfidence")
     assert line["LowConfidence"] == [1.0]
 
 
 def test_a_decided_photo_is_not_counted_again(
-    stack: Stack, classify: Function, assign_bay: Function, output: Callable[[], Output]
+    stack: Stack, classify: Function, assign_bay: Function, output: Callable[[], FunctionOutput]
 ) -> None:
     photo = stack.upload()
     assign_bay(photo=photo.as_state(), vehicle=None, decided_by="fallback")
@@ -363,7 +241,7 @@ def test_a_decided_photo_is_not_counted_again(
 
 
 def test_log_lines_carry_the_execution_and_the_photo(
-    stack: Stack, classify: Function, output: Callable[[], Output]
+    stack: Stack, classify: Function, output: Callable[[], FunctionOutput]
 ) -> None:
     photo = stack.upload()
     classify(photo=photo.as_state())
@@ -374,9 +252,9 @@ def test_log_lines_carry_the_execution_and_the_photo(
 
 
 def test_a_failure_is_logged_once_by_its_name_and_does_not_leak_into_the_next_photo(
-    stack: Stack, classify: Function, model: Model, output: Callable[[], Output]
+    stack: Stack, classify: Function, model: ModelServer, output: Callable[[], FunctionOutput]
 ) -> None:
-    model.fails(503, "ServiceUnavailable")
+    model.set_error(503, "ServiceUnavailable")
     photo = stack.upload()
     with pytest.raises(ModelUnavailable):
         classify(photo=photo.as_state())
@@ -388,7 +266,7 @@ def test_a_failure_is_logged_once_by_its_name_and_does_not_leak_into_the_next_ph
 
 
 def test_the_decision_table_is_asked_before_anything_else(
-    stack: Stack, classify: Function, broken: Any, model: Model
+    stack: Stack, classify: Function, broken: Any, model: ModelServer
 ) -> None:
     broken(client("dynamodb"), "get_item")
     with pytest.raises(Exception, match="on purpose"):

@@ -1,3 +1,5 @@
+"""RejectPhoto: the item and the event of a rejection."""
+
 import json
 from collections.abc import Callable
 from typing import Any
@@ -7,13 +9,13 @@ from botocore.exceptions import ClientError
 
 from functions.shared.aws import client
 from functions.shared.errors import InvalidInput
-from tests.unit.functions.functions_world import (
+from tests.unit.functions.stack import (
     ANOTHER_EXECUTION,
     EXECUTION,
     PHOTOS,
     TASK_TOKEN,
     Function,
-    Output,
+    FunctionOutput,
     Stack,
 )
 
@@ -67,7 +69,7 @@ def test_a_photo_that_is_gone_can_be_rejected(stack: Stack, reject_photo: Functi
 
 
 def test_a_retry_of_the_same_execution_publishes_nothing_twice(
-    stack: Stack, reject_photo: Function, output: Callable[[], Output]
+    stack: Stack, reject_photo: Function, output: Callable[[], FunctionOutput]
 ) -> None:
     photo = stack.upload(b"")
     reject_photo(photo=photo.as_state(), error=CAUGHT)
@@ -105,7 +107,9 @@ def test_a_photo_a_reviewer_could_not_use_is_rejected_by_the_execution_that_aske
     assert (stack.item(PHOTOS, photo) or {})["status"] == "rejected"
 
 
-def test_rejections_are_counted_by_reason(stack: Stack, reject_photo: Function, output: Callable[[], Output]) -> None:
+def test_rejections_are_counted_by_reason(
+    stack: Stack, reject_photo: Function, output: Callable[[], FunctionOutput]
+) -> None:
     reject_photo(photo=stack.upload(b"").as_state(), error=CAUGHT)
     (line,) = output().metrics("PhotosRejected")
     assert set(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0]) == {"service", "reason"}

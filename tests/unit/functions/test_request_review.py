@@ -1,3 +1,5 @@
+"""RequestReview: one open request per photo, also with retries."""
+
 import hashlib
 import json
 from collections.abc import Callable
@@ -10,13 +12,13 @@ from botocore.exceptions import ClientError
 from functions.shared.aws import client
 from functions.shared.errors import InvalidInput, PhotoMissing, ReviewPending
 from functions.shared.photo import Photo
-from tests.unit.functions.functions_world import (
+from tests.unit.functions.stack import (
     ANOTHER_EXECUTION,
     EXECUTION,
     PHOTOS,
     TASK_TOKEN,
     Function,
-    Output,
+    FunctionOutput,
     Stack,
 )
 
@@ -114,7 +116,7 @@ def test_a_request_that_has_expired_is_free_for_another_execution(stack: Stack, 
 
 
 def test_the_same_attempt_delivered_twice_leaves_one_message(
-    stack: Stack, request_review: Function, output: Callable[[], Output]
+    stack: Stack, request_review: Function, output: Callable[[], FunctionOutput]
 ) -> None:
     photo = stack.upload()
     request_review(**asked(photo))
@@ -211,7 +213,9 @@ def test_a_request_that_lacks_something_says_what(
         request_review(**asked(stack.upload(), **{name: value}))
 
 
-def test_requests_are_counted_by_reason(stack: Stack, request_review: Function, output: Callable[[], Output]) -> None:
+def test_requests_are_counted_by_reason(
+    stack: Stack, request_review: Function, output: Callable[[], FunctionOutput]
+) -> None:
     request_review(**asked(stack.upload()))
     (line,) = output().metrics("ReviewsRequested")
     assert set(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0]) == {"service", "reason"}

@@ -8,7 +8,7 @@ import pytest
 
 from functions.shared.aws import client
 from functions.shared.photo import Photo
-from tests.unit.functions.functions_world import ANOTHER_EXECUTION, JPEG, TASK_TOKEN, Function, Model, Output, Stack
+from tests.unit.functions.stack import ANOTHER_EXECUTION, JPEG, TASK_TOKEN, Function, FunctionOutput, ModelServer, Stack
 
 SECRETS = {
     "a task token": TASK_TOKEN,
@@ -27,7 +27,7 @@ def paths(
     request_review: Function,
     assign_bay: Function,
     reject_photo: Function,
-    model: Model,
+    model: ModelServer,
     broken: Any,
 ) -> Paths:
     photo = stack.upload()
@@ -53,9 +53,9 @@ def paths(
 
     return {
         "confident": lambda: classify(photo=state),
-        "unsure": with_model(lambda: model.sees(bicycle=0.6, motorcycle=0.3, other=0.1)),
-        "answer is the photo": with_model(lambda: model.says(JPEG)),
-        "unavailable": with_model(lambda: model.fails(503, "ServiceUnavailable")),
+        "unsure": with_model(lambda: model.set_probabilities(bicycle=0.6, motorcycle=0.3, other=0.1)),
+        "answer is the photo": with_model(lambda: model.set_answer(JPEG)),
+        "unavailable": with_model(lambda: model.set_error(503, "ServiceUnavailable")),
         "missing": lambda: classify(photo=Photo(photo.bucket, "uploads/d/none.jpg", "0").as_state()),
         "unreadable": lambda: classify(photo=stack.upload(b"the rest of a photo", "uploads/d/text.jpg").as_state()),
         "S3 refuses": broken_call("s3", "get_object", lambda: classify(photo=state)),
@@ -76,7 +76,7 @@ def paths(
     }
 
 
-def test_no_path_writes_a_secret(paths: Paths, output: Callable[[], Output]) -> None:
+def test_no_path_writes_a_secret(paths: Paths, output: Callable[[], FunctionOutput]) -> None:
     for name, run in paths.items():
         with suppress(Exception):
             run()
@@ -86,7 +86,7 @@ def test_no_path_writes_a_secret(paths: Paths, output: Callable[[], Output]) -> 
             assert secret not in written, f"{name}: {what} in {written}"
 
 
-def test_every_line_is_json_and_names_its_execution(paths: Paths, output: Callable[[], Output]) -> None:
+def test_every_line_is_json_and_names_its_execution(paths: Paths, output: Callable[[], FunctionOutput]) -> None:
     for name, run in paths.items():
         with suppress(Exception):
             run()
@@ -95,7 +95,9 @@ def test_every_line_is_json_and_names_its_execution(paths: Paths, output: Callab
         assert all(line["correlation_id"].startswith("arn:aws:states:") for line in log), name
 
 
-def test_no_metric_has_a_dimension_that_grows_with_photos_or_models(paths: Paths, output: Callable[[], Output]) -> None:
+def test_no_metric_has_a_dimension_that_grows_with_photos_or_models(
+    paths: Paths, output: Callable[[], FunctionOutput]
+) -> None:
     for run in paths.values():
         with suppress(Exception):
             run()
@@ -110,7 +112,7 @@ def test_no_metric_has_a_dimension_that_grows_with_photos_or_models(paths: Paths
 
 
 def test_a_cold_start_is_counted_once(
-    stack: Stack, classify: Function, output: Callable[[], Output], monkeypatch: pytest.MonkeyPatch
+    stack: Stack, classify: Function, output: Callable[[], FunctionOutput], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("aws_lambda_powertools.metrics.provider.cold_start.is_cold_start", True)
     classify(photo=stack.upload().as_state())

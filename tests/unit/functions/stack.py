@@ -32,7 +32,7 @@ JPEG = b"\xff\xd8\xff\xe0" + b"the rest of a photo, which only the endpoint read
 
 
 @dataclass
-class Model:
+class ModelServer:
     """A model server. Each photo gets the answer that was set last."""
 
     url: str = ""
@@ -42,9 +42,9 @@ class Model:
     delay: threading.Event | None = None
     received: list[bytes] = field(default_factory=list)
 
-    def sees(self, threshold: float = 0.9, **probabilities: float) -> None:
+    def set_probabilities(self, threshold: float = 0.9, **probabilities: float) -> None:
         vehicle = max(probabilities, key=lambda name: probabilities[name])
-        self.says(
+        self.set_answer(
             {
                 "model_version": "model-1",
                 "vehicle": vehicle,
@@ -54,11 +54,11 @@ class Model:
             }
         )
 
-    def says(self, answer: Any) -> None:
+    def set_answer(self, answer: Any) -> None:
         self.status, self.code = 200, ""
         self.body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
 
-    def fails(self, status: int, code: str) -> None:
+    def set_error(self, status: int, code: str) -> None:
         self.status, self.code = status, code
         self.body = json.dumps({"Code": code, "Message": f"{code} on purpose"}).encode()
 
@@ -134,7 +134,7 @@ class Function:
         return answer
 
 
-class Breaker:
+class CallBreaker:
     """Makes one AWS call fail on its way out, the rest of the system staying what it is."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +153,7 @@ class Breaker:
 
 
 @dataclass
-class Output:
+class FunctionOutput:
     """What a function wrote: log lines and metrics."""
 
     text: str

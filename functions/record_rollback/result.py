@@ -1,16 +1,16 @@
-"""How a rollback ended, from what its execution carried to the end."""
+"""The result of a rollback, from the state of its execution."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from functions.shared.causes import readable
+from functions.shared.causes import error_message
 from functions.shared.champion import Champion
 
 
 @dataclass(frozen=True)
-class RolledBack:
-    """A rollback that succeeded: the target answers. `prepared` is what PrepareRollback returned, `at` the end."""
+class RollbackResult:
+    """A rollback that succeeded. `prepared` is what PrepareRollback returned, `at` when the rollback ended."""
 
     prepared: Mapping[str, Any]
     execution: str
@@ -19,21 +19,21 @@ class RolledBack:
 
     @property
     def target(self) -> Champion:
-        """Who is champion again, without a mark."""
-        return Champion.from_state(self.prepared["target"]).restored(self.at)
+        """The restored model, without the mark of an earlier rollback."""
+        return Champion.from_state(self.prepared["target"]).as_restored(self.at)
 
     @property
     def rolled_back(self) -> Champion:
-        """The model that was champion, marked."""
-        return Champion.from_state(self.prepared["champion"]).marked(self.at, self.reason, self.execution)
+        """The model that was champion, marked as rolled back."""
+        return Champion.from_state(self.prepared["champion"]).as_rolled_back(self.at, self.reason, self.execution)
 
     @property
     def reason(self) -> str:
-        """Why, in the words of whoever started it."""
+        """The reason that the person or the alarm gave."""
         return str(self.prepared["request"]["reason"])
 
     def as_event(self) -> dict[str, Any]:
-        """The detail of `Model Rolled Back`."""
+        """Return the detail of `Model Rolled Back`."""
         return {
             "model_version": self.target.model_version,
             "rolled_back_model_version": self.rolled_back.model_version,
@@ -46,7 +46,7 @@ class RolledBack:
         }
 
     def as_output(self) -> dict[str, Any]:
-        """The execution's output."""
+        """Return the output of the execution."""
         was_marked = self.prepared["target"].get("rolled_back_at")
         return {
             "outcome": "rolled back",
@@ -65,10 +65,10 @@ class RolledBack:
 
 
 def failure(state: Mapping[str, Any]) -> tuple[str, str]:
-    """Error and cause of a rollback that failed, as the execution ends with them."""
+    """Return error and cause of a failed rollback, with which the execution ends."""
     error = state.get("error") or {}
     name = str(error.get("Error") or "Unknown")
-    cause = readable(str(error.get("Cause") or name)).rstrip(".")
+    cause = error_message(str(error.get("Cause") or name)).rstrip(".")
     prepared = state.get("prepared")
     if not prepared:
         return name, f"The rollback did not begin: {cause}. The champion and its endpoint are as they were."

@@ -1,28 +1,28 @@
-"""How a retraining ended, from what its execution carried to the end."""
+"""The result of a retraining, from the state of its execution."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from functions.shared.causes import readable
+from functions.shared.causes import error_message
 from functions.shared.champion import INITIAL, RETRAINING, Champion
 
-# To end like this is an outcome; anything else means that something broke.
+# Expected outcomes; any other reason is a failure.
 OUTCOMES = {
     *("NothingNew", "NoChampion", "NoTrainingData", "TrainingDataRefused", "RetrainingRunning", "DryRun"),
     "ChampionExists",
     *("BelowMinimum", "WorseThanChampion", "BlindToAClass", "NotBetter"),
 }
 
-# The registry takes neither comma nor parenthesis.
+# The model registry rejects commas and parentheses.
 INITIAL_VERDICT = "an initial model that was not compared with anything: it has no verdict"
 
 
 @dataclass(frozen=True)
-class Conclusion:
-    """The end of a retraining.
+class RetrainingResult:
+    """The result of a retraining.
 
-    `state` is all that the execution carried, `at` when it ended, `recorded` the recorded champion's version.
+    `state` is the state of the execution, `at` when it ended, `recorded` the version of the recorded champion.
     """
 
     promoted: bool
@@ -34,14 +34,14 @@ class Conclusion:
 
     @property
     def model_version(self) -> str | None:
-        """The challenger, as its endpoint names it; None when training did not begin or failed."""
+        """The version of the challenger; None when training did not begin or failed."""
         if "trained" not in self.state:
             return None
         return str(self._slot("prepared").get("model_version") or self.state["run"]["name"])
 
     @property
     def champion_before(self) -> str | None:
-        """The champion when the retraining began; the recorded one when it ended before it found out."""
+        """The champion when the retraining began; the recorded one when it ended before BuildDataset."""
         if "prepared" not in self.state:
             return self.recorded
         champion = self._slot("prepared").get("champion") or {}
@@ -49,11 +49,11 @@ class Conclusion:
 
     @property
     def reason(self) -> str | None:
-        """Why the challenger did not become champion: the name of a check or of an error."""
+        """Why the challenger was not promoted: the name of a group of checks or of an error; None for a promotion."""
         if self.promoted:
             return None
         error = str(self._slot("error").get("Error") or "Unknown")
-        # Step Functions gives every job that fails the same name.
+        # Step Functions reports every failed job with the same error name.
         if error == "States.TaskFailed" and "prepared" in self.state:
             if "trained" not in self.state:
                 return "TrainingFailed"
@@ -63,34 +63,34 @@ class Conclusion:
 
     @property
     def failed(self) -> bool:
-        """Whether something broke, so that a person should look."""
+        """Whether the retraining failed, rather than ended with an expected outcome."""
         return self.reason is not None and self.reason not in OUTCOMES
 
     @property
     def verdict(self) -> str:
-        """The gate's words for a promotion, the error's for anything else."""
+        """The verdict of the gate for a promotion, the message of the error otherwise."""
         if self.promoted:
             return INITIAL_VERDICT if self._initial else str(self._slot("judged").get("words") or "promoted")
-        words = readable(str(self._slot("error").get("Cause") or ""))
+        words = error_message(str(self._slot("error").get("Cause") or ""))
         if "restored" in self.state and self._slot("restored").get("status") != "InService":
-            words += f" The endpoint is {self._slot('restored').get('status')} instead of serving the champion again;"
-            words += " look at it with `make status`."
+            words += f" The endpoint is {self._slot('restored').get('status')} instead of InService with the champion;"
+            words += " `make status` shows it."
         return words or str(self.reason)
 
     @property
     def judged_snapshot(self) -> str | None:
-        """The snapshot whose challenger was judged here; None when there was no verdict, or only that of a dry run."""
+        """The snapshot of the challenger when it was judged; None without a verdict and for a dry run."""
         prepared = self._slot("prepared")
         return prepared.get("snapshot") if self._slot("judged") and not prepared.get("dry_run") else None
 
     @property
     def training_input(self) -> dict[str, Any]:
-        """What the promoted model was trained on: the input of the retrainings that nobody starts by hand."""
+        """The data and code of the challenger, as the input of automatic retrainings; empty for an initial model."""
         return dict(self._slot("prepared").get("training_input") or {})
 
     @property
     def new_champion(self) -> Champion:
-        """Who is champion from now on."""
+        """The challenger as champion."""
         return Champion(
             model_version=str(self.model_version),
             endpoint_config=str(self.state["run"]["name"]),
@@ -105,7 +105,7 @@ class Conclusion:
 
     @property
     def _initial(self) -> Mapping[str, Any]:
-        """What was found in the artifact of an initial model; empty for a model that was trained."""
+        """The description of an initial model; empty for a model that was trained."""
         return self._slot("prepared").get("initial") or {}
 
     @property
@@ -114,7 +114,7 @@ class Conclusion:
         return threshold
 
     def as_event(self) -> dict[str, Any]:
-        """The detail of `Model Promoted` or `Model Rejected`."""
+        """Return the detail of `Model Promoted` or `Model Rejected`."""
         common: dict[str, Any] = {
             "model_version": self.model_version,
             "execution": self.execution,
@@ -141,7 +141,7 @@ class Conclusion:
         return {**rejected, "metrics": metrics} if metrics else rejected
 
     def as_output(self) -> dict[str, Any]:
-        """The execution's output."""
+        """Return the output of the execution."""
         judged, prepared = self._slot("judged"), self._slot("prepared")
         return {
             "outcome": "promoted" if self.promoted else "rejected",

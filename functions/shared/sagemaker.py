@@ -1,0 +1,30 @@
+"""SageMaker: the model behind an endpoint configuration, and the error for a resource that does not exist."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import SageMakerClient
+
+
+@dataclass(frozen=True)
+class Model:
+    """A SageMaker model. `artifact` is the S3 address of its model.tar.gz."""
+
+    name: str
+    artifact: str
+
+
+def describe_model_of(endpoint_config: str, sagemaker: "SageMakerClient") -> Model:
+    """Return the model that the first variant of an endpoint configuration serves. Raises ClientError."""
+    variants = sagemaker.describe_endpoint_config(EndpointConfigName=endpoint_config)["ProductionVariants"]
+    name = variants[0]["ModelName"]
+    return Model(name, sagemaker.describe_model(ModelName=name)["PrimaryContainer"]["ModelDataUrl"])
+
+
+def is_missing(error: Exception) -> bool:
+    """Whether SageMaker refused a call because there is no resource of that name.
+
+    SageMaker has no error code of its own for that: it answers `ValidationException`, as for any invalid argument.
+    """
+    return "Could not find" in str(error)

@@ -1,0 +1,69 @@
+"""What becomes of an entry in functions.yaml, and which mistakes in it are named."""
+
+from typing import Any
+
+import pytest
+
+from deploy.errors import DeployError
+from deploy.package import FUNCTIONS
+from deploy.templates.functions import METRICS_NAMESPACE, add_functions
+from functions.shared.observability import NAMESPACE
+
+STATEMENT = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": {"Fn::GetAtt": ["ReviewQueue", "Arn"]}}
+ENTRY: dict[str, Any] = {
+    "Description": "Counts the orders of a bay",
+    "MemorySize": 256,
+    "Timeout": 30,
+    "Environment": {"EVENT_BUS": {"Ref": "EventBus"}},
+    "Statement": [STATEMENT],
+}
+
+
+def expanded(entries: dict[str, Any], *folders: str) -> dict[str, Any]:
+    template: dict[str, Any] = {"Parameters": {}, "Resources": {}}
+    add_functions(template, entries, folders)
+    return template
+
+
+def test_an_entry_becomes_a_log_group_a_role_a_function_and_the_parameter_of_its_zip() -> None:
+    template = expanded({"count_orders": ENTRY}, "count_orders")
+    assert set(template["Resources"]) == {"CountOrdersLogs", "CountOrdersRole", "CountOrdersFunction"}
+    assert template["Parameters"] == {"CountOrdersKey": {"Type": "String"}}
+    function = template["Resources"]["CountOrdersFunction"]["Properties"]
+    assert function["Handler"] == "functions.count_orders.handler.handler"
+    assert function["Code"]["S3Key"] == {"Ref": "CountOrdersKey"}
+    assert (function["MemorySize"], function["Timeout"]) == (256, 30)
+    assert function["Environment"]["Variables"]["EVENT_BUS"] == {"Ref": "EventBus"}
+    assert function["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] == "count-orders"
+
+
+def test_a_role_may_write_its_own_log_and_what_its_entry_allows() -> None:
+    template = expanded({"count_orders": ENTRY}, "count_orders")
+    (policy,) = template["Resources"]["CountOrdersRole"]["Properties"]["Policies"]
+    logs, own = policy["PolicyDocument"]["Statement"]
+    assert logs["Resource"] == {"Fn::GetAtt": ["CountOrdersLogs", "Arn"]}
+    assert own == STATEMENT
+
+
+@pytest.mark.parametrize(
+    ("entries", "folders", "message"),
+    [
+        ({}, ["count_orders"], "functions/count_orders has no entry"),
+        ({"count_orders": ENTRY}, [], "count_orders has no functions/count_orders/handler.py"),
+        ({"count_orders": {**ENTRY, "Memory": 1}}, ["count_orders"], "count_orders has the unknown field Memory"),
+        ({"count_orders": {"Timeout": 3}}, ["count_orders"], "count_orders lacks Description; .* lacks Environment"),
+        ({"count_orders": None}, ["count_orders"], "count_orders lacks Timeout"),
+    ],
+)
+def test_a_mistake_in_an_entry_is_named(entries: dict[str, Any], folders: list[str], message: str) -> None:
+    with pytest.raises(DeployError, match=message):
+        expanded(entries, *folders)
+
+
+def test_every_folder_with_a_handler_is_a_function() -> None:
+    assert "classify_photo" in FUNCTIONS
+    assert "shared" not in FUNCTIONS
+
+
+def test_the_functions_count_in_the_namespace_that_their_environment_names() -> None:
+    assert METRICS_NAMESPACE == NAMESPACE

@@ -1,0 +1,133 @@
+import json
+import re
+from typing import Any
+
+import jsonschema
+import pytest
+
+import events
+
+BUCKET = "scones-dev-uploads-111122223333"
+
+
+def matches(pattern: Any, event: Any) -> bool:
+    """EventBridge's matching, as far as our patterns use it: nested objects, exact values, prefixes."""
+    if isinstance(pattern, dict):
+        return all(name in event and matches(inner, event[name]) for name, inner in pattern.items())
+    return any(
+        event.startswith(allowed["prefix"]) if isinstance(allowed, dict) else event == allowed for allowed in pattern
+    )
+
+
+def transformed(transformer: dict[str, Any], event: dict[str, Any]) -> Any:
+    """EventBridge's input transformation of a template whose variables have no quotes."""
+    variables = {}
+    for name, path in transformer["InputPathsMap"].items():
+        value: Any = event
+        for part in path.removeprefix("$.").split("."):
+            value = value[part]
+        variables[name] = json.dumps(value)
+    return json.loads(re.sub(r"<(\w+)>", lambda match: variables[match[1]], transformer["InputTemplate"]))
+
+
+def uploaded(
+    key: str = "uploads/driver-17/bike.jpg", reason: str = "PutObject", bucket: str = BUCKET
+) -> dict[str, Any]:
+    event = events.sample("s3_object_created")
+    event["detail"]["object"]["key"] = key
+    event["detail"]["bucket"]["name"] = bucket
+    event["detail"]["reason"] = reason
+    return event
+
+
+@pytest.mark.parametrize("reason", ["PutObject", "POST Object", "CopyObject", "CompleteMultipartUpload"])
+def test_every_way_of_uploading_starts_the_workflow(reason: str) -> None:
+    assert matches(events.rule("photo_uploaded", UploadsBucket=BUCKET)["EventPattern"], uploaded(reason=reason))
+
+
+def test_other_prefixes_buckets_and_events_do_not() -> None:
+    pattern = events.rule("photo_uploaded", UploadsBucket=BUCKET)["EventPattern"]
+    assert not matches(pattern, uploaded(key="labels/a.jpg"))
+    assert not matches(pattern, uploaded(bucket="another"))
+    assert not matches(pattern, uploaded() | {"detail-type": "Object Deleted"})
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["uploads/d/a b+c.jpg", 'uploads/d/"},"x":{".jpg', "uploads/d/a\\b.jpg", "uploads/d/ä€🚲.jpg", "uploads/d/<key>"],
+)
+def test_any_key_reaches_the_workflow_as_it_is(key: str) -> None:
+    transformer = events.rule("photo_uploaded")["InputTransformer"]
+    assert transformed(transformer, uploaded(key)) == {
+        "photo": {"bucket": BUCKET, "key": key, "etag": "b1946ac92492d2347c6235b4d2611184", "size": 48213}
+    }
+
+
+def test_the_template_quotes_no_variable_because_pasted_values_are_not_escaped() -> None:
+    template = events.rule("photo_uploaded")["InputTransformer"]["InputTemplate"]
+    strings = re.findall(r'"[^"]*"', template)
+    assert strings
+    assert not any("<" in string for string in strings)
+
+
+def test_the_rule_names_the_bucket_of_its_stack() -> None:
+    assert {"Ref": "UploadsBucket"} in events.rule("photo_uploaded")["EventPattern"]["detail"]["bucket"]["name"]
+
+
+@pytest.mark.parametrize("detail_type", events.DETAIL_TYPES)
+def test_each_event_has_a_schema_that_is_one_and_a_sample_that_fits(detail_type: str) -> None:
+    schema = events.schema(detail_type)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema["title"] == detail_type
+    sample = events.sample(detail_type.lower().replace(" ", "_"))
+    assert (sample["detail-type"], sample["source"]) == (detail_type, "scones.vehicles")
+    validator = jsonschema.Draft202012Validator(schema)
+    validator.validate(sample["detail"])
+    for required in schema["required"]:
+        lacking = {name: value for name, value in sample["detail"].items() if name != required}
+        assert not validator.is_valid(lacking)
+    assert not validator.is_valid(sample["detail"] | {"task_token": "secret"})
+
+
+ALARMS = "scones-dev-endpoint-errors,another-alarm"
+
+
+def test_an_alarm_of_the_list_that_goes_off_starts_a_rollback() -> None:
+    pattern = events.rule("alarm_went_off", RollbackAlarms=ALARMS)["EventPattern"]
+    alarm = events.sample("cloudwatch_alarm_state_change")
+    assert matches(pattern, alarm)
+    alarm["detail"]["state"]["value"] = "OK"
+    assert not matches(pattern, alarm)
+    alarm = events.sample("cloudwatch_alarm_state_change")
+    alarm["detail"]["alarmName"] = "scones-dev-waiting-drivers"
+    assert not matches(pattern, alarm)
+
+
+def test_a_rollback_is_told_which_alarm_went_off_when_and_why() -> None:
+    transformer = events.rule("alarm_went_off", RollbackAlarms=ALARMS)["InputTransformer"]
+    alarm = events.sample("cloudwatch_alarm_state_change")
+    alarm["detail"]["state"]["reason"] = 'a "quoted" reason'
+    assert transformed(transformer, alarm) == {
+        "trigger": "alarm",
+        "alarm": "scones-dev-endpoint-errors",
+        "alarmed_at": "2026-11-23T01:16:40.123+0000",
+        "reason": 'a "quoted" reason',
+    }
+
+
+def test_there_is_one_sample_of_each_event_and_of_those_that_start_us() -> None:
+    assert set(events.samples()) == {kind.lower().replace(" ", "_") for kind in events.DETAIL_TYPES} | {
+        "s3_object_created",
+        "cloudwatch_alarm_state_change",
+    }
+
+
+@pytest.mark.parametrize(("read", "name"), [(events.schema, "Driver Lost"), (events.sample, "x"), (events.rule, "x")])
+def test_an_unknown_name_is_answered_with_the_known_ones(read: Any, name: str) -> None:
+    with pytest.raises(KeyError, match=r"Driver Routed|driver_routed|photo_uploaded"):
+        read(name)
+
+
+def test_what_one_caller_changes_another_does_not_see() -> None:
+    events.schema("Driver Routed")["title"] = "changed"
+    assert events.schema("Driver Routed")["title"] == "Driver Routed"

@@ -1,0 +1,160 @@
+"""The input of a retraining, its base data, and the repair of the endpoint."""
+
+import json
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from functions.build_dataset.base_data import BaseData, TrainingDataRefused, check_base_data, check_golden
+from functions.build_dataset.endpoint_repair import ChampionEndpoint
+from functions.build_dataset.prepare import find_obstacle, required_labels
+from functions.build_dataset.request import Request
+from functions.shared.champion import Champion, EndpointBusy, ModelTable
+from functions.shared.errors import InvalidInput
+from functions.shared.vehicles import vehicles
+
+CLASSES = ("bicycle", "motorcycle")
+CHAMPION = Champion("v1", "v1", "s3://a")
+
+
+def test_an_input_goes_over_what_was_staged() -> None:
+    staged = {"dataset": "s3://b/old/", "source": "s3://b/s.tar.gz", "hyperparameters": {"epochs": 3}}
+    request = Request.from_state({"dataset": "s3://b/new/", "classes": ["motorcycle"]}, staged, vehicles())
+    assert (request.dataset, request.source, request.classes) == ("s3://b/new/", "s3://b/s.tar.gz", ("motorcycle",))
+    assert request.hyperparameters == {"epochs": "3"}
+    assert request.trigger == "manual"
+
+
+@pytest.mark.parametrize("given", [None, [], {}, {"dataset": "nowhere"}, {"trigger": "x"}, {"classes": ["tank"]}])
+def test_an_input_that_makes_no_sense_is_refused(given: Any) -> None:
+    with pytest.raises(InvalidInput):
+        Request.from_state(given, {"source": "s3://b/s.tar.gz"} if given else None, vehicles())
+
+
+def test_how_many_new_labels_are_worth_a_retraining() -> None:
+    def asked(trigger: str, force: bool = False) -> int:
+        return required_labels(Request("s3://d", "s3://s", trigger=trigger, force=force), min_new_labels=25)
+
+    assert [asked(trigger) for trigger in ("manual", "schedule", "drift", "labels")] == [0, 1, 1, 25]
+    assert asked("labels", force=True) == 0
+
+
+@pytest.mark.parametrize("trigger", ["schedule", "labels", "drift"])
+def test_only_a_person_starts_the_first_retraining(trigger: str) -> None:
+    automatic, manual = Request("s3://d", "s3://s", trigger=trigger, force=True), Request("s3://d", "s3://s")
+    assert (find_obstacle(automatic, None) or ("",))[0] == "NoChampion"
+    assert find_obstacle(automatic, CHAMPION) is None
+    assert find_obstacle(manual, None) is None
+
+
+def test_a_trigger_without_recorded_data_is_no_error() -> None:
+    """The champion may have come without training data; the schedule must not raise an alarm for it every hour."""
+    request = Request.from_state({"trigger": "labels"}, None, vehicles())
+    assert (find_obstacle(request, CHAMPION) or ("",))[0] == "NoTrainingData"
+    with pytest.raises(InvalidInput, match="dataset"):
+        Request.from_state({}, None, vehicles())
+
+
+def test_golden_photos_go_with_their_data_set() -> None:
+    recorded = {"dataset": "s3://b/old/", "source": "s3://b/s.tar.gz", "golden": "s3://b/golden/old/"}
+    assert Request.from_state({}, recorded, vehicles()).golden == "s3://b/golden/old/"
+    assert Request.from_state({"dataset": "s3://b/old/"}, recorded, vehicles()).golden == "s3://b/golden/old/"
+    assert Request.from_state({"dataset": "s3://b/new/"}, recorded, vehicles()).golden is None
+    assert Request.from_state({"golden": ""}, recorded, vehicles()).golden is None
+    with pytest.raises(InvalidInput, match="golden"):
+        Request.from_state({"golden": "nowhere"}, recorded, vehicles())
+
+
+def test_what_a_model_was_trained_on_is_the_input_of_the_next_retraining() -> None:
+    given = {
+        "dataset": "s3://b/new/",
+        "source": "s3://b/s.tar.gz",
+        "hyperparameters": {"epochs": "3"},
+        "classes": ["bicycle"],
+        "golden": "s3://b/golden/new/",
+    }
+    first = Request.from_state({**given, "force": True}, None, vehicles())
+    assert first.as_input() == given
+    again = Request.from_state({"trigger": "labels"}, first.as_input(), vehicles())
+    assert (again.as_input(), again.force) == (given, False)
+
+
+def asked_for(**more: Any) -> Request:
+    return Request("s3://ml/datasets/base/a/", "s3://ml/s.tar.gz", **more)
+
+
+def test_drawn_pictures_train_nothing_unless_the_stage_allows_it() -> None:
+    drawn = BaseData("generated", {"bicycle": 9, "motorcycle": 9, "house": 9})
+    for request in (asked_for(), asked_for(force=True)):
+        with pytest.raises(TrainingDataRefused, match="drawn"):
+            check_base_data(drawn, request, CLASSES, allow_drawn=False)
+    check_base_data(drawn, asked_for(), CLASSES, allow_drawn=True)
+
+
+def test_data_that_shows_nothing_but_vehicles_trains_nothing_unless_forced() -> None:
+    vehicles_alone = BaseData("photos", {"bicycle": 9, "motorcycle": 9})
+    with pytest.raises(TrainingDataRefused, match="nothing but bicycle, motorcycle"):
+        check_base_data(vehicles_alone, asked_for(), CLASSES, allow_drawn=False)
+    check_base_data(vehicles_alone, asked_for(force=True), CLASSES, allow_drawn=False)
+    # For a model of bicycles alone, motorcycles are what is none of them.
+    check_base_data(vehicles_alone, asked_for(), ("bicycle",), allow_drawn=False)
+
+
+def test_golden_photos_that_the_probe_may_not_read_are_refused() -> None:
+    for golden in (None, "s3://ml/golden/a/", "s3://ml/initial/a/golden/"):
+        check_golden(asked_for(golden=golden), "ml")
+    for golden in ("s3://elsewhere/golden/a/", "s3://ml/labels/", "s3://ml/golden-photos/"):
+        with pytest.raises(InvalidInput, match="s3://ml/golden/ or s3://ml/initial/"):
+            check_golden(asked_for(golden=golden), "ml")
+
+
+@pytest.mark.parametrize("content", [None, b"not JSON", b"[]", b'{"counts": 3, "source": 3}'])
+def test_nothing_is_known_of_data_without_a_description(account: dict[str, Any], content: bytes | None) -> None:
+    if content is not None:
+        account["s3"].put_object(Bucket="scones-ml", Key="datasets/base/a/about.json", Body=content)
+    assert BaseData.read("s3://scones-ml/datasets/base/a/", account["s3"]) == BaseData()
+    assert BaseData.read("s3://no-such-bucket/a/", account["s3"]) == BaseData()
+
+
+def test_the_description_that_staging_writes_is_read(account: dict[str, Any]) -> None:
+    about = {"source": "photos", "sha256": "a", "counts": {"bicycle": 9}}
+    account["s3"].put_object(Bucket="scones-ml", Key="datasets/base/a/about.json", Body=json.dumps(about).encode())
+    assert BaseData.read("s3://scones-ml/datasets/base/a/", account["s3"]) == BaseData("photos", {"bicycle": 9})
+
+
+class _SageMaker:
+    """An endpoint in some status, and what was asked of it."""
+
+    def __init__(self, status: str | None) -> None:
+        self.status = status
+        self.asked: list[str] = []
+
+    def describe_endpoint(self, **_: Any) -> dict[str, Any]:
+        if self.status is None:
+            raise ClientError({"Error": {"Code": "ValidationException", "Message": "Could not find endpoint"}}, "x")
+        return {"EndpointStatus": self.status, "EndpointConfigName": "nobody's"}
+
+    def __getattr__(self, operation: str) -> Any:
+        return lambda **request: self.asked.append(f"{operation} {request.get('EndpointConfigName', '')}".strip())
+
+
+@pytest.mark.parametrize(
+    ("status", "asked", "busy"),
+    [
+        (None, ["create_endpoint v1"], False),
+        ("InService", ["update_endpoint v1"], False),
+        ("Failed", ["delete_endpoint"], True),
+        ("Updating", [], True),
+    ],
+)
+def test_the_champion_gets_its_endpoint_back_whatever_became_of_it(
+    table: ModelTable, status: str | None, asked: list[str], busy: bool
+) -> None:
+    table.promote(Champion("v1", "v1", "s3://a"))
+    sagemaker = _SageMaker(status)
+    endpoint = ChampionEndpoint("vehicles", table, sagemaker)
+    with pytest.raises(EndpointBusy) if busy else nullcontext():
+        assert endpoint.restore_champion() == table.champion()
+    assert sagemaker.asked == asked

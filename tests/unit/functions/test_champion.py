@@ -1,0 +1,119 @@
+"""The table of models: the lock, promotions and rollbacks."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from functions.shared.champion import Champion, LockLost, ModelTable, RetrainingRunning
+
+NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
+OLD, NEW = Champion("v1", "v1", "s3://a"), Champion("v2", "v2", "s3://b", previous="v1")
+
+
+def alive(_: str) -> bool:
+    return True
+
+
+def dead(_: str) -> bool:
+    return False
+
+
+def test_the_lock_lets_one_retraining_in_and_the_same_one_again(table: ModelTable) -> None:
+    table.acquire_lock("one", NOW, alive)
+    table.acquire_lock("one", NOW, alive)
+    with pytest.raises(RetrainingRunning, match="one"):
+        table.acquire_lock("two", NOW, alive)
+
+
+def test_the_lock_of_a_dead_execution_is_taken_over(table: ModelTable) -> None:
+    table.acquire_lock("one", NOW, alive)
+    table.acquire_lock("two", NOW, dead)
+    with pytest.raises(RetrainingRunning):
+        table.acquire_lock("one", NOW, alive)
+
+
+def test_a_lock_expires_even_when_its_holder_seems_alive(table: ModelTable) -> None:
+    table.acquire_lock("one", NOW, alive)
+    table.acquire_lock("two", NOW + timedelta(hours=7), alive)
+
+
+def test_of_two_that_take_over_a_dead_lock_one_wins(table: ModelTable) -> None:
+    def overtaken(holder: str) -> bool:
+        table.acquire_lock("two", NOW, dead)
+        return False
+
+    table.acquire_lock("one", NOW, alive)
+    with pytest.raises(RetrainingRunning):
+        table.acquire_lock("three", NOW, overtaken)
+    table.acquire_lock("two", NOW, alive)
+
+
+def test_only_the_holder_releases_the_lock(table: ModelTable) -> None:
+    table.acquire_lock("one", NOW, alive)
+    table.release_lock("two")
+    with pytest.raises(RetrainingRunning):
+        table.acquire_lock("two", NOW, alive)
+    table.release_lock("one")
+    table.release_lock("one")
+    table.acquire_lock("two", NOW, alive)
+
+
+def test_the_champion_is_read_back_as_it_was_crowned(table: ModelTable) -> None:
+    champion = Champion("v2", "v2", "s3://a", "s3://snapshot/", 0.93, "2026-11-23T10:00:00.000Z", "v1")
+    assert table.champion() is None
+    table.promote(champion)
+    assert table.champion() == champion
+    later = Champion("v3", "v3", "s3://c")
+    table.promote(later)
+    assert (table.champion(), table.promoted("v2"), table.promoted("v1")) == (later, champion, None)
+
+
+def test_only_who_holds_the_lock_promotes_and_may_do_so_twice(table: ModelTable) -> None:
+    first, second = Champion("v1", "v1", "s3://a"), Champion("v2", "v2", "s3://b")
+    table.acquire_lock("one", NOW, lambda holder: True)
+    table.promote(first, "one")
+    table.release_lock("one")
+    table.promote(first, "one")
+    table.acquire_lock("two", NOW, lambda holder: True)
+    with pytest.raises(LockLost):
+        table.promote(second, "one")
+    assert table.champion() == first
+
+
+def test_the_last_judged_snapshot_is_remembered_and_an_earlier_one_does_not_replace_it(table: ModelTable) -> None:
+    assert table.judged_snapshot() is None
+    table.record_judged("s3://second/", "v2", "2026-11-23T11:00:00.000Z")
+    table.record_judged("s3://first/", "v1", "2026-11-23T10:00:00.000Z")
+    assert table.judged_snapshot() == "s3://second/"
+    table.record_judged("s3://third/", "v3", "2026-11-23T12:00:00.000Z")
+    assert table.judged_snapshot() == "s3://third/"
+
+
+@pytest.fixture
+def promoted(table: ModelTable) -> ModelTable:
+    """A table in which OLD was promoted before NEW."""
+    table.promote(OLD)
+    table.promote(NEW)
+    return table
+
+
+def test_a_rollback_is_recorded_whole_and_may_be_recorded_twice(promoted: ModelTable) -> None:
+    promoted.acquire_lock("one", NOW, lambda holder: True)
+    restored, marked = OLD.as_restored("at"), NEW.as_rolled_back("at", "too many errors", "one")
+    promoted.record_rollback(restored, marked, "one")
+    promoted.release_lock("one")
+    promoted.record_rollback(restored, marked, "one")
+    assert (promoted.champion(), promoted.promoted("v1"), promoted.promoted("v2")) == (restored, restored, marked)
+    assert sorted(model.model_version for model in promoted.all_promoted()) == ["v1", "v2"]
+
+
+def test_a_rollback_that_lost_the_lock_records_nothing(promoted: ModelTable) -> None:
+    promoted.acquire_lock("another", NOW, lambda holder: True)
+    with pytest.raises(LockLost):
+        promoted.record_rollback(OLD.as_restored("at"), NEW.as_rolled_back("at", "why", "one"), "one")
+    assert (promoted.champion(), promoted.promoted("v2")) == (NEW, NEW)
+
+
+def test_a_record_from_before_there_were_marks_is_read() -> None:
+    old = Champion.from_state({"model_version": "v0", "endpoint_config": "v0", "artifact": "s3://c"})
+    assert (old.origin, old.is_initial, old.rolled_back_at) == ("retraining", False, None)

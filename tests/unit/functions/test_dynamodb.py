@@ -1,0 +1,14 @@
+"""Conversion of values for DynamoDB."""
+
+from typing import Any
+
+import pytest
+
+from functions.shared.dynamodb import attributes, values
+
+
+@pytest.mark.parametrize(
+    "value", [{"confidence": 0.1}, {"p": {"bicycle": 1e-9, "other": 0.3}}, {"size": 5, "none": None, "yes": True}]
+)
+def test_values_come_back_from_dynamodb_as_they_went(value: dict[str, Any]) -> None:
+    assert values(attributes(value)) == value

@@ -1,0 +1,143 @@
+"""The rule of the gate."""
+
+from typing import Any
+
+import pytest
+
+from functions.judge_challenger.gate import Gate, judge
+from functions.shared.checks import AT_MOST, Check
+
+
+def model(accuracy: float = 0.95, **figures: Any) -> dict[str, Any]:
+    recall = {"bicycle": accuracy, "motorcycle": accuracy}
+    return {"accuracy": accuracy, "ece": 0.02, "auroc": 0.97, "recall": recall, "threshold": 0.9, **figures}
+
+
+def report(challenger: dict[str, Any], champion: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    gaps = (
+        {figure: challenger[figure] - champion[figure] for figure in ("accuracy", "ece", "auroc")} if champion else {}
+    )
+    differences = {figure: {"mean": gap, "low": gap - 0.01, "high": gap + 0.01} for figure, gap in gaps.items()}
+    return {"challenger": challenger, "champion": champion, "holdout": {"differences": differences}, **more}
+
+
+def labels(ours: float, theirs: float, photos: int = 20) -> dict[str, Any]:
+    return {"photos": photos, "challenger_accuracy": ours, "champion_accuracy": theirs}
+
+
+VERDICTS: dict[str, tuple[dict[str, Any], str | None]] = {
+    "the first model, good enough": (report(model(0.90)), None),
+    "the first model, too weak": (report(model(0.80)), "BelowMinimum"),
+    "the first model, badly calibrated": (report(model(ece=0.3)), "BelowMinimum"),
+    "the first model, blind to outliers": (report(model(auroc=0.5)), "BelowMinimum"),
+    "the first model, without outliers to be judged by": (report(model(auroc=None)), "BelowMinimum"),
+    "the first model, with nothing to be judged by": (report({"accuracy": None}), "BelowMinimum"),
+    "better, but nothing says how far": (
+        {**report(model(0.97), model(0.95)), "holdout": {"differences": {"accuracy": None}}},
+        "WorseThanChampion",
+    ),
+    "better, but of a class there is no photo": (
+        report(model(0.97, recall={"bicycle": 1.0, "motorcycle": None}), model(0.95)),
+        "BlindToAClass",
+    ),
+    "better, but of a class there never was a photo": (
+        report(model(0.97), model(0.95, recall={"bicycle": 0.95, "motorcycle": None})),
+        "BlindToAClass",
+    ),
+    "at the limit of what may be lost, and better on labels": (
+        report(model(0.95, ece=0.04), model(0.95, ece=0.02), labelled=labels(0.85, 0.8)),
+        None,
+    ),
+    "better on the holdout": (report(model(0.97), model(0.95)), None),
+    "as good": (report(model(), model()), "NotBetter"),
+    "better by too little": (report(model(0.953), model(0.95)), "NotBetter"),
+    "worse": (report(model(0.92), model(0.95)), "WorseThanChampion"),
+    "perhaps worse, within the tolerance, better on labels": (
+        report(model(0.945), model(0.95), labelled=labels(0.9, 0.8)),
+        None,
+    ),
+    "better, but worse calibrated": (report(model(0.97, ece=0.06), model(0.95)), "WorseThanChampion"),
+    "better, but worse with outliers": (report(model(0.97, auroc=0.93), model(0.95)), "WorseThanChampion"),
+    "as accurate, far better calibrated": (report(model(ece=0.02), model(ece=0.08)), None),
+    "better, but blind to a class": (
+        report(model(0.97, recall={"bicycle": 1.0, "motorcycle": 0.7}), model(0.95)),
+        "BlindToAClass",
+    ),
+    "better, but a class is gone": (report(model(0.97, recall={"bicycle": 1.0}), model(0.95)), "BlindToAClass"),
+    "better on the holdout, not on labels": (report(model(0.97), model(0.95), labelled=labels(0.8, 0.8)), "NotBetter"),
+    "better on the holdout, too few labels to tell": (
+        report(model(0.97), model(0.95), labelled=labels(0.0, 1.0, photos=3)),
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", VERDICTS)
+def test_the_gate_says(case: str) -> None:
+    given, reason = VERDICTS[case]
+    verdict = judge(given, Gate())
+    assert (verdict.promote, verdict.reason) == (reason is None, reason), verdict.words
+    assert verdict.words
+
+
+def test_force_passes_everything_but_the_minimum() -> None:
+    assert judge(report(model(0.90), model(0.95)), Gate(), force=True).promote
+    assert judge(report(model(0.5), model(0.95)), Gate(), force=True).reason == "BelowMinimum"
+
+
+@pytest.mark.parametrize("case", VERDICTS)
+def test_a_verdict_is_its_checks(case: str) -> None:
+    given, reason = VERDICTS[case]
+    verdict = judge(given, Gate())
+    assert all(check.passed for check in verdict.checks) == (reason is None)
+    for row in (check.as_state() for check in verdict.checks):
+        assert Check.from_state(row).as_state() == row
+        if row["passed"]:
+            assert row["value"] is not None
+    for check in verdict.checks:
+        assert check.passed or reason is not None
+        if reason is not None and str(check) in verdict.words:
+            assert not check.passed
+
+
+def test_a_sentence_never_contradicts_itself() -> None:
+    """0.0304 lost where 0.030 may be lost was: perhaps worse by 0.030, tolerated 0.030."""
+    verdict = judge(report(model(0.97, ece=0.0504), model(0.95, ece=0.03)), Gate())
+    assert "possible loss in calibration error is 0.0304, at most 0.0300 is allowed" in verdict.words
+    for value in (0.03 + 1e-4, 0.03 + 1e-6, 0.03 + 1e-8, 0.0299, 0.03):
+        check = Check("loss", value, 0.03, AT_MOST)
+        shown, limit = check.numbers
+        assert check.passed == (float(shown) <= float(limit))
+
+
+def test_rounding_decides_nothing() -> None:
+    assert Check("gain", 0.95 - 0.92, 0.03).passed
+    assert Check("loss", 0.1 + 0.2, 0.3, AT_MOST).passed
+    assert Check("loss", -1e-7, 0.03, AT_MOST).numbers == ("0.000", "0.030")
+
+
+def test_force_accepts_a_figure_that_cannot_be_computed_and_says_so() -> None:
+    verdict = judge(report(model(auroc=None)), Gate(), force=True)
+    assert verdict.promote
+    assert "outlier AUROC could not be computed" in verdict.words
+    assert [check.check for check in verdict.checks if not check.passed] == ["outlier AUROC"]
+    assert judge(report({"accuracy": None}), Gate(), force=True).reason == "BelowMinimum"
+
+
+def test_a_challenger_from_drawn_pictures_is_never_called_better() -> None:
+    for given in (report(model()), report(model(0.97), model(0.95))):
+        verdict = judge(given, Gate(), drawn=True)
+        assert verdict.promote
+        assert verdict.words.startswith("trained and judged on drawn pictures")
+        assert "better" not in verdict.words
+    assert judge(report(model(0.9), model(0.95)), Gate(), drawn=True).reason == "WorseThanChampion"
+
+
+def test_a_dry_run_promotes_nothing_not_even_by_force() -> None:
+    verdict = judge(report(model(0.97), model(0.95)), Gate(), force=True, dry_run=True)
+    assert (verdict.promote, verdict.reason) == (False, "DryRun")
+    assert "would be promoted" in verdict.words
+
+
+def test_the_limits_of_the_gate_can_be_changed() -> None:
+    assert judge(report(model(0.98)), Gate(accuracy_minimum=0.99)).reason == "BelowMinimum"

@@ -1,0 +1,78 @@
+"""Which labels are effective."""
+
+from typing import Any
+
+import pytest
+
+from functions.build_dataset.labels import Label, count_changed_labels, effective_labels
+from functions.shared.photo import Photo
+
+CLASSES = ("bicycle", "motorcycle")
+
+
+def label(vehicle: str, key: str = "uploads/d/a.jpg", at: str = "2026-11-20T10:00:00.000Z", by: str = "ann") -> Label:
+    return Label(Photo("uploads", key, "etag", 10), vehicle, by, at)
+
+
+def test_of_two_answers_about_a_photo_the_later_one_counts_whatever_their_order() -> None:
+    first, second = label("bicycle", at="2026-11-20T10:00:00.000Z"), label("motorcycle", at="2026-11-21T10:00:00.000Z")
+    assert effective_labels([first, second], CLASSES, ()) == effective_labels([second, first], CLASSES, ()) == [second]
+
+
+def test_two_answers_at_the_same_instant_always_end_the_same_way() -> None:
+    ann, zoe = label("bicycle", by="ann"), label("motorcycle", by="zoe")
+    assert effective_labels([ann, zoe], CLASSES, ()) == effective_labels([zoe, ann], CLASSES, ()) == [zoe]
+
+
+def test_a_photo_found_unusable_later_is_not_learned() -> None:
+    later = label("unusable", at="2026-11-21T10:00:00.000Z")
+    assert effective_labels([label("bicycle"), later], CLASSES, ()) == []
+
+
+def test_a_rejected_photo_is_not_learned() -> None:
+    assert effective_labels([label("bicycle")], CLASSES, [label("bicycle").photo.photo_id]) == []
+
+
+def test_other_is_learned_and_an_unconfigured_vehicle_is_not() -> None:
+    cat, bus = label("other", key="uploads/d/cat.jpg"), label("bus", key="uploads/d/bus.jpg")
+    assert effective_labels([cat, bus], CLASSES, ()) == [cat]
+
+
+def test_about_a_quarter_of_the_photos_judges_and_never_changes_sides() -> None:
+    labels = [label("bicycle", key=f"uploads/d/{number}.jpg") for number in range(400)]
+    judging = [one for one in labels if one.use == "evaluate"]
+    assert 60 < len(judging) < 140
+    assert [label(one.vehicle, key=one.photo.key).use for one in judging] == ["evaluate"] * len(judging)
+
+
+def test_a_label_that_changed_is_news_and_a_known_one_is_not() -> None:
+    known, new = label("bicycle"), label("bicycle", key="uploads/d/b.jpg")
+    assert count_changed_labels([known.as_entry(), new.as_entry()], [known.as_entry()]) == 1
+    assert count_changed_labels([label("motorcycle").as_entry()], [known.as_entry()]) == 1
+
+
+@pytest.mark.parametrize("content", [None, [], {}, {"photo": {"bucket": "b", "key": "k"}, "vehicle": "bicycle"}])
+def test_an_object_among_the_labels_that_is_none_is_passed_over(content: Any) -> None:
+    assert Label.from_object(content) is None
+
+
+def answered(vehicle: str, *opinions: str) -> Label | None:
+    """A label object of one answer and later opinions, read."""
+    photo, at = label("bicycle").photo.as_state(), "2026-11-20T10:00:00.000Z"
+    others = [{"vehicle": name, "reviewer": f"r{n}", "answered_at": at} for n, name in enumerate(opinions)]
+    return Label.from_object(
+        {"photo": photo, "vehicle": vehicle, "reviewer": "ann", "answered_at": at, "opinions": others}
+    )
+
+
+def test_of_people_who_disagree_the_majority_counts_and_a_split_teaches_nothing() -> None:
+    agreed, outvoted, split = (
+        answered("bicycle", "bicycle"),
+        answered("bicycle", "motorcycle", "motorcycle"),
+        answered("bicycle", "motorcycle"),
+    )
+    assert agreed
+    assert outvoted
+    assert split
+    assert (agreed.vehicle, outvoted.vehicle) == ("bicycle", "motorcycle")
+    assert effective_labels([split], CLASSES, ()) == []

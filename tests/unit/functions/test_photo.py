@@ -1,0 +1,40 @@
+"""The identity of a photo."""
+
+import hashlib
+
+import pytest
+
+from functions.shared.errors import (
+    InvalidInput,
+)
+from functions.shared.photo import Photo
+
+
+def test_a_photos_identity_is_bucket_key_and_etag() -> None:
+    photo = Photo("uploads", "uploads/d/a.jpg", "abc")
+    assert photo.photo_id == hashlib.sha256(b"uploads\0uploads/d/a.jpg\0abc").hexdigest()[:32]
+    assert photo.photo_id != Photo("uploads", "uploads/d/a.jpg", "abd").photo_id
+
+
+def test_an_etag_is_the_same_with_and_without_its_quotes() -> None:
+    quoted = Photo.from_state({"bucket": "b", "key": "k", "etag": '"abc"'})
+    assert quoted == Photo.from_state({"bucket": "b", "key": "k", "etag": "abc"})
+
+
+def test_a_photo_nobody_asked_s3_about_has_no_identity_yet() -> None:
+    with pytest.raises(InvalidInput, match="no etag"):
+        _ = Photo("b", "k").photo_id
+
+
+@pytest.mark.parametrize(
+    ("key", "driver"),
+    [
+        ("uploads/driver-17/bike.jpg", "driver-17"),
+        ("uploads/driver-17/today/bike.jpg", "driver-17"),
+        ("uploads/bike.jpg", "unknown"),
+        ("uploads//bike.jpg", "unknown"),
+        ("elsewhere/driver-17/bike.jpg", "unknown"),
+    ],
+)
+def test_the_driver_is_in_the_key(key: str, driver: str) -> None:
+    assert Photo("b", key, "e").driver_id == driver

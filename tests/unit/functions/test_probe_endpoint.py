@@ -1,0 +1,80 @@
+"""The smoke test of an endpoint."""
+
+import io
+import json
+from typing import Any
+
+import pytest
+
+from functions.probe_endpoint.probe import GoldenPhoto, ProbeFailed, generate_image, probe, sample_evenly
+from training.images import PhotoError
+from training.inference import input_fn
+
+CLASSES = ("bicycle", "motorcycle")
+
+
+class FakeEndpoint:
+    """Answers with the name of the photo as the vehicle, some answers after a while."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, slow: tuple[int, ...] = (), classes: tuple[str, ...] = CLASSES):
+        self.asked = 0
+        self._now = 0.0
+        self._slow = slow
+        self._classes = classes
+        monkeypatch.setattr("functions.probe_endpoint.probe.time.perf_counter", lambda: self._now)
+
+    def invoke_endpoint(self, *, Body: bytes, **_: Any) -> dict[str, Any]:  # the API's own name
+        self._now += 2.5 if self.asked in self._slow else 0.01
+        self.asked += 1
+        said = Body.decode() if Body.decode() in self._classes else "other"
+        answer = {
+            "model_version": "v1",
+            "vehicle": said,
+            "probabilities": dict.fromkeys((*self._classes, "other"), 0.1),
+        }
+        return {"Body": io.BytesIO(json.dumps(answer).encode())}
+
+
+def goldens(*shown: str) -> list[GoldenPhoto]:
+    return [GoldenPhoto(f"{number}.png", name.encode(), name) for number, name in enumerate(shown)]
+
+
+def test_one_slow_answer_rejects_no_model_and_a_slow_endpoint_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = goldens(*["bicycle"] * 9, *["motorcycle"] * 9)
+    assert probe("e", "v1", photos, FakeEndpoint(monkeypatch, slow=(0,))).latency_ms == pytest.approx(10)
+    assert probe("e", "v1", photos, FakeEndpoint(monkeypatch, slow=(0, 7, 17))).correct == 18
+    with pytest.raises(ProbeFailed, match="median of 18 answers"):
+        probe("e", "v1", photos, FakeEndpoint(monkeypatch, slow=tuple(range(10))))
+
+
+def test_one_photo_is_asked_about_more_than_once_so_that_one_slow_answer_rejects_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    endpoint = FakeEndpoint(monkeypatch, slow=(0,))
+    found = probe("e", "v1", [GoldenPhoto("drawn", b"anything", None)], endpoint)
+    assert (found.photos, found.correct, endpoint.asked) == (1, 1, 5)
+
+
+def test_a_model_of_fewer_vehicles_should_take_the_rest_for_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = goldens(*["bicycle"] * 6, *["motorcycle"] * 6, *["other"] * 6)
+    assert probe("e", "v1", photos, FakeEndpoint(monkeypatch, classes=("bicycle",))).correct == 18
+
+
+def test_too_many_wrong_answers_reject_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = [GoldenPhoto("0.png", b"bicycle", "motorcycle"), *goldens(*["bicycle"] * 2)]
+    with pytest.raises(ProbeFailed, match="2 of 3 golden photos"):
+        probe("e", "v1", photos, FakeEndpoint(monkeypatch))
+
+
+def test_of_many_golden_photos_some_of_every_vehicle_are_asked_about() -> None:
+    keys = [
+        f"golden/a/{name}/{number}.png" for name in ("bicycle", "bus", "motorcycle", "other") for number in range(9)
+    ]
+    chosen = sample_evenly(keys)
+    assert len(chosen) <= 20
+    assert {key.split("/")[2] for key in chosen} == {"bicycle", "bus", "motorcycle", "other"}
+    assert (sample_evenly([]), sample_evenly(keys[:18])) == ([], keys[:18])
+
+
+def test_a_drawn_photo_is_one_that_our_own_inference_reads() -> None:
+    assert not isinstance(input_fn(generate_image().image), PhotoError)

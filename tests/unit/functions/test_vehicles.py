@@ -1,0 +1,46 @@
+"""The configuration of vehicles."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from functions.shared.errors import InvalidSettings
+from functions.shared.vehicles import Bay, vehicles
+
+
+def test_a_vehicle_is_added_by_configuration_alone(vehicles_file: Callable[[str], Path]) -> None:
+    path = vehicles_file(
+        """
+        [help_desk]
+        loading_bay = "Help desk"
+        order_range = "help-desk"
+        [vehicles.bus]
+        loading_bay = "Bay C"
+        order_range = "distant"
+        review_key = "u"
+        """
+    )
+    assert vehicles(path).bay("bus") == Bay("Bay C", "distant")
+    assert "bus" in vehicles(path)
+    assert "bicycle" not in vehicles(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[vehicles", "not valid TOML"),
+        ("[vehicles.bicycle]\nloading_bay = 'A'", "order_range"),
+        ("[vehicles]\n[help_desk]\nloading_bay='H'\norder_range='help-desk'", "at least one vehicle"),
+    ],
+)
+def test_an_incomplete_configuration_says_what_is_missing(
+    vehicles_file: Callable[[str], Path], text: str, message: str
+) -> None:
+    with pytest.raises(InvalidSettings, match=message):
+        vehicles(vehicles_file(text))
+
+
+def test_a_package_without_the_configuration_says_so(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettings, match=r"cannot read vehicles\.toml"):
+        vehicles(tmp_path / "vehicles.toml")
