@@ -187,6 +187,6 @@ def waiting(number: int, reason: str = "LowConfidence") -> None:
         "status": "in_review",
         "reason": reason,
         "requested_at": timestamp(NOW - timedelta(minutes=number)),
-        "expires_at": timestamp(NOW + timedelta(minutes=10)),
+        "expires_at": timestamp(NOW + timedelta(days=1)),
     }
     aws("dynamodb").put_item(TableName="photos", Item=attributes(item))

@@ -1,5 +1,9 @@
 """The figures of the queues, and the redrive of failed requests."""
 
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
 from console.aws import Aws
 from console.labels import Labels
 from console.queue import Queue
@@ -23,8 +27,8 @@ def test_the_figures_count_requests_drivers_and_failed_requests(stage: Deployed)
     dead_letter(stage, "{broken")
     figures = queue(stage).figures()
     assert (figures.waiting, figures.leased, figures.drivers, figures.dead) == (1, 0, 1, 1)
-    assert figures.oldest_s
-    assert 180 <= figures.oldest_s < 300
+    waited = datetime.now(UTC) - (model_stage.NOW - timedelta(minutes=3))
+    assert figures.oldest_s == pytest.approx(waited.total_seconds(), abs=30)
 
 
 def test_a_failed_request_says_what_is_wrong_without_its_task_token(stage: Deployed) -> None:
