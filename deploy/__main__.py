@@ -1,4 +1,4 @@
-"""The commands behind `make deploy` and `make destroy`."""
+"""The commands of `make deploy` and `make destroy`."""
 
 import argparse
 import json
@@ -14,14 +14,14 @@ from deploy.templates import render
 
 
 def main() -> int:
-    """Run one command; 0 when it succeeded, 1 with one clear line when not."""
-    parser = argparse.ArgumentParser(prog="deploy", description="Put the system into AWS, or take it out again.")
+    """Run one command; returns its exit status: 0 for success, 1 for an error, which is printed in one line."""
+    parser = argparse.ArgumentParser(prog="deploy", description="Deploy or remove the system.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("deploy", help="create or update everything")
-    destroy = commands.add_parser("destroy", help="remove everything but the data")
-    destroy.add_argument("--data", action="store_true", help="photos, models, labels and decisions too")
-    commands.add_parser("outputs", help="the stack's outputs as JSON")
-    rendering = commands.add_parser("render", help="write the templates as CloudFormation reads them")
+    destroy = commands.add_parser("destroy", help="remove everything except the data")
+    destroy.add_argument("--data", action="store_true", help="also photos, models, labels and decisions")
+    commands.add_parser("outputs", help="print the stack's outputs as JSON")
+    rendering = commands.add_parser("render", help="write the rendered CloudFormation templates")
     rendering.add_argument("folder", type=Path)
     arguments = parser.parse_args()
     try:

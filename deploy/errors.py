@@ -1,4 +1,4 @@
-"""What can go wrong while deploying, as a sentence for the person in front of the terminal."""
+"""The error that a deployment ends with."""
 
 
 class DeployError(Exception):

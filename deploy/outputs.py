@@ -1,4 +1,4 @@
-"""The outputs of the deployed stack, by name."""
+"""The outputs of a deployed stack."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -27,9 +27,9 @@ class Deployed:
 
     @classmethod
     def of(cls, outputs: Mapping[str, str]) -> "Deployed":
-        """Read CloudFormation's outputs, `UploadsBucket` for `uploads_bucket`.
+        """Read the outputs of a stack: `UploadsBucket` becomes `uploads_bucket`.
 
-        Raises DeployError when one is missing, because an earlier version is deployed.
+        Raises DeployError when one is missing because an earlier version is deployed.
         """
         names = {field.name: "".join(part.capitalize() for part in field.name.split("_")) for field in fields(cls)}
         if missing := [name for name in names.values() if name not in outputs]:
@@ -40,7 +40,7 @@ class Deployed:
 
     @property
     def app_name(self) -> str:
-        """The stack's own name, `scones-{stage}`, which is also the name of its event bus and model package group."""
+        """The name of the stack, its event bus and its model package group: `scones-{stage}`."""
         return self.event_bus
 
     @property
@@ -49,5 +49,5 @@ class Deployed:
         return self.app_name.removeprefix("scones-")
 
     def log_group(self, function: str) -> str:
-        """The log group of one of the stage's functions, such as `classify-photo`."""
+        """The log group of a function of the stage, such as `classify-photo`."""
         return f"/aws/lambda/{self.app_name}-{function}"

@@ -1,4 +1,4 @@
-"""Where commands go: the embedded AWS of this checkout, or the account of the current AWS credentials."""
+"""The target of a command: the embedded AWS of this checkout, or the account of the current AWS credentials."""
 
 import os
 import re
@@ -21,31 +21,34 @@ class Target:
 
     @property
     def is_local(self) -> bool:
+        """Whether the target is the embedded AWS."""
         return self.kind == LOCAL
 
     @property
     def app_stack(self) -> str:
+        """The name of the stack with workflows, functions and queues."""
         return f"scones-{self.stage}"
 
     @property
     def data_stack(self) -> str:
+        """The name of the stack with buckets and tables."""
         return f"scones-{self.stage}-data"
 
 
 def target() -> Target:
-    """The target that TARGET (default `local`) and STAGE (default `dev`) name. Raises DeployError."""
+    """Read TARGET (default `local`) and STAGE (default `dev`) from the environment. Raises DeployError."""
     kind, stage = os.environ.get("TARGET", LOCAL), os.environ.get("STAGE", "dev")
     if kind not in (LOCAL, AWS):
         raise DeployError(f"TARGET is {kind!r}; use TARGET=local for the embedded AWS or TARGET=aws for an account")
     if not re.fullmatch(r"[a-z][a-z0-9]{0,11}", stage):
-        raise DeployError(f"STAGE is {stage!r}; use up to twelve small letters and digits, a letter first")
+        raise DeployError(f"STAGE is {stage!r}; use up to twelve lower-case letters and digits, starting with a letter")
     return Target(kind, stage)
 
 
 def connect() -> Target:
-    """Point every boto3 client of this process at the target, starting the embedded AWS when it is not running.
+    """Point the boto3 clients of this process at the target; start the embedded AWS when it is not running.
 
-    Prints where that is. Raises DeployError when there are no usable credentials.
+    Prints the target. Raises DeployError when there are no usable credentials.
     """
     chosen = target()
     if chosen.is_local:
@@ -66,6 +69,6 @@ def connect() -> Target:
     try:
         account = boto3.client("sts").get_caller_identity()["Account"]
     except Exception as error:
-        raise DeployError(f"AWS did not accept the current credentials: {error}. Log in, then try again.") from error
+        raise DeployError(f"AWS did not accept the current credentials: {error}. Log in and try again.") from error
     print(f"AWS account {account}, region {region}, stage {chosen.stage}")
     return chosen

@@ -2,14 +2,14 @@
 
 `python -m local up`, `status` and `down` for people; `start`, `stop` and `running` for programs.
 
-- `lifecycle`, `processes`, `server`, `settings`: one server per port and folder, clean at
-  every start, gone with all its processes
-- `security`, `signatures`, `credentials`: who may use the port; `clients`: how ours do
-- `lambdas`: Lambda workers that see what they would see on AWS
-- `states`: task states, executions and callbacks of Step Functions; its SageMaker integrations
-- `sagemaker`: training and processing jobs, models, endpoints, registry
-- `alarms`, `metrics`, `events`, `logs`, `cloudformation`: where ministack differs from AWS
-- `seams`: how all of them take hold of ministack; each names what it changes and why
+- `lifecycle`, `processes`, `server`, `settings`: one server process per port and folder, with an empty state at each
+  start; `supervisor`: ends the server's child processes with it
+- `security`, `signatures`, `credentials`: authentication of requests; `clients`: the environment of AWS clients
+- `lambdas`: Lambda workers with the code, packages and variables that they have on AWS
+- `states`: Task states, executions and callbacks of Step Functions, and its SageMaker integrations
+- `sagemaker`: training and processing jobs, models, endpoints, model registry
+- `alarms`, `metrics`, `events`, `logs`, `cloudformation`: differences between ministack and AWS
+- `patches`, `install`: replace functions of ministack; each module says which ones and why
 """
 
 from local.clients import use

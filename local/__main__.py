@@ -13,6 +13,7 @@ from local.settings import Settings
 
 
 def main() -> int:
+    """Run one command; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m local", description="The embedded AWS of this checkout.")
     parser.add_argument("command", choices=("up", "down", "status", "credentials"))
     command = parser.parse_args().command

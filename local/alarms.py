@@ -1,10 +1,12 @@
-"""CloudWatch alarms: on one metric's dimensions, over their periods, with missing data as asked, announced as events.
+"""CloudWatch alarms: evaluation by dimensions and periods, missing data, state changes as events.
 
-Source: "Using Amazon CloudWatch alarms" (evaluation, missing data) and "Alarm events and EventBridge".
+Sources: "Using Amazon CloudWatch alarms", "Alarm events and EventBridge".
 
-Seams in ministack's `cloudwatch`: `_evaluate_alarm` mixes the data of all dimensions and of all periods and knows no
-missing data; alarms are looked at only when data arrives; `_set_alarm_state` is undone by the next datum;
-`_dispatch_alarm_actions` tells SNS only.
+Patches in ministack's `cloudwatch`:
+- `_evaluate_alarm` mixes the data of all dimensions and periods, ignores TreatMissingData, and runs only when data
+  arrives. AWS evaluates each alarm periodically on its own metric.
+- `_set_alarm_state` is undone by the next data point. On AWS the state lasts until the next evaluation.
+- `_dispatch_alarm_actions` notifies SNS only. AWS also publishes an event.
 """
 
 from __future__ import annotations
@@ -25,9 +27,9 @@ from ministack.services import cloudwatch, eventbridge
 from local import patches
 
 EVALUATE_S = 5.0
-# A state set by hand lasts until the alarm is evaluated next, which on AWS takes some seconds up to a minute.
-SET_BY_HAND_S = 30.0
-# Data may arrive a little out of order; older points than this before the range are not looked through.
+# A state from SetAlarmState lasts until the next evaluation, on AWS some seconds to a minute.
+MANUAL_STATE_S = 30.0
+# Data points may arrive out of order; the search for points of a period stops at points this much older.
 SLACK_S = 300.0
 COMPARE: dict[str, Callable[[float, float], bool]] = {
     "GreaterThanOrEqualToThreshold": operator.ge,
@@ -35,11 +37,11 @@ COMPARE: dict[str, Callable[[float, float], bool]] = {
     "LessThanThreshold": operator.lt,
     "LessThanOrEqualToThreshold": operator.le,
 }
-_set_by_hand: dict[str, float] = {}
+_manual_until: dict[str, float] = {}
 
 
-def values(alarm: dict[str, Any], now: float) -> list[float | None]:
-    """The alarm's statistic in each of its evaluation periods, newest first; None where there is no datum."""
+def period_values(alarm: dict[str, Any], now: float) -> list[float | None]:
+    """The alarm's statistic in each of its evaluation periods, newest first; None for a period without data."""
     dimensions = cloudwatch._dims_key({pair["Name"]: pair["Value"] for pair in alarm.get("Dimensions") or ()})
     points = cloudwatch._metrics.get((alarm["Namespace"], alarm["MetricName"], dimensions)) or []
     period, count = alarm["Period"], alarm["EvaluationPeriods"]
@@ -54,8 +56,8 @@ def values(alarm: dict[str, Any], now: float) -> list[float | None]:
     return found
 
 
-def state(alarm: dict[str, Any], found: list[float | None]) -> tuple[str, str] | None:
-    """(state, reason) for the values of the periods; None when the alarm keeps its state."""
+def next_state(alarm: dict[str, Any], found: list[float | None]) -> tuple[str, str] | None:
+    """State and reason for the values of the periods; None when the alarm keeps its state."""
     breaches = COMPARE[alarm["ComparisonOperator"]]
     threshold, missing = alarm["Threshold"], alarm.get("TreatMissingData") or "missing"
     present = [value for value in found if value is not None]
@@ -72,13 +74,13 @@ def state(alarm: dict[str, Any], found: list[float | None]) -> tuple[str, str] |
 
 
 def evaluate(alarm: dict[str, Any]) -> None:
-    """Give one metric alarm its state."""
+    """Evaluate one metric alarm."""
     if not alarm.get("Namespace") or not alarm.get("MetricName") or alarm.get("ComparisonOperator") not in COMPARE:
         return
     now = time.time()
-    if now < _set_by_hand.get(alarm["AlarmArn"], 0.0):
+    if now < _manual_until.get(alarm["AlarmArn"], 0.0):
         return
-    outcome = state(alarm, values(alarm, now))
+    outcome = next_state(alarm, period_values(alarm, now))
     if outcome is None or outcome[0] == alarm["StateValue"]:
         return
     before, (alarm["StateValue"], alarm["StateReason"]) = alarm["StateValue"], outcome
@@ -88,7 +90,7 @@ def evaluate(alarm: dict[str, Any]) -> None:
     cloudwatch._evaluate_parent_alarms(alarm)
 
 
-def _announce(alarm: dict[str, Any], old_state: str, new_state: str, reason: str) -> None:
+def _publish_event(alarm: dict[str, Any], old_state: str, new_state: str, reason: str) -> None:
     """Publish "CloudWatch Alarm State Change" on the default bus."""
     stamp = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "+0000"
     configuration: dict[str, Any] = {"description": alarm.get("AlarmDescription") or ""}
@@ -125,15 +127,17 @@ def _evaluate_all() -> None:
 
 
 def install() -> None:
+    """Apply the patches of this module."""
+
     def dispatch(alarm: dict[str, Any], old_state: str, new_state: str, reason: str) -> None:
         original_dispatch(alarm, old_state, new_state, reason)
-        _announce(alarm, old_state, new_state, reason)
+        _publish_event(alarm, old_state, new_state, reason)
 
     def set_state(params: Any, cbor_data: Any, is_cbor: bool, is_json: bool = False) -> Any:
         name = cbor_data.get("AlarmName") if is_cbor or is_json else cloudwatch._p(params, "AlarmName")
         alarm = cloudwatch._alarms.get(name)
         if alarm is not None:
-            _set_by_hand[alarm["AlarmArn"]] = time.time() + SET_BY_HAND_S
+            _manual_until[alarm["AlarmArn"]] = time.time() + MANUAL_STATE_S
         return original_set(params, cbor_data, is_cbor, is_json)
 
     patches.replace(cloudwatch, "_evaluate_alarm", "alarm", evaluate)

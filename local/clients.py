@@ -1,7 +1,7 @@
-"""The environment in which AWS clients talk to one embedded AWS, and to nothing else.
+"""The environment variables with which AWS clients use one embedded AWS.
 
-Whatever the caller has set for other accounts would otherwise lead them away from it or make them fail: profiles and
-configuration files, session tokens, endpoints of single services, certificates, proxies.
+Settings for other accounts would direct the clients elsewhere or make them fail: profiles and configuration files,
+session tokens, endpoints of single services, certificates, proxies. They are removed.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 
 
 def environment(server: ServerInfo, caller: Mapping[str, str]) -> dict[str, str]:
-    """The caller's variables without those of AWS, plus those that lead to `server`.
+    """The caller's variables, with the AWS variables replaced by those for `server`.
 
-    Proxies stay, for everything else there is in the network; `no_proxy` keeps clients of this machine off them.
+    Proxies are kept; `no_proxy` excludes the server from them.
     """
     kept = {name: value for name, value in caller.items() if not _is_of_aws(name)}
     listed = ",".join(caller.get(name, "") for name in ("no_proxy", "NO_PROXY")).split(",")
@@ -28,7 +28,7 @@ def environment(server: ServerInfo, caller: Mapping[str, str]) -> dict[str, str]
 
 
 def variables(server: ServerInfo) -> dict[str, str]:
-    """AWS's own variables for `server`."""
+    """The AWS variables for `server`."""
     key = server.access_key()
     return {
         "AWS_ENDPOINT_URL": server.url,
@@ -41,7 +41,7 @@ def variables(server: ServerInfo) -> dict[str, str]:
 
 
 def use(server: ServerInfo) -> None:
-    """Make the AWS clients of this process, and of processes it starts from now on, talk to `server` only."""
+    """Make the AWS clients of this process and of its later child processes use `server`."""
     wanted = environment(server, os.environ)
     for name in os.environ.keys() - wanted.keys():
         del os.environ[name]

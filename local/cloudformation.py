@@ -1,11 +1,11 @@
-"""CloudFormation resource types that ministack refuses.
+"""CloudFormation resource types that ministack does not have.
 
-Types the embedded AWS can do are created for real (SageMaker, state machine versions and aliases, composite alarms,
-event archives);
-types that only describe how a real account scales or watches are accepted, kept and deleted.
+SageMaker resources, state machine versions and aliases, composite alarms and event archives are created. Types that
+only affect scaling, cost or monitoring of a real account are accepted without effect.
 
-Seam: `provisioners._RESOURCE_HANDLERS`, handlers called as create(logical_id, properties, stack name) giving the
-physical id and attributes, update(physical_id, old, new, stack name), delete(physical_id, properties).
+Patch: entries in `provisioners._RESOURCE_HANDLERS`: create(logical_id, properties, stack_name) returns physical id and
+attributes; update(physical_id, old, new, stack_name); delete(physical_id, properties). Source: "AWS resource and
+property types reference", AWS CloudFormation User Guide.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from local.sagemaker.service import SageMaker
 
 Properties = dict[str, Any]
 Created = tuple[str, dict[str, Any]]
-KEPT_TYPES = (
+TYPES_WITHOUT_EFFECT = (
     "AWS::ApplicationAutoScaling::ScalableTarget",
     "AWS::ApplicationAutoScaling::ScalingPolicy",
     "AWS::Budgets::Budget",
@@ -42,14 +42,14 @@ def _arn(service: str, resource: str) -> str:
     return f"arn:aws:{service}:{get_region()}:{get_account_id()}:{resource}"
 
 
-def _kept(kind: str) -> dict[str, Callable[..., Any]]:
+def _without_effect(kind: str) -> dict[str, Callable[..., Any]]:
     """Handlers of a type that is accepted without effect."""
 
     def create(logical_id: str, properties: Properties, stack_name: str) -> Created:
         name = next((str(properties[key]) for key in NAMES if key in properties), f"{stack_name}-{logical_id}")
         _, service, resource = kind.split("::")
-        address = _arn(SERVICES.get(service, service.lower()), f"{resource.lower()}:{name}")
-        return name, {"Arn": address, "Id": uuid.uuid4().hex}
+        arn = _arn(SERVICES.get(service, service.lower()), f"{resource.lower()}:{name}")
+        return name, {"Arn": arn, "Id": uuid.uuid4().hex}
 
     def update(physical_id: str, _old: Properties, _new: Properties, _stack_name: str) -> Created:
         return physical_id, {}
@@ -57,8 +57,8 @@ def _kept(kind: str) -> dict[str, Callable[..., Any]]:
     return {"create": create, "update": update, "delete": lambda _physical_id, _properties: None}
 
 
-def _answer(response: tuple[int, Any, bytes]) -> dict[str, Any]:
-    """The JSON of a service's response; raises ValueError with its message when it refused."""
+def _content(response: tuple[int, Any, bytes]) -> dict[str, Any]:
+    """The JSON content of a response; raises ValueError with the message of an error response."""
     status, _headers, body = response
     content: dict[str, Any] = json.loads(body) if body else {}
     if status >= 400:
@@ -79,8 +79,8 @@ def _sagemaker(service: SageMaker, kind: str, create_operation: str, attribute: 
 
     def create(logical_id: str, properties: Properties, stack_name: str) -> Created:
         name = properties.get(name_key) or f"{stack_name}-{logical_id}-{uuid.uuid4().hex[:8]}"[-63:].strip("-")
-        address = _call(service, create_operation, {**_typed(properties), name_key: name})[f"{kind}Arn"]
-        return address, {name_key: name, attribute: address}
+        arn = _call(service, create_operation, {**_typed(properties), name_key: name})[f"{kind}Arn"]
+        return arn, {name_key: name, attribute: arn}
 
     def update(physical_id: str, _old: Properties, _new: Properties, _stack_name: str) -> Created:
         return physical_id, {name_key: physical_id.rpartition("/")[2], attribute: physical_id}
@@ -96,7 +96,7 @@ def _sagemaker(service: SageMaker, kind: str, create_operation: str, attribute: 
 
 
 def _typed(properties: Properties) -> Properties:
-    """Numbers of a template, which arrive as text, as numbers."""
+    """The properties with numbers instead of the texts that a template has."""
 
     def convert(key: str, value: Any) -> Any:
         if isinstance(value, dict):
@@ -114,8 +114,8 @@ def _typed(properties: Properties) -> Properties:
 def _state_machine_version() -> dict[str, Callable[..., Any]]:
     def create(_logical_id: str, properties: Properties, _stack_name: str) -> Created:
         request = {"stateMachineArn": properties["StateMachineArn"]}
-        address = _answer(stepfunctions._publish_state_machine_version(request))["stateMachineVersionArn"]
-        return address, {"Arn": address}
+        arn = _content(stepfunctions._publish_state_machine_version(request))["stateMachineVersionArn"]
+        return arn, {"Arn": arn}
 
     def delete(physical_id: str, _properties: Properties) -> None:
         stepfunctions._delete_state_machine_version({"stateMachineVersionArn": physical_id})
@@ -133,12 +133,12 @@ def _state_machine_alias() -> dict[str, Callable[..., Any]]:
     def create(logical_id: str, properties: Properties, _stack_name: str) -> Created:
         name = properties.get("Name", logical_id)
         request = {"name": name, "routingConfiguration": routing(properties)}
-        address = _answer(stepfunctions._create_state_machine_alias(request))["stateMachineAliasArn"]
-        return address, {"Arn": address}
+        arn = _content(stepfunctions._create_state_machine_alias(request))["stateMachineAliasArn"]
+        return arn, {"Arn": arn}
 
     def update(physical_id: str, _old: Properties, new: Properties, _stack_name: str) -> Created:
         request = {"stateMachineAliasArn": physical_id, "routingConfiguration": routing(new)}
-        _answer(stepfunctions._update_state_machine_alias(request))
+        _content(stepfunctions._update_state_machine_alias(request))
         return physical_id, {"Arn": physical_id}
 
     def delete(physical_id: str, _properties: Properties) -> None:
@@ -151,7 +151,7 @@ def _composite_alarm() -> dict[str, Callable[..., Any]]:
     def put(name: str, properties: Properties) -> Created:
         enabled = str(properties.get("ActionsEnabled", True)).lower() != "false"
         request = {**properties, "AlarmName": name, "ActionsEnabled": enabled}
-        _answer(cloudwatch._put_composite_alarm({}, request, False, True))
+        _content(cloudwatch._put_composite_alarm({}, request, False, True))
         return name, {"Arn": _arn("cloudwatch", f"alarm:{name}")}
 
     def create(logical_id: str, properties: Properties, stack_name: str) -> Created:
@@ -178,10 +178,10 @@ def _archive() -> dict[str, Callable[..., Any]]:
 
     def create(logical_id: str, properties: Properties, stack_name: str) -> Created:
         name = properties.get("ArchiveName") or f"{stack_name}-{logical_id}"[:48]
-        return name, {"Arn": _answer(eventbridge._create_archive(request(name, properties)))["ArchiveArn"]}
+        return name, {"Arn": _content(eventbridge._create_archive(request(name, properties)))["ArchiveArn"]}
 
     def update(physical_id: str, _old: Properties, new: Properties, _stack_name: str) -> Created:
-        return physical_id, {"Arn": _answer(eventbridge._update_archive(request(physical_id, new)))["ArchiveArn"]}
+        return physical_id, {"Arn": _content(eventbridge._update_archive(request(physical_id, new)))["ArchiveArn"]}
 
     def delete(physical_id: str, _properties: Properties) -> None:
         eventbridge._delete_archive({"ArchiveName": physical_id})
@@ -190,9 +190,10 @@ def _archive() -> dict[str, Callable[..., Any]]:
 
 
 def install(service: SageMaker) -> None:
+    """Apply the patches of this module."""
     handlers = patches.attribute(provisioners, "_RESOURCE_HANDLERS", dict)
     added = {
-        **{kind: _kept(kind) for kind in KEPT_TYPES},
+        **{kind: _without_effect(kind) for kind in TYPES_WITHOUT_EFFECT},
         "AWS::SageMaker::ModelPackageGroup": _sagemaker(
             service, "ModelPackageGroup", "CreateModelPackageGroup", "ModelPackageGroupArn"
         ),
@@ -201,7 +202,7 @@ def install(service: SageMaker) -> None:
         "AWS::StepFunctions::StateMachineAlias": _state_machine_alias(),
         "AWS::Events::Archive": _archive(),
         "AWS::CloudWatch::CompositeAlarm": _composite_alarm(),
-        # The same properties, with the queue's URL instead of a list of them.
+        # The properties of AWS::SQS::QueuePolicy, with one queue URL instead of a list.
         "AWS::SQS::QueueInlinePolicy": _inline_queue_policy(handlers["AWS::SQS::QueuePolicy"]),
     }
     for kind, handler in added.items():

@@ -1,4 +1,4 @@
-"""The access key of one start of the embedded AWS: random, and readable by its owner only."""
+"""The access key of the embedded AWS: random at each start, in a file that only its owner can read."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class AccessKey:
 
 
 def random_key() -> AccessKey:
-    """A key that has the form of AWS's: AKIA and 16 characters, and a secret of 40."""
+    """A random key in AWS's form: AKIA and 16 characters, and a secret of 40 characters."""
     key_id = "AKIA" + "".join(secrets.choice(KEY_ID_CHARACTERS) for _ in range(16))
     return AccessKey(key_id, secrets.token_urlsafe(30))
 
 
 def write(key: AccessKey, directory: Path) -> None:
-    """Put the key where `read` finds it, in a file that was never readable by anyone else."""
+    """Write the key into a file that is created readable by its owner only."""
     remove(directory)
     descriptor = os.open(directory / FILE_NAME, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
@@ -36,9 +36,10 @@ def write(key: AccessKey, directory: Path) -> None:
 
 
 def read(directory: Path) -> AccessKey:
-    """The key of the server that runs in `directory`; raises FileNotFoundError when none has been started there."""
+    """Read the key of the server of `directory`; raises FileNotFoundError when none was started there."""
     return AccessKey(**json.loads((directory / FILE_NAME).read_text()))
 
 
 def remove(directory: Path) -> None:
+    """Remove the file."""
     (directory / FILE_NAME).unlink(missing_ok=True)

@@ -1,10 +1,9 @@
-"""EventBridge: what cannot be delivered goes to the target's dead-letter queue.
+"""EventBridge: send events that cannot be delivered to the target's dead-letter queue.
 
-"Errors that result from missing permissions to a target, or if a target resource no longer exists" are not retried and
-go to the dead-letter queue at once (Amazon EventBridge User Guide, "Debugging event delivery").
-
-Seams: `eventbridge._invoke_target` and `_dispatch_to_stepfunctions` drop such an event with a warning;
-`stepfunctions._start_execution` takes an input that is not JSON for an empty one.
+Patches: ministack's `eventbridge._invoke_target` and `_dispatch_to_stepfunctions` drop such an event with a warning,
+and `stepfunctions._start_execution` accepts input that is not JSON. On AWS "errors that result from missing permissions
+to a target, or if a target resource no longer exists" are not retried and go to the dead-letter queue (Amazon
+EventBridge User Guide, "Debugging event delivery"); StartExecution answers InvalidExecutionInput.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ def _send_to_dead_letters(queue_arn: str, target: dict[str, Any], rule: dict[str
 
 
 def _start_workflow(arn: str, payload: str) -> None:
-    """Start the target's execution, or note why that was refused."""
+    """Start the target's execution, or keep the reason of the refusal."""
     if stepfunctions._resolve_state_machine_arn(arn) is None:
         _failure.set(("NO_RESOURCE", f"State Machine Does Not Exist: '{arn}'"))
         return
@@ -51,6 +50,8 @@ def _start_workflow(arn: str, payload: str) -> None:
 
 
 def install() -> None:
+    """Apply the patches of this module."""
+
     def invoke_target(target: dict[str, Any], event: dict[str, Any], rule: dict[str, Any], view: Any = None) -> None:
         view = view or eventbridge._pattern_event_view(event)
         token = _failure.set(None)

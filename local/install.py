@@ -1,4 +1,4 @@
-"""All seams, in one place: what this package changes in ministack."""
+"""Apply all patches of this package to ministack."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from local.settings import Settings
 from local.states import callbacks, executions, nested, sagemaker_tasks, tasks
 
 
-def everything(settings: Settings) -> None:
+def apply_patches(settings: Settings) -> None:
     """Patch ministack in this process; raises PatchFailed when it is not the pinned version."""
     signatures.install()
     roles.install()

@@ -1,4 +1,4 @@
-"""Starting, finding and stopping the server process."""
+"""Start, find and stop the server process."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from local.settings import HOST, REPOSITORY, Settings
 
 STATUS_PATH = "/_local/status"
 STOP_GRACE_S = 10.0
-# A proxy of the caller's network knows nothing of this machine's loopback.
+# A proxy cannot reach the loopback interface of this machine.
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -49,17 +49,18 @@ class ServerInfo:
 
     @property
     def url(self) -> str:
+        """The endpoint URL."""
         return f"http://{HOST}:{self.port}"
 
     def access_key(self) -> AccessKey:
-        """The access key of this start of the server."""
+        """Read the access key of this start of the server."""
         return credentials.read(self.directory)
 
 
 def running(settings: Settings | None = None) -> ServerInfo | None:
     """The embedded AWS of this folder (default: LOCAL_AWS_DIR), when it answers on its port (LOCAL_AWS_PORT), or None.
 
-    The process is looked at first, so that nobody else's server is taken for it.
+    Checks the process first, because another server may listen on the port.
     """
     settings = settings or Settings.from_environment()
     process = processes.server_of(settings)
@@ -90,7 +91,7 @@ def start(settings: Settings | None = None, *, timeout_s: float = 60.0) -> tuple
     Raises LocalAwsError when the port belongs to something else or the server does not come up in `timeout_s`.
     """
     settings = settings or Settings.from_environment()
-    with _one_at_a_time(_private(settings.directory)):
+    with _locked(_create_private_folder(settings.directory)):
         found = running(settings)
         if found is not None:
             return found, False
@@ -112,7 +113,7 @@ def stop(settings: Settings | None = None) -> bool:
     settings = settings or Settings.from_environment()
     stopped = False
     if settings.directory.exists():
-        with _one_at_a_time(_private(settings.directory)):
+        with _locked(_create_private_folder(settings.directory)):
             stopped = _stop_own(settings)
             _remove(settings.work)
             settings.pid_file.unlink(missing_ok=True)
@@ -127,7 +128,7 @@ def stop(settings: Settings | None = None) -> bool:
 
 def _launch(settings: Settings, timeout_s: float) -> ServerInfo:
     environment = {
-        **{name: value for name, value in os.environ.items() if not _is_callers_own(name)},
+        **{name: value for name, value in os.environ.items() if not _is_excluded(name)},
         **settings.as_environment(),
         "PYTHONPATH": str(REPOSITORY),
     }
@@ -156,24 +157,24 @@ def _launch(settings: Settings, timeout_s: float) -> ServerInfo:
             f"{_last_line(settings.log)}"
         )
     except BaseException:
-        _end(process.pid)
+        _end_process(process.pid)
         process.wait()
         raise
 
 
-def _is_callers_own(name: str) -> bool:
-    """Variables that would point the server at somebody's real account, another emulator or a proxy."""
+def _is_excluded(name: str) -> bool:
+    """Whether a variable would direct the server to a real account, another emulator or a proxy."""
     return name.startswith(("AWS_", "MINISTACK_")) or name.lower().endswith("_proxy")
 
 
 def _stop_own(settings: Settings) -> bool:
-    """End the server of this folder, whether it answers or not."""
+    """End the server of this folder, even if it does not answer."""
     process = processes.server_of(settings)
-    return process is not None and _end(process.pid)
+    return process is not None and _end_process(process.pid)
 
 
-def _private(directory: Path) -> Path:
-    """Make the folder, for this user only; raises LocalAwsError when it is somebody else's."""
+def _create_private_folder(directory: Path) -> Path:
+    """Create the folder for this user only; raises LocalAwsError when it belongs to another user."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if directory.stat().st_uid != os.getuid():
         raise LocalAwsError(f"The folder {directory} belongs to another account; set LOCAL_AWS_DIR to one of your own.")
@@ -181,8 +182,8 @@ def _private(directory: Path) -> Path:
     return directory
 
 
-def _end(pid: int) -> bool:
-    """Ask a server to stop, then insist; its children are ended with it."""
+def _end_process(pid: int) -> bool:
+    """SIGTERM to the server, then SIGKILL to it and its children; returns whether there was a process."""
     try:
         process = psutil.Process(pid)
         family = [process, *process.children(recursive=True)]
@@ -217,8 +218,8 @@ def _last_line(log: Path) -> str:
 
 
 @contextlib.contextmanager
-def _one_at_a_time(directory: Path) -> Iterator[None]:
-    """Two `up` or `down` in the same folder wait for each other."""
+def _locked(directory: Path) -> Iterator[None]:
+    """Lock the folder, so that concurrent `up` and `down` wait for each other."""
     with (directory / "lifecycle.lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

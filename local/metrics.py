@@ -1,7 +1,8 @@
-"""Metrics that Step Functions and SQS publish by themselves on AWS, so that alarms on them can go off.
+"""The metrics that Step Functions and SQS publish.
 
-Seams: `stepfunctions._emit_execution_status_event` is called once for each change of an execution's status;
-`sqs._queues` holds each queue's messages with the times they were sent and become visible.
+Patch: `stepfunctions._emit_execution_status_event`, which ministack calls for each status change of an execution, also
+publishes the execution metrics of AWS ("Monitoring Step Functions metrics using Amazon CloudWatch"). A thread publishes
+the metrics of the queues in `sqs._queues` ("Available CloudWatch metrics for Amazon SQS"). ministack publishes neither.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ministack.services import sqs, stepfunctions
 from local import patches
 from local.lambdas import emf
 
-# AWS measures queues every minute; a change is published sooner here, so that an alarm need not be waited for.
+# AWS publishes every minute; here a change is published sooner, so that tests of alarms do not wait.
 MEASURE_S, REPEAT_S = 2.0, 60.0
 ENDINGS = {
     "SUCCEEDED": "ExecutionsSucceeded",
@@ -41,8 +42,8 @@ def _seconds(stamp: str) -> float:
     return datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp()
 
 
-def count_execution(execution: dict[str, Any]) -> None:
-    """AWS/States metrics for an execution that has started or ended."""
+def publish_execution_metrics(execution: dict[str, Any]) -> None:
+    """Publish the AWS/States metrics of an execution that has started or ended."""
     values: dict[str, tuple[float, str]] = {}
     if execution["status"] == "RUNNING":
         values["ExecutionsStarted"] = (1.0, "Count")
@@ -53,8 +54,8 @@ def count_execution(execution: dict[str, Any]) -> None:
     _put("AWS/States", ("StateMachineArn", execution["stateMachineArn"]), values)
 
 
-def measured(queue: dict[str, Any], now: float) -> dict[str, tuple[float, str]]:
-    """AWS/SQS metrics of one queue. The age is that of the oldest message that was not deleted, in seconds."""
+def queue_metrics(queue: dict[str, Any], now: float) -> dict[str, tuple[float, str]]:
+    """The AWS/SQS metrics of one queue. The age is that of the oldest message, in seconds."""
     messages = list(queue["messages"])
     visible = sum(message["visible_at"] <= now for message in messages)
     oldest = min((message["sent_at"] for message in messages), default=now)
@@ -65,13 +66,13 @@ def measured(queue: dict[str, Any], now: float) -> dict[str, tuple[float, str]]:
     }
 
 
-def _measure_queues() -> None:
+def _publish_queue_metrics() -> None:
     published: dict[Any, tuple[float, dict[str, tuple[float, str]]]] = {}
     while True:
         time.sleep(MEASURE_S)
         now = time.time()
         for (account, region, url), queue in sqs._queues.all_items():
-            values = measured(queue, now)
+            values = queue_metrics(queue, now)
             last, before = published.get((account, region, url), (0.0, {}))
             if values != before or now - last >= REPEAT_S:
                 published[(account, region, url)] = (now, values)
@@ -80,11 +81,13 @@ def _measure_queues() -> None:
 
 
 def install() -> None:
+    """Apply the patches of this module."""
+
     def emit(execution: dict[str, Any]) -> None:
         original(execution)
         if not execution.get("sync"):
-            count_execution(execution)
+            publish_execution_metrics(execution)
 
     original = patches.replace(stepfunctions, "_emit_execution_status_event", "execution", emit)
     patches.attribute(sqs, "_queues", sqs.AccountRegionScopedDict)
-    threading.Thread(target=_measure_queues, name="queue metrics", daemon=True).start()
+    threading.Thread(target=_publish_queue_metrics, name="queue metrics", daemon=True).start()

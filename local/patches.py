@@ -1,4 +1,4 @@
-"""How this package takes hold of ministack's private attributes: by name, once, and loudly when they have changed."""
+"""Replace private functions of ministack; fail at start-up when they are not as expected."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from typing import Any, cast
 
 
 class PatchFailed(RuntimeError):
-    """ministack no longer has what a seam relies on; the pinned version in requirements.txt was changed."""
+    """ministack does not have what a patch needs: it is not the version pinned in requirements.txt."""
 
 
 def replace(module: ModuleType, name: str, parameters: str, new: Callable[..., Any]) -> Callable[..., Any]:
-    """Put `new` in the place of `module.name` and return the original.
+    """Replace `module.name` by `new`; returns the original.
 
-    `parameters` are the original's parameter names, separated by spaces. Raises PatchFailed when they differ, because a
-    call with other arguments would fail far from here.
+    `parameters` are the original's parameter names, separated by spaces. Raises PatchFailed when they differ.
     """
     original = expect(module, name, parameters)
     setattr(module, name, new)
@@ -24,10 +23,10 @@ def replace(module: ModuleType, name: str, parameters: str, new: Callable[..., A
 
 
 def expect(module: ModuleType, name: str, parameters: str) -> Callable[..., Any]:
-    """The function `module.name`, which has to take `parameters`; raises PatchFailed otherwise."""
+    """Return the function `module.name`; raises PatchFailed unless it takes `parameters`."""
     original: Any = getattr(module, name, None)
     if not callable(original):
-        raise PatchFailed(f"{module.__name__}.{name} is gone")
+        raise PatchFailed(f"{module.__name__}.{name} does not exist")
     actual = " ".join(inspect.signature(original).parameters)
     if actual != parameters:
         raise PatchFailed(f"{module.__name__}.{name}({actual}) was expected to take ({parameters})")
@@ -35,7 +34,7 @@ def expect(module: ModuleType, name: str, parameters: str) -> Callable[..., Any]
 
 
 def attribute(module: ModuleType, name: str, kind: type) -> Any:
-    """`module.name`, which has to be a `kind`; raises PatchFailed otherwise."""
+    """Return `module.name`; raises PatchFailed unless it is a `kind`."""
     value = getattr(module, name, None)
     if not isinstance(value, kind):
         raise PatchFailed(f"{module.__name__}.{name} is {type(value).__name__}, expected {kind.__name__}")

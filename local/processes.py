@@ -1,4 +1,4 @@
-"""Which process is the embedded AWS of a folder, and what else listens on its port. Neither is taken on trust."""
+"""Find the server process of a folder, and the process that listens on a port."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ SHOWN_CHARACTERS = 80
 
 
 def server_of(settings: Settings) -> psutil.Process | None:
-    """The server of this folder: the process that its pid file names, or that listens on the port.
+    """The server of this folder: the process in its pid file, or the one that listens on the port; else None.
 
-    It has to belong to this user, to run `local.server`, and to have been started for this folder.
+    The process must belong to this user, run `local.server`, and have been started for this folder.
     """
     for pid in _candidates(settings):
         if pid is not None and _folder_served_by(pid) == settings.directory:
@@ -26,7 +26,7 @@ def server_of(settings: Settings) -> psutil.Process | None:
 
 
 def listens(process: psutil.Process, port: int) -> bool:
-    """Whether the process itself accepts connections on the port of this machine's loopback."""
+    """Whether the process listens on the port of the loopback interface."""
     try:
         sockets = process.net_connections("tcp")
     except psutil.Error:
@@ -35,7 +35,7 @@ def listens(process: psutil.Process, port: int) -> bool:
 
 
 def describe_listener(port: int) -> str:
-    """What accepts connections on the port, for a person who wonders why it is not free."""
+    """A description of the process that listens on the port, for an error message."""
     pid = _listener(port)
     if pid is None:
         return "a process of another account"
@@ -62,18 +62,18 @@ def _recorded(pid_file: Path) -> int | None:
 
 
 def _listener(port: int) -> int | None:
-    """The process that listens on the port, as far as this user may know."""
+    """The process that listens on the port; None when this user may not see it."""
     try:
         sockets = psutil.net_connections("tcp")
     except psutil.AccessDenied:
-        # macOS shows a user the sockets of their own processes only, and only one process at a time.
+        # macOS shows a user the sockets of their own processes only, one process at a time.
         return next((process.pid for process in psutil.process_iter() if listens(process, port)), None)
     found = [item for item in sockets if item.status == psutil.CONN_LISTEN and item.laddr.port == port]
     return next((item.pid for item in found if item.laddr.ip in (HOST, "0.0.0.0", "::")), None)  # noqa: S104
 
 
 def _folder_served_by(pid: int) -> Path | None:
-    """The folder of an embedded AWS that this user runs as process `pid`; None when that is something else."""
+    """The folder of the embedded AWS that this user runs as process `pid`; None when it is another program."""
     try:
         process = psutil.Process(pid)
         if process.uids().real != os.getuid() or process.cmdline()[-2:] != COMMAND:

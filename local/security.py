@@ -1,8 +1,8 @@
-"""Who may use the port: clients that sign with a secret of this embedded AWS, and no web page at all.
+"""Refuse requests of web pages and requests without a valid signature.
 
-A page in a browser can reach a port of this machine, also one that listens on loopback only: a form or a `text/plain`
-POST needs no preflight, and a name that its owner resolves to 127.0.0.1 (DNS rebinding) makes the page same-origin with
-it. AWS clients send neither Origin nor Sec-Fetch-Site, and name the host they were given.
+A web page can reach a port of the loopback interface: a form or a `text/plain` POST needs no preflight, and with DNS
+rebinding (a name that resolves to 127.0.0.1) the page has the same origin. AWS clients send neither Origin nor
+Sec-Fetch-Site, and send the expected Host.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class ClientGone(Exception):
     """The client closed the connection before it had sent its request."""
 
 
-def guarded(application: Application, settings: Settings) -> Application:
-    """`application` for authenticated requests of AWS clients; everything else is answered 403. No CORS headers."""
+def protected(application: Application, settings: Settings) -> Application:
+    """Wrap `application`: answer 403 to all but authenticated requests of AWS clients, and send no CORS headers."""
     hosts = {f"{name}:{settings.port}".encode() for name in (HOST, "localhost")}
 
-    async def guard(scope: Scope, receive: Receive, send: Send) -> None:
+    async def protect(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await application(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -43,7 +43,7 @@ def guarded(application: Application, settings: Settings) -> Application:
         else:
             await _http(application, hosts, scope, receive, send)
 
-    return guard
+    return protect
 
 
 async def _http(application: Application, hosts: set[bytes], scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,13 +68,13 @@ def _refuse_browsers(scope: Scope, hosts: set[bytes]) -> None:
     if values[b"host"].lower() not in hosts:
         names = " or ".join(sorted(host.decode() for host in hosts))
         raise Refused("AccessDenied", f"The Host header has to be {names}.")
-    # "none" is an address that somebody typed, for example a presigned URL.
+    # Browsers send "none" for an address that was typed, for example a presigned URL.
     if b"origin" in values or values.get(b"sec-fetch-site", b"none") != b"none" or scope["method"] == "OPTIONS":
-        raise Refused("AccessDenied", "The embedded AWS does not answer to web pages.")
+        raise Refused("AccessDenied", "The embedded AWS does not answer requests of web pages.")
 
 
 class _Body:
-    """A request's body, which is read once to verify its signature and then given to the application."""
+    """A request's body: read once to verify the signature, then passed on to the application."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -91,7 +91,7 @@ class _Body:
         return list(self._parts)
 
     async def receive(self) -> Message:
-        """What the application receives: the parts that were read, then whatever the connection brings."""
+        """The next message for the application: the parts that were read, then those of the connection."""
         if not self._parts:
             return await self._receive()
         return {"type": "http.request", "body": self._parts.popleft(), "more_body": bool(self._parts)}
@@ -108,7 +108,7 @@ def _without_cors(send: Send) -> Send:
 
 
 async def _answer(scope: Scope, refused: Refused, send: Send) -> None:
-    """403 in the form that the caller's SDK reads: XML for S3 and the Query protocol, JSON for the others."""
+    """Answer 403 in the format of the caller's SDK: XML for S3 and the Query protocol, otherwise JSON."""
     headers = dict(scope["headers"])
     kind, body = "application/json", json.dumps({"__type": refused.code, "message": refused.message})
     authorization = headers.get(b"authorization", b"")

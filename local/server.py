@@ -16,8 +16,8 @@ from local.settings import ACCOUNT_ID, CLIENT_VARIABLES, HOST, Settings
 
 
 def configure(settings: Settings) -> None:
-    """Set what ministack reads from its environment when it is imported, and make the access key of this start."""
-    # Nothing that this process or one of its children writes is for other accounts.
+    """Create the access key, and set the variables that ministack reads when it is imported."""
+    # Other users may not read what this process and its children write.
     os.umask(0o077)
     key = credentials.random_key()
     credentials.write(key, settings.directory)
@@ -35,7 +35,7 @@ def configure(settings: Settings) -> None:
             "AWS_ACCESS_KEY_ID": key.access_key_id,
             "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
             **CLIENT_VARIABLES,
-            # Listeners nobody asked for, on fixed ports, and containers of other people.
+            # No listeners on fixed ports, no Docker.
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",
             "DOCKER_HOST": "unix:///nonexistent",
@@ -49,13 +49,14 @@ def configure(settings: Settings) -> None:
 
 
 async def serve(settings: Settings) -> None:
+    """Serve requests until SIGTERM or SIGINT."""
     from hypercorn.asyncio import serve as hypercorn_serve
     from hypercorn.config import Config
     from ministack import app as ministack_app
 
     from local import install, security
 
-    install.everything(settings)
+    install.apply_patches(settings)
     status = json.dumps({"region": settings.region}).encode()
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -66,7 +67,7 @@ async def serve(settings: Settings) -> None:
             return
         await ministack_app.app(scope, receive, send)
 
-    guarded: Any = security.guarded(application, settings)
+    protected: Any = security.protected(application, settings)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -75,14 +76,15 @@ async def serve(settings: Settings) -> None:
     config.bind = [f"{HOST}:{settings.port}"]
     config.keep_alive_timeout = 75
     config.loglevel = "WARNING"
-    # Nothing is kept, so there is nothing to finish: stopping does not wait for open requests.
-    serving = asyncio.ensure_future(hypercorn_serve(guarded, config, shutdown_trigger=asyncio.Event().wait))
+    # The state is lost anyway, so stopping does not wait for open requests.
+    serving = asyncio.ensure_future(hypercorn_serve(protected, config, shutdown_trigger=asyncio.Event().wait))
     await asyncio.wait({serving, asyncio.ensure_future(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
     if serving.done():
         serving.result()
 
 
 def main() -> None:
+    """Run the server; end its child processes in any case."""
     settings = Settings.from_environment()
     configure(settings)
     code = 1
@@ -97,7 +99,7 @@ def main() -> None:
         install.end_processes()
         sys.stdout.flush()
         sys.stderr.flush()
-        # Threads of waiting executions would keep the interpreter from ending.
+        # os._exit does not wait for the threads of waiting executions.
         os._exit(code)
 
 

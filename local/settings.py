@@ -1,4 +1,4 @@
-"""Where the embedded AWS listens and where it keeps its files."""
+"""Port, folder and region of the embedded AWS."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 HOST = "127.0.0.1"
 ACCOUNT_ID = "000000000000"
-# For every client, whichever the server: nothing from files of the user's, nothing from instance metadata. Operations
-# with a host prefix would otherwise ask for sync-127.0.0.1.
+# No configuration files, no instance metadata. With host prefix injection, StartSyncExecution would use the host
+# sync-127.0.0.1.
 CLIENT_VARIABLES = {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -23,8 +23,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 class Settings:
     """Port, folder and region of one embedded AWS.
 
-    `directory` holds everything the server writes: its log, its temporary files, its jobs. Two servers need two ports
-    and two directories. `lambda_slots` is how many Lambda invocations run at the same time; more of them queue.
+    `directory` is where the server writes its log, temporary files and jobs. Two servers need two ports and two
+    directories. `lambda_slots` is the number of concurrent Lambda invocations; more of them wait.
     """
 
     port: int = 4566
@@ -47,20 +47,22 @@ class Settings:
 
     @property
     def url(self) -> str:
+        """The endpoint URL."""
         return f"http://{HOST}:{self.port}"
 
     @property
     def log(self) -> Path:
-        """What the server printed, kept after `down`."""
+        """The server's output, kept after `down`."""
         return self.directory / "server.log"
 
     @property
     def pid_file(self) -> Path:
+        """The file with the process id."""
         return self.directory / "server.pid"
 
     @property
     def work(self) -> Path:
-        """Everything that is removed when the server stops."""
+        """The folder that is removed when the server stops."""
         return self.directory / "work"
 
     def as_environment(self) -> dict[str, str]:

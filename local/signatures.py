@@ -1,12 +1,12 @@
-"""Whether a request is signed with the secret of the access key it names (Signature Version 4).
+"""Verify the signatures of requests (Signature Version 4).
 
 Sources: "AWS Signature Version 4 for API requests" (IAM User Guide) and "Authenticating Requests" (Amazon S3 API
 Reference). The signature is in the Authorization header or in the query string (presigned); the body is signed as a
 whole, in chunks, or, where the client says so, not at all.
 
-Seams: `sigv4.header_signature_failure` computes the signature, `iam_evaluator._sigv2_check` that of S3's older
-presigned URLs, and `iam_evaluator.resolve_credential` knows the secrets of the root user, of IAM users and of STS
-sessions. ministack by itself never checks the root user's signature, and that of others only when it enforces IAM.
+ministack never checks the root user's signature, and that of others only when it enforces IAM. This module calls its
+`sigv4.header_signature_failure` (computes the signature), `iam_evaluator._sigv2_check` (S3's older presigned URLs) and
+`iam_evaluator.resolve_credential` (secrets of the root user, IAM users and STS sessions).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Read = Callable[[], Awaitable[list[bytes]]]
 
 
 class Refused(Exception):
-    """A request is not authenticated; `code` is AWS's name for the reason."""
+    """A request is not authenticated; `code` is AWS's error code."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -53,7 +53,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """What is signed of a request, apart from its body. The names of headers are in small letters."""
+    """The signed parts of a request except its body. Header names are in lower case."""
 
     method: str
     path: str
@@ -63,7 +63,7 @@ class Request:
 
     @classmethod
     def from_scope(cls, scope: Mapping[str, Any]) -> Request:
-        """The request of an ASGI scope; raises Refused when a header that decides who calls is there twice."""
+        """The request of an ASGI scope; raises Refused when a header of the signature is there twice."""
         headers: dict[str, str] = {}
         for raw_name, value in scope["headers"]:
             name, text = raw_name.decode("latin-1").lower(), sigv4.decode_header_value(value)
@@ -76,9 +76,9 @@ class Request:
 
 
 async def verify(request: Request, read: Read) -> None:
-    """Raise Refused unless the request is signed, now, with a secret that belongs here, and for this body.
+    """Raise Refused unless the request has a valid signature with a known secret, the current time and this body.
 
-    `read` gives the body in the parts it came in. It is not called before the access key is known.
+    `read` returns the parts of the body. It is called after the access key has been checked.
     """
     if "authorization" in request.headers:
         if any(name.lower() in CLAIMS for name in request.query):
@@ -129,8 +129,8 @@ async def _compare(
     read: Read,
     presigned: bool,
 ) -> None:
-    """Compute the signature again, with `stated` for the hash of the body, or with its hash when that is None."""
-    # What ministack takes for the caller must be who was checked here.
+    """Compare the signature with a computed one; `stated` is the hash of the body, None to compute it."""
+    # ministack determines the caller by itself; it must be the one that is checked here.
     if router.extract_access_key_id(request.headers, request.query) != signature.access_key_id:
         raise Refused("IncompleteSignature", "The request names two access keys.")
     signed = signature.signed_headers.split(";")
@@ -160,7 +160,7 @@ async def _compare(
 
 
 def _verify_old_presigned(request: Request) -> None:
-    """Signature Version 2, which boto3 still uses for presigned URLs of S3; it covers few of the query's parameters."""
+    """Signature Version 2, boto3's default for presigned URLs of S3. It signs few of the query parameters."""
     key_id = {name: _only(request, name) for name in V2_QUERY}["AWSAccessKeyId"]
     covered = V2_QUERY | {"x-amz-security-token"} | set(HmacV1Auth.QSAOfInterest)
     if not request.query.keys() <= covered or request.path.startswith("/_"):
@@ -170,7 +170,7 @@ def _verify_old_presigned(request: Request) -> None:
     signed = iam_evaluator.SignedRequest(
         key_id, request.method, request.raw_path, request.query, request.headers, sigv2=True, auth_path=request.raw_path
     )
-    # An unknown key has no secret to check with.
+    # Refuses an unknown key.
     _secret(key_id, iam_evaluator._SESSION_TOKEN_NOT_CHECKED)
     checked = iam_evaluator._sigv2_check(signed, responses.get_account_id())
     if isinstance(checked, iam_evaluator.AuthError):
@@ -178,9 +178,9 @@ def _verify_old_presigned(request: Request) -> None:
 
 
 def _secret(key_id: str, token: Any) -> str:
-    """The secret of an access key, whose session token, if it has one, has to be `token`."""
+    """The secret of an access key; raises Refused when the key is unknown or its session token is not `token`."""
     if key_id == "test":
-        # ministack takes it for the root user, whatever the root user's key is.
+        # ministack accepts this key for the root user.
         raise _unknown(key_id)
     try:
         account = iam_evaluator.find_iam_access_key_account(key_id)
@@ -223,7 +223,7 @@ def _hash(body: list[bytes]) -> str:
 
 
 def install() -> None:
-    """Check that ministack still has what this module calls."""
+    """Check that ministack has the functions that this module calls."""
     patches.expect(
         sigv4,
         "header_signature_failure",

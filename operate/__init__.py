@@ -1,4 +1,4 @@
-"""What people do to a deployed system: try it, upload photos, retrain, look. `python -m operate --help` lists it.
+"""The commands that people run against a deployed system. `python -m operate --help` lists them.
 
-Plain AWS calls against the outputs of the deployed stack; nothing here knows where that stack runs.
+They call AWS with the names in the stack's outputs and do not depend on where the stack runs.
 """

@@ -1,4 +1,4 @@
-"""The commands behind `make demo`, `make upload` and `make retrain`."""
+"""The commands of `make demo`, `make upload`, `make retrain` and the other targets for a deployed system."""
 
 import argparse
 import logging
@@ -17,109 +17,112 @@ from deploy import system
 from deploy.errors import DeployError
 from deploy.outputs import Deployed
 from deploy.target import Target, connect
-from operate import bench, demo, retrain, rollback, show, status, threshold
+from operate import bench, demo, retrain, rollback, status, terminal, threshold
 from operate.champion import Champion
 from operate.errors import CommandError
-from operate.event_listener import Tap
+from operate.event_listener import EventListener
 from operate.initial_model import ensure_initial_model
-from operate.show import console
 from operate.stage_data import StagingError
-from operate.uploads import photos_in, send, summary
+from operate.terminal import console
+from operate.uploads import find_photos, summary, upload
 from training.photo_folders import describe_left_out
 
-CHAMPIONS = demo.ROOT / "build" / "champions"
+MODELS = demo.ROOT / "build" / "champions"
 REPORTS = demo.ROOT / "build" / "reports"
-EVALUATION = REPORTS / "evaluation.json"
+
+Arguments = argparse.Namespace
 
 
 def main() -> int:
-    """Run one command; 0 when it succeeded, 1 with one clear line when not, 130 when it was interrupted."""
-    parser = argparse.ArgumentParser(prog="operate", description="Work with the deployed system.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("demo", help="everything, from nothing to a table of decisions")
-    retraining = commands.add_parser("retrain", help="train, compare and promote, followed state by state")
-    retraining.add_argument(
-        "--force",
-        action="store_true",
-        help="promote past the gate, though not past a bad probe; accept data without a photo of anything else",
-    )
-    retraining.add_argument("--dry-run", action="store_true", help="stop after the verdict")
-    retraining.add_argument("--classes", default="", help="the vehicles to tell apart, comma-separated")
-    commands.add_parser("initial-model", help="put the initial model into service where there is no champion")
-    commands.add_parser("status", help="what runs, what waits, who is champion and where it comes from")
-    back = commands.add_parser("rollback", help="put an earlier model back behind the endpoint")
-    back.add_argument("--to", default="", help="which; the champion's predecessor if left out")
-    back.add_argument("--reason", default=rollback.REASON, help="why, as it is recorded with the model rolled back")
-    point = commands.add_parser("threshold", help="what the champion's threshold means, and what another one would")
-    point.add_argument("--at", default="", help="a threshold from 0 to 1, or `model` for the model's own")
-    commands.add_parser("bench", help="latency, throughput and memory, each beside its baseline")
-    evaluate = commands.add_parser("evaluate", help="the champion on a folder of class folders")
-    evaluate.add_argument("photos", type=Path)
-    upload = commands.add_parser("upload", help="upload photos and follow each to its decision")
-    upload.add_argument("photos", type=Path)
-    arguments = parser.parse_args()
+    """Run one command; returns its exit status: 0 for success, 1 for an error, 130 for an interrupt."""
+    arguments = _parser().parse_args()
     logging.getLogger("botocore.credentials").setLevel(logging.WARNING)
     try:
-        target = connect()
-        if arguments.command == "demo":
-            demo.run(target)
-        elif arguments.command == "retrain":
-            _retrain(target, arguments)
-        elif arguments.command == "initial-model":
-            ensure_initial_model(Deployed.of(system.outputs(target)))
-        elif arguments.command == "status":
-            status.show(Deployed.of(system.outputs(target)))
-        elif arguments.command == "rollback":
-            deployed = Deployed.of(system.outputs(target))
-            rollback.show(rollback.roll_back(deployed, arguments.to, arguments.reason))
-        elif arguments.command == "threshold":
-            _threshold(target, arguments.at)
-        elif arguments.command == "bench":
-            _bench(target)
-        elif arguments.command == "evaluate":
-            return _evaluate(target, arguments.photos)
-        else:
-            _upload(target, arguments.photos)
+        code: int | None = arguments.run(connect(), arguments)
     except (CommandError, DeployError, StagingError, ClientError, BotoCoreError) as error:
         console.print(f"{arguments.command} failed: {error}", style="bold red", markup=False)
         return 1
     except KeyboardInterrupt:
-        console.print(f"{arguments.command} was interrupted; what had been started in AWS goes on.")
+        console.print(f"{arguments.command} was interrupted; what it started in AWS continues.")
         return 130
-    return 0
+    return code or 0
 
 
-def _retrain(target: Target, arguments: argparse.Namespace) -> None:
-    deployed = Deployed.of(system.outputs(target))
+def _parser() -> argparse.ArgumentParser:
+    """The parser; `run` of the parsed arguments is the command's function, called with target and arguments."""
+    parser = argparse.ArgumentParser(prog="operate", description="Work with the deployed system.")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def add(name: str, run: Callable[[Target, Arguments], int | None], help: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=help)
+        command.set_defaults(run=run)
+        return command
+
+    add("demo", _demo, "deploy, train, upload photos, print the decisions")
+    command = add("retrain", _retrain, "train, compare and promote a model, followed state by state")
+    command.add_argument(
+        "--force",
+        action="store_true",
+        help="promote even if a check fails, unless the probe fails; accept data without photos of other classes",
+    )
+    command.add_argument("--dry-run", action="store_true", help="stop after the verdict")
+    command.add_argument("--classes", default="", help="the vehicles to tell apart, comma-separated")
+    add("initial-model", _initial_model, "deploy the initial model where there is no champion")
+    add("status", _status, "running executions, queues, the model in production and where it comes from")
+    command = add("rollback", _rollback, "put an earlier model back into production")
+    command.add_argument("--to", default="", help="the model; by default the champion's predecessor")
+    command.add_argument("--reason", default=rollback.REASON, help="recorded with the model that is rolled back")
+    command = add("threshold", _threshold, "the effect of the threshold in force and of another one")
+    command.add_argument("--at", default="", help="a threshold from 0 to 1, or `model` for the model's own")
+    add("bench", _bench, "latency, throughput and memory, each beside its baseline")
+    command = add("evaluate", _evaluate, "evaluate the champion on a folder of class folders")
+    command.add_argument("photos", type=Path)
+    command = add("upload", _upload, "upload photos and follow each to its decision")
+    command.add_argument("photos", type=Path)
+    return parser
+
+
+def _deployed(target: Target) -> Deployed:
+    return Deployed.of(system.outputs(target))
+
+
+def _demo(target: Target, _arguments: Arguments) -> None:
+    demo.run(target)
+
+
+def _retrain(target: Target, arguments: Arguments) -> None:
+    deployed = _deployed(target)
     training_input = demo.staged_input(deployed, target, force=arguments.force)
-    wishes = {"force": arguments.force, "dry_run": arguments.dry_run}
+    options = {"force": arguments.force, "dry_run": arguments.dry_run}
     if arguments.classes:
-        wishes["classes"] = [name.strip() for name in arguments.classes.split(",")]
-    retrain.conclude(retrain.follow(retrain.start(deployed, {**training_input, **wishes})))
+        options["classes"] = [name.strip() for name in arguments.classes.split(",")]
+    retrain.print_result(retrain.follow(retrain.start(deployed, {**training_input, **options})))
 
 
-def _evaluate(target: Target, photos: Path) -> int:
-    champion = Champion.of(Deployed.of(system.outputs(target)).endpoint_name)
-    console.print(f"Champion {champion.name}")
-    command = [sys.executable, "-m", "training.evaluate", "--model", str(champion.download(CHAMPIONS))]
-    return subprocess.run([*command, "--photos", str(photos.expanduser()), "--out", str(EVALUATION)]).returncode
+def _initial_model(target: Target, _arguments: Arguments) -> None:
+    ensure_initial_model(_deployed(target))
 
 
-def _threshold(target: Target, at: str) -> None:
-    outputs = system.outputs(target)
-    Deployed.of(outputs)
+def _status(target: Target, _arguments: Arguments) -> None:
+    status.show(_deployed(target))
+
+
+def _rollback(target: Target, arguments: Arguments) -> None:
+    rollback.print_result(rollback.roll_back(_deployed(target), arguments.to, arguments.reason))
+
+
+def _threshold(target: Target, arguments: Arguments) -> None:
     report = REPORTS / "threshold.json"
-    threshold.run(Deployed.of(outputs), Aws(), report, at=at, is_local=target.is_local)
+    threshold.run(_deployed(target), Aws(), report, at=arguments.at, is_local=target.is_local)
 
 
-def _bench(target: Target) -> None:
-    deployed = Deployed.of(system.outputs(target))
-    photos = [source for source in demo.mixed_photos(demo.DATA / "photos") if source.label != "broken"]
-    bench.run(deployed, photos, REPORTS / "bench.json", memory_of(target))
+def _bench(target: Target, _arguments: Arguments) -> None:
+    photos = [source for source in demo.demo_photos(demo.DATA / "photos") if source.label != "broken"]
+    bench.run(_deployed(target), photos, REPORTS / "bench.json", _memory_reader(target))
 
 
-def memory_of(target: Target) -> Callable[[], int] | None:
-    """How to read the memory of the embedded AWS and all its processes, in bytes; None for a real account."""
+def _memory_reader(target: Target) -> Callable[[], int] | None:
+    """A function that returns the memory of the embedded AWS and its processes in bytes; None for a real account."""
     server = local.running() if target.is_local else None
     if server is None:
         return None
@@ -135,20 +138,28 @@ def memory_of(target: Target) -> Callable[[], int] | None:
     return read
 
 
-def _upload(target: Target, photos: Path) -> None:
-    deployed = Deployed.of(system.outputs(target))
-    selection = photos_in(photos)
+def _evaluate(target: Target, arguments: Arguments) -> int:
+    champion = Champion.of_endpoint(_deployed(target).endpoint_name)
+    console.print(f"In production: {champion.name}")
+    command = [sys.executable, "-m", "training.evaluate", "--model", str(champion.download(MODELS))]
+    command += ["--photos", str(arguments.photos.expanduser()), "--out", str(REPORTS / "evaluation.json")]
+    return subprocess.run(command).returncode
+
+
+def _upload(target: Target, arguments: Arguments) -> None:
+    deployed = _deployed(target)
+    selection = find_photos(arguments.photos)
     for line in describe_left_out(selection.left_out):
-        show.line(line)
+        terminal.print_line(line)
     sources = selection.sources
     console.print(f"{len(sources)} photos to s3://{deployed.uploads_bucket}/uploads/")
     if all(source.label is None for source in sources):
         console.print("No class folders, so the photos have no labels and there is no accuracy.")
-    with Tap(deployed.event_bus) as tap:
-        journeys = send(deployed, tap, sources, show.live())
-    show.table(journeys)
-    figures = summary(journeys)
-    show.figures(figures)
+    with EventListener(deployed.event_bus) as listener:
+        results = upload(deployed, listener, sources, terminal.print_upload)
+    terminal.print_uploads(results)
+    figures = summary(results)
+    terminal.print_figures(figures)
     if figures["lost"]:
         raise CommandError(f"{figures['lost']} photos have no outcome yet. Look at their executions' history.")
 

@@ -1,8 +1,8 @@
-"""The model behind the endpoint."""
+"""The model that the endpoint serves."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import boto3
@@ -10,22 +10,26 @@ from botocore.exceptions import ClientError
 
 from operate.errors import CommandError
 
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sagemaker import SageMakerClient
+
 
 @dataclass(frozen=True)
 class Champion:
-    """`name` is the model's version; `artifact` the S3 URI of its model.tar.gz."""
+    """`name` is the model's version; `artifact` is the S3 URI of its model.tar.gz."""
 
     name: str
     artifact: str
 
     @classmethod
-    def of(cls, endpoint: str) -> "Champion":
-        """Ask SageMaker. Raises CommandError when the stage has no model yet."""
-        sagemaker: Any = boto3.client("sagemaker")
+    def of_endpoint(cls, endpoint: str) -> "Champion":
+        """Look up endpoint, endpoint configuration and model. Raises CommandError when there is no endpoint."""
+        sagemaker: SageMakerClient = boto3.client("sagemaker")
         try:
             configuration = sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointConfigName"]
         except ClientError as error:
-            if "Could not find" not in str(error):
+            if not _is_missing(error):
                 raise
             raise CommandError(f"There is no endpoint {endpoint}. Train a model first: `make retrain`.") from error
         variant = sagemaker.describe_endpoint_config(EndpointConfigName=configuration)["ProductionVariants"][0]
@@ -33,13 +37,18 @@ class Champion:
         return cls(variant["ModelName"], model["PrimaryContainer"]["ModelDataUrl"])
 
     def download(self, folder: Path) -> Path:
-        """The model.tar.gz, fetched unless it is in `folder` already."""
+        """Download model.tar.gz to `folder` unless it is there; returns its path."""
         archive = folder / f"{self.name}.tar.gz"
         if not archive.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            where = urlsplit(self.artifact)
-            s3: Any = boto3.client("s3")
-            unfinished = archive.with_suffix(".unfinished")
-            s3.download_file(where.netloc, where.path.lstrip("/"), str(unfinished))
-            unfinished.rename(archive)
+            uri = urlsplit(self.artifact)
+            s3: S3Client = boto3.client("s3")
+            partial = archive.with_suffix(".partial")
+            s3.download_file(uri.netloc, uri.path.lstrip("/"), str(partial))
+            partial.rename(archive)
         return archive
+
+
+def _is_missing(error: ClientError) -> bool:
+    """Whether SageMaker refused a call because the resource does not exist."""
+    return "Could not find" in str(error)

@@ -1,4 +1,4 @@
-"""The main job from nothing: deploy, stage data, train, upload photos, show what became of each."""
+"""The main job from an empty account: deploy, stage data, train, upload photos, print the outcomes."""
 
 import json
 from pathlib import Path
@@ -7,50 +7,51 @@ from typing import Any
 from deploy import system, training_source
 from deploy.outputs import Deployed
 from deploy.target import Target
-from operate import retrain, show, stage_data
+from operate import retrain, stage_data, terminal
 from operate.errors import CommandError
-from operate.event_listener import Tap
+from operate.event_listener import EventListener
 from operate.initial_model import ensure_initial_model
-from operate.show import console
-from operate.uploads import LOST, Source, photos_in, send, summary
+from operate.terminal import console
+from operate.uploads import LOST, Source, UploadResult, find_photos, summary, upload
 from training.vehicles import configured_vehicles
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "build" / "data"
 REPORT = ROOT / "build" / "reports" / "demo.json"
-PER_VEHICLE = 30
-PER_OTHER = 4
-OTHERS = 6
+PHOTOS_PER_VEHICLE = 30
+PHOTOS_PER_OTHER_CLASS = 4
+OTHER_CLASSES = 6
 SOURCES = {
     "cifar100": "CIFAR-100 photos",
     "photos": "your own photos",
-    "generated": "DRAWN pictures: the machinery was exercised, photos were not learned",
+    "generated": "DRAWN pictures: every step ran, but the model did not learn from photos",
 }
-"""What the training data is, in words."""
+"""The source of the training data, in words."""
 
 
 def run(target: Target) -> dict[str, Any]:
-    """Everything the system is for, once. Writes the report, returns it. Raises CommandError when a photo was lost."""
+    """Run every step once and write the report; returns its figures. Raises CommandError when a photo was lost."""
     console.rule("1/5 Deploy", align="left")
     deployed = Deployed.of(system.deploy(target, progress=console.print))
-    console.rule("2/5 Put the initial model behind the endpoint, where there is no model yet", align="left")
+    console.rule("2/5 Deploy the initial model, where there is no model yet", align="left")
     if not ensure_initial_model(deployed):
         console.print("  There is a champion already.")
     console.rule("3/5 Stage data", align="left")
     training_input = staged_input(deployed, target)
     console.rule("4/5 Train, compare and promote (retrain-model)", align="left")
-    retrain.conclude(retrain.follow(retrain.start(deployed, training_input)))
+    retrain.print_result(retrain.follow(retrain.start(deployed, training_input)))
     console.rule("5/5 Drivers upload photos", align="left")
-    sources = mixed_photos(DATA / "photos")
-    with Tap(deployed.event_bus) as tap:
-        journeys = send(deployed, tap, sources, show.live())
-    show.table(journeys)
-    figures = {"trained_on": SOURCES[staged_source()], **summary(journeys)}
-    show.figures(figures)
+    sources = demo_photos(DATA / "photos")
+    with EventListener(deployed.event_bus) as listener:
+        results = upload(deployed, listener, sources, terminal.print_upload)
+    terminal.print_uploads(results)
+    figures = {"trained_on": SOURCES[staged_source()], **summary(results)}
+    terminal.print_figures(figures)
     REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(json.dumps({**figures, "photos": [_as_json(j) for j in journeys]}, indent=2), encoding="utf-8")
+    report = {**figures, "photos": [_as_json(result) for result in results]}
+    REPORT.write_text(json.dumps(report, indent=2), encoding="utf-8")
     console.print(f"Report: {REPORT.relative_to(ROOT)}")
-    if lost := [journey.photo for journey in journeys if journey.outcome == LOST]:
+    if lost := [result.photo for result in results if result.outcome == LOST]:
         raise CommandError(
             f"{len(lost)} photos have no outcome, the first is {lost[0]}. Look at its execution's history."
         )
@@ -63,7 +64,7 @@ def staged_input(deployed: Deployed, target: Target, force: bool = False) -> dic
     `force` accepts data that shows nothing but the vehicles. Raises CommandError instead of publishing drawn pictures
     in a real account.
     """
-    staged = stage_data.stage(DATA, say=show.line, without_other=force)
+    staged = stage_data.stage(DATA, say=terminal.print_line, without_other=force)
     if staged.source == "generated" and not target.is_local:
         raise CommandError(
             "There is no CIFAR-100 archive and no network to download it, and no model is trained on drawn pictures in "
@@ -76,33 +77,33 @@ def staged_input(deployed: Deployed, target: Target, force: bool = False) -> dic
 
 
 def staged_source() -> str:
-    """Where the staged data comes from, as staging noted it."""
+    """The source of the staged data: `cifar100`, `photos` or `generated`."""
     source: str = json.loads((DATA / "train" / "about.json").read_text(encoding="utf-8"))["source"]
     return source
 
 
-def mixed_photos(folder: Path) -> list[Source]:
-    """Test photos of every vehicle, photos of other things, and one file that is no photo."""
+def demo_photos(folder: Path) -> list[Source]:
+    """Test photos of every vehicle, photos of other classes, and one file that is not a photo."""
     vehicles = set(configured_vehicles())
     by_label: dict[str, list[Source]] = {}
-    for source in photos_in(folder).sources:
+    for source in find_photos(folder).sources:
         by_label.setdefault(source.label or "", []).append(source)
-    others = [label for label in by_label if label not in vehicles][:OTHERS]
+    others = [label for label in by_label if label not in vehicles][:OTHER_CLASSES]
     chosen: list[Source] = []
     for label, sources in by_label.items():
         if label in vehicles or label in others:
-            chosen += sources[: PER_VEHICLE if label in vehicles else PER_OTHER]
+            chosen += sources[: PHOTOS_PER_VEHICLE if label in vehicles else PHOTOS_PER_OTHER_CLASS]
     return [*chosen, Source("broken.jpg", b"\xff\xd8\xff\xe0 this was a photo once", "broken")]
 
 
-def _as_json(journey: Any) -> dict[str, Any]:
+def _as_json(result: UploadResult) -> dict[str, Any]:
     return {
-        "photo": str(journey.photo),
-        "label": journey.source.label,
-        "outcome": journey.outcome,
-        "vehicle": journey.decision.get("vehicle"),
-        "loading_bay": journey.decision.get("loading_bay"),
-        "confidence": journey.decision.get("confidence"),
-        "reason": journey.reason or None,
-        "latency_ms": journey.latency_ms,
+        "photo": str(result.photo),
+        "label": result.source.label,
+        "outcome": result.outcome,
+        "vehicle": result.decision.get("vehicle"),
+        "loading_bay": result.decision.get("loading_bay"),
+        "confidence": result.decision.get("confidence"),
+        "reason": result.reason or None,
+        "latency_ms": result.latency_ms,
     }

@@ -1,4 +1,4 @@
-"""What can go wrong in a command, as a sentence for the person in front of the terminal."""
+"""The error that a command ends with."""
 
 
 class CommandError(Exception):

@@ -1,98 +1,104 @@
-"""Listening to the bus: every event of the system, as it is published, for as long as somebody follows."""
+"""Receive the events of a bus while a command runs."""
 
 import json
 import time
 import uuid
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 
 from operate.errors import CommandError
 
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_sqs import SQSClient
+
 SOURCE = "scones.vehicles"
-_MARKER = "scones.tap"
-# EventBridge documents that a new rule may take a moment to match; beyond this, something is wrong.
-READY_LIMIT_S = 90
+_PROBE_SOURCE = "scones.event-listener"
+_TARGET_ID = "listener"
+# EventBridge documents that a new rule may need a moment before it matches events.
+RULE_TIMEOUT_S = 90
 
 
-class Tap:
-    """A queue and a rule of its own on the bus, gone when the `with` block ends.
+class EventListener:
+    """A temporary SQS queue that a temporary rule of the bus sends events to; both are deleted at the end of `with`.
 
-    Entering waits until an event that we publish ourselves has come through, so nothing that follows is missed.
+    Entering publishes probe events and returns when one has arrived, so that no later event is missed.
     """
 
     def __init__(self, bus: str, source: str = SOURCE) -> None:
+        """Listen on `bus` to the events of `source`."""
         self._bus = bus
         self._source = source
-        self._name = f"{bus}-tap-{uuid.uuid4().hex[:12]}"
-        self._events: Any = boto3.client("events")
-        self._sqs: Any = boto3.client("sqs")
+        self._name = f"{bus}-listener-{uuid.uuid4().hex[:12]}"
+        self._events: EventBridgeClient = boto3.client("events")
+        self._sqs: SQSClient = boto3.client("sqs")
         self._url = ""
 
-    def __enter__(self) -> "Tap":
+    def __enter__(self) -> "EventListener":
+        """Create queue and rule. Raises CommandError when no event arrives."""
         self._url = self._sqs.create_queue(
             QueueName=self._name, Attributes={"MessageRetentionPeriod": "3600", "SqsManagedSseEnabled": "true"}
         )["QueueUrl"]
         try:
-            self._connect()
+            self._create_rule()
+            self._wait_for_probe()
         except BaseException:
-            self._remove()
+            self._delete()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._remove()
+        """Delete queue and rule."""
+        self._delete()
 
-    def events(self, limit_s: float) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Each event as (detail-type, detail), until none has come for `limit_s` seconds."""
-        deadline = time.monotonic() + limit_s
+    def events(self, timeout_s: float) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield each event as (detail-type, detail); end when none has arrived for `timeout_s` seconds."""
+        deadline = time.monotonic() + timeout_s
         while (left := deadline - time.monotonic()) > 0:
             for event in self._receive(left):
                 if event["source"] == self._source:
                     yield event["detail-type"], event["detail"]
-                    deadline = time.monotonic() + limit_s
+                    deadline = time.monotonic() + timeout_s
 
-    def _connect(self) -> None:
-        queue_arn = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])["Attributes"][
-            "QueueArn"
-        ]
+    def _create_rule(self) -> None:
+        attributes = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])["Attributes"]
+        queue_arn = attributes["QueueArn"]
         rule_arn = self._events.put_rule(
             Name=self._name,
             EventBusName=self._bus,
-            EventPattern=json.dumps({"source": [self._source, _MARKER]}),
-            Description="Somebody follows the system from a terminal; may be removed when that terminal is gone",
+            EventPattern=json.dumps({"source": [self._source, _PROBE_SOURCE]}),
+            Description="A command in a terminal follows the system; delete this rule when that command has ended",
         )["RuleArn"]
-        policy = {
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Effect": "Allow",
-                    "Principal": {"Service": "events.amazonaws.com"},
-                    "Action": "sqs:SendMessage",
-                    "Resource": queue_arn,
-                    "Condition": {"ArnEquals": {"aws:SourceArn": rule_arn}},
-                }
-            ],
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": queue_arn,
+            "Condition": {"ArnEquals": {"aws:SourceArn": rule_arn}},
         }
-        self._sqs.set_queue_attributes(QueueUrl=self._url, Attributes={"Policy": json.dumps(policy)})
-        refused = self._events.put_targets(
-            Rule=self._name, EventBusName=self._bus, Targets=[{"Id": "tap", "Arn": queue_arn}]
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        self._sqs.set_queue_attributes(QueueUrl=self._url, Attributes={"Policy": policy})
+        failed = self._events.put_targets(
+            Rule=self._name, EventBusName=self._bus, Targets=[{"Id": _TARGET_ID, "Arn": queue_arn}]
         )["FailedEntryCount"]
-        if refused:
+        if failed:
             raise CommandError(f"EventBridge refused to send the events of bus {self._bus} to {queue_arn}.")
-        deadline = time.monotonic() + READY_LIMIT_S
+
+    def _wait_for_probe(self) -> None:
+        deadline = time.monotonic() + RULE_TIMEOUT_S
         while time.monotonic() < deadline:
             self._events.put_events(
-                Entries=[{"EventBusName": self._bus, "Source": _MARKER, "DetailType": "Ready", "Detail": "{}"}]
+                Entries=[{"EventBusName": self._bus, "Source": _PROBE_SOURCE, "DetailType": "Probe", "Detail": "{}"}]
             )
             if self._receive(2):
                 return
         raise CommandError(
-            f"No event of bus {self._bus} came through in {READY_LIMIT_S} s. Is the bus there? Run `make deploy`."
+            f"No event of bus {self._bus} arrived within {RULE_TIMEOUT_S} s. Does the bus exist? Run `make deploy`."
         )
 
     def _receive(self, wait_s: float) -> list[dict[str, Any]]:
@@ -100,19 +106,20 @@ class Tap:
             QueueUrl=self._url, MaxNumberOfMessages=10, WaitTimeSeconds=max(1, min(20, round(wait_s)))
         ).get("Messages", [])
         if messages:
-            entries = [
-                {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}
-                for number, message in enumerate(messages)
-            ]
-            self._sqs.delete_message_batch(QueueUrl=self._url, Entries=entries)
+            self._sqs.delete_message_batch(
+                QueueUrl=self._url,
+                Entries=[
+                    {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}
+                    for number, message in enumerate(messages)
+                ],
+            )
         return [json.loads(message["Body"]) for message in messages]
 
-    def _remove(self) -> None:
-        """Also what was only half made: each call is harmless when its object is not there."""
-        missing = self._events.exceptions.ResourceNotFoundException
+    def _delete(self) -> None:
+        """Delete rule and queue; the rule may not exist yet."""
         try:
-            self._events.remove_targets(Rule=self._name, EventBusName=self._bus, Ids=["tap"])
+            self._events.remove_targets(Rule=self._name, EventBusName=self._bus, Ids=[_TARGET_ID])
             self._events.delete_rule(Name=self._name, EventBusName=self._bus)
-        except missing:
-            pass  # The rule was not made yet.
+        except self._events.exceptions.ResourceNotFoundException:
+            pass
         self._sqs.delete_queue(QueueUrl=self._url)

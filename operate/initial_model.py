@@ -1,9 +1,9 @@
-"""Giving a stage without a champion its first model: one that exists, put into service through retrain-model."""
+"""Deploy an initial model through retrain-model to a stage that has no champion."""
 
 import hashlib
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 
@@ -12,43 +12,45 @@ from deploy.outputs import Deployed
 from functions.shared.champion import ModelTable
 from operate import retrain
 from operate.errors import CommandError
-from operate.show import console
+from operate.terminal import console
 from training.initial import write_initial_model
 
-# A folder of this name beside the artifact holds photos to probe the endpoint with, in folders named after the classes.
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+# A folder of this name beside the artifact contains photos for the probe, in folders named after the classes.
 GOLDEN = "golden"
 FOLDER = Path(__file__).resolve().parent.parent / "build" / "initial"
 
 
 def ensure_initial_model(deployed: Deployed, artifact: Path | None = None) -> bool:
-    """Put the model.tar.gz `artifact` into service when the stage has no champion; returns whether that was done.
+    """Deploy the model.tar.gz `artifact` when the stage has no champion; returns whether it was deployed.
 
-    Without one it is made from the backbone and the initial head beside the training code. The execution is followed to
-    its end. Raises CommandError when the model did not get into service.
+    By default, the artifact is built from the backbone and the initial head beside the training code. Follows the
+    execution to its end. Raises CommandError when the model did not get into production.
     """
     if ModelTable(deployed.model_table, boto3.client("dynamodb")).champion():
         return False
     if artifact is None:
-        artifact = make_artifact(FOLDER)
+        artifact = build_artifact(FOLDER)
     output = retrain.follow(retrain.start(deployed, _publish(deployed.ml_bucket, artifact)))
     if output["reason"] == "ChampionExists":
         return False
     if output["outcome"] != "promoted":
-        raise CommandError(f"The initial model is not in service ({output['reason']}): {output['verdict']}")
-    console.print(f"Champion {output['model_version']}: {output['verdict']}")
+        raise CommandError(f"The initial model is not in production ({output['reason']}): {output['verdict']}")
+    console.print(f"In production: {output['model_version']}: {output['verdict']}")
     return True
 
 
-def make_artifact(folder: Path) -> Path:
+def build_artifact(folder: Path) -> Path:
     """Write the initial model for the configured vehicles as model.tar.gz to `folder`; returns its path.
 
     The same code and configuration give the same bytes.
     """
-    with tempfile.TemporaryDirectory(prefix="initial-model-") as made:
-        write_initial_model(Path(made))
-        files = {
-            file.relative_to(made).as_posix(): file.read_bytes() for file in Path(made).rglob("*") if file.is_file()
-        }
+    with tempfile.TemporaryDirectory(prefix="initial-model-") as temporary:
+        root = Path(temporary)
+        write_initial_model(root)
+        files = {file.relative_to(root).as_posix(): file.read_bytes() for file in root.rglob("*") if file.is_file()}
     folder.mkdir(parents=True, exist_ok=True)
     artifact = folder / "model.tar.gz"
     artifact.write_bytes(training_source.pack(files))
@@ -64,9 +66,9 @@ def _publish(bucket: str, artifact: Path) -> dict[str, Any]:
     golden = artifact.parent / GOLDEN
     photos = sorted(file for file in golden.glob("*/*") if file.is_file() and not file.name.startswith("."))
     files |= {f"{prefix}/{GOLDEN}/{file.relative_to(golden).as_posix()}": file for file in photos}
-    s3: Any = boto3.client("s3")
+    s3: S3Client = boto3.client("s3")
     for key, file in files.items():
         s3.upload_file(str(file), bucket, key)
     console.print(f"  {artifact.stat().st_size / 1e6:,.1f} MB to s3://{bucket}/{prefix}/model.tar.gz", soft_wrap=True)
-    wanted = {"initial_model": f"s3://{bucket}/{prefix}/model.tar.gz"}
-    return wanted | ({"golden": f"s3://{bucket}/{prefix}/{GOLDEN}/"} if photos else {})
+    request = {"initial_model": f"s3://{bucket}/{prefix}/model.tar.gz"}
+    return request | ({"golden": f"s3://{bucket}/{prefix}/{GOLDEN}/"} if photos else {})

@@ -1,7 +1,7 @@
-"""What runs now, what waits, who is champion and where it comes from."""
+"""Print running executions, queue lengths, the model in production and the registered models."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.exceptions import ClientError
@@ -9,24 +9,31 @@ from rich.table import Table
 
 from deploy.outputs import Deployed
 from functions.shared.champion import Champion, ModelTable
-from operate.show import console
+from operate.terminal import console, duration
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import SageMakerClient
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_stepfunctions import SFNClient
+    from mypy_boto3_stepfunctions.literals import ExecutionStatusType
 
 QUEUES = (
-    ("review_queue_url", "waiting for a reviewer"),
-    ("review_dead_letter_queue_url", "review requests nobody could open"),
-    ("unrouted_queue_url", "photos that could not be routed"),
+    ("review_queue_url", "Review requests"),
+    ("review_dead_letter_queue_url", "Failed review requests"),
+    ("unrouted_queue_url", "Photos that could not be routed"),
 )
+STATUSES: "tuple[ExecutionStatusType, ...]" = ("RUNNING", "FAILED", "TIMED_OUT")
 
 
 def show(deployed: Deployed) -> None:
-    """Print it."""
-    _running(deployed)
-    _queues(deployed)
-    _models(deployed)
+    """Print the status of a stage."""
+    _print_executions(deployed)
+    _print_queues(deployed)
+    _print_models(deployed)
 
 
-def _running(deployed: Deployed) -> None:
-    states: Any = boto3.client("stepfunctions")
+def _print_executions(deployed: Deployed) -> None:
+    states: SFNClient = boto3.client("stepfunctions")
     for title, arn in (
         ("classify-photo", deployed.classify_photo_arn),
         ("retrain-model", deployed.retrain_model_arn),
@@ -34,101 +41,113 @@ def _running(deployed: Deployed) -> None:
     ):
         counts = {
             status: len(states.list_executions(stateMachineArn=arn, statusFilter=status, maxResults=1000)["executions"])
-            for status in ("RUNNING", "FAILED", "TIMED_OUT")
+            for status in STATUSES
         }
-        failed = counts["FAILED"] + counts["TIMED_OUT"]
-        console.print(f"{title}: {counts['RUNNING']} running, {failed} failed")
+        console.print(f"{title}: {counts['RUNNING']} running, {counts['FAILED'] + counts['TIMED_OUT']} failed")
 
 
-def _queues(deployed: Deployed) -> None:
-    sqs: Any = boto3.client("sqs")
+def _print_queues(deployed: Deployed) -> None:
+    sqs: SQSClient = boto3.client("sqs")
     for output, title in QUEUES:
-        found = sqs.get_queue_attributes(
+        attributes = sqs.get_queue_attributes(
             QueueUrl=getattr(deployed, output),
             AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
         )["Attributes"]
-        hidden = int(found["ApproximateNumberOfMessagesNotVisible"])
-        console.print(
-            f"{title}: {found['ApproximateNumberOfMessages']}" + (f", {hidden} being looked at" if hidden else "")
-        )
+        visible = int(attributes["ApproximateNumberOfMessages"])
+        console.print(f"{title}: {_queue_length(visible, int(attributes['ApproximateNumberOfMessagesNotVisible']))}")
 
 
-def _models(deployed: Deployed) -> None:
-    sagemaker: Any = boto3.client("sagemaker")
+def _queue_length(visible: int, in_flight: int) -> str:
+    """The length of a queue in words.
+
+    >>> _queue_length(0, 0), _queue_length(3, 0), _queue_length(0, 1)
+    ('the queue is empty', '3 waiting', '0 waiting, 1 open in a console')
+    """
+    if not visible and not in_flight:
+        return "the queue is empty"
+    return f"{visible} waiting" + (f", {in_flight} open in a console" if in_flight else "")
+
+
+def _print_models(deployed: Deployed) -> None:
+    sagemaker: SageMakerClient = boto3.client("sagemaker")
     table = ModelTable(deployed.model_table, boto3.client("dynamodb"))
     champion = table.champion()
     if champion is None:
-        console.print("There is no champion yet. Train one: `make retrain`.")
+        console.print("No model is in production. Train one: `make retrain`.")
         return
     try:
         endpoint = sagemaker.describe_endpoint(EndpointName=deployed.endpoint_name)
         serving = f"{endpoint['EndpointStatus']}, serving {endpoint['EndpointConfigName']}"
     except ClientError as error:
-        serving = f"not there ({error.response['Error']['Message']})"
+        serving = f"missing ({error.response['Error']['Message']})"
     console.print(f"Endpoint {deployed.endpoint_name}: {serving}")
     grid = Table(title="Models, newest first", title_justify="left")
     for heading in ("model", "verdict", "registered", "parent", "labels snapshot", "code"):
         grid.add_column(heading, overflow="fold")
     recorded = {model.model_version: model for model in table.all_promoted()}
     for package in _packages(sagemaker, deployed.app_name):
-        about = package.get("CustomerMetadataProperties", {})
-        version = about.get("model_version", "?")
-        crown = " ♛" if version == champion.model_version else ""
+        metadata = package.get("CustomerMetadataProperties", {})
+        version = metadata.get("model_version", "?")
+        verdict = _verdict(package["ModelApprovalStatus"], recorded.get(version))
         grid.add_row(
-            version + crown,
-            _verdict(package["ModelApprovalStatus"], recorded.get(version)),
+            version,
+            f"{verdict}, in production" if version == champion.model_version else verdict,
             f"{package['CreationTime'].astimezone(UTC):%Y-%m-%d %H:%M}",
-            about.get("parent") or about.get("previous") or "—",
-            _short(about.get("snapshot")),
-            _short(about.get("source")),
+            metadata.get("parent") or "—",
+            _short_hash(metadata.get("snapshot")),
+            _short_hash(metadata.get("source")),
         )
     console.print(grid)
     for model in sorted(recorded.values(), key=lambda model: str(model.rolled_back_at)):
         if model.rolled_back_at:
-            why = f"{model.model_version} was rolled back at {model.rolled_back_at}: {model.rolled_back_reason}"
-            console.print(why, markup=False)
+            line = f"{model.model_version} was rolled back at {model.rolled_back_at}: {model.rolled_back_reason}"
+            console.print(line, markup=False)
     console.print(_champion(champion, datetime.now(UTC)))
 
 
 def _verdict(approval: str, model: Champion | None) -> str:
-    """What became of a registered model; `model` is its record when it ever was champion."""
+    """The verdict on a registered model; `model` is its record when it was ever in production."""
     if model is None:
         return approval.lower()
-    word = "initial, not compared" if model.is_initial else approval.lower()
-    return f"{word}, rolled back" if model.rolled_back_at else word
+    verdict = "initial, not compared" if model.is_initial else approval.lower()
+    return f"{verdict}, rolled back" if model.rolled_back_at else verdict
 
 
 def _champion(champion: Champion, now: datetime) -> str:
-    """One line about the champion.
+    """One line about the model in production.
 
-    >>> _champion(Champion("v1", "v1", "s3://a", origin="initial"), datetime.now(UTC))
-    'Champion v1, an initial model without a verdict: it was not compared with anything'
+    >>> now = datetime(2026, 11, 27, 12, 5, 10, tzinfo=UTC)
+    >>> _champion(Champion("v1", "v1", "s3://a", promoted_at="2026-11-27T12:00:00Z"), now)
+    'In production: v1, for 5 min 10 s'
+    >>> _champion(Champion("v1", "v1", "s3://a", origin="initial"), now)
+    'In production: v1, an initial model without a verdict: it was not compared with another'
     """
     since = champion.restored_at or champion.promoted_at
-    line = f"Champion {champion.model_version}"
+    line = f"In production: {champion.model_version}"
     if since:
-        line += f", for {str(now - datetime.fromisoformat(since)).split('.')[0]}"
+        line += f", for {duration((now - datetime.fromisoformat(since)).total_seconds())}"
     if champion.restored_at:
         line += ", restored by a rollback"
     if champion.is_initial:
-        line += ", an initial model without a verdict: it was not compared with anything"
+        line += ", an initial model without a verdict: it was not compared with another"
     return line
 
 
-def _packages(sagemaker: Any, group: str) -> list[dict[str, Any]]:
+def _packages(sagemaker: "SageMakerClient", group: str) -> list[Any]:
+    """The ten newest model packages of a group, described; none when there is no group yet."""
     try:
         listed = sagemaker.list_model_packages(
             ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending", MaxResults=10
         )["ModelPackageSummaryList"]
     except ClientError:
-        return []  # The first retraining makes the group.
+        return []  # The first retraining creates the group.
     return [sagemaker.describe_model_package(ModelPackageName=found["ModelPackageArn"]) for found in listed]
 
 
-def _short(uri: str | None) -> str:
-    """The hash of a content-addressed S3 prefix or file, its first digits.
+def _short_hash(uri: str | None) -> str:
+    """The first digits of the hash in a content-addressed S3 URI.
 
-    >>> _short("s3://b/source/0123456789abcdef/sourcedir.tar.gz")
+    >>> _short_hash("s3://b/source/0123456789abcdef/sourcedir.tar.gz")
     '01234567'
     """
     parts = [part for part in (uri or "").split("/") if len(part) >= 16 and all(c in "0123456789abcdef" for c in part)]

@@ -1,6 +1,5 @@
-"""Uploading photos as drivers do, and following each to what became of it."""
+"""Upload photos as drivers do and follow each one to its outcome."""
 
-import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -9,14 +8,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path, PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 
 from deploy.outputs import Deployed
 from functions.shared.photo import Photo
 from operate.errors import CommandError
-from operate.event_listener import Tap
+from operate.event_listener import EventListener
+from operate.latency import Latency
 from training.photo_folders import (
     MEDIA_TYPES,
     UNSUPPORTED,
@@ -30,18 +30,24 @@ from training.photo_folders import (
 )
 from training.vehicles import OTHER, configured_vehicles
 
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBServiceResource
+    from mypy_boto3_s3 import S3Client
+
 DRIVERS = 12
-UNDER_WAY = 3
-UPLOADS_AT_A_TIME = 8
-# Nothing is silent for so long while photos are under way, even with a cold endpoint and all its retries.
-SILENCE_S = 60.0
+MAX_IN_FLIGHT = 3
+UPLOAD_THREADS = 8
+# A cold endpoint with all its retries publishes an event sooner than this.
+EVENT_TIMEOUT_S = 60.0
+# A duplicate of an event arrives within this time after the event.
+DUPLICATE_TIMEOUT_S = 2.0
 
 ROUTED, IN_REVIEW, REJECTED, LOST = "routed", "in review", "rejected", "lost"
 
 
 @dataclass(frozen=True)
 class Source:
-    """A photo to upload: its bytes, and what is on it where that is known. `name` can be printed."""
+    """A photo to upload: its bytes, and its label or None. `name` is printable."""
 
     name: str
     content: bytes
@@ -49,26 +55,29 @@ class Source:
 
     @property
     def expected(self) -> str | None:
-        """The vehicle that a right decision names: a label that is none of our vehicles means `other`."""
+        """The vehicle of a correct decision: the label, or `other` for a label that is none of our vehicles."""
         return self.label if self.label is None or self.label in configured_vehicles() else OTHER
 
     @property
     def media_type(self) -> str:
-        """The Content-Type by the suffix of its name."""
+        """The Content-Type for the suffix of its name."""
         return MEDIA_TYPES.get(PurePath(self.name).suffix.lower(), "application/octet-stream")
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What a command was given: the photos to upload, and the files it leaves out."""
+    """The photos to upload, and the files that are left out."""
 
     sources: list[Source]
     left_out: list[LeftOut]
 
 
 @dataclass
-class Journey:
-    """One uploaded photo: when it was sent (epoch seconds), what happened to it, and how often each event said so."""
+class UploadResult:
+    """The outcome of one uploaded photo. `sent_at` is epoch seconds; `event_counts` counts its events by detail-type.
+
+    `decision` is the detail of the event that ended it.
+    """
 
     source: Source
     photo: Photo
@@ -76,25 +85,25 @@ class Journey:
     outcome: str = LOST
     decision: dict[str, Any] = field(default_factory=dict)
     reason: str = ""
-    said: Counter[str] = field(default_factory=Counter)
+    event_counts: Counter[str] = field(default_factory=Counter)
 
     @property
     def duplicated(self) -> bool:
-        """Whether any event about this photo was published twice, or two events contradict each other."""
-        ends = self.said["Driver Routed"] + self.said["Photo Rejected"]
-        return ends > 1 or self.said["Review Requested"] > 1
+        """Whether an event about this photo was published twice, or two events contradict each other."""
+        ends = self.event_counts["Driver Routed"] + self.event_counts["Photo Rejected"]
+        return ends > 1 or self.event_counts["Review Requested"] > 1
 
     @property
     def latency_ms(self) -> float | None:
-        """From the start of the upload to the decision or rejection; None while a person is asked."""
+        """From the start of the upload to the decision or rejection; None when a reviewer was asked."""
         ended = self.decision.get("decided_at") or self.decision.get("rejected_at")
-        if not ended or self.said["Review Requested"]:
+        if not ended or self.event_counts["Review Requested"]:
             return None
         return (datetime.fromisoformat(ended).timestamp() - self.sent_at) * 1000
 
-    def hear(self, detail_type: str, detail: dict[str, Any]) -> None:
-        """Take in one event about this photo."""
-        self.said[detail_type] += 1
+    def apply(self, detail_type: str, detail: dict[str, Any]) -> None:
+        """Update the result with one event about this photo."""
+        self.event_counts[detail_type] += 1
         if detail_type == "Driver Routed":
             self.outcome, self.decision = ROUTED, detail
         elif detail_type == "Photo Rejected":
@@ -103,11 +112,11 @@ class Journey:
             self.outcome, self.reason = IN_REVIEW, detail["reason"]
 
 
-def photos_in(path: Path) -> Selection:
-    """One file, or every photo under a folder; `~` is the home folder in any shell.
+def find_photos(path: Path) -> Selection:
+    """Read one file, or every photo under a folder; `~` is the home folder.
 
-    Photos have a label only in a folder of class folders: one in which a folder is named after a vehicle. Raises
-    CommandError when there is nothing to upload, and when a class folder looks like a vehicle but is not named so.
+    Photos have labels only in a folder of class folders: one in which a folder is named after a vehicle. Raises
+    CommandError when there is no photo, and when a class folder is named almost like a vehicle.
     """
     path = path.expanduser()
     shown = printable(path)
@@ -135,7 +144,7 @@ def photos_in(path: Path) -> Selection:
 
 
 def object_key(run: str, number: int, source: Source) -> str:
-    """The key under which photo `number` of a run is uploaded.
+    """The S3 key of photo `number` of a run.
 
     >>> object_key("20261127", 3, Source("bike.jpg", b""))
     'uploads/driver-04/20261127-0003-bike.jpg'
@@ -143,92 +152,91 @@ def object_key(run: str, number: int, source: Source) -> str:
     return f"uploads/driver-{number % DRIVERS + 1:02}/{run}-{number:04}-{key_name(source.name)}"
 
 
-def send(
+def upload(
     deployed: Deployed,
-    tap: Tap,
+    listener: EventListener,
     sources: Sequence[Source],
-    progress: Callable[[Journey, int, int], None],
-    under_way: int = UNDER_WAY,
-) -> list[Journey]:
-    """Upload photos and wait until every one has an outcome, or nothing has happened for a minute.
+    progress: Callable[[UploadResult, int, int], None],
+    max_in_flight: int = MAX_IN_FLIGHT,
+) -> list[UploadResult]:
+    """Upload photos and wait until every one has an outcome, or no event has arrived for EVENT_TIMEOUT_S.
 
-    At most `under_way` photos wait for their outcome at a time; as many as there are photos makes a burst.
-    `progress` is called for each photo that reached an outcome, with how many have and how many there are.
+    At most `max_in_flight` photos wait for their outcome at a time; `len(sources)` makes a burst.
+    `progress` is called with each result that reached an outcome, how many have, and how many photos there are.
     """
-    s3: Any = boto3.client("s3")
+    s3: S3Client = boto3.client("s3")
     run = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
 
-    def upload(numbered: tuple[int, Source]) -> Journey:
+    def put(numbered: tuple[int, Source]) -> UploadResult:
         number, source = numbered
         key = object_key(run, number, source)
         sent_at = time.time()
         etag = s3.put_object(
             Bucket=deployed.uploads_bucket, Key=key, Body=source.content, ContentType=source.media_type
         )["ETag"]
-        return Journey(source, Photo(deployed.uploads_bucket, key, etag.strip('"'), len(source.content)), sent_at)
+        return UploadResult(source, Photo(deployed.uploads_bucket, key, etag.strip('"'), len(source.content)), sent_at)
 
     waiting = iter(enumerate(sources))
-    by_id: dict[str, Journey] = {}
+    by_id: dict[str, UploadResult] = {}
 
-    def upload_next(count: int) -> None:
-        with ThreadPoolExecutor(UPLOADS_AT_A_TIME) as pool:
-            for journey in pool.map(upload, islice(waiting, count)):
-                by_id[journey.photo.photo_id] = journey
+    def put_next(count: int) -> None:
+        with ThreadPoolExecutor(UPLOAD_THREADS) as pool:
+            for result in pool.map(put, islice(waiting, count)):
+                by_id[result.photo.photo_id] = result
 
-    upload_next(under_way)
+    put_next(max_in_flight)
     done = 0
-    for detail_type, detail in tap.events(SILENCE_S):
-        journey = by_id.get(detail.get("photo", {}).get("photo_id", ""))
-        if journey is None:
+    for detail_type, detail in listener.events(EVENT_TIMEOUT_S):
+        result = by_id.get(detail.get("photo", {}).get("photo_id", ""))
+        if result is None:
             continue
-        was_lost = journey.outcome == LOST
-        journey.hear(detail_type, detail)
-        if was_lost and journey.outcome != LOST:
+        was_lost = result.outcome == LOST
+        result.apply(detail_type, detail)
+        if was_lost and result.outcome != LOST:
             done += 1
-            progress(journey, done, len(sources))
-            upload_next(1)
+            progress(result, done, len(sources))
+            put_next(1)
         if done == len(sources):
             break
-    # What is published twice comes right behind.
-    for detail_type, detail in tap.events(2):
-        if journey := by_id.get(detail.get("photo", {}).get("photo_id", "")):
-            journey.hear(detail_type, detail)
-    journeys = list(by_id.values())
-    _look_up(deployed, [journey for journey in journeys if journey.outcome == LOST])
-    return journeys
+    for detail_type, detail in listener.events(DUPLICATE_TIMEOUT_S):
+        if result := by_id.get(detail.get("photo", {}).get("photo_id", "")):
+            result.apply(detail_type, detail)
+    results = list(by_id.values())
+    _read_outcomes(deployed, [result for result in results if result.outcome == LOST])
+    return results
 
 
-def _look_up(deployed: Deployed, silent: Iterable[Journey]) -> None:
-    """A photo whose event did not reach us is lost only if the tables do not know it either."""
-    dynamodb: Any = boto3.resource("dynamodb")
-    for journey in silent:
-        key = {"photo_id": journey.photo.photo_id}
+def _read_outcomes(deployed: Deployed, results: Iterable[UploadResult]) -> None:
+    """Read the outcomes whose events did not arrive from the tables; a photo in neither table stays LOST."""
+    dynamodb: DynamoDBServiceResource = boto3.resource("dynamodb")
+    for result in results:
+        key = {"photo_id": result.photo.photo_id}
         if decision := dynamodb.Table(deployed.decision_table).get_item(Key=key).get("Item"):
-            journey.outcome, journey.decision = ROUTED, decision
-        elif pending := dynamodb.Table(deployed.photo_table).get_item(Key=key).get("Item"):
-            journey.outcome = REJECTED if pending["status"] == "rejected" else IN_REVIEW
-            journey.reason = pending["reason"]
+            result.outcome, result.decision = ROUTED, decision
+        elif record := dynamodb.Table(deployed.photo_table).get_item(Key=key).get("Item"):
+            result.outcome = REJECTED if record["status"] == "rejected" else IN_REVIEW
+            result.reason = str(record["reason"])
 
 
-def summary(journeys: Sequence[Journey]) -> dict[str, Any]:
-    """The figures of a run: counts by outcome, the accuracy of what was routed, and latency in milliseconds.
+def summary(results: Sequence[UploadResult]) -> dict[str, Any]:
+    """Counts by outcome, the accuracy of the routed photos, and latency in milliseconds.
 
-    A photo counts as rightly routed when the decision names the vehicle of its label, or `other` where the label is
-    none of our vehicles; one without a label does not count.
-    `p50_ms` and `p95_ms` are over the photos that needed no person. Figures without any photo are None.
+    A routed photo is correct when the decision names the vehicle of its label, or `other` where the label is none of
+    our vehicles; photos without a label are not counted. `p50_ms` and `p95_ms` are over the photos that needed no
+    reviewer. A figure over no photo is None.
     """
-    outcomes = Counter(journey.outcome for journey in journeys)
-    judged = [journey for journey in journeys if journey.outcome == ROUTED and journey.source.label]
-    right = sum(journey.decision["vehicle"] == journey.source.expected for journey in judged)
-    latencies = sorted(latency for journey in journeys if (latency := journey.latency_ms) is not None)
+    outcomes = Counter(result.outcome for result in results)
+    labelled = [result for result in results if result.outcome == ROUTED and result.source.label]
+    correct = sum(result.decision["vehicle"] == result.source.expected for result in labelled)
+    latency = Latency.of([result.latency_ms for result in results if result.latency_ms is not None])
     return {
-        "uploaded": len(journeys),
+        "uploaded": len(results),
         "routed": outcomes[ROUTED],
         "in_review": outcomes[IN_REVIEW],
         "rejected": outcomes[REJECTED],
         "lost": outcomes[LOST],
-        "duplicated": sum(journey.duplicated for journey in journeys),
-        "accuracy_of_routed": right / len(judged) if judged else None,
-        "p50_ms": round(statistics.median(latencies), 1) if latencies else None,
-        "p95_ms": round(latencies[min(len(latencies) - 1, int(0.95 * len(latencies)))], 1) if latencies else None,
+        "duplicated": sum(result.duplicated for result in results),
+        "accuracy_of_routed": correct / len(labelled) if labelled else None,
+        "p50_ms": latency.p50,
+        "p95_ms": latency.p95,
     }

@@ -1,1 +1,1 @@
-"""Lambda as AWS runs it: isolated workers, bounded concurrency, real error types, metrics from log lines."""
+"""Lambda: isolated workers, limited concurrency, AWS's error types, metrics from log lines."""

@@ -1,7 +1,8 @@
-"""Functions and layers whose code is not in S3 are refused, as on AWS.
+"""Functions and layers whose code is not in S3 are refused.
 
-Seams: `lambda_svc._fetch_code_from_s3` gives None for a missing object, and the function then answers 200 "Mock
-response"; the handlers of CloudFormation's layer type do the same.
+Patches: for a missing object `lambda_svc._fetch_code_from_s3` returns None, and the function then answers 200 "Mock
+response"; CloudFormation's handler of AWS::Lambda::LayerVersion does the same. AWS answers
+InvalidParameterValueException (Lambda API Reference, "CreateFunction").
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from local import patches
 
 
 class CodeMissing(ValueError):
-    """There is no such object; the message is AWS's."""
+    """The object with the code does not exist; the message is AWS's."""
 
     def __init__(self, bucket: str, key: str) -> None:
         super().__init__(
@@ -26,6 +27,8 @@ class CodeMissing(ValueError):
 
 
 def install() -> None:
+    """Apply the patches of this module."""
+
     def fetch(bucket: str, key: str, version_id: str | None = None) -> Any:
         content = original_fetch(bucket, key, version_id)
         if content is None:

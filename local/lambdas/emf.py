@@ -1,6 +1,6 @@
-"""Metrics in log lines (CloudWatch embedded metric format) become metrics.
+"""Publish the metrics that a function writes into its log in CloudWatch's embedded metric format.
 
-Source of the rules: "Specification: Embedded metric format", Amazon CloudWatch User Guide.
+Source: "Specification: Embedded metric format", Amazon CloudWatch User Guide.
 """
 
 from __future__ import annotations
@@ -64,6 +64,6 @@ def put(namespace: str, data: list[dict[str, Any]]) -> None:
 
 
 def install() -> None:
-    """Check that ministack still takes metrics the way `publish` gives them."""
+    """Check that ministack still has the function that `put` calls."""
     original = patches.replace(cloudwatch, "_put_metric_data", "params cbor_data is_cbor is_json", lambda *_: None)
     cloudwatch._put_metric_data = original

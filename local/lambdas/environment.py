@@ -1,7 +1,7 @@
-"""What a Lambda worker sees: its code, its layers under /opt, AWS's SDK, and a set of variables like AWS's.
+"""The environment of a Lambda worker: its code, its layers, boto3, and environment variables.
 
-On AWS a function sees the zip, the layers and the runtime's boto3, never the packages of whoever deployed it. A worker
-here therefore runs without site-packages, and gets a folder of links to boto3 and what boto3 needs.
+On AWS a function can import its zip, its layers and the boto3 of the runtime, not the packages of the machine that
+deployed it. So a worker runs without site-packages and gets a folder with links to boto3 and its dependencies.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def sdk_folder(parent: Path) -> Path:
 
 
 def unpacked(archives: list[bytes], parent: Path) -> Path:
-    """The archives extracted over each other in order, once per content; raises zipfile.BadZipFile."""
+    """Extract archives over each other, once per content; returns the folder. Raises zipfile.BadZipFile."""
     digest = hashlib.sha256()
     for archive in archives:
         digest.update(hashlib.sha256(archive).digest())
@@ -77,7 +77,7 @@ def unpacked(archives: list[bytes], parent: Path) -> Path:
 
 
 def code_path(code: Path, layers: Path | None) -> list[str]:
-    """`sys.path` entries before the SDK's, in AWS's order: the function, then /opt/python of the layers."""
+    """The entries of `sys.path` before the SDK, in AWS's order: the function, then /opt/python of the layers."""
     path = [str(code)]
     if layers is not None:
         packages = layers / "python"
@@ -89,7 +89,7 @@ def code_path(code: Path, layers: Path | None) -> list[str]:
 def variables(
     config: dict[str, Any], code: Path, credentials: dict[str, str], port: int, region: str
 ) -> dict[str, str]:
-    """The worker's whole environment: AWS's variables plus the function's own."""
+    """All environment variables of a worker: those of AWS and those of the function."""
     version = config.get("Version", "$LATEST")
     name = config.get("FunctionName", "")
     chosen = (config.get("Environment") or {}).get("Variables") or {}

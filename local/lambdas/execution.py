@@ -1,7 +1,10 @@
-"""Running one invocation: a few slots that queue, AWS's errors, logs and metrics.
+"""Run one invocation on a worker, with limited concurrency.
 
-Seams: `lambda_svc._execute_function_warm` starts a process for each concurrent call;
-`lambda_svc._inbound_invoke_depth` counts chained Lambdas by a header that only ministack's own worker sends.
+Patches in ministack's `lambda_svc`:
+- `_execute_function_warm` starts a process for each concurrent call. AWS limits concurrency ("Understanding Lambda
+  function scaling"); here the invocations over the limit wait.
+- `_inbound_invoke_depth` counts chained invocations by a header that only ministack's own worker sends. AWS counts them
+  in the trace header that the SDK passes on ("Use Lambda recursive loop detection").
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ LINEAGE = re.compile(r"Lineage=[^;]*:(\d+)")
 
 
 class Slots:
-    """At most `count` invocations at a time; the others wait in the order they came."""
+    """At most `count` invocations at a time; the others wait in the order of their arrival."""
 
     def __init__(self, count: int) -> None:
         self._free = count
@@ -33,15 +36,15 @@ class Slots:
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
-    def taken(self) -> Iterator[None]:
-        turn = threading.Event()
+    def acquired(self) -> Iterator[None]:
+        ready = threading.Event()
         with self._lock:
             if self._free > 0:
                 self._free -= 1
-                turn.set()
+                ready.set()
             else:
-                self._waiting.append(turn)
-        turn.wait()
+                self._waiting.append(ready)
+        ready.wait()
         try:
             yield
         finally:
@@ -58,15 +61,15 @@ def _result(answer: dict[str, Any]) -> dict[str, Any]:
     return {"body": answer["body"], "log": answer["log"]}
 
 
-def _end_idle_workers(most: int) -> None:
-    """Keep at most `most` worker processes: end the ones idle for longest."""
+def _end_idle_workers(max_workers: int) -> None:
+    """Keep at most `max_workers` worker processes: end those that have been idle for longest."""
     with lambda_runtime._lock:
         idle = [w for pool in lambda_runtime._workers.values() for w in pool if not w.in_use]
         total = sum(len(pool) for pool in lambda_runtime._workers.values())
-        doomed = sorted(idle, key=lambda worker: worker.last_used)[: max(0, total - most)]
+        ending = sorted(idle, key=lambda worker: worker.last_used)[: max(0, total - max_workers)]
         for key, pool in list(lambda_runtime._workers.items()):
-            lambda_runtime._workers[key] = [worker for worker in pool if worker not in doomed]
-    lambda_runtime.kill_workers(doomed)
+            lambda_runtime._workers[key] = [worker for worker in pool if worker not in ending]
+    lambda_runtime.kill_workers(ending)
 
 
 def _depth_from_trace_header(headers: dict[str, Any]) -> int:
@@ -75,30 +78,31 @@ def _depth_from_trace_header(headers: dict[str, Any]) -> int:
 
 
 def install(settings: Settings) -> None:
+    """Apply the patches of this module."""
     slots = Slots(settings.lambda_slots)
-    # Every slot may need another function next; more idle workers than this only cost memory (57 MB each with boto3).
-    most_workers = settings.lambda_slots * 3
+    # Idle workers avoid cold starts; more than three per slot only cost memory (57 MB each with boto3).
+    max_workers = settings.lambda_slots * 3
 
     def execute(func: dict[str, Any], event: Any, request_id: str) -> dict[str, Any]:
         config = func.get("config") or func
         if not str(config.get("Runtime", "")).startswith("python"):
             return original(func, event, request_id)  # type: ignore[no-any-return]
         depth = lambda_svc._invoke_depth.get()
-        # A Lambda called by a waiting Lambda must not queue behind its own caller.
-        with contextlib.nullcontext() if depth > 1 else slots.taken():
+        # A function that another function invokes and waits for would deadlock if it had to wait for a slot.
+        with contextlib.nullcontext() if depth > 1 else slots.acquired():
             worker, how = lambda_svc.acquire_worker(
                 config["FunctionName"], config, func["code_zip"], qualifier=config.get("Version", "$LATEST")
             )
             assert isinstance(worker, LambdaWorker)
             try:
                 if how == "spawn":
-                    _end_idle_workers(most_workers)
+                    _end_idle_workers(max_workers)
                 answer = worker.run(event, request_id, depth)
             finally:
                 lambda_svc.release_worker(worker)
                 worker.released()
         emf.publish(answer["log"])
-        report.remember(answer["report"])
+        report.set_current(answer["report"])
         report.publish_metrics(config["FunctionName"], answer["report"], "error" in answer)
         return _result(answer)
 

@@ -1,7 +1,9 @@
-"""One worker process per concurrent invocation of a function, taken from and given back to ministack's pool.
+"""Worker processes: one per concurrent invocation of a function, in ministack's pool.
 
-Seam: ministack's own worker imports from the server's site-packages, reports every exception as Runtime.HandlerError
-and dies with it. `LambdaWorker` takes its place through `lambda_runtime._worker_class_for`.
+Patch: `lambda_runtime._worker_class_for` returns `LambdaWorker`. ministack's own worker imports from the server's
+site-packages, reports every exception as Runtime.HandlerError and ends after it. On AWS the errorType is the name of
+the exception's class, and the execution environment is used again ("Understanding the Lambda execution environment
+lifecycle").
 """
 
 from __future__ import annotations
@@ -37,10 +39,10 @@ class WorkerDied(Exception):
 
 
 class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
-    """A process that has imported the handler and answers invocations one after the other.
+    """A process that has imported the handler and runs one invocation at a time.
 
-    ministack stops workers through `_proc`, also busy ones. AWS lets an invocation finish on the old code, so the
-    process is kept in `_process` and ends after its invocation when ministack has discarded it meanwhile.
+    ministack kills the process in `_proc` when a function is updated, also during an invocation. On AWS an invocation
+    finishes with the old code. So the process is kept in `_process`, and ends after the invocation.
     """
 
     settings: Settings
@@ -56,7 +58,7 @@ class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
         self._memory_mb = 0
 
     def run(self, event: Any, request_id: str, depth: int) -> dict[str, Any]:
-        """Invoke the handler: {"body": value} or {"error": payload}, always with "log": text and "report": Report.
+        """Invoke the handler; returns {"body": value} or {"error": payload}, with "log": text and "report": Report.
 
         The payloads are AWS's: errorType is the exception's class name, Runtime.ImportModuleError, Sandbox.Timedout...
         """
@@ -77,7 +79,7 @@ class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
         return Report(self._stream, duration_ms, init_ms, self._memory_mb)
 
     def _initialise(self, request_id: str) -> tuple[dict[str, Any] | None, str]:
-        """Start the process and import the handler: what is wrong with that, if anything, and what was printed."""
+        """Start the process and import the handler; returns the failure or None, and the output."""
         self.end()
         try:
             answer, log = self._start()
@@ -117,12 +119,12 @@ class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
         return {"error": answer["error"], "log": log}
 
     def end(self) -> int:
-        """Kill the process and what it started; its exit code, negative for a signal."""
+        """Kill the process group; returns the exit code, negative for a signal."""
         process, self._process = self._process, None
         if process is None:
             return 0
         for stream in (process.stdin, process.stdout):
-            # What could not be sent to a dead worker is of no use any more.
+            # A worker that has ended does not read what is still in the buffer.
             with contextlib.suppress(BrokenPipeError):
                 if stream is not None:
                     stream.close()
@@ -135,7 +137,7 @@ class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
         return code
 
     def released(self) -> None:
-        """After each invocation: end the process when the function was changed or deleted during it."""
+        """Called after each invocation: end the process when the function was updated or deleted during it."""
         with self._state:
             if self._discarded:
                 self.end()
@@ -184,7 +186,7 @@ class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
         self._process.stdin.flush()
 
     def _receive(self, request_id: str, timeout_s: float) -> tuple[dict[str, Any], str]:
-        """The answer and everything printed before it; raises TimeoutError or WorkerDied."""
+        """Wait for the answer; returns it and the output before it. Raises TimeoutError or WorkerDied."""
         process = self._process
         assert process is not None
         assert process.stdout is not None
@@ -205,7 +207,7 @@ class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
             for descriptor, _event in poller.poll(remaining * 1000):
                 data = os.read(descriptor, 65536)
                 if not data:
-                    # A worker that answers and ends closes one pipe before the other has been read.
+                    # A worker that ends closes both pipes; the other may still hold output.
                     poller.unregister(descriptor)
                     open_pipes.discard(descriptor)
                 elif descriptor == results:
@@ -228,7 +230,7 @@ def _failed(kind: str, message: str, log: str) -> dict[str, Any]:
 
 
 def _trace_id(function: str, depth: int) -> str:
-    """AWS's trace header; botocore passes it on, and its lineage tells how deep a chain of Lambdas is."""
+    """AWS's trace header. botocore sends it with each call; its lineage counts chained invocations."""
     root = f"1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]}"
     return f"Root={root};Parent={uuid.uuid4().hex[:16]};Sampled=0;Lineage=1:{function[:8]}:{depth}"
 

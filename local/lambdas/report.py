@@ -1,7 +1,10 @@
-"""What Lambda writes about each invocation: a log stream per worker, START, END and REPORT lines, metrics.
+"""The log lines and metrics of an invocation.
 
-Seams in ministack's `lambda_svc`: `_emit_lambda_logs` makes a stream for each invocation and reports another memory
-than the worker's; `_emit_lambda_metrics` counts calls of the Invoke API only, not those of a workflow.
+Patches in ministack's `lambda_svc`:
+- `_emit_lambda_logs` creates a log stream for each invocation and reports the memory of another process. AWS has one
+  stream per execution environment, and START, END and REPORT lines ("Sending Lambda function logs to CloudWatch Logs").
+- `_emit_lambda_metrics` counts calls of the Invoke API only. AWS also counts invocations by Step Functions ("Types of
+  metrics for Lambda functions").
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from local.lambdas import emf
 
 @dataclass(frozen=True)
 class Report:
-    """One invocation on one worker. Durations in milliseconds, memory in MB; `init_ms` of a cold start only."""
+    """The figures of one invocation: durations in milliseconds, memory in MB. `init_ms` is None for a warm start."""
 
     stream: str
     duration_ms: float
@@ -45,13 +48,13 @@ class Report:
 _report: contextvars.ContextVar[Report | None] = contextvars.ContextVar("report", default=None)
 
 
-def remember(report: Report) -> None:
-    """Keep what the worker said for the log lines that ministack asks for next, on this thread."""
+def set_current(report: Report) -> None:
+    """Keep the report for the log lines, which ministack writes next on the same thread."""
     _report.set(report)
 
 
 def publish_metrics(function: str, report: Report, failed: bool) -> None:
-    """AWS/Lambda's metrics of one invocation."""
+    """Publish the AWS/Lambda metrics of one invocation."""
     values = {"Invocations": (1.0, "Count"), "Errors": (float(failed), "Count")}
     values |= {"Throttles": (0.0, "Count"), "Duration": (report.duration_ms, "Milliseconds")}
     dimensions = [{"Name": "FunctionName", "Value": function}]
@@ -86,6 +89,8 @@ def _write(config: dict[str, Any], report: Report, request_id: str, text: str) -
 
 
 def install() -> None:
+    """Apply the patches of this module."""
+
     def emit_logs(
         func: dict[str, Any],
         request_id: str,

@@ -1,7 +1,8 @@
-"""The credentials of a function: those of its role when IAM is enforced, else of the account's root user.
+"""The credentials of a function: those of its role when IAM is enforced, otherwise those of the root user.
 
-Seam: `lambda_runtime.execution_credentials` derives a role's secret from the function's and the role's name alone, so
-that whoever knows the names could sign as the role.
+Patch: `lambda_runtime.execution_credentials` derives the secret of a role from the names of function and role, so that
+anyone who knows the names can sign as the role. On AWS the credentials are temporary and secret ("Defining Lambda
+function permissions with an execution role").
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ _secret = secrets.token_bytes(32)
 
 
 def _derived(purpose: str, function: str, role: str) -> str:
-    """A value that is the same for each worker of a function, and known to this process only."""
+    """A secret value, the same for each worker of a function."""
     return hmac.new(_secret, f"{purpose}:{function}:{role}".encode(), hashlib.sha256).hexdigest()
 
 
 def install() -> None:
+    """Apply the patches of this module."""
+
     def execution_credentials(config: dict[str, Any]) -> dict[str, str]:
         if not app.AUTH:
             return original(config)  # type: ignore[no-any-return]

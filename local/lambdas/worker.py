@@ -1,9 +1,9 @@
-"""The runtime inside a Lambda worker process: standard library only, started as `python -I -S worker.py`.
+"""The runtime in a Lambda worker process: standard library only, started as `python -I -S worker.py`.
 
-It reads one JSON line per message from its standard input: first how to initialise, then one invocation per line. It
-answers one JSON line each on its original standard output; whatever the handler prints goes to standard error, where a
-line of MARKER and the request id says that an invocation's output is complete. A closed standard input, which is what a
-dying server leaves behind, ends the worker at once, also in the middle of an invocation.
+Standard input has one JSON message per line: the initialisation, then the invocations. Each is answered by one JSON
+line on the original standard output. The handler's output goes to standard error; a line of MARKER and the request id
+marks the end of an invocation's output. When standard input is closed, because the server has ended, the worker kills
+its process group.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class _RequestIdFilter(logging.Filter):
 def _error(
     error: BaseException, request_id: str, kind: str | None = None, message: str | None = None
 ) -> dict[str, Any]:
-    """The error payload Lambda answers with; frames of this file are left out of the stack trace, as on AWS."""
+    """Lambda's error payload. As on AWS, the stack trace has no frames of the runtime."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
     frames = [frame for frame in frames if "importlib" not in frame.filename]
     return {
@@ -74,7 +74,7 @@ def _print_error(payload: dict[str, Any]) -> None:
 
 
 def _import_handler(handler: str) -> Any:
-    """The handler function; raises an (error type, message) pair's exception the way AWS's bootstrap names them."""
+    """Import the handler function; raises _InitError with the error types of AWS's runtime."""
     module_name, _, function_name = handler.rpartition(".")
     module_name = module_name.replace("/", ".")
     try:
@@ -114,7 +114,7 @@ def _finish_output(request_id: str) -> None:
 
 
 def _memory_mb() -> int:
-    """Peak resident memory. Linux's ru_maxrss begins with the peak of the server that started this process."""
+    """Peak resident memory. On Linux ru_maxrss includes the peak of the server that forked this process."""
     if sys.platform == "linux":
         with open("/proc/self/status") as status:
             return next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM:"))
@@ -129,7 +129,7 @@ def _answer(results: BinaryIO, payload: dict[str, Any], request_id: str) -> None
 
 
 def _invoke(handler: Any, event: Any, call: dict[str, Any]) -> dict[str, Any]:
-    """Run the handler once; returns {"body": JSON text} or {"error": payload}, and "exit" when the process must end."""
+    """Run the handler; returns {"body": JSON text} or {"error": payload}, and "exit" when the process must end."""
     request_id = call["request_id"]
     try:
         result = handler(event, LambdaContext(call))

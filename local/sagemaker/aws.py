@@ -1,6 +1,6 @@
-"""What the rest of this package needs from the AWS around it: S3, CloudWatch Logs, metrics, account and region.
+"""Access to the other services: S3, CloudWatch Logs, metrics, events, account and region.
 
-Seams: ministack's request scope (account and region of the calling thread), `app.call_service_handler_sync`.
+Uses ministack's request scope (account and region of the calling thread) and `app.call_service_handler_sync`.
 """
 
 from __future__ import annotations
@@ -28,26 +28,27 @@ from local.settings import Settings
 
 
 class DataError(Exception):
-    """Data that a job or a model needs is not in S3; the message is AWS's."""
+    """Data of a job or a model is not in S3; the message is AWS's."""
 
 
 def arn(kind: str, name: str) -> str:
+    """The ARN of a SageMaker resource of the calling thread's account and region."""
     return f"arn:aws:sagemaker:{get_region()}:{get_account_id()}:{kind}/{name}"
 
 
-def root_of(account: str) -> AccessKey:
-    """The access key of an account's root user: ministack takes twelve digits for the id of the account."""
+def root_access_key(account: str) -> AccessKey:
+    """The access key of an account's root user; ministack takes an id of twelve digits for the account's id."""
     return AccessKey(account, os.environ["AWS_SECRET_ACCESS_KEY"])
 
 
-def in_background(name: str, function: Callable[..., None], *arguments: Any) -> None:
-    """Run `function` on a thread of its own, in the account and region of the caller."""
+def start_thread(name: str, function: Callable[..., None], *arguments: Any) -> None:
+    """Run `function` on a new thread, in the account and region of the caller."""
     context = contextvars.copy_context()
     threading.Thread(target=context.run, args=(function, *arguments), name=name, daemon=True).start()
 
 
 def put_metrics(namespace: str, dimensions: dict[str, str], values: dict[str, tuple[float, str]]) -> None:
-    """Publish {metric name: (value, unit)}."""
+    """Publish metrics, given as {name: (value, unit)}."""
     pairs = [{"Name": name, "Value": value} for name, value in dimensions.items()]
     data = [
         {"MetricName": name, "Dimensions": pairs, "Value": value, "Unit": unit, "Timestamp": time.time()}
@@ -56,8 +57,8 @@ def put_metrics(namespace: str, dimensions: dict[str, str], values: dict[str, tu
     emf.put(namespace, data)
 
 
-def announce(detail_type: str, resource: str, detail: dict[str, Any]) -> None:
-    """Publish an event of SageMaker's own on the default bus."""
+def publish_event(detail_type: str, resource: str, detail: dict[str, Any]) -> None:
+    """Publish an event of SageMaker on the default bus."""
     entry = {
         "Source": "aws.sagemaker",
         "DetailType": detail_type,
@@ -68,7 +69,7 @@ def announce(detail_type: str, resource: str, detail: dict[str, Any]) -> None:
 
 
 class Storage:
-    """S3 through its public API, for the server's own threads; never to be used on the event loop."""
+    """S3 through its HTTP API. Not for the event loop, which would wait for itself."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -77,11 +78,11 @@ class Storage:
 
     @property
     def client(self) -> Any:
-        """The S3 client of the calling thread's account and region; clients may be shared, making one may not."""
+        """The S3 client for the calling thread's account and region. Clients are thread-safe, creating one is not."""
         account, region = get_account_id(), get_region()
         with self._lock:
             if (account, region) not in self._clients:
-                key = root_of(account)
+                key = root_access_key(account)
                 self._clients[account, region] = boto3.session.Session().client(
                     "s3",
                     endpoint_url=self._settings.url,
@@ -93,7 +94,7 @@ class Storage:
             return self._clients[account, region]
 
     def exists(self, uri: str) -> bool:
-        """Whether there is an object of this name, or at least one under this prefix."""
+        """Whether there is an object with this key or prefix."""
         bucket, key = split(uri)
         try:
             return bool(self.client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("KeyCount"))
@@ -110,9 +111,9 @@ class Storage:
             raise DataError(f"Could not find data at {uri}.") from error
 
     def fetch_prefix(self, uri: str, folder: Path) -> int:
-        """Download all objects whose key starts with the prefix, as SageMaker's File mode lays them out.
+        """Download all objects whose key starts with the prefix, to the paths of SageMaker's File mode.
 
-        Returns how many. The path in `folder` is what follows the last slash of the prefix.
+        Returns the number of objects. The path in `folder` is the part of the key after the last slash of the prefix.
         """
         bucket, prefix = split(uri)
         folder.mkdir(parents=True, exist_ok=True)
@@ -132,23 +133,25 @@ class Storage:
         return count
 
     def store(self, path: Path, uri: str) -> None:
+        """Upload a file."""
         bucket, key = split(uri)
         self.client.upload_file(str(path), bucket, key)
 
     def store_folder(self, folder: Path, uri: str) -> int:
-        """Upload every file under `folder` below the prefix; returns how many."""
+        """Upload every file under `folder` below the prefix; returns the number of files."""
         files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
         for path in files:
             self.store(path, f"{uri.rstrip('/')}/{path.relative_to(folder).as_posix()}")
         return len(files)
 
     def store_text(self, text: str, uri: str) -> None:
+        """Put a text as an object."""
         bucket, key = split(uri)
         self.client.put_object(Bucket=bucket, Key=key, Body=text.encode())
 
 
 def _below(key: str, prefix: str) -> str:
-    """Where File mode puts an object: below the prefix when that is a folder, else by its own name."""
+    """The path of an object in File mode: relative to the prefix when that is a folder, otherwise the file name."""
     if prefix.endswith("/"):
         return key[len(prefix) :]
     if key.startswith(prefix + "/"):
@@ -157,7 +160,7 @@ def _below(key: str, prefix: str) -> str:
 
 
 def split(uri: str) -> tuple[str, str]:
-    """Bucket and key of an s3:// address."""
+    """Bucket and key of an S3 URI."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     return bucket, key
 
@@ -178,7 +181,7 @@ def pack(folder: Path, archive: Path) -> None:
 
 
 class LogStream:
-    """One stream of CloudWatch Logs, written while a process runs: lines are sent at most FLUSH_S later."""
+    """A log stream of CloudWatch Logs. A line is sent at most FLUSH_S after it was written."""
 
     FLUSH_S = 0.2
 
@@ -192,6 +195,7 @@ class LogStream:
         self._call("CreateLogStream", self._where)
 
     def write(self, line: str) -> None:
+        """Add a line."""
         with self._lock:
             self._lines.append({"timestamp": int(time.time() * 1000), "message": line or " "})
             if self._timer is None:
@@ -200,6 +204,7 @@ class LogStream:
                 self._timer.start()
 
     def flush(self) -> None:
+        """Send the lines that are waiting."""
         with self._lock:
             lines, self._lines, self._timer = self._lines, [], None
         if lines:

@@ -1,6 +1,6 @@
-"""Data capture: what an endpoint was asked and what it answered, as JSON lines in S3.
+"""Data capture: requests and responses of an endpoint as JSON lines in S3.
 
-Layout and record: "Capture data from real-time endpoint", Amazon SageMaker AI Developer Guide.
+Source of keys and records: "Capture data from real-time endpoint", Amazon SageMaker AI Developer Guide.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from local.sagemaker.aws import Storage, in_background
+from local.sagemaker.aws import Storage, start_thread
 
 FLUSH_S = 2.0
 
@@ -29,7 +29,7 @@ class Capture:
         self._lock = threading.Lock()
 
     def record(self, variant: str, inference_id: str, sent: tuple[bytes, str], received: tuple[bytes, str]) -> None:
-        """Keep one invocation (body and content type of both directions), by chance as the sampling percentage says."""
+        """Capture an invocation, by chance as configured; `sent` and `received` are (body, content type)."""
         if not self._config.get("EnableCapture", True):
             return
         chance = random.uniform(0, 100)  # noqa: S311 (a sample, not a secret)
@@ -49,9 +49,10 @@ class Capture:
             first = not any(self._lines.values())
             self._lines.setdefault(variant, []).append(line)
         if first:
-            in_background("data capture", self._flush_later)
+            start_thread("data capture", self._flush_later)
 
     def flush(self) -> None:
+        """Write what was captured."""
         with self._lock:
             lines, self._lines = self._lines, {}
         now = datetime.now(UTC)

@@ -1,7 +1,7 @@
-"""A process that stands in for a container of SageMaker.
+"""A process that runs in place of a SageMaker container.
 
-Its /opt/ml is a folder; its output goes to CloudWatch Logs while it runs; it ends with the server. It sees a clean
-environment plus what the request gives it, and paths under /opt/ml in those values are rewritten to the folder.
+Its /opt/ml is a folder. Its output goes to CloudWatch Logs while it runs. It ends with the server. Its environment is
+AWS's variables and those of the request, with the folder in place of /opt/ml.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import deque
@@ -19,12 +20,44 @@ from typing import ClassVar
 
 from ministack.core.responses import get_account_id, get_region
 
-from local.sagemaker.aws import LogStream, in_background, root_of
+from local.sagemaker.aws import LogStream, root_access_key, start_thread
 from local.settings import CLIENT_VARIABLES, Settings
 
-GUARD = Path(__file__).resolve().parent.parent / "guard.py"
+SUPERVISOR = Path(__file__).resolve().parent.parent / "supervisor.py"
 OPT_ML = re.compile(r"/opt/ml(?=/|$)")
 KEPT_LINES = 200
+# What a shell neither splits nor expands, as in shlex.quote.
+SHELL_SAFE = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
+_links: dict[Path, Path] = {}
+_links_lock = threading.Lock()
+
+
+def containers_folder(work: Path) -> Path:
+    """The folder below which each container has its home: `work`/sagemaker.
+
+    When a shell would split or expand that path, a link to it: in a container on AWS the path is /opt/ml, so that
+    scripts need not quote it. `remove_links` removes the links.
+    """
+    folder = work / "sagemaker"
+    if SHELL_SAFE.fullmatch(str(folder)):
+        return folder
+    with _links_lock:
+        if folder not in _links:
+            folder.mkdir(parents=True, exist_ok=True)
+            # Not below TMPDIR, which is inside of `work`.
+            link = Path(tempfile.mkdtemp(prefix="embedded-aws-", dir="/tmp")) / "sagemaker"
+            link.symlink_to(folder)
+            _links[folder] = link
+        return _links[folder]
+
+
+def remove_links() -> None:
+    """Remove the links that `containers_folder` made."""
+    with _links_lock:
+        for link in _links.values():
+            link.unlink(missing_ok=True)
+            link.parent.rmdir()
+        _links.clear()
 
 
 class Container:
@@ -45,7 +78,7 @@ class Container:
         self._log = log
         self._on_line = on_line
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(GUARD), *command],
+            [sys.executable, "-I", "-S", str(SUPERVISOR), *command],
             cwd=cwd,
             env=environment,
             stdin=subprocess.PIPE,
@@ -56,10 +89,10 @@ class Container:
         self._drained = threading.Event()
         with self._lock:
             self._running.add(self)
-        in_background("container output", self._read_output)
+        start_thread("container output", self._read_output)
 
     def wait(self, timeout_s: float | None = None) -> int | None:
-        """The exit code once the process has ended and its output is logged, or None after `timeout_s`."""
+        """Wait until the process has ended and its output is logged; returns the exit code, None after `timeout_s`."""
         try:
             code = self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -80,12 +113,12 @@ class Container:
             self._process.terminate()
 
     def kill(self) -> None:
-        """SIGKILL to everything in the container, through the guard's closed pipe."""
+        """SIGKILL to everything in the container: closing the pipe makes the supervisor send it."""
         if self._process.stdin is not None:
             self._process.stdin.close()
 
     def stop(self, grace_s: float) -> int:
-        """SIGTERM, then SIGKILL after `grace_s`; the exit code."""
+        """SIGTERM, then SIGKILL after `grace_s`; returns the exit code."""
         self.terminate()
         code = self.wait(grace_s)
         if code is None:
@@ -106,7 +139,7 @@ class Container:
 
     @classmethod
     def kill_all(cls) -> None:
-        """When the server stops."""
+        """Kill all containers, when the server stops."""
         with cls._lock:
             running = list(cls._running)
         for container in running:
@@ -117,11 +150,11 @@ class Container:
 
 
 def environment(settings: Settings, home: Path, given: dict[str, str]) -> dict[str, str]:
-    """A container's variables: AWS's, then the request's own, with /opt/ml rewritten to the folder `home`/opt/ml."""
+    """The environment of a container: AWS's variables, then `given`, with `home`/opt/ml in place of /opt/ml."""
     folder = str(home / "opt" / "ml")
     temporary = home / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
-    region, key = get_region(), root_of(get_account_id())
+    region, key = get_region(), root_access_key(get_account_id())
     return {
         "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
         "HOME": str(home),

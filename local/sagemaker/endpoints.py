@@ -1,4 +1,4 @@
-"""Endpoints: created, updated without a gap, invoked."""
+"""Endpoints: create, update without interruption, delete, invoke."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from ministack.core.responses import get_account_id, get_region
 
-from local.sagemaker.aws import DataError, Storage, arn, in_background, put_metrics
+from local.sagemaker.aws import DataError, Storage, arn, put_metrics, start_thread
 from local.sagemaker.capture import Capture
 from local.sagemaker.errors import SageMakerError, validation_error
 from local.sagemaker.jobs import logger
@@ -23,7 +23,7 @@ MAX_BODY_BYTES = 25 * 1024 * 1024
 
 
 class Endpoint:
-    """One endpoint: the variants that answer now, and the change under way, if any."""
+    """An endpoint: its variants in service, and its pending configuration, if any."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -39,12 +39,13 @@ class Endpoint:
         self.lock = threading.Lock()
 
     def set(self, status: str, failure_reason: str | None = None) -> None:
+        """Set status and failure reason."""
         self.status = status
         self.failure_reason = failure_reason
         self.modified = time.time()
 
     def choose(self, target: str) -> Variant:
-        """The variant an invocation goes to: the target, or one by weight. Raises ValidationError."""
+        """The variant for an invocation: the target variant, or one chosen by weight. Raises ValidationError."""
         variants = self.variants
         if target:
             for variant in variants:
@@ -56,7 +57,7 @@ class Endpoint:
 
 
 class Endpoints:
-    """The endpoint operations and InvokeEndpoint."""
+    """The operations on endpoints, and InvokeEndpoint."""
 
     def __init__(self, models: Models, configs: EndpointConfigs, settings: Settings, storage: Storage) -> None:
         self._models = models
@@ -71,7 +72,7 @@ class Endpoints:
         endpoint.config = config
         taken = validation_error(f'Cannot create already existing endpoint "{endpoint.arn}".')
         self._endpoints.add(endpoint.name, endpoint, lambda: taken)
-        in_background(f"create {endpoint.name}", self._deploy, endpoint, config)
+        start_thread(f"create {endpoint.name}", self._deploy, endpoint, config)
         return {"EndpointArn": endpoint.arn}
 
     def update_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -84,7 +85,7 @@ class Endpoints:
                 raise validation_error(f'Cannot update {word} endpoint "{endpoint.arn}".')
             endpoint.set("Updating")
             endpoint.pending = config
-        in_background(f"update {endpoint.name}", self._deploy, endpoint, config)
+        start_thread(f"update {endpoint.name}", self._deploy, endpoint, config)
         return {"EndpointArn": endpoint.arn}
 
     def delete_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -94,7 +95,7 @@ class Endpoints:
                 raise validation_error(f'Cannot delete in-progress endpoint "{endpoint.arn}".')
             endpoint.set("Deleting")
             endpoint.deleted.set()
-        in_background(f"delete {endpoint.name}", self._remove, endpoint)
+        start_thread(f"delete {endpoint.name}", self._remove, endpoint)
         return {}
 
     def describe_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -147,7 +148,7 @@ class Endpoints:
         return self._endpoints.require(name, validation_error(f'Could not find endpoint "{arn("endpoint", name)}".'))
 
     def invoke_endpoint(self, name: str, body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
-        """Body and headers of the answer; raises ValidationError, ModelError or ServiceUnavailable."""
+        """Invoke; returns body and headers. Raises ValidationError, ModelError or ServiceUnavailable."""
         endpoint = self._endpoints.get(name)
         if endpoint is None or endpoint.status not in ("InService", "Updating"):
             raise SageMakerError("ValidationError", f"Endpoint {name} of account {get_account_id()} not found.")
@@ -192,7 +193,7 @@ class Endpoints:
         put_metrics("AWS/SageMaker", where, values)
 
     def _deploy(self, endpoint: Endpoint, config: dict[str, Any]) -> None:
-        """Start the variants of `config`; the old ones answer until all new ones are healthy and stay if one is not."""
+        """Start the variants of `config`. The old ones serve until all new ones are healthy, and stay if one is not."""
         started: list[Variant] = []
         try:
             for definition in config["ProductionVariants"]:
@@ -207,7 +208,7 @@ class Endpoints:
                 logger.exception("endpoint %s", endpoint.name)
             with endpoint.lock:
                 endpoint.pending = None
-                # A failed update rolls back: the endpoint is in service with what it had.
+                # After a failed update the endpoint is in service with its previous variants.
                 endpoint.set("InService" if endpoint.variants else "Failed", str(error))
             return
         capture = config.get("DataCaptureConfig")

@@ -1,4 +1,4 @@
-"""SageMaker's refusals."""
+"""SageMaker's error responses."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ from typing import Any
 
 
 class SageMakerError(Exception):
-    """A call that SageMaker refuses: its error code, message and HTTP status.
-
-    `details` are further members of the answer.
-    """
+    """An error response: error code, message and HTTP status. `details` are further members of it."""
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -20,12 +17,10 @@ class SageMakerError(Exception):
 
 
 def validation_error(message: str) -> SageMakerError:
+    """A ValidationException."""
     return SageMakerError("ValidationException", message)
 
 
 def in_use(message: str) -> SageMakerError:
+    """A ResourceInUse error."""
     return SageMakerError("ResourceInUse", message)
-
-
-def not_found(message: str) -> SageMakerError:
-    return SageMakerError("ResourceNotFound", message)

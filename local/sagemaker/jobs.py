@@ -1,4 +1,4 @@
-"""What training and processing jobs have in common: a folder, a thread that walks through their phases, stopping."""
+"""The base class of training and processing jobs: folder, container, stopping."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from local.sagemaker.aws import LogStream, Storage
-from local.sagemaker.containers import Container
+from local.sagemaker.containers import Container, containers_folder
 from local.settings import Settings
 
 logger = logging.getLogger("local.sagemaker")
@@ -19,11 +19,11 @@ STOP_GRACE_S = 120.0
 
 
 class JobFailed(Exception):
-    """A job ends as Failed, with this FailureReason."""
+    """The job ends with status Failed and this FailureReason."""
 
 
 class JobStopped(Exception):
-    """A job was stopped; `phase` is how it ends."""
+    """The job was stopped; `phase` is its last SecondaryStatus."""
 
     def __init__(self, phase: str = "Stopped") -> None:
         super().__init__(phase)
@@ -31,7 +31,7 @@ class JobStopped(Exception):
 
 
 class Job:
-    """One job: its request, its folder and the process it runs. Subclasses run it and describe it."""
+    """A job: its request, folder and container."""
 
     def __init__(self, kind: str, name: str, request: dict[str, Any], settings: Settings, storage: Storage) -> None:
         self.name = name
@@ -39,7 +39,7 @@ class Job:
         self.settings = settings
         self.storage = storage
         self.created = time.time()
-        self.home = settings.work / "sagemaker" / kind / name
+        self.home = containers_folder(settings.work) / kind / name
         self.stop_requested = threading.Event()
         self.ended = threading.Event()
         self._container: Container | None = None
@@ -47,18 +47,26 @@ class Job:
 
     @property
     def opt_ml(self) -> Path:
+        """The folder that stands for /opt/ml."""
         return self.home / "opt" / "ml"
 
+    def with_container_paths(self, text: str) -> str:
+        """The text with /opt/ml instead of the folder that stands for it."""
+        for folder in (self.opt_ml, self.opt_ml.resolve()):
+            text = text.replace(str(folder), "/opt/ml")
+        return text
+
     def log_stream(self, group: str) -> LogStream:
+        """A new log stream of the job."""
         return LogStream(group, f"{self.name}/algo-1-{int(self.created)}")
 
     def check_stop(self) -> None:
-        """Raises JobStopped when the job was asked to stop."""
+        """Raise JobStopped when a stop was requested."""
         if self.stop_requested.is_set():
             raise JobStopped
 
     def request_stop(self) -> None:
-        """Ask the job to stop: SIGTERM now, SIGKILL after the grace period."""
+        """Stop the job: SIGTERM now, SIGKILL after the grace period."""
         with self._lock:
             self.stop_requested.set()
             container = self._container
@@ -66,7 +74,7 @@ class Job:
             container.terminate()
 
     def run_container(self, container: Container, limit_s: float) -> int | None:
-        """Wait for the container; None when it was stopped after `limit_s`. Raises JobStopped."""
+        """Wait for the container; returns its exit code, None when stopped after `limit_s`. Raises JobStopped."""
         with self._lock:
             self._container = container
         if self.stop_requested.is_set():
@@ -84,9 +92,9 @@ class Job:
         return None
 
     def describe(self) -> dict[str, Any]:
-        """The Describe call's answer."""
+        """The response of the Describe operation."""
         raise NotImplementedError
 
     def clean_up(self) -> None:
-        """Remove the job's folder; what matters is in S3 and in the log."""
+        """Remove the job's folder."""
         shutil.rmtree(self.home, ignore_errors=True)

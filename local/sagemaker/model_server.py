@@ -1,11 +1,11 @@
-"""Serves one model over HTTP by the contract of the SageMaker PyTorch inference toolkit; standard library only.
+"""Serve one model over HTTP as the SageMaker PyTorch inference toolkit does; standard library only.
 
     python -P model_server.py MODEL_DIR PORT_FILE
 
 The entry point (SAGEMAKER_PROGRAM, by default inference.py, in MODEL_DIR/code) may define model_fn, input_fn,
 predict_fn and output_fn, or transform_fn instead of the last three; each may take one more argument, the context.
-GET /ping answers 200 once the model is loaded, POST /invocations answers what output_fn returned. The chosen port is
-written to PORT_FILE, and after a space the value that each request has to send as X-Secret.
+GET /ping answers 200 when the model is loaded; POST /invocations answers the result of output_fn. PORT_FILE receives
+the port and, after a space, the value that each request has to send in the header X-Secret.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TEXT_TYPES = ("application/json", "text/csv", "application/jsonlines", "text/pla
 DEFAULT_ACCEPT = "application/json"
 SECRET_HEADER = "X-Secret"  # noqa: S105  # the name of a header
 DEFAULT_MAX_REQUEST_BYTES = 6_553_500
-"""TorchServe's own `max_request_size`, which the variable TS_MAX_REQUEST_SIZE changes."""
+"""TorchServe's default `max_request_size`; the variable TS_MAX_REQUEST_SIZE changes it."""
 
 
 class ToolkitError(Exception):
@@ -42,7 +42,7 @@ class ToolkitError(Exception):
 
 
 class Context:
-    """What handler functions may ask about: system_properties, and the content type of the answer."""
+    """The context argument of the handler functions."""
 
     def __init__(self, model_dir: str) -> None:
         self.system_properties = {"model_dir": model_dir, "gpu_id": None, "batch_size": 1}
@@ -50,7 +50,7 @@ class Context:
 
 
 class Model:
-    """The entry point's functions with the toolkit's defaults, and the loaded model."""
+    """The loaded model, and the entry point's functions or the toolkit's defaults."""
 
     def __init__(self, model_dir: str) -> None:
         self._context = Context(model_dir)
@@ -65,7 +65,7 @@ class Model:
         self._model = self._call(loader, 1, model_dir)
 
     def answer(self, body: bytes, content_type: str, accept: str) -> tuple[bytes, str]:
-        """The response body and its content type; raises whatever the entry point raises."""
+        """Run one request; returns body and content type. Raises the exceptions of the entry point."""
         data: Any = body.decode() if content_type.split(";")[0].strip() in TEXT_TYPES else body
         if self._transform is not None:
             result = self._call(self._transform, 4, self._model, data, content_type, accept)
@@ -112,13 +112,13 @@ def _default_output(prediction: Any, accept: str) -> Any:
     return json.dumps(prediction)
 
 
-def _handler(model: Model, turns: threading.Semaphore, secret: str) -> type[BaseHTTPRequestHandler]:
+def _handler(model: Model, free_workers: threading.Semaphore, secret: str) -> type[BaseHTTPRequestHandler]:
     default_accept = os.environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", DEFAULT_ACCEPT)
-    most = int(os.environ.get("TS_MAX_REQUEST_SIZE") or DEFAULT_MAX_REQUEST_BYTES)
+    max_bytes = int(os.environ.get("TS_MAX_REQUEST_SIZE") or DEFAULT_MAX_REQUEST_BYTES)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        # The answer goes out in one segment; Nagle's delay would cost 40 ms each.
+        # Send the response in one segment: Nagle's algorithm would delay it by 40 ms.
         disable_nagle_algorithm = True
         wbufsize = -1
 
@@ -139,13 +139,13 @@ def _handler(model: Model, turns: threading.Semaphore, secret: str) -> type[Base
             if self.path != "/invocations":
                 self._send(404, b"", "text/plain")
                 return
-            if len(body) > most:
-                self._send(413, f"Request size exceeded {most} bytes: TS_MAX_REQUEST_SIZE".encode(), "text/plain")
+            if len(body) > max_bytes:
+                self._send(413, f"Request size exceeded {max_bytes} bytes: TS_MAX_REQUEST_SIZE".encode(), "text/plain")
                 return
             accept = self.headers.get("Accept") or ""
             accept = default_accept if accept in ("", "*/*") else accept
             try:
-                with turns:
+                with free_workers:
                     answer, kind = model.answer(body, self.headers.get("Content-Type") or default_accept, accept)
             except Exception as error:
                 traceback.print_exc()
@@ -164,16 +164,17 @@ def _handler(model: Model, turns: threading.Semaphore, secret: str) -> type[Base
             self.wfile.flush()
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Every request in the log would bury what the model prints."""
+            """Do not log each request."""
 
     return Handler
 
 
 def main() -> None:
+    """Load the model and serve requests."""
     model_dir, port_file = sys.argv[1:]
     model = Model(model_dir)
     workers = int(os.environ.get("SAGEMAKER_MODEL_SERVER_WORKERS") or os.cpu_count() or 1)
-    # Other accounts and web pages reach this port too; only who can read the port file may use it.
+    # Other users and web pages can reach this port; the secret is in a file that only this user can read.
     secret = secrets.token_urlsafe()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(model, threading.Semaphore(workers), secret))
     server.daemon_threads = True

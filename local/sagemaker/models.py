@@ -12,7 +12,7 @@ from local.sagemaker.registry import Registry
 
 
 class Models:
-    """The model operations. A model is its CreateModel request plus when it was created."""
+    """The operations on models. A model is kept as its CreateModel request with ARN and creation time."""
 
     def __init__(self, storage: Storage, registry: Registry) -> None:
         self._storage = storage
@@ -51,11 +51,11 @@ class Models:
         return self._models.require(name, validation_error(f'Could not find model "{arn("model", name)}".'))
 
     def container(self, name: str) -> dict[str, Any]:
-        """The container definition of a model."""
+        """The container definition of a model, with the values of its model package."""
         return self._resolved(_containers(self.find(name))[0])
 
     def _resolved(self, container: dict[str, Any]) -> dict[str, Any]:
-        """A container that names a model package, with the package's image, data and environment."""
+        """Add image, data and environment of the model package that a container names."""
         if "ModelPackageName" not in container:
             return container
         package = self._registry.find(container["ModelPackageName"])
@@ -65,7 +65,7 @@ class Models:
 
 
 class EndpointConfigs:
-    """The endpoint configuration operations."""
+    """The operations on endpoint configurations."""
 
     def __init__(self, models: Models) -> None:
         self._models = models

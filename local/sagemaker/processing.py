@@ -1,8 +1,8 @@
 """Processing jobs.
 
-A container on AWS finds its inputs under /opt/ml/processing. Here that is a folder of the job, and /opt/ml is rewritten
-to it in the entry point, the arguments, the environment and a shell script that is the entry point. A script therefore
-has to take its paths from its arguments or its environment, not write them into its own code.
+In a container on AWS the inputs are under /opt/ml/processing. Here a folder of the job replaces /opt/ml in the entry
+point, its arguments, its environment, and in the text of an entry point that is a shell script. Other scripts must take
+their paths from arguments or environment variables.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from local.sagemaker import toolkit
-from local.sagemaker.aws import DataError, Storage, arn, in_background
+from local.sagemaker.aws import DataError, Storage, arn, start_thread
 from local.sagemaker.containers import OPT_ML, Container, environment
 from local.sagemaker.errors import in_use, validation_error
 from local.sagemaker.jobs import Job, JobFailed, JobStopped, logger
@@ -25,7 +25,7 @@ DEFAULT_RUNTIME_S = 86_400
 
 
 class ProcessingJob(Job):
-    """One processing job, from InProgress to Completed, Failed or Stopped."""
+    """A processing job, from InProgress to Completed, Failed or Stopped."""
 
     def __init__(self, request: dict[str, Any], settings: Settings, storage: Storage) -> None:
         super().__init__("processing", request["ProcessingJobName"], request, settings, storage)
@@ -86,7 +86,7 @@ class ProcessingJob(Job):
             if part.endswith(".sh") and Path(part).is_file():
                 Path(part).write_text(self._rewritten(Path(part).read_text()))
         given = {
-            # A script that installs requirements finds them satisfied or fails; nothing is installed here.
+            # Nothing is installed: a script that runs pip finds its requirements satisfied, or fails.
             "PIP_NO_INDEX": "1",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             **self.request.get("Environment", {}),
@@ -101,7 +101,7 @@ class ProcessingJob(Job):
         if code is None:
             raise JobStopped("MaxRuntimeExceeded")
         if code != 0:
-            tail = "\n".join(list(container.tail)[-5:]).replace(str(self.opt_ml), "/opt/ml")
+            tail = self.with_container_paths("\n".join(list(container.tail)[-5:]))
             raise JobFailed(f"AlgorithmError: {tail[-900:]}, exit code: {code}")
 
     def _fetch_inputs(self) -> None:
@@ -121,7 +121,7 @@ class ProcessingJob(Job):
         self.storage.store_folder(self._folder(output["LocalPath"]), output["S3Uri"])
 
     def _folder(self, path: str) -> Path:
-        """Where a path of the container is on this machine; raises JobFailed for one outside of /opt/ml/processing."""
+        """The folder for a path in the container; raises JobFailed for a path outside of /opt/ml/processing."""
         if not path.startswith("/opt/ml/processing") or ".." in path:
             raise JobFailed(f"ClientError: LocalPath {path} is not under /opt/ml/processing.")
         return Path(self._rewritten(path))
@@ -153,7 +153,7 @@ class ProcessingJob(Job):
         super().request_stop()
 
     def describe(self) -> dict[str, Any]:
-        """The DescribeProcessingJob answer."""
+        """The response of DescribeProcessingJob."""
         answer = {
             **{name: value for name, value in self.request.items() if name != "Tags"},
             "ProcessingJobArn": self.arn,
@@ -171,7 +171,7 @@ class ProcessingJob(Job):
 
 
 class ProcessingJobs:
-    """The processing job operations."""
+    """The operations on processing jobs."""
 
     def __init__(self, settings: Settings, storage: Storage) -> None:
         self._settings = settings
@@ -185,7 +185,7 @@ class ProcessingJobs:
             f"and a processing job with this name already exists ({job.arn})"
         )
         self.jobs.add(job.name, job, lambda: in_use(taken))
-        in_background(f"processing {job.name}", job.run)
+        start_thread(f"processing {job.name}", job.run)
         return {"ProcessingJobArn": job.arn}
 
     def describe_processing_job(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What SageMaker remembers: named records per kind, account and region, newest last."""
+"""The records of SageMaker's resources: by kind, account, region and name."""
 
 from __future__ import annotations
 
@@ -15,30 +15,32 @@ T = TypeVar("T")
 
 
 class Records(Generic[T]):
-    """Records of one kind by name, seen by the account and region of the calling thread only."""
+    """Records of one kind by name, separate for each account and region; those of the calling thread are used."""
 
     def __init__(self) -> None:
         self._records: dict[tuple[str, str, str], T] = {}
         self._lock = threading.Lock()
 
     def add(self, name: str, record: T, taken: Callable[[], Exception]) -> None:
-        """Keep a new record; raises what `taken` returns when the name is in use."""
+        """Add a record; raises the exception that `taken` returns when the name is in use."""
         with self._lock:
             if self._key(name) in self._records:
                 raise taken()
             self._records[self._key(name)] = record
 
     def get(self, name: str) -> T | None:
+        """The record with this name, or None."""
         return self._records.get(self._key(name))
 
     def require(self, name: str, missing: Exception) -> T:
-        """The record; raises `missing` when there is none."""
+        """The record with this name; raises `missing` when there is none."""
         record = self.get(name)
         if record is None:
             raise missing
         return record
 
     def remove(self, name: str) -> None:
+        """Remove the record with this name, if there is one."""
         with self._lock:
             self._records.pop(self._key(name), None)
 
@@ -54,9 +56,9 @@ class Records(Generic[T]):
 def page(
     request: dict[str, Any], items: list[dict[str, Any]], name_key: str, status_key: str | None = None
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """One page of a List call, filtered and sorted the way all of SageMaker's List calls are.
+    """One page of a List operation, filtered and sorted by the parameters that all List operations have.
 
-    Returns the items and {"NextToken": ...} when there are more. Raises ValidationException for a bad token.
+    Returns the items, and {"NextToken": ...} or {}. Raises ValidationException for a bad token.
     """
     contains = request.get("NameContains", "").lower()
     status = request.get("StatusEquals")

@@ -1,4 +1,4 @@
-"""The model registry: model package groups, their versioned packages, approval."""
+"""The model registry: model package groups and model packages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Any
 
-from local.sagemaker.aws import announce, arn
+from local.sagemaker.aws import arn, publish_event
 from local.sagemaker.errors import SageMakerError, validation_error
 from local.sagemaker.records import Records, page
 
@@ -22,7 +22,7 @@ UPDATABLE = (
 
 
 class Registry:
-    """The model package and model package group operations. A package is its request plus version, ARN and status."""
+    """The operations on model packages and groups. A package is kept as its request with version, ARN and status."""
 
     def __init__(self) -> None:
         self._groups: Records[dict[str, Any]] = Records()
@@ -96,7 +96,7 @@ class Registry:
 
     def describe_model_package(self, request: dict[str, Any]) -> dict[str, Any]:
         package = self.find(request["ModelPackageName"])
-        # DescribeModelPackage has to give a name; that of a versioned package is its group's.
+        # DescribeModelPackage must return a name; for a versioned package it is that of its group.
         name = package.get("ModelPackageName", package.get("ModelPackageGroupName"))
         hidden = ("Tags", "ClientToken")
         return {**{key: value for key, value in package.items() if key not in hidden}, "ModelPackageName": name}
@@ -162,4 +162,4 @@ class Registry:
     def _announce(package: dict[str, Any]) -> None:
         shown = ("ModelPackageArn", "ModelPackageGroupName", "ModelPackageVersion", "ModelPackageStatus")
         detail = {key: package[key] for key in (*shown, "ModelApprovalStatus") if key in package}
-        announce("SageMaker Model Package State Change", package["ModelPackageArn"], detail)
+        publish_event("SageMaker Model Package State Change", package["ModelPackageArn"], detail)

@@ -1,7 +1,8 @@
-"""The SageMaker API on the embedded AWS's port.
+"""The SageMaker API on the port of the embedded AWS.
 
-Seams: ministack's routing tables (`router.SERVICE_PATTERNS`, `app.SERVICE_HANDLERS`, `app.SERVICE_REGISTRY`,
-`app._loaded_modules`), and `iam_actions.SERVICE_TO_IAM_NAMESPACE` for authorisation.
+Patches: entries for SageMaker, which ministack does not have, in its routing tables (`router.SERVICE_PATTERNS`,
+`app.SERVICE_HANDLERS`, `app.SERVICE_REGISTRY`, `app._loaded_modules`) and in `iam_actions.SERVICE_TO_IAM_NAMESPACE` for
+authorization. Source of the operations: botocore's service model and the Amazon SageMaker API Reference.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ministack.core import iam_actions, router
 from local import patches
 from local.sagemaker import validation
 from local.sagemaker.aws import Storage
-from local.sagemaker.containers import Container
+from local.sagemaker.containers import Container, remove_links
 from local.sagemaker.endpoints import Endpoints
 from local.sagemaker.errors import SageMakerError
 from local.sagemaker.jobs import Job
@@ -39,7 +40,7 @@ INVOCATION = re.compile(r"/endpoints/([^/]+)/invocations")
 
 
 class SageMaker:
-    """All operations by name, whoever calls them: the HTTP API or a workflow."""
+    """All operations by name, for the HTTP API and for workflows."""
 
     def __init__(self, settings: Settings) -> None:
         storage = Storage(settings)
@@ -61,7 +62,7 @@ class SageMaker:
         )
 
     def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        """Run one operation of the API; raises SageMakerError. May wait for S3, so never on the event loop."""
+        """Run one operation; raises SageMakerError. It may wait for S3, so it must not run on the event loop."""
         model = self._operation(operation)
         validation.validate(model, request)
         method = self._method(operation)
@@ -73,7 +74,7 @@ class SageMaker:
         return answer
 
     def job(self, kind: str, name: str) -> Job:
-        """A training or processing job that exists; `kind` is Training or Processing."""
+        """An existing job; `kind` is Training or Processing."""
         return {"Training": self.training.find, "Processing": self.processing.find}[kind](name)
 
     @staticmethod
@@ -93,7 +94,7 @@ class SageMaker:
     async def handle_request(
         self, method: str, path: str, headers: dict[str, str], body: bytes, query_params: dict[str, Any]
     ) -> Answer:
-        """What ministack calls for every request to SageMaker."""
+        """Handle a request to SageMaker; called by ministack."""
         return await asyncio.to_thread(self._handle, path, headers, body)
 
     def _handle(self, path: str, headers: dict[str, str], body: bytes) -> Answer:
@@ -143,3 +144,4 @@ def install(settings: Settings) -> SageMaker:
 def end_processes() -> None:
     """End every job and model server."""
     Container.kill_all()
+    remove_links()

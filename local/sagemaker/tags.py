@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Tags:
-    """AddTags, ListTags and DeleteTags; the tags of a Create call are kept here too."""
+    """The operations on tags; also keeps the tags of Create operations."""
 
     def __init__(self) -> None:
         self._tags: dict[str, dict[str, str]] = {}
@@ -25,7 +25,7 @@ class Tags:
         return {}
 
     def keep(self, request: dict[str, Any], answer: dict[str, Any]) -> None:
-        """Keep the tags of a Create call, whose answer is the ARN of what was created."""
+        """Keep the tags of a Create operation whose response is the ARN of the new resource."""
         if request.get("Tags") and len(answer) == 1:
             (address,) = answer.values()
             self.add_tags({"ResourceArn": address, "Tags": request["Tags"]})

@@ -1,4 +1,4 @@
-"""What SageMaker's training toolkit does inside a script-mode container, before and after the script.
+"""The part of SageMaker's training toolkit that runs before and after a script in script mode.
 
 Source: the environment variables and command line of aws/sagemaker-training-toolkit (ENVIRONMENT_VARIABLES.md).
 """
@@ -20,7 +20,7 @@ MAX_REASON = 1024
 
 
 def decoded(hyperparameters: dict[str, str]) -> dict[str, Any]:
-    """Values as the toolkit reads them: JSON where it is JSON, the text itself where it is not."""
+    """The values decoded as JSON, or as text when they are not JSON."""
     values: dict[str, Any] = {}
     for name, text in hyperparameters.items():
         try:
@@ -31,7 +31,7 @@ def decoded(hyperparameters: dict[str, str]) -> dict[str, Any]:
 
 
 def arguments(values: dict[str, Any]) -> list[str]:
-    """`--name value` for each hyperparameter of the user, sorted by name; one-letter names get one dash."""
+    """The command-line arguments: `--name value` for each hyperparameter by name; `-n value` for one-letter names."""
     result = []
     for name in sorted(values):
         value = values[name]
@@ -42,13 +42,13 @@ def arguments(values: dict[str, Any]) -> list[str]:
 
 
 def variables(job: dict[str, Any], values: dict[str, Any], channels: Iterable[str], program: str) -> dict[str, str]:
-    """The SM_* variables of a one-instance job whose /opt/ml is the usual one.
+    """The SM_* variables of a job with one instance.
 
     `job` is the CreateTrainingJob request, `values` the decoded hyperparameters of the user.
     """
     names = sorted(channels)
     instance = job["ResourceConfig"].get("InstanceType", "local")
-    plain: dict[str, Any] = {
+    values_by_name: dict[str, Any] = {
         "SM_MODEL_DIR": "/opt/ml/model",
         "SM_INPUT_DIR": "/opt/ml/input",
         "SM_INPUT_CONFIG_DIR": "/opt/ml/input/config",
@@ -76,14 +76,15 @@ def variables(job: dict[str, Any], values: dict[str, Any], channels: Iterable[st
         "SM_INPUT_DATA_CONFIG": input_data_config(job),
         "SM_FRAMEWORK_MODULE": "",
     }
-    plain["SM_TRAINING_ENV"] = {name[3:].lower(): value for name, value in plain.items()}
+    values_by_name["SM_TRAINING_ENV"] = {name[3:].lower(): value for name, value in values_by_name.items()}
     return {
-        **{name: value if isinstance(value, str) else _json(value) for name, value in plain.items()},
+        **{name: value if isinstance(value, str) else _json(value) for name, value in values_by_name.items()},
         "TRAINING_JOB_NAME": job["TrainingJobName"],
     }
 
 
 def resource_config(instance: str) -> dict[str, Any]:
+    """The content of resourceconfig.json."""
     return {
         "current_host": "algo-1",
         "current_instance_type": instance,
@@ -94,6 +95,7 @@ def resource_config(instance: str) -> dict[str, Any]:
 
 
 def input_data_config(job: dict[str, Any]) -> dict[str, Any]:
+    """The content of inputdataconfig.json."""
     return {
         channel["ChannelName"]: {
             "TrainingInputMode": channel.get("InputMode", "File"),
@@ -106,16 +108,16 @@ def input_data_config(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def command(code: Path, program: str, args: list[str]) -> list[str]:
-    """How the toolkit runs an entry point: Python for .py, the shell for anything else."""
+    """The command for an entry point: Python for .py, otherwise the shell."""
     if program.endswith(".py"):
         return [sys.executable, program, *args]
     return ["/bin/sh", "-c", f'./{program} "$@"', program, *args]
 
 
 def unsatisfied(requirements: Path) -> list[str]:
-    """Lines of a requirements.txt that this environment does not satisfy, each with what it has instead.
+    """The requirements that this environment does not satisfy, each with the reason.
 
-    A container would install them with pip; a job here runs in the environment the server was started from.
+    A container installs them with pip; here a job runs in the server's environment.
     """
     problems = []
     for raw in requirements.read_text().splitlines():
@@ -140,7 +142,7 @@ def unsatisfied(requirements: Path) -> list[str]:
 
 
 def failure_reason(run: list[str], code: int, output: Iterable[str], written: Path) -> str:
-    """FailureReason of a script that ended with `code`: what it wrote to /opt/ml/output/failure, or its last words."""
+    """The FailureReason of a failed script: the text in /opt/ml/output/failure, or the end of its output."""
     own = written.read_text(errors="replace").strip() if written.is_file() else ""
     if own:
         return f"AlgorithmError: {own[: MAX_REASON - 40]}, exit code: {code}"
@@ -148,11 +150,11 @@ def failure_reason(run: list[str], code: int, output: Iterable[str], written: Pa
     tail = f'"\nCommand "{shown}", exit code: {code}'[:300]
     head = f'AlgorithmError: ExecuteUserScriptError:\nExitCode {code}\nErrorMessage "'
     room = MAX_REASON - len(head) - len(tail)
-    return f"{head}{_last_words(list(output))[-room:]}{tail}"
+    return f"{head}{_end_of_output(list(output))[-room:]}{tail}"
 
 
-def _last_words(lines: list[str]) -> str:
-    """The end of the output, from the last traceback on when there is one."""
+def _end_of_output(lines: list[str]) -> str:
+    """The lines after the last 'Traceback' line, or the last five lines."""
     starts = [index for index, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
     return "\n".join(lines[starts[-1] + 1 :] if starts else lines[-5:])
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from local.sagemaker import toolkit
-from local.sagemaker.aws import DataError, Storage, arn, in_background, pack, put_metrics, unpack
+from local.sagemaker.aws import DataError, Storage, arn, pack, put_metrics, start_thread, unpack
 from local.sagemaker.containers import Container, environment
 from local.sagemaker.errors import in_use, validation_error
 from local.sagemaker.jobs import Job, JobFailed, JobStopped, logger
@@ -33,7 +33,7 @@ MESSAGES = {
 
 
 class TrainingJob(Job):
-    """One training job, from Starting to Completed, Failed or Stopped."""
+    """A training job, from Starting to Completed, Failed or Stopped."""
 
     def __init__(self, request: dict[str, Any], settings: Settings, storage: Storage) -> None:
         super().__init__("training", request["TrainingJobName"], request, settings, storage)
@@ -48,7 +48,7 @@ class TrainingJob(Job):
         self.enter("Starting")
 
     def enter(self, phase: str, message: str | None = None) -> None:
-        """Move to a SecondaryStatus."""
+        """Enter a SecondaryStatus."""
         now = time.time()
         if self.transitions:
             self.transitions[-1].setdefault("EndTime", now)
@@ -57,7 +57,7 @@ class TrainingJob(Job):
         )
 
     def run(self) -> None:
-        """Walk through all phases; never raises."""
+        """Run the job to its end; never raises."""
         try:
             self._run()
         except JobStopped as stopped:
@@ -130,7 +130,7 @@ class TrainingJob(Job):
             raise JobStopped("MaxRuntimeExceeded")
         if exit_code != 0:
             reason = toolkit.failure_reason(run, exit_code, container.tail, self.opt_ml / "output" / "failure")
-            raise JobFailed(reason.replace(str(self.opt_ml), "/opt/ml"))
+            raise JobFailed(self.with_container_paths(reason))
 
     def _collect_metrics(self, line: str) -> None:
         for definition in self.request["AlgorithmSpecification"].get("MetricDefinitions", ()):
@@ -188,7 +188,7 @@ class TrainingJob(Job):
             self.storage.store(archive, uri)
 
     def _upload_if_any(self) -> None:
-        """A stopped job keeps what it had saved in its model folder."""
+        """Upload the content of the model folder of a stopped job."""
         model = self.opt_ml / "model"
         if model.is_dir() and any(model.iterdir()):
             self.enter("Uploading")
@@ -208,7 +208,7 @@ class TrainingJob(Job):
         super().request_stop()
 
     def describe(self) -> dict[str, Any]:
-        """The DescribeTrainingJob answer."""
+        """The response of DescribeTrainingJob."""
         given = {name: value for name, value in self.request.items() if name not in ("Tags",)}
         answer = {
             **given,
@@ -235,7 +235,7 @@ class TrainingJob(Job):
 
 
 class TrainingJobs:
-    """The training job operations."""
+    """The operations on training jobs."""
 
     def __init__(self, settings: Settings, storage: Storage) -> None:
         self._settings = settings
@@ -256,7 +256,7 @@ class TrainingJobs:
             f"and a training job with this name already exists ({job.arn})"
         )
         self.jobs.add(job.name, job, lambda: in_use(taken))
-        in_background(f"training {job.name}", job.run)
+        start_thread(f"training {job.name}", job.run)
         return {"TrainingJobArn": job.arn}
 
     def describe_training_job(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Requests held to botocore's own service model, with the messages SageMaker answers."""
+"""Validate requests against botocore's service model, with SageMaker's error messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from local.sagemaker.errors import validation_error
 
 
 def service_model() -> ServiceModel:
-    """botocore's model of SageMaker, the same object ministack uses for `aws-sdk:sagemaker` tasks."""
+    """botocore's model of SageMaker; ministack uses the same object for `aws-sdk:sagemaker` tasks."""
     return cast(ServiceModel, _service_model("sagemaker"))
 
 
@@ -33,7 +33,7 @@ def validate(operation: OperationModel, request: dict[str, Any]) -> None:
 
 
 def _constraints(value: Any, shape: Any, path: str) -> Iterator[str]:
-    """What ParamValidator leaves to the service: upper limits, patterns and enumerations."""
+    """The violations that ParamValidator does not check: upper limits, patterns and enumerations."""
     if shape.type_name == "structure":
         for name, item in value.items():
             if item is not None and name in shape.members:
@@ -72,7 +72,7 @@ def _matches(pattern: str, value: str) -> bool:
     try:
         return re.fullmatch(pattern, value, re.DOTALL) is not None
     except re.error:
-        # Java's dialect has classes that Python lacks; those members are not checked.
+        # A pattern in Java's syntax that Python does not have; the value is not checked.
         return True
 
 

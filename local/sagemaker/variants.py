@@ -1,4 +1,4 @@
-"""One production variant of an endpoint: a model server process that is kept running."""
+"""A production variant of an endpoint: a model server process that is restarted when it ends."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from local.sagemaker.aws import DataError, LogStream, Storage, in_background, unpack
-from local.sagemaker.containers import Container, environment
+from local.sagemaker.aws import DataError, LogStream, Storage, start_thread, unpack
+from local.sagemaker.containers import Container, containers_folder, environment
 from local.sagemaker.model_server import SECRET_HEADER
 from local.settings import HOST, Settings
 
 SERVER = Path(__file__).with_name("model_server.py")
-# AWS keeps trying for the start-up health check time-out; a model that fails here three times will not pass either.
+# AWS retries until the start-up health check times out; a model that fails three times here fails then, too.
 START_ATTEMPTS = 3
 START_TIMEOUT_S = 120.0
 FIRST_RESTART_S, LONGEST_RESTART_S = 0.5, 30.0
@@ -29,21 +29,21 @@ DRAIN_S = 60.0
 
 
 class NotHealthy(Exception):
-    """The model server never answered /ping; the message is AWS's FailureReason."""
+    """The model server did not answer /ping; the message is AWS's FailureReason."""
 
 
 class Unreachable(Exception):
-    """No model server process is running at the moment."""
+    """No model server process is running."""
 
 
 class NoAnswer(Exception):
-    """The model server died or took too long in the middle of an invocation."""
+    """The model server ended or timed out during an invocation."""
 
 
 class Variant:
-    """A running production variant.
+    """A production variant.
 
-    `start` blocks until the model answers /ping. A server that dies later is started again, with a growing pause.
+    `start` returns when the model answers /ping. A server that ends later is restarted, with exponential backoff.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Variant:
         self._container_definition = container
         self._settings = settings
         self._storage = storage
-        self._home = settings.work / "sagemaker" / "endpoints" / f"{endpoint}-{self.name}-{uuid.uuid4().hex[:8]}"
+        self._home = containers_folder(settings.work) / "endpoints" / f"{endpoint}-{self.name}-{uuid.uuid4().hex[:8]}"
         self._log = LogStream(f"/aws/sagemaker/Endpoints/{endpoint}", f"{self.name}/i-{uuid.uuid4().hex[:17]}")
         self._process: Container | None = None
         self._address: tuple[int, str] | None = None
@@ -70,14 +70,14 @@ class Variant:
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Load the model; raises NotHealthy or DataError."""
+        """Start the model server; raises NotHealthy or DataError."""
         try:
             self._prepare()
             limit = self.definition.get("ContainerStartupHealthCheckTimeoutInSeconds", START_TIMEOUT_S)
             deadline = time.monotonic() + float(limit)
             for attempt in range(START_ATTEMPTS):
                 if self._launch(deadline):
-                    in_background(f"variant {self.name}", self._keep_running)
+                    start_thread(f"variant {self.name}", self._keep_running)
                     return
                 if self._stopping.wait(FIRST_RESTART_S * attempt) or time.monotonic() > deadline:
                     break
@@ -90,7 +90,7 @@ class Variant:
             raise
 
     def stop(self) -> None:
-        """End the model server after the invocations it has begun."""
+        """End the model server after its current invocations."""
         deadline = time.monotonic() + DRAIN_S
         while self._busy and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -100,7 +100,7 @@ class Variant:
         shutil.rmtree(self._home, ignore_errors=True)
 
     def invoke(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes, str]:
-        """Status, body and content type of the model's answer; raises Unreachable or NoAnswer."""
+        """Invoke the model; returns status, body and content type. Raises Unreachable or NoAnswer."""
         with self._lock:
             self._busy += 1
         try:
@@ -154,7 +154,7 @@ class Variant:
             archive.unlink()
 
     def _launch(self, deadline: float) -> bool:
-        """Start the process and wait for /ping; False when it ended or the time is over."""
+        """Start the process and wait for /ping; returns False when it ended or did not answer in time."""
         port_file = self._home / "port"
         port_file.unlink(missing_ok=True)
         model = self._home / "opt" / "ml" / "model"
@@ -194,7 +194,7 @@ class Variant:
             if self._stopping.is_set() or self._stopping.wait(pause):
                 return
             pause = min(pause * 2, LONGEST_RESTART_S)
-            self._log.write("Model server ended; starting it again")
+            self._log.write("Model server ended; restarting it")
             self._launch(time.monotonic() + START_TIMEOUT_S)
 
 

@@ -1,1 +1,1 @@
-"""Step Functions as AWS runs it: task states in full, executions that can be stopped, SageMaker as a service."""
+"""Step Functions: all fields of Task states, executions that can be stopped, SageMaker integrations."""

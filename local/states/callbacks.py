@@ -1,7 +1,8 @@
-"""Task tokens: waiting for them, and answering what AWS answers when they are late, used or made up.
+"""Task tokens: wait for the callback, and refuse callbacks that are late, repeated or for an unknown token.
 
-Seams in ministack's `stepfunctions`: `_task_tokens`, `_send_task_success`, `_send_task_failure` and
-`_send_task_heartbeat`.
+Patches: ministack's `stepfunctions._send_task_success`, `_send_task_failure` and `_send_task_heartbeat` accept a second
+callback and output that is not JSON, and answer TaskDoesNotExist for an unknown token. AWS answers TaskTimedOut,
+InvalidOutput and InvalidToken (Step Functions API Reference, "SendTaskSuccess").
 """
 
 from __future__ import annotations
@@ -19,76 +20,77 @@ from ministack.services import stepfunctions
 from ministack.services.stepfunctions import _ExecutionError
 
 from local import patches
-from local.states.executions import current
+from local.states.executions import current_execution
 
-REMEMBERED = 10_000
-_spent: OrderedDict[str, None] = OrderedDict()
+MAX_CLOSED_TOKENS = 10_000
+_closed: OrderedDict[str, None] = OrderedDict()
 _lock = threading.Lock()
 
 
-class Answer:
-    """What somebody sends for a token."""
+class Callback:
+    """The callback for a token: its output or its error, once it has been sent."""
 
     def __init__(self, token: str) -> None:
         self._entry: dict[str, Any] = {"event": threading.Event(), "result": None, "error": None, "heartbeat": None}
         stepfunctions._task_tokens[token] = self._entry
 
     def wait(self, deadline: float | None, heartbeat_s: float | None) -> Any:
-        """The output that was sent; raises what was sent as an error, States.Timeout or States.HeartbeatTimeout."""
-        run = current()
+        """Wait for the output; raises the error that was sent, States.Timeout or States.HeartbeatTimeout."""
+        execution = current_execution()
         event: threading.Event = self._entry["event"]
-        beat, last_beat = self._entry["heartbeat"], time.monotonic()
-        with run.on_stop(event.set):
+        heartbeat, last_heartbeat = self._entry["heartbeat"], time.monotonic()
+        with execution.on_stop(event.set):
             while not event.is_set():
                 now = time.monotonic()
-                if self._entry["heartbeat"] != beat:
-                    beat, last_beat = self._entry["heartbeat"], now
+                if self._entry["heartbeat"] != heartbeat:
+                    heartbeat, last_heartbeat = self._entry["heartbeat"], now
                 limits = [] if deadline is None else [deadline]
                 if heartbeat_s is not None:
-                    limits.append(last_beat + heartbeat_s)
+                    limits.append(last_heartbeat + heartbeat_s)
                 if limits and now >= min(limits):
                     late = "States.Timeout" if deadline is not None and now >= deadline else "States.HeartbeatTimeout"
                     raise _ExecutionError(late, "")
                 event.wait(min([1.0, *(limit - now for limit in limits)]))
-        run.check()
+        execution.raise_if_stopped()
         if self._entry["error"]:
             raise _ExecutionError(self._entry["error"]["Error"], self._entry["error"]["Cause"])
         return json.loads(self._entry["result"])
 
 
 @contextlib.contextmanager
-def waiting(token: str) -> Iterator[Answer]:
-    """A token that can be answered during the block, and is spent after it."""
+def open_token(token: str) -> Iterator[Callback]:
+    """Accept a callback for the token during the block; refuse it afterwards."""
     try:
-        yield Answer(token)
+        yield Callback(token)
     finally:
-        _spend(token)
+        _close(token)
 
 
-def _spend(token: str) -> None:
+def _close(token: str) -> None:
     with _lock:
         stepfunctions._task_tokens.pop(token, None)
-        _spent[token] = None
-        if len(_spent) > REMEMBERED:
-            _spent.popitem(last=False)
+        _closed[token] = None
+        if len(_closed) > MAX_CLOSED_TOKENS:
+            _closed.popitem(last=False)
 
 
-def _refused(token: str) -> Any:
-    """AWS's answer for a token that nobody waits for, or None."""
+def _refusal(token: str) -> Any:
+    """The error response for a token that no task waits for, or None."""
     entry = stepfunctions._task_tokens.get(token)
     if entry is not None and not entry["event"].is_set():
         return None
-    if entry is not None or token in _spent:
+    if entry is not None or token in _closed:
         return error_response_json("TaskTimedOut", "Task Timed Out: 'Provided task does not exist anymore'", 400)
     return error_response_json("InvalidToken", "Invalid Token: 'Invalid token'", 400)
 
 
 def install() -> None:
+    """Apply the patches of this module."""
     patches.attribute(stepfunctions, "_task_tokens", stepfunctions.AccountRegionScopedDict)
 
     def checked(name: str) -> None:
         def send(data: dict[str, Any]) -> Any:
-            refusal = _refused(data.get("taskToken", ""))
+            refusal = _refusal(data.get("taskToken", ""))
             if refusal is not None:
                 return refusal
             if name == "_send_task_success":

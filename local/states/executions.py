@@ -1,8 +1,11 @@
-"""Executions: they start at once, can be stopped in any state, and time out.
+"""Executions: stop in any state, time out, start without a delay.
 
-Seams in ministack's `stepfunctions`: `_run_execution` sleeps 0.15 s before the first state and ignores the machine's
-TimeoutSeconds; `_stop_execution` does not interrupt a waiting state; `_fail_execution` overwrites ABORTED with FAILED;
-`_scaled_sleep` (Wait states, retries) cannot be interrupted.
+Patches in ministack's `stepfunctions`:
+- `_run_execution` sleeps 0.15 s before the first state and ignores TimeoutSeconds of the state machine, after which AWS
+  ends the execution with States.Timeout ("State machine structure in Amazon States Language").
+- `_stop_execution` does not interrupt a waiting state, nor `_scaled_sleep` of Wait states and retries. AWS stops an
+  execution in any state (Step Functions API Reference, "StopExecution").
+- `_fail_execution` overwrites the status ABORTED with FAILED.
 """
 
 from __future__ import annotations
@@ -23,16 +26,16 @@ START_PAUSE_S = 0.15
 
 
 class Aborted(stepfunctions._ExecutionError):  # type: ignore[misc]
-    """The execution was stopped or timed out; nothing may retry or catch it."""
+    """The execution was stopped or timed out. No retrier and no catcher matches this error."""
 
     def __init__(self) -> None:
         super().__init__("States.Aborted", "The execution was stopped.")
 
 
-class Run:
-    """One execution while it runs: `stopped` is set when it must not go on, `ended` when its thread is done."""
+class RunningExecution:
+    """A running execution: `stopped` is set when it has to end, `ended` when its thread has ended."""
 
-    _runs: ClassVar[dict[str, Run]] = {}
+    _running: ClassVar[dict[str, RunningExecution]] = {}
     _lock = threading.Lock()
 
     def __init__(self, arn: str) -> None:
@@ -42,14 +45,14 @@ class Run:
         self._callbacks: list[Callable[[], None]] = []
 
     @classmethod
-    def of(cls, arn: str) -> Run:
+    def of(cls, arn: str) -> RunningExecution:
         with cls._lock:
-            return cls._runs.setdefault(arn, cls(arn))
+            return cls._running.setdefault(arn, cls(arn))
 
     @classmethod
     def forget(cls, arn: str) -> None:
         with cls._lock:
-            cls._runs.pop(arn, None)
+            cls._running.pop(arn, None)
 
     def stop(self) -> None:
         self.stopped.set()
@@ -58,7 +61,7 @@ class Run:
 
     @contextlib.contextmanager
     def on_stop(self, callback: Callable[[], None]) -> Iterator[None]:
-        """Call `callback` when the execution stops during the block."""
+        """Call `callback` when the execution is stopped during the block."""
         self._callbacks.append(callback)
         try:
             if self.stopped.is_set():
@@ -67,29 +70,29 @@ class Run:
         finally:
             self._callbacks.remove(callback)
 
-    def check(self) -> None:
-        """Raises Aborted when the execution must not go on."""
+    def raise_if_stopped(self) -> None:
+        """Raise Aborted when the execution was stopped."""
         if self.stopped.is_set():
             raise Aborted
 
 
-_current: contextvars.ContextVar[Run] = contextvars.ContextVar("execution")
+_current: contextvars.ContextVar[RunningExecution] = contextvars.ContextVar("execution")
 
 
-def current() -> Run:
-    """The execution the calling thread works for; outside of one, a run that nobody stops."""
-    return _current.get(None) or Run("")
+def current_execution() -> RunningExecution:
+    """The execution of the calling thread; outside of an execution, one that is never stopped."""
+    return _current.get(None) or RunningExecution("")
 
 
-def pause(seconds: float) -> None:
-    """Sleep for the current execution; raises Aborted when it is stopped meanwhile."""
-    run = current()
-    if run.stopped.wait(max(0.0, seconds)):
+def sleep(seconds: float) -> None:
+    """Sleep; raises Aborted when the current execution is stopped."""
+    execution = current_execution()
+    if execution.stopped.wait(max(0.0, seconds)):
         raise Aborted
 
 
-class _Clock:
-    """`time` for ministack's module, without the pause before each execution."""
+class _TimeModule:
+    """The `time` module without ministack's pause before each execution."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(time, name)
@@ -109,12 +112,12 @@ def _time_out(arn: str) -> None:
     execution["error"] = "States.Timeout"
     stepfunctions._add_event(execution, "ExecutionTimedOut", {"executionTimedOutEventDetails": {}})
     stepfunctions._emit_execution_status_event(execution)
-    Run.of(arn).stop()
+    RunningExecution.of(arn).stop()
 
 
 @contextlib.contextmanager
 def _time_limit(arn: str) -> Iterator[None]:
-    """Stop the execution after its machine's TimeoutSeconds."""
+    """Stop the execution after TimeoutSeconds of its state machine."""
     execution = stepfunctions._executions.get(arn) or {}
     machine = stepfunctions._state_machines.get(execution.get("stateMachineArn", "")) or {}
     try:
@@ -134,8 +137,10 @@ def _time_limit(arn: str) -> Iterator[None]:
 
 
 def install() -> None:
+    """Apply the patches of this module."""
+
     def run_execution(exec_arn: str) -> None:
-        run = Run.of(exec_arn)
+        run = RunningExecution.of(exec_arn)
         token = _current.set(run)
         try:
             with _time_limit(exec_arn):
@@ -143,12 +148,12 @@ def install() -> None:
         finally:
             _current.reset(token)
             run.ended.set()
-            Run.forget(exec_arn)
+            RunningExecution.forget(exec_arn)
 
     def stop_execution(data: dict[str, Any]) -> Any:
         answer = original_stop(data)
         if answer[0] == 200:
-            Run.of(data["executionArn"]).stop()
+            RunningExecution.of(data["executionArn"]).stop()
         return answer
 
     def fail_execution(execution: dict[str, Any], error: str, cause: str) -> None:
@@ -157,8 +162,8 @@ def install() -> None:
 
     if not hasattr(stepfunctions, "time"):
         raise patches.PatchFailed("ministack.services.stepfunctions no longer sleeps through the time module")
-    stepfunctions.time = _Clock()
+    stepfunctions.time = _TimeModule()
     original_run = patches.replace(stepfunctions, "_run_execution", "exec_arn", run_execution)
     original_stop = patches.replace(stepfunctions, "_stop_execution", "data", stop_execution)
     original_fail = patches.replace(stepfunctions, "_fail_execution", "execution error cause", fail_execution)
-    patches.replace(stepfunctions, "_scaled_sleep", "seconds", pause)
+    patches.replace(stepfunctions, "_scaled_sleep", "seconds", sleep)

@@ -1,6 +1,8 @@
-"""`states:startExecution.sync` and `.sync:2`: a Standard child execution, waited for and stopped with its parent.
+"""`states:startExecution.sync` and `.sync:2`: start a child execution and wait for its end.
 
-Seam: `stepfunctions._invoke_nested_start_execution_sync` runs the child inside the parent as an Express execution.
+Patch: ministack's `stepfunctions._invoke_nested_start_execution_sync` runs the child inside the parent as an Express
+execution. AWS starts a Standard execution and stops it with its parent ("Start a new AWS Step Functions state machine
+from a running execution").
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from ministack.services.stepfunctions import _ExecutionError
 
 from local import patches
 from local.states import tasks
-from local.states.executions import Run
+from local.states.executions import RunningExecution
 
 NAMES = {
     "ExecutionArn": "executionArn",
@@ -34,7 +36,7 @@ NAMES = {
 
 
 def run_child(resource: str, input_data: dict[str, Any]) -> dict[str, Any]:
-    """Start the child and return its description; raises States.TaskFailed with the description as cause."""
+    """Start the child and wait; returns its description. Raises States.TaskFailed with the description as cause."""
     request = stepfunctions._nested_start_execution_request(input_data)
     status, _headers, body = stepfunctions._start_execution(request)
     answer = json.loads(body)
@@ -42,13 +44,13 @@ def run_child(resource: str, input_data: dict[str, Any]) -> dict[str, Any]:
         code = answer["__type"].rpartition("#")[2]
         raise _ExecutionError(f"StepFunctions.{code}Exception", answer.get("message", ""))
     arn = answer["executionArn"]
-    run, cancelled = Run.of(arn), tasks.cancelled()
+    run, cancelled = RunningExecution.of(arn), tasks.cancelled()
     execution = stepfunctions._executions[arn]
     while execution["status"] == "RUNNING" and not run.ended.wait(0.02):
         if cancelled.is_set():
             stepfunctions._stop_execution({"executionArn": arn, "error": "States.Aborted", "cause": "Parent stopped"})
             break
-    Run.forget(arn)
+    RunningExecution.forget(arn)
     described = _described(execution, decode=resource.endswith(".sync:2"))
     if execution["status"] != "SUCCEEDED":
         raise _ExecutionError("States.TaskFailed", json.dumps(described))
@@ -68,4 +70,5 @@ def _described(execution: dict[str, Any], decode: bool) -> dict[str, Any]:
 
 
 def install() -> None:
+    """Apply the patches of this module."""
     patches.replace(stepfunctions, "_invoke_nested_start_execution_sync", "resource input_data", run_child)

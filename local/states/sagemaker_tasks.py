@@ -1,7 +1,9 @@
-"""SageMaker as Step Functions calls it: the optimized integrations, `.sync`, and `aws-sdk:sagemaker:*`.
+"""SageMaker in Task states: the optimized integrations, `.sync`, and `aws-sdk:sagemaker:*`.
 
-Seams in ministack's `stepfunctions`: `_SERVICE_DISPATCH` (matched by prefix in order, so longer names come first),
-`_AWS_SDK_SERVICE_MAP`, `_AWS_SDK_ERROR_PREFIX`, `_AWS_SDK_ERROR_CODE_OVERRIDES`.
+Patches: entries for SageMaker, which ministack does not have, in `stepfunctions._SERVICE_DISPATCH` (matched by prefix
+in order, so longer names come first), `_AWS_SDK_SERVICE_MAP`, `_AWS_SDK_ERROR_PREFIX` and
+`_AWS_SDK_ERROR_CODE_OVERRIDES`.
+Source: "Create and manage Amazon SageMaker AI jobs with Step Functions".
 """
 
 from __future__ import annotations
@@ -28,13 +30,17 @@ OPERATIONS = (
     "createModel",
     "updateEndpoint",
 )
-MODELLED = ("ResourceInUse", "ResourceNotFound", "ResourceLimitExceeded", "ConflictException")
+MODELED_ERRORS = ("ResourceInUse", "ResourceNotFound", "ResourceLimitExceeded", "ConflictException")
 POLL_S = 0.05
 
 
-def _refused(error: SageMakerError) -> _ExecutionError:
-    """A refusal as the optimized integration names it."""
-    name = f"{error.code.removesuffix('Exception')}Exception" if error.code in MODELLED else "AmazonSageMakerException"
+def _execution_error(error: SageMakerError) -> _ExecutionError:
+    """The error of the optimized integration for a refused call."""
+    name = (
+        f"{error.code.removesuffix('Exception')}Exception"
+        if error.code in MODELED_ERRORS
+        else "AmazonSageMakerException"
+    )
     cause = (
         f"{error.message} (Service: AmazonSageMaker; Status Code: {error.status}; "
         f"Error Code: {error.code}; Request ID: {uuid.uuid4()}; Proxy: null)"
@@ -42,12 +48,14 @@ def _refused(error: SageMakerError) -> _ExecutionError:
     return _ExecutionError(f"SageMaker.{name}", cause)
 
 
-def _plain(value: Any) -> Any:
-    """Times as epoch milliseconds, as the optimized integrations give them."""
+def _with_milliseconds(value: Any) -> Any:
+    """The answer with times in epoch milliseconds, as in the optimized integrations."""
     if isinstance(value, dict):
-        return {key: int(item * 1000) if _is_time(key, item) else _plain(item) for key, item in value.items()}
+        return {
+            key: int(item * 1000) if _is_time(key, item) else _with_milliseconds(item) for key, item in value.items()
+        }
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [_with_milliseconds(item) for item in value]
     return value
 
 
@@ -56,7 +64,7 @@ def _is_time(name: str, value: Any) -> bool:
 
 
 def _run_job(service: SageMaker, kind: str, name: str) -> dict[str, Any]:
-    """Wait for a job that was created; raises States.TaskFailed unless it completes. Stops it with its state."""
+    """Wait for the end of a job; raises States.TaskFailed unless it completes. Stops the job with its state."""
     job = service.job(kind, name)
     cancelled = tasks.cancelled()
     while not job.ended.wait(POLL_S):
@@ -65,7 +73,7 @@ def _run_job(service: SageMaker, kind: str, name: str) -> dict[str, Any]:
             raise _ExecutionError("States.Aborted", "")
     described = job.describe()
     if described[f"{kind}JobStatus"] != "Completed":
-        raise _ExecutionError("States.TaskFailed", json.dumps(_plain(described)))
+        raise _ExecutionError("States.TaskFailed", json.dumps(_with_milliseconds(described)))
     return described
 
 
@@ -75,16 +83,17 @@ def _task(service: SageMaker, operation: str) -> Callable[[str, dict[str, Any]],
         try:
             answer = service.call(name, input_data)
         except SageMakerError as error:
-            raise _refused(error) from error
+            raise _execution_error(error) from error
         if resource.endswith(".sync"):
             kind = name.removeprefix("Create").removesuffix("Job")
             answer = _run_job(service, kind, input_data[f"{kind}JobName"])
-        return _plain(answer)  # type: ignore[no-any-return]
+        return _with_milliseconds(answer)  # type: ignore[no-any-return]
 
     return call
 
 
 def install(service: SageMaker) -> None:
+    """Apply the patches of this module."""
     dispatch = patches.attribute(stepfunctions, "_SERVICE_DISPATCH", dict)
     for operation in sorted(OPERATIONS, key=len, reverse=True):
         dispatch[PREFIX + operation] = _task(service, operation)
@@ -94,5 +103,5 @@ def install(service: SageMaker) -> None:
     overrides = patches.attribute(stepfunctions, "_AWS_SDK_ERROR_CODE_OVERRIDES", dict)
     overrides["sagemaker"] = {
         "ValidationException": "SageMakerException",
-        **{code: f"{code.removesuffix('Exception')}Exception" for code in MODELLED},
+        **{code: f"{code.removesuffix('Exception')}Exception" for code in MODELED_ERRORS},
     }

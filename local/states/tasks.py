@@ -1,10 +1,14 @@
-"""Task states of the JSONPath language, with what ministack leaves out.
+"""Task states with JSONPath.
 
-Time-outs by value and by path, heartbeats, MaxDelaySeconds and jitter, retries that a stopped execution leaves, a
-missing path that fails instead of giving null, and a callback task that fails at once when its call fails.
-Source: the Amazon States Language specification and "Handling errors in Step Functions workflows".
+Sources: Amazon States Language specification, "Handling errors in Step Functions workflows".
 
-Seams in ministack's `stepfunctions`: `_execute_task`, `_error_matches`, `_resolve_params_obj`, `_call_lambda`.
+Patches in ministack's `stepfunctions`:
+- `_execute_task` ignores HeartbeatSeconds, TimeoutSecondsPath, MaxDelaySeconds and JitterStrategy, retries after the
+  execution was stopped, and waits for the callback of a function that has failed.
+- `_error_matches` matches States.Runtime and States.DataLimitExceeded with States.ALL; on AWS they are not caught.
+- `_resolve_params_obj` gives null for a path that selects nothing; AWS fails with States.ParameterPathFailure.
+- `_call_lambda` decodes a text result as JSON and names throttling Lambda.Unknown; on AWS a text stays a text, and
+  throttling is Lambda.TooManyRequestsException.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from ministack.services.stepfunctions import _ExecutionError
 
 from local import patches
 from local.states import callbacks
-from local.states.executions import Aborted, current
+from local.states.executions import Aborted, current_execution
 
 MAX_PAYLOAD_BYTES = 262_144
 UNCATCHABLE = ("States.Runtime", "States.DataLimitExceeded")
@@ -33,12 +37,12 @@ _cancelled: contextvars.ContextVar[threading.Event] = contextvars.ContextVar("ca
 
 
 def cancelled() -> threading.Event:
-    """Set when the attempt the calling thread works for has timed out or its execution was stopped."""
+    """Set when the attempt of the calling thread has timed out or its execution was stopped."""
     return _cancelled.get(None) or threading.Event()
 
 
 class TaskState:
-    """One visit of a Task state: its attempts until success, a catcher or failure."""
+    """A Task state that an execution has entered: its attempts until success, a catcher or failure."""
 
     def __init__(
         self, definition: dict[str, Any], raw_input: JSON, execution: dict[str, Any], ctx: dict[str, Any]
@@ -50,11 +54,11 @@ class TaskState:
         self._resource: str = definition["Resource"]
 
     def run(self) -> tuple[JSON, str | None]:
-        """The state's output and the next state; raises _ExecutionError when nothing catches its failure."""
-        run = current()
+        """Run the state; returns its output and the next state. Raises _ExecutionError when no catcher matches."""
+        execution = current_execution()
         counts: dict[int, int] = {}
         while True:
-            run.check()
+            execution.raise_if_stopped()
             self._ctx["State"]["RetryCount"] = sum(counts.values())
             try:
                 return self._attempt(), stepfunctions._next_or_end(self._definition)
@@ -88,18 +92,18 @@ class TaskState:
     def _call(self, effective: JSON, timeout_s: float | None, heartbeat_s: float | None) -> JSON:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         if ".waitForTaskToken" in self._resource:
-            with callbacks.waiting(self._ctx["Task"]["Token"]) as answer:
-                self._in_time(self._resource.replace(".waitForTaskToken", ""), effective, deadline)
+            with callbacks.open_token(self._ctx["Task"]["Token"]) as answer:
+                self._call_with_timeout(self._resource.replace(".waitForTaskToken", ""), effective, deadline)
                 return answer.wait(deadline, heartbeat_s)
         if ":activity:" in self._resource:
             return stepfunctions._invoke_resource(self._resource, effective)
-        return self._in_time(self._resource, effective, deadline)
+        return self._call_with_timeout(self._resource, effective, deadline)
 
-    def _in_time(self, resource: str, effective: JSON, deadline: float | None) -> JSON:
-        """Call the service; one that may last is called on a thread of its own, so that it can be left behind."""
+    def _call_with_timeout(self, resource: str, effective: JSON, deadline: float | None) -> JSON:
+        """Call the service; on another thread when the call may have to be abandoned."""
         if deadline is None and ".sync" not in resource:
             return stepfunctions._invoke_resource(resource, effective)
-        run, cancel = current(), threading.Event()
+        execution, cancel = current_execution(), threading.Event()
         future: Future[JSON] = Future()
         done = threading.Event()
 
@@ -112,16 +116,16 @@ class TaskState:
             done.set()
 
         threading.Thread(target=contextvars.copy_context().run, args=(call,), daemon=True).start()
-        with run.on_stop(done.set):
+        with execution.on_stop(done.set):
             done.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
         if future.done():
             return future.result()
         cancel.set()
-        run.check()
+        execution.raise_if_stopped()
         raise _ExecutionError("States.Timeout", "")
 
     def _seconds(self, field: str, effective: JSON) -> float | None:
-        """TimeoutSeconds or HeartbeatSeconds, given as a value or as a path."""
+        """TimeoutSeconds or HeartbeatSeconds, from a value or a path."""
         if f"{field}Seconds" in self._definition:
             return float(self._definition[f"{field}Seconds"])
         path = self._definition.get(f"{field}SecondsPath")
@@ -177,7 +181,7 @@ class TaskState:
 
 
 def _error_matches(error_equals: list[str], error: str) -> bool:
-    """Whether a retrier or catcher is for this error; States.ALL leaves out what it leaves out on AWS."""
+    """Whether a retrier or catcher matches this error."""
     if error in error_equals:
         return True
     if error in UNCATCHABLE or error == "States.Aborted":
@@ -185,15 +189,15 @@ def _error_matches(error_equals: list[str], error: str) -> bool:
     return "States.ALL" in error_equals or ("States.TaskFailed" in error_equals and error != "States.Timeout")
 
 
-def _missing(path: str, key: str, data: JSON) -> _ExecutionError:
+def _path_failure(path: str, key: str, data: JSON) -> _ExecutionError:
     return _ExecutionError(
         "States.ParameterPathFailure",
         f"The JSONPath '{path}' specified for the field '{key}' could not be found in the input '{json.dumps(data)}'",
     )
 
 
-def _there(path: str, data: JSON) -> bool:
-    """Whether a path without wildcards leads to a value in `data`."""
+def _path_exists(path: str, data: JSON) -> bool:
+    """Whether a path selects a value in `data`; a path with a wildcard always does."""
     for kind, value in stepfunctions._parse_jsonpath_tokens(path) or ():
         if kind == "wildcard":
             return True
@@ -209,7 +213,7 @@ def _is_index(value: Any, data: list[Any]) -> bool:
 
 
 def _check_paths(template: JSON, data: JSON, ctx: dict[str, Any] | None) -> None:
-    """Raises States.ParameterPathFailure for a path in a payload template that leads nowhere."""
+    """Raise States.ParameterPathFailure for a path in a payload template that selects no value."""
     if isinstance(template, list):
         for item in template:
             _check_paths(item, data, ctx)
@@ -219,10 +223,10 @@ def _check_paths(template: JSON, data: JSON, ctx: dict[str, Any] | None) -> None
         if not key.endswith(".$"):
             _check_paths(value, data, ctx)
         elif isinstance(value, str) and value.startswith("$$."):
-            if not _there(value[1:], ctx or {}):
-                raise _missing(value, key, ctx)
-        elif isinstance(value, str) and value.startswith("$") and not _there(value, data):
-            raise _missing(value, key, data)
+            if not _path_exists(value[1:], ctx or {}):
+                raise _path_failure(value, key, ctx)
+        elif isinstance(value, str) and value.startswith("$") and not _path_exists(value, data):
+            raise _path_failure(value, key, data)
 
 
 def _lambda_failure(result: dict[str, Any]) -> _ExecutionError:
@@ -236,7 +240,7 @@ def _lambda_failure(result: dict[str, Any]) -> _ExecutionError:
 
 
 def _call_lambda(func_ref: str, event: JSON) -> JSON:
-    """Invoke a function for a state; its error's name is the exception's class name."""
+    """Invoke a function for a state; the error's name is the exception's class name."""
     func, config, name = lambda_svc._get_func_record_for_ref(func_ref)
     if not func or not config:
         raise _ExecutionError("Lambda.ResourceNotFoundException", f"Function not found: {name}")
@@ -248,6 +252,8 @@ def _call_lambda(func_ref: str, event: JSON) -> JSON:
 
 
 def install() -> None:
+    """Apply the patches of this module."""
+
     def execute_task(
         state_def: dict[str, Any], raw_input: JSON, execution: dict[str, Any], ctx: dict[str, Any]
     ) -> tuple[JSON, str | None]:

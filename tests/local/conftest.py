@@ -1,128 +1,18 @@
-"""One embedded AWS for all tests of this folder, on a port of its own, and clients for it."""
+"""One embedded AWS for all tests of this folder."""
 
 from __future__ import annotations
 
-import io
-import json
-import socket
-import textwrap
-import time
-import uuid
-import zipfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
-import boto3
 import pytest
-from botocore.config import Config
 
 import local
-
-ROLE = "arn:aws:iam::000000000000:role/test"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class Aws:
-    """Clients for one embedded AWS, and the small things every test needs."""
-
-    def __init__(self, server: local.ServerInfo) -> None:
-        self.server = server
-        self.key = server.access_key()
-        self._clients: dict[str, Any] = {}
-
-    def client(self, name: str) -> Any:
-        if name not in self._clients:
-            self._clients[name] = boto3.client(
-                name,
-                endpoint_url=self.server.url,
-                region_name=self.server.region,
-                aws_access_key_id=self.key.access_key_id,
-                aws_secret_access_key=self.key.secret_access_key,
-                config=Config(retries={"max_attempts": 0}, read_timeout=60),
-            )
-        return self._clients[name]
-
-    def bucket(self) -> str:
-        name = f"bucket-{uuid.uuid4().hex[:12]}"
-        self.client("s3").create_bucket(
-            Bucket=name, CreateBucketConfiguration={"LocationConstraint": self.server.region}
-        )
-        return name
-
-    def function(self, code: str | dict[str, str], handler: str = "app.handler", **options: Any) -> str:
-        """Create a Lambda function from the source of app.py, or from {path: source}."""
-        name = f"function-{uuid.uuid4().hex[:12]}"
-        self.client("lambda").create_function(
-            FunctionName=name,
-            Runtime="python3.12",
-            Handler=handler,
-            Code={"ZipFile": zipped(code)},
-            **{"Role": ROLE, "Timeout": 20, **options},
-        )
-        return name
-
-    def invoke(self, name: str, event: Any = None) -> tuple[Any, bool]:
-        """(payload, whether it is an error)"""
-        answer = self.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event))
-        return json.loads(answer["Payload"].read()), "FunctionError" in answer
-
-    def logs(self, group: str, **filters: Any) -> list[str]:
-        events = self.client("logs").filter_log_events(logGroupName=group, **filters)["events"]
-        return [event["message"] for event in events]
-
-    def state_machine(self, definition: dict[str, Any]) -> str:
-        answer = self.client("stepfunctions").create_state_machine(
-            name=f"machine-{uuid.uuid4().hex[:12]}", roleArn=ROLE, definition=json.dumps(definition)
-        )
-        return str(answer["stateMachineArn"])
-
-    def execute(self, definition: dict[str, Any], execution_input: Any = None, timeout_s: float = 30) -> dict[str, Any]:
-        """Run a definition to its end; the DescribeExecution answer with input and output as values."""
-        started = self.client("stepfunctions").start_execution(
-            stateMachineArn=self.state_machine(definition), input=json.dumps(execution_input or {})
-        )
-        return self.execution(started["executionArn"], timeout_s)
-
-    def execution(self, arn: str, timeout_s: float = 30) -> dict[str, Any]:
-        """Wait for the end of an execution."""
-        states = self.client("stepfunctions")
-        described = eventually(
-            lambda: states.describe_execution(executionArn=arn), lambda it: it["status"] != "RUNNING", timeout_s
-        )
-        return {**described, "output": json.loads(described.get("output") or "null")}
-
-
-def zipped(code: str | dict[str, str]) -> bytes:
-    files = {"app.py": code} if isinstance(code, str) else code
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for path, source in files.items():
-            archive.writestr(path, textwrap.dedent(source))
-    return buffer.getvalue()
-
-
-def eventually(look: Callable[[], Any], good: Callable[[Any], bool] = bool, timeout_s: float = 20) -> Any:
-    """Look until what is seen is good and return it; fail with the last thing seen."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        seen = look()
-        if good(seen):
-            return seen
-        if time.monotonic() > deadline:
-            pytest.fail(f"not within {timeout_s:g} s; last seen: {seen}")
-        time.sleep(0.05)
+from tests.local.aws import Aws
+from tests.support import embedded_aws
+from tests.support.network import free_port
 
 
 @pytest.fixture(scope="session")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
-    directory: Path = tmp_path_factory.mktemp("embedded-aws")
-    settings = local.Settings(port=free_port(), directory=directory)
-    server, _started = local.start(settings)
-    yield Aws(server)
-    local.stop(settings)
+    with embedded_aws.started(local.Settings(port=free_port(), directory=tmp_path_factory.mktemp("aws"))) as server:
+        yield Aws(server)

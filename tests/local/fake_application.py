@@ -1,4 +1,4 @@
-"""The smallest application that SageMaker can train and serve: its "model" is a word."""
+"""A minimal application that SageMaker can train and serve: its "model" is a word."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import textwrap
 import uuid
 from typing import Any
 
-from tests.local.conftest import ROLE, Aws, eventually
+from tests.local.aws import ROLE, Aws
+from tests.support.waiting import eventually
 
 INFERENCE = """
 import os, sys, time
@@ -63,6 +64,17 @@ seen = {"arguments": sys.argv[1:], "environment": dict(os.environ), "cwd": os.ge
 (pathlib.Path(os.environ["SM_OUTPUT_DATA_DIR"]) / "seen.json").write_text(json.dumps(seen))
 """
 
+EVALUATE = """
+import json, os, pathlib, sys, time
+source, target = map(pathlib.Path, sys.argv[1:3])
+print("evaluating", flush=True)
+if os.environ.get("SLEEP"): time.sleep(float(os.environ["SLEEP"]))
+if os.environ.get("FAIL"):
+    raise ValueError("no champion")
+files = sorted(str(p.relative_to(source)) for p in source.rglob("*") if p.is_file())
+(target / "report.json").write_text(json.dumps({"files": files, "config": os.path.exists(os.environ["CONFIG"])}))
+"""
+
 
 def targz(files: dict[str, str]) -> bytes:
     buffer = io.BytesIO()
@@ -70,7 +82,7 @@ def targz(files: dict[str, str]) -> bytes:
         for path, source in files.items():
             content = textwrap.dedent(source).encode()
             member = tarfile.TarInfo(path)
-            member.size = len(content)
+            member.size, member.mode = len(content), 0o755
             archive.addfile(member, io.BytesIO(content))
     return buffer.getvalue()
 
@@ -129,11 +141,61 @@ class FakeApplication:
         return str(request["TrainingJobName"])
 
     def trained(self, name: str) -> dict[str, Any]:
-        """The description of a job that has ended."""
+        """Wait for the end of a training job; returns its description."""
         return dict(
             eventually(
                 lambda: self.sagemaker.describe_training_job(TrainingJobName=name),
                 lambda job: job["TrainingJobStatus"] not in ("InProgress", "Stopping"),
+            )
+        )
+
+    def processing_request(self, **variables: str) -> dict[str, Any]:
+        """A CreateProcessingJob request that runs EVALUATE on the training data."""
+        self.put("code/evaluate.py", EVALUATE.encode())
+        base = "/opt/ml/processing"
+
+        def source(name: str, key: str) -> dict[str, Any]:
+            uri = f"s3://{self.bucket}/{key}"
+            where = {"S3Uri": uri, "LocalPath": f"{base}/{name}", "S3DataType": "S3Prefix", "S3InputMode": "File"}
+            return {"InputName": name, "S3Input": where}
+
+        output = {"S3Uri": f"s3://{self.bucket}/reports", "LocalPath": f"{base}/report", "S3UploadMode": "EndOfJob"}
+        return {
+            "ProcessingJobName": unique("processing"),
+            "RoleArn": ROLE,
+            "ProcessingResources": {
+                "ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}
+            },
+            "AppSpecification": {
+                "ImageUri": "image",
+                "ContainerEntrypoint": ["python3", f"{base}/code/evaluate.py"],
+                "ContainerArguments": [f"{base}/data", f"{base}/report"],
+            },
+            "Environment": {"CONFIG": "/opt/ml/config/processingjobconfig.json", **variables},
+            "ProcessingInputs": [source("code", "code/evaluate.py"), source("data", "data/train")],
+            "ProcessingOutputConfig": {"Outputs": [{"OutputName": "report", "S3Output": output}]},
+            "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+        }
+
+    def shell_processing_request(self) -> dict[str, Any]:
+        """The same job with a shell command as entry point, which names paths of the container unquoted."""
+        request = self.processing_request()
+        archive = self.put("code/sourcedir.tar.gz", targz({"compare.py": EVALUATE}))
+        request["ProcessingInputs"][0]["S3Input"]["S3Uri"] = archive
+        request["AppSpecification"]["ContainerEntrypoint"] = [
+            "bash",
+            "-c",
+            'cd /opt/ml/processing/code && tar -xzf sourcedir.tar.gz && exec python3 -m compare "$@"',
+            "compare",
+        ]
+        return request
+
+    def processed(self, name: str) -> dict[str, Any]:
+        """Wait for the end of a processing job; returns its description."""
+        return dict(
+            eventually(
+                lambda: self.sagemaker.describe_processing_job(ProcessingJobName=name),
+                lambda job: job["ProcessingJobStatus"] not in ("InProgress", "Stopping"),
             )
         )
 
@@ -163,7 +225,7 @@ class FakeApplication:
         return name
 
     def endpoint(self, word: str, environment: dict[str, str] | None = None, **options: Any) -> str:
-        """An endpoint that is in service."""
+        """Create an endpoint and wait until it is in service; returns its name."""
         name = unique("endpoint")
         config = self.endpoint_config(self.model(word, environment=environment), **options)
         self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
@@ -171,7 +233,7 @@ class FakeApplication:
         return name
 
     def settled(self, name: str) -> dict[str, Any]:
-        """The description of an endpoint once it stops changing."""
+        """Wait until an endpoint is not changing; returns its description."""
         return dict(
             eventually(
                 lambda: self.sagemaker.describe_endpoint(EndpointName=name),

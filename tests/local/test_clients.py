@@ -1,4 +1,4 @@
-"""Our clients, and those that take over `credentials`, talk to the embedded AWS, whatever else the caller has set."""
+"""Clients use the embedded AWS whatever the environment and the configuration files say."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import pytest
 import local
 from local import clients
 from local.lifecycle import ServerInfo
-from tests.local.conftest import Aws, free_port
+from tests.local.aws import Aws
+from tests.support import embedded_aws
+from tests.support.network import free_port
 
 CONFIGURATION = """
 [default]
@@ -28,7 +30,7 @@ s3 =
 s3 =
     endpoint_url = http://127.0.0.1:9
 """
-OF_THE_CALLER = [
+CALLER_VARIABLES = [
     {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9", "NO_PROXY": "intranet"},
     {"HTTPS_PROXY": "http://127.0.0.1:9", "ALL_PROXY": "socks5://127.0.0.1:9"},
     {"AWS_PROFILE": "work"},
@@ -62,29 +64,29 @@ boto3.client("s3").delete_bucket(Bucket="clients")
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A user's home folder with a configuration that leads elsewhere."""
+    """A home folder with an AWS configuration for other endpoints."""
     (tmp_path / ".aws").mkdir()
     (tmp_path / ".aws" / "config").write_text(CONFIGURATION)
     return tmp_path
 
 
 def caller(aws: Aws, home: Path, variables: dict[str, str]) -> dict[str, str]:
-    """The environment of somebody who has set `variables`, and wants the embedded AWS of these tests."""
+    """An environment with `variables` and the settings for the embedded AWS of these tests."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     chosen = {name: value.replace("configuration", str(home / ".aws" / "config")) for name, value in variables.items()}
-    where = {"LOCAL_AWS_PORT": str(aws.server.port), "LOCAL_AWS_DIR": str(aws.server.directory)}
-    return {**clean, "HOME": str(home), **where, **chosen}
+    address = {"LOCAL_AWS_PORT": str(aws.server.port), "LOCAL_AWS_DIR": str(aws.server.directory)}
+    return {**clean, "HOME": str(home), **address, **chosen}
 
 
-@pytest.mark.parametrize("variables", OF_THE_CALLER, ids=str)
-def test_no_setting_of_the_caller_leads_our_clients_elsewhere(aws: Aws, home: Path, variables: dict[str, str]) -> None:
+@pytest.mark.parametrize("variables", CALLER_VARIABLES, ids=str)
+def test_no_variable_of_the_caller_changes_the_endpoint(aws: Aws, home: Path, variables: dict[str, str]) -> None:
     environment = caller(aws, home, variables)
     ran = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.split() == ["000000000000", aws.server.region]
 
 
-def test_a_proxy_stays_for_the_rest_of_the_network(aws: Aws) -> None:
+def test_a_proxy_is_kept_for_other_hosts(aws: Aws) -> None:
     given = {"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "intranet", "HOME": "/home/ada"}
     environment = clients.environment(aws.server, given)
     assert environment["HTTPS_PROXY"] == "http://proxy:3128"
@@ -95,8 +97,7 @@ def test_a_proxy_stays_for_the_rest_of_the_network(aws: Aws) -> None:
 def test_a_function_does_not_read_the_configuration_of_the_user(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(home))
     settings = local.Settings(port=free_port(), directory=home / "aws")
-    server, _started = local.start(settings)
-    try:
+    with embedded_aws.started(settings) as server:
         aws = Aws(server)
         code = """
             import boto3
@@ -105,8 +106,6 @@ def test_a_function_does_not_read_the_configuration_of_the_user(home: Path, monk
         """
         bucket = aws.bucket()
         assert aws.invoke(aws.function(code)) == ([bucket], False)
-    finally:
-        local.stop(settings)
 
 
 def shell(script: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -140,9 +139,9 @@ def test_the_aws_cli_works_with_the_exports(aws: Aws, home: Path) -> None:
     assert '"Models"' in ran.stdout
 
 
-def test_there_are_no_credentials_of_a_server_that_does_not_run(home: Path) -> None:
-    nowhere = ServerInfo(0, free_port(), "eu-west-1", home / "aws")
-    environment = {**os.environ, "LOCAL_AWS_PORT": str(nowhere.port), "LOCAL_AWS_DIR": str(nowhere.directory)}
+def test_credentials_of_a_stopped_server_are_an_error(home: Path) -> None:
+    stopped = ServerInfo(0, free_port(), "eu-west-1", home / "aws")
+    environment = {**os.environ, "LOCAL_AWS_PORT": str(stopped.port), "LOCAL_AWS_DIR": str(stopped.directory)}
     command = [sys.executable, "-m", "local", "credentials"]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert (ran.returncode, ran.stdout) == (1, "")

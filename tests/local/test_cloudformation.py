@@ -1,4 +1,4 @@
-"""Stacks with the types that ministack alone refuses, and state machines with substitutions."""
+"""Stacks with resource types that ministack does not have, and state machines with substitutions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local.conftest import ROLE, Aws, eventually
+from tests.local.aws import ROLE, Aws
+from tests.support.waiting import eventually
 
 DEFINITION = json.dumps(
     {"StartAt": "Say", "States": {"Say": {"Type": "Pass", "Result": {"word": "${Word}"}, "End": True}}}
@@ -45,7 +46,7 @@ def metric_alarm(name: str) -> dict[str, Any]:
     return {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}
 
 
-def test_types_that_only_a_real_account_needs_are_kept_and_deleted(aws: Aws) -> None:
+def test_types_that_ministack_lacks_are_created_and_deleted(aws: Aws) -> None:
     queue_policy = {"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "sqs:*", "Resource": "*"}]}
     resources = {
         "Group": {"Type": "AWS::SageMaker::ModelPackageGroup", "Properties": {"ModelPackageGroupName": "stack-group"}},
@@ -113,7 +114,7 @@ def test_types_that_only_a_real_account_needs_are_kept_and_deleted(aws: Aws) -> 
 
 
 @pytest.mark.parametrize("source", ["string", "s3"])
-def test_a_state_machine_follows_its_substitutions(aws: Aws, source: str) -> None:
+def test_an_update_of_the_substitutions_changes_the_state_machine(aws: Aws, source: str) -> None:
     bucket = aws.bucket()
     aws.client("s3").put_object(Bucket=bucket, Key="machine.asl.json", Body=DEFINITION.encode())
     where: dict[str, Any] = {"DefinitionString": DEFINITION}

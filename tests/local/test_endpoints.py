@@ -1,4 +1,4 @@
-"""Endpoints serve a model archive, survive their model server and change without a gap."""
+"""Endpoints: serve a model archive, restart their model server, update without interruption."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local.conftest import ROLE, Aws, eventually
+from tests.local.aws import ROLE, Aws, refusal
 from tests.local.fake_application import FakeApplication, unique
-from tests.local.test_training_jobs import refusal
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +50,7 @@ def test_an_error_of_the_model_is_a_model_error(application: FakeApplication, en
     assert 'Received server error (500) from primary with message "' in response["Error"]["Message"]
 
 
-def test_a_request_too_large_for_the_container_is_refused_unless_it_is_told_to_take_it(
-    application: FakeApplication, endpoint: str
-) -> None:
+def test_the_largest_request_of_a_container_can_be_configured(application: FakeApplication, endpoint: str) -> None:
     large = "x" * 7_000_000
     with pytest.raises(ClientError) as caught:
         application.ask(endpoint, large)
@@ -62,7 +60,7 @@ def test_a_request_too_large_for_the_container_is_refused_unless_it_is_told_to_t
 
 
 def test_a_model_server_answers_the_embedded_aws_only(application: FakeApplication, endpoint: str) -> None:
-    """Its port is open to every account and page of the machine, as every port of the loopback is."""
+    """Other users and web pages can reach the port of the model server."""
     assert application.ask(endpoint, "you") == "hello you"
     server = psutil.Process(application.aws.server.pid)
     sockets = [found for child in server.children(recursive=True) for found in child.net_connections("tcp")]
@@ -76,7 +74,7 @@ def test_a_model_server_answers_the_embedded_aws_only(application: FakeApplicati
             connection.close()
 
 
-def test_a_model_server_that_dies_shows_and_comes_back(application: FakeApplication) -> None:
+def test_a_model_server_that_ends_is_restarted(application: FakeApplication) -> None:
     endpoint = application.endpoint("back")
     runtime = application.aws.client("sagemaker-runtime")
     with pytest.raises(runtime.exceptions.ModelError):
@@ -108,7 +106,7 @@ def test_unknown_endpoints_are_refused(application: FakeApplication) -> None:
     assert message == 'Could not find endpoint "arn:aws:sagemaker:eu-west-1:000000000000:endpoint/nothing".'
 
 
-def test_a_broken_model_never_gets_in_service(application: FakeApplication) -> None:
+def test_an_endpoint_with_a_broken_model_fails(application: FakeApplication) -> None:
     name = unique("endpoint")
     config = application.endpoint_config(application.model("broken"))
     application.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
@@ -122,12 +120,12 @@ def test_a_broken_model_never_gets_in_service(application: FakeApplication) -> N
     application.sagemaker.delete_endpoint(EndpointName=name)
 
 
-def test_an_update_has_no_gap(application: FakeApplication) -> None:
+def test_an_update_does_not_interrupt_the_service(application: FakeApplication) -> None:
     endpoint = application.endpoint("old")
     answers: list[Any] = []
     done = threading.Event()
 
-    def keep_asking() -> None:
+    def keep_invoking() -> None:
         while not done.is_set():
             try:
                 answers.append(application.ask(endpoint, "x"))
@@ -135,8 +133,8 @@ def test_an_update_has_no_gap(application: FakeApplication) -> None:
                 answers.append(error)
             time.sleep(0.01)
 
-    asking = threading.Thread(target=keep_asking)
-    asking.start()
+    thread = threading.Thread(target=keep_invoking)
+    thread.start()
     config = application.endpoint_config(application.model("new"))
     application.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=config)
     assert (
@@ -146,13 +144,13 @@ def test_an_update_has_no_gap(application: FakeApplication) -> None:
     described = application.settled(endpoint)
     eventually(lambda: answers[-1] == "new x")
     done.set()
-    asking.join()
+    thread.join()
     assert described["EndpointConfigName"] == config
     assert set(answers) == {"old x", "new x"}
     assert answers == sorted(answers, key=lambda answer: answer == "new x")
 
 
-def test_a_failed_update_keeps_what_was_there(application: FakeApplication) -> None:
+def test_after_a_failed_update_the_previous_model_serves(application: FakeApplication) -> None:
     endpoint = application.endpoint("kept")
     before = application.sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointConfigName"]
     config = application.endpoint_config(application.model("broken"))
@@ -198,7 +196,7 @@ def test_deleting_an_endpoint_ends_its_process(application: FakeApplication) -> 
     assert not os.path.exists(f"/proc/{process}")
 
 
-def test_models_and_configs_refuse_what_aws_refuses(application: FakeApplication) -> None:
+def test_invalid_models_and_configurations_are_refused_as_on_aws(application: FakeApplication) -> None:
     sagemaker = application.sagemaker
     container = {"Image": "image", "ModelDataUrl": f"s3://{application.bucket}/none.tar.gz"}
     code, message = refusal(sagemaker.create_model, ModelName="m", ExecutionRoleArn=ROLE, PrimaryContainer=container)

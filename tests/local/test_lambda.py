@@ -9,7 +9,8 @@ import time
 import psutil
 import pytest
 
-from tests.local.conftest import ROLE, Aws, eventually, zipped
+from tests.local.aws import ROLE, Aws, zipped
+from tests.support.waiting import eventually
 
 
 def test_a_function_answers_and_its_output_is_in_its_log_group(aws: Aws) -> None:
@@ -37,7 +38,7 @@ def test_a_function_answers_and_its_output_is_in_its_log_group(aws: Aws) -> None
     assert [stream["logStreamName"] for stream in streams] == [answer["stream"]]
 
 
-def test_an_error_has_its_class_as_type_and_the_worker_survives_it(aws: Aws) -> None:
+def test_an_error_has_the_type_of_its_class_and_does_not_end_the_worker(aws: Aws) -> None:
     name = aws.function(
         """
         import os
@@ -84,7 +85,7 @@ def test_a_handler_that_takes_too_long_is_ended(aws: Aws) -> None:
     assert "before" in aws.logs(f"/aws/lambda/{name}")
 
 
-def test_a_worker_sees_its_zip_its_layers_and_boto3_only(aws: Aws) -> None:
+def test_a_worker_can_import_its_zip_its_layers_and_boto3_only(aws: Aws) -> None:
     layer = aws.client("lambda").publish_layer_version(
         LayerName="first", Content={"ZipFile": zipped({"python/vendored.py": "VALUE = 'layer'"})}
     )
@@ -141,7 +142,7 @@ def test_metric_lines_become_metrics(aws: Aws) -> None:
     assert [(point["Average"], point["SampleCount"]) for point in statistics] == [(0.625, 2)]
 
 
-def test_more_calls_than_slots_wait_for_their_turn(aws: Aws) -> None:
+def test_calls_over_the_concurrency_limit_wait(aws: Aws) -> None:
     name = aws.function(
         """
         import os, time

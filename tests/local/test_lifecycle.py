@@ -1,4 +1,4 @@
-"""`up` and `down` leave nothing behind, whatever happens in between."""
+"""`up`, `status` and `down`: one server per folder and port, no process or file left after `down`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ import psutil
 import pytest
 
 import local
-from tests.local.conftest import Aws, eventually, free_port
+from tests.local.aws import Aws
+from tests.support.network import free_port
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def test_up_status_up_down(settings: local.Settings) -> None:
     assert command(settings, "down").returncode == 0
 
 
-def test_a_proxy_of_the_network_does_not_matter(settings: local.Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_is_not_used(settings: local.Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     assert command(settings, "up").returncode == 0
     assert command(settings, "status").returncode == 0
@@ -77,8 +79,8 @@ def test_a_port_used_by_something_else_is_refused_in_one_sentence(settings: loca
     assert f"Port {settings.port} is used by process {os.getpid()} (" in up.stderr
 
 
-class Impostor(http.server.BaseHTTPRequestHandler):
-    """Answers every request as the embedded AWS's status once did, with the process and the folder of its choice."""
+class OtherServer(http.server.BaseHTTPRequestHandler):
+    """Another server, which answers every request with a status that names a process and a folder."""
 
     answer = b""
 
@@ -92,12 +94,12 @@ class Impostor(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def test_down_does_not_end_the_process_that_a_stranger_on_the_port_names(settings: local.Settings) -> None:
+def test_down_does_not_end_a_process_that_another_server_names(settings: local.Settings) -> None:
     settings.directory.mkdir()
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as named:
         status = {"server": "embedded-aws", "pid": named.pid, "region": "eu-west-1"}
-        Impostor.answer = json.dumps({**status, "directory": str(settings.directory)}).encode()
-        with http.server.ThreadingHTTPServer(("127.0.0.1", settings.port), Impostor) as other:
+        OtherServer.answer = json.dumps({**status, "directory": str(settings.directory)}).encode()
+        with http.server.ThreadingHTTPServer(("127.0.0.1", settings.port), OtherServer) as other:
             threading.Thread(target=other.serve_forever, daemon=True).start()
             down = command(settings, "down")
             assert local.running(settings) is None
@@ -109,7 +111,7 @@ def test_down_does_not_end_the_process_that_a_stranger_on_the_port_names(setting
     assert "was left alone" in down.stderr
 
 
-def test_down_does_not_end_a_stranger_whose_id_the_pid_file_names(settings: local.Settings) -> None:
+def test_down_does_not_end_another_program_whose_id_is_in_the_pid_file(settings: local.Settings) -> None:
     settings.directory.mkdir()
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "-m", "local.server"]) as named:
         settings.pid_file.write_text(str(named.pid))
@@ -146,7 +148,7 @@ def test_the_server_listens_on_loopback_only(aws: Aws) -> None:
 
 
 @pytest.mark.parametrize("end", ["down", "SIGTERM", "SIGKILL"])
-def test_processes_and_files_go_with_the_server(settings: local.Settings, end: str) -> None:
+def test_processes_and_files_are_removed_with_the_server(settings: local.Settings, end: str) -> None:
     server, started = local.start(settings)
     assert started
     aws = Aws(server)

@@ -1,4 +1,4 @@
-"""Alarms look at their own metric, go off on what AWS measures by itself, and are announced as events."""
+"""Alarms are evaluated on their own metric, also on metrics of AWS services, and their changes are events."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from local import alarms
-from tests.local.conftest import Aws, eventually
-from tests.local.test_states import machine
+from tests.local.aws import Aws
+from tests.local.definitions import machine
+from tests.support.waiting import eventually
 
 ALARM = {
     "Threshold": 0.0,
@@ -38,7 +39,7 @@ ALARM = {
 def test_the_state_follows_periods_and_missing_data(
     found: list[float | None], missing: str, needed: int | None, expected: str | None
 ) -> None:
-    outcome = alarms.state({**ALARM, "TreatMissingData": missing, "DatapointsToAlarm": needed}, found)
+    outcome = alarms.next_state({**ALARM, "TreatMissingData": missing, "DatapointsToAlarm": needed}, found)
     assert (outcome and outcome[0]) == expected
 
 

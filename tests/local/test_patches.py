@@ -1,4 +1,4 @@
-"""A seam that no longer fits is noticed when the server starts, not when something is silently wrong."""
+"""A patch that does not fit ministack fails when it is applied."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def module() -> ModuleType:
     return module
 
 
-def test_the_original_is_handed_out(module: ModuleType) -> None:
+def test_the_original_is_returned(module: ModuleType) -> None:
     original = patches.replace(module, "call", "name event", lambda name, event: "new")
     assert original("a", 1) == ("a", 1)
     assert module.call("a", 1) == "new"
@@ -27,7 +27,7 @@ def test_the_original_is_handed_out(module: ModuleType) -> None:
 def test_a_changed_or_missing_function_is_refused(module: ModuleType) -> None:
     with pytest.raises(patches.PatchFailed, match=r"example.call\(name event\) was expected to take \(name\)"):
         patches.replace(module, "call", "name", lambda name: None)
-    with pytest.raises(patches.PatchFailed, match="is gone"):
+    with pytest.raises(patches.PatchFailed, match="does not exist"):
         patches.replace(module, "gone", "", lambda: None)
     with pytest.raises(patches.PatchFailed, match="is dict, expected list"):
         patches.attribute(module, "table", list)

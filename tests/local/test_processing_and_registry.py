@@ -3,74 +3,23 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
-from tests.local.conftest import ROLE, Aws, eventually
-from tests.local.fake_application import FakeApplication, targz, unique
-from tests.local.test_states import machine, task
-from tests.local.test_training_jobs import refusal
-
-SCRIPT = b"""
-import json, os, pathlib, sys, time
-source, target = map(pathlib.Path, sys.argv[1:3])
-print("evaluating", flush=True)
-if os.environ.get("SLEEP"): time.sleep(float(os.environ["SLEEP"]))
-if os.environ.get("FAIL"):
-    raise ValueError("no champion")
-files = sorted(str(p.relative_to(source)) for p in source.rglob("*") if p.is_file())
-(target / "report.json").write_text(json.dumps({"files": files, "config": os.path.exists(os.environ["CONFIG"])}))
-"""
+from tests.local.aws import ROLE, Aws, refusal
+from tests.local.definitions import machine, task
+from tests.local.fake_application import FakeApplication, unique
 
 
 @pytest.fixture(scope="module")
 def application(aws: Aws) -> FakeApplication:
-    application = FakeApplication(aws)
-    application.put("code/evaluate.py", SCRIPT)
-    return application
-
-
-def request(application: FakeApplication, **variables: str) -> dict[str, Any]:
-    base = "/opt/ml/processing"
-
-    def source(name: str, key: str) -> dict[str, Any]:
-        uri = f"s3://{application.bucket}/{key}"
-        where = {"S3Uri": uri, "LocalPath": f"{base}/{name}", "S3DataType": "S3Prefix", "S3InputMode": "File"}
-        return {"InputName": name, "S3Input": where}
-
-    output = {"S3Uri": f"s3://{application.bucket}/reports", "LocalPath": f"{base}/report", "S3UploadMode": "EndOfJob"}
-    return {
-        "ProcessingJobName": unique("processing"),
-        "RoleArn": ROLE,
-        "ProcessingResources": {
-            "ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}
-        },
-        "AppSpecification": {
-            "ImageUri": "image",
-            "ContainerEntrypoint": ["python3", f"{base}/code/evaluate.py"],
-            "ContainerArguments": [f"{base}/data", f"{base}/report"],
-        },
-        "Environment": {"CONFIG": "/opt/ml/config/processingjobconfig.json", **variables},
-        "ProcessingInputs": [source("code", "code/evaluate.py"), source("data", "data/train")],
-        "ProcessingOutputConfig": {"Outputs": [{"OutputName": "report", "S3Output": output}]},
-        "StoppingCondition": {"MaxRuntimeInSeconds": 60},
-    }
-
-
-def ended(application: FakeApplication, name: str) -> dict[str, Any]:
-    return dict(
-        eventually(
-            lambda: application.sagemaker.describe_processing_job(ProcessingJobName=name),
-            lambda job: job["ProcessingJobStatus"] not in ("InProgress", "Stopping"),
-        )
-    )
+    return FakeApplication(aws)
 
 
 def test_a_job_reads_inputs_and_uploads_outputs(application: FakeApplication) -> None:
-    wanted = request(application)
+    wanted = application.processing_request()
     application.sagemaker.create_processing_job(**wanted)
-    job = ended(application, wanted["ProcessingJobName"])
+    job = application.processed(wanted["ProcessingJobName"])
     assert job["ProcessingJobStatus"] == "Completed", job
     report = json.loads(application.get(f"s3://{application.bucket}/reports/report.json"))
     assert report == {"files": ["a.txt", "deep/b.txt"], "config": True}
@@ -82,39 +31,30 @@ def test_a_job_reads_inputs_and_uploads_outputs(application: FakeApplication) ->
 
 
 def test_a_shell_command_may_name_paths_of_the_container(application: FakeApplication) -> None:
-    wanted = request(application)
-    application.put("code/sourcedir.tar.gz", targz({"compare.py": SCRIPT.decode()}))
-    code = wanted["ProcessingInputs"][0]["S3Input"]
-    code["S3Uri"] = f"s3://{application.bucket}/code/sourcedir.tar.gz"
-    wanted["AppSpecification"]["ContainerEntrypoint"] = [
-        "bash",
-        "-c",
-        'cd /opt/ml/processing/code && tar -xzf sourcedir.tar.gz && exec python3 -m compare "$@"',
-        "compare",
-    ]
+    wanted = application.shell_processing_request()
     application.sagemaker.create_processing_job(**wanted)
-    job = ended(application, wanted["ProcessingJobName"])
+    job = application.processed(wanted["ProcessingJobName"])
     assert job["ProcessingJobStatus"] == "Completed", job.get("FailureReason")
 
 
 def test_a_failed_and_a_stopped_job_say_so(application: FakeApplication) -> None:
-    failing = request(application, FAIL="yes")
+    failing = application.processing_request(FAIL="yes")
     application.sagemaker.create_processing_job(**failing)
-    job = ended(application, failing["ProcessingJobName"])
+    job = application.processed(failing["ProcessingJobName"])
     assert job["ProcessingJobStatus"] == "Failed"
     assert "ValueError: no champion" in job["FailureReason"]
     assert job["FailureReason"].endswith("exit code: 1")
-    slow = request(application, SLEEP="60")
+    slow = application.processing_request(SLEEP="60")
     application.sagemaker.create_processing_job(**slow)
     application.sagemaker.stop_processing_job(ProcessingJobName=slow["ProcessingJobName"])
-    assert ended(application, slow["ProcessingJobName"])["ProcessingJobStatus"] == "Stopped"
+    assert application.processed(slow["ProcessingJobName"])["ProcessingJobStatus"] == "Stopped"
 
 
 def test_a_workflow_waits_for_a_job(application: FakeApplication) -> None:
     resource = "arn:aws:states:::sagemaker:createProcessingJob.sync"
-    done = application.aws.execute(machine(task(resource, request(application))))
+    done = application.aws.execute(machine(task(resource, application.processing_request())))
     assert done["output"]["ProcessingJobStatus"] == "Completed"
-    failed = application.aws.execute(machine(task(resource, request(application, FAIL="yes"))))
+    failed = application.aws.execute(machine(task(resource, application.processing_request(FAIL="yes"))))
     assert failed["error"] == "States.TaskFailed"
     assert "no champion" in json.loads(failed["cause"])["FailureReason"]
 

@@ -1,4 +1,4 @@
-"""SageMaker from a workflow: jobs that are waited for and stopped, models, endpoints, AWS's error names."""
+"""SageMaker in Task states: wait for jobs, stop them, models, endpoints, AWS's error names."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.local.conftest import ROLE, Aws, eventually
+from tests.local.aws import ROLE, Aws
+from tests.local.definitions import machine, task
 from tests.local.fake_application import FakeApplication, unique
-from tests.local.test_states import machine, task
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +111,7 @@ def test_a_job_is_stopped_with_its_state(application: FakeApplication, how: str)
     assert application.trained(request["TrainingJobName"])["TrainingJobStatus"] == "Stopped"
 
 
-def test_refusals_have_the_names_of_aws(application: FakeApplication) -> None:
+def test_errors_have_the_names_of_aws(application: FakeApplication) -> None:
     aws, request = application.aws, application.training_request()
     application.sagemaker.create_training_job(**request)
     ended = aws.execute(machine(task(TRAIN, request)))

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local.conftest import Aws, eventually
+from tests.local.aws import Aws
+from tests.local.definitions import invoke, machine, task
+from tests.support.waiting import eventually
 
 FAILING = """
 import json, time
@@ -25,19 +27,6 @@ def handler(event, context):
 @pytest.fixture(scope="module")
 def function(aws: Aws) -> str:
     return aws.function(FAILING)
-
-
-def task(resource: str, parameters: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
-    state = {"Type": "Task", "Resource": resource, "End": True, **fields}
-    return state if parameters is None else {**state, "Parameters": parameters}
-
-
-def invoke(function: str, payload: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    return task("arn:aws:states:::lambda:invoke", {"FunctionName": function, "Payload": payload}, **fields)
-
-
-def machine(first: dict[str, Any], **others: Any) -> dict[str, Any]:
-    return {"StartAt": "First", "States": {"First": first, **others}}
 
 
 def events(aws: Aws, arn: str) -> list[str]:
@@ -82,7 +71,7 @@ def test_invocations_of_a_workflow_are_counted(aws: Aws) -> None:
     assert [point["Sum"] for point in statistics] == [1.0]
 
 
-def test_retries_wait_no_longer_than_they_may(aws: Aws, function: str) -> None:
+def test_retries_wait_at_most_the_maximum_delay(aws: Aws, function: str) -> None:
     retry = [
         {
             "ErrorEquals": ["PhotoMissing"],
@@ -117,7 +106,7 @@ def test_the_time_limit_of_the_machine_ends_the_execution(aws: Aws) -> None:
     assert aws.execute(definition)["status"] == "TIMED_OUT"
 
 
-def test_a_path_that_leads_nowhere_fails_the_state(aws: Aws, function: str) -> None:
+def test_a_path_that_selects_nothing_fails_the_state(aws: Aws, function: str) -> None:
     ended = aws.execute(machine(invoke(function, {"key.$": "$.photo.key"})), {"photo": {}})
     assert ended["status"] == "FAILED"
     assert ended["error"] == "States.ParameterPathFailure"
@@ -130,7 +119,7 @@ def callback_machine(function: str, **fields: Any) -> dict[str, Any]:
 
 
 def token_function(aws: Aws) -> tuple[str, str]:
-    """A function that sends its token to a queue, and the queue's URL."""
+    """Create a function that sends its task token to a queue; returns its name and the queue's URL."""
     url = aws.client("sqs").create_queue(QueueName=f"tokens-{time.time_ns()}")["QueueUrl"]
     code = f"""
         import boto3
@@ -180,7 +169,7 @@ def test_a_callback_whose_function_fails_fails_at_once(aws: Aws) -> None:
         ({"HeartbeatSeconds": 1, "TimeoutSeconds": 20}, "States.HeartbeatTimeout"),
     ],
 )
-def test_a_callback_nobody_sends_times_out(aws: Aws, limit: dict[str, int], error: str) -> None:
+def test_a_missing_callback_times_out(aws: Aws, limit: dict[str, int], error: str) -> None:
     function, url = token_function(aws)
     catch = [{"ErrorEquals": ["States.ALL"], "Next": "Caught"}]
     definition = callback_machine(function, Catch=catch, **limit)
@@ -260,7 +249,7 @@ def test_a_function_that_does_not_exist_is_named(aws: Aws) -> None:
     assert ended["error"] == "Lambda.ResourceNotFoundException"
 
 
-def test_stopping_what_has_ended_is_refused(aws: Aws) -> None:
+def test_stopping_an_execution_that_has_ended_is_refused(aws: Aws) -> None:
     ended = aws.execute(machine({"Type": "Pass", "End": True}))
     with pytest.raises(ClientError):
         aws.client("stepfunctions").stop_execution(executionArn=ended["executionArn"])

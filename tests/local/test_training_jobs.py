@@ -1,4 +1,4 @@
-"""Training jobs run a script the way SageMaker's script-mode containers do."""
+"""Training jobs run a script as SageMaker's script mode does."""
 
 from __future__ import annotations
 
@@ -8,25 +8,18 @@ import os
 import tarfile
 import time
 from datetime import datetime
-from typing import Any
 
 import psutil
 import pytest
-from botocore.exceptions import ClientError
 
-from tests.local.conftest import Aws, eventually
+from tests.local.aws import Aws, refusal
 from tests.local.fake_application import FakeApplication, unique
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")
 def application(aws: Aws) -> FakeApplication:
     return FakeApplication(aws)
-
-
-def refusal(call: Any, **request: Any) -> tuple[str, str]:
-    with pytest.raises(ClientError) as caught:
-        call(**request)
-    return caught.value.response["Error"]["Code"], caught.value.response["Error"]["Message"]
 
 
 def test_a_job_trains_and_leaves_model_output_metrics_and_log(application: FakeApplication) -> None:

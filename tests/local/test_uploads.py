@@ -1,4 +1,4 @@
-"""From S3 through EventBridge and Step Functions to Lambda: every upload once, whatever its key, fast and small."""
+"""From S3 through EventBridge and Step Functions to Lambda: each upload once, any key, latency, memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.local.conftest import ROLE, Aws, eventually
+from tests.local.aws import ROLE, Aws
+from tests.support.waiting import eventually
 
 TEMPLATE = '{"photo": {"bucket": <bucket>, "key": <key>, "etag": <etag>, "size": <size>}}'
 PATHS = {f: f"$.detail.object.{f}" for f in ("key", "etag", "size")} | {"bucket": "$.detail.bucket.name"}
@@ -51,7 +52,7 @@ class Pipeline:
         events.put_targets(Rule=self.bucket, Targets=[target])
 
     def upload(self, key: str) -> str:
-        """Returns the etag."""
+        """Put an object; returns its ETag."""
         return str(self.aws.client("s3").put_object(Bucket=self.bucket, Key=key, Body=b"photo")["ETag"].strip('"'))
 
     def executions(self) -> list[dict[str, Any]]:
@@ -59,7 +60,7 @@ class Pipeline:
         return [item for page in pages.paginate(stateMachineArn=self.machine) for item in page["executions"]]
 
     def ended(self, count: int) -> list[dict[str, Any]]:
-        """All executions, once there are `count` and none of them runs."""
+        """Wait until there are `count` executions and none is running; returns all."""
         return list(
             eventually(
                 self.executions,
@@ -74,7 +75,7 @@ def pipeline(aws: Aws) -> Pipeline:
     return Pipeline(aws)
 
 
-def test_any_key_arrives_as_it_is(pipeline: Pipeline) -> None:
+def test_every_key_arrives_unchanged(pipeline: Pipeline) -> None:
     before = len(pipeline.executions())
     etags = {key: pipeline.upload(key) for key in KEYS}
     seen = {}
@@ -101,7 +102,7 @@ def test_a_warm_chain_is_fast(pipeline: Pipeline) -> None:
     assert statistics.median(seconds(number) for number in range(8)) < 0.4
 
 
-def test_a_burst_loses_and_doubles_nothing(pipeline: Pipeline) -> None:
+def test_each_upload_of_a_burst_starts_one_execution(pipeline: Pipeline) -> None:
     before = len(pipeline.executions())
     with concurrent.futures.ThreadPoolExecutor(16) as uploads:
         list(uploads.map(lambda number: pipeline.upload(f"uploads/burst/{number}.jpg"), range(200)))

@@ -8,7 +8,7 @@ import pytest
 
 
 def eventually(
-    look: Callable[[], Any], good: Callable[[Any], bool] = bool, *, what: str = "", timeout_s: float = 20
+    look: Callable[[], Any], good: Callable[[Any], bool] = bool, *, what: str = "", timeout_s: float = 120
 ) -> Any:
     """Call `look` until `good` accepts what it returns, and return that; fail the test after `timeout_s`.
 

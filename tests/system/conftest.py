@@ -1,8 +1,6 @@
-"""The deployed system on an embedded AWS of its own, with a model that was trained through retrain-model."""
+"""Deployed stages on one embedded AWS, with models that were trained through retrain-model."""
 
 import json
-import os
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,32 +14,22 @@ from deploy import system, training_source
 from deploy.outputs import Deployed
 from deploy.target import Target
 from operate import retrain
-from operate.uploads import photos_in
-from tests.system.workshop import READY, Workshop, drawings, staged
-from tests.system.world import World
+from operate.uploads import find_photos
+from tests.support import embedded_aws as embedded
+from tests.support.network import free_port
+from tests.support.pictures import drawn_dataset, save_dataset
+from tests.support.retraining_stage import RetrainingStage
+from tests.support.upload_stage import UploadStage
 from training.drawn import drawn_photos
 
 REGION = "eu-west-1"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="session")
 def embedded_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[local.ServerInfo]:
     settings = local.Settings(port=free_port(), directory=tmp_path_factory.mktemp("aws"), region=REGION)
-    server, _ = local.start(settings)
-    before = dict(os.environ)
-    local.use(server)
-    boto3.setup_default_session()
-    yield server
-    os.environ.clear()
-    os.environ.update(before)
-    boto3.setup_default_session()
-    local.stop(settings)
+    with embedded.started(settings) as server, embedded.used(server):
+        yield server
 
 
 @pytest.fixture(scope="session")
@@ -55,8 +43,8 @@ def deployed(target: Target) -> Deployed:
 
 
 @pytest.fixture(scope="session")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Drawn photos to train on and to upload: the system's tests need a model, not a good one."""
+def drawn_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with drawn photos to train on and to upload; these tests need a model, not a good one."""
     folder = tmp_path_factory.mktemp("data")
     drawn_photos(30, seed=0).save(folder / "train" / "images.npz")
     photos = drawn_photos(10, seed=1)
@@ -67,30 +55,29 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def training_input(deployed: Deployed, drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def training_input(deployed: Deployed, drawn_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     archive = tmp_path_factory.mktemp("source") / "sourcedir.tar.gz"
     training_source.build(archive)
-    return retrain.publish_training_input(deployed, drawn / "train", archive)
+    return retrain.publish_training_input(deployed, drawn_data / "train", archive)
 
 
 @pytest.fixture(scope="session")
-def world(deployed: Deployed, drawn: Path, training_input: dict[str, Any]) -> World:
-    """The system with a champion behind its endpoint, which decides whenever it sees a vehicle."""
-    ssm: Any = boto3.client("ssm")
-    ssm.put_parameter(Name=deployed.threshold_parameter, Value="0.0", Overwrite=True)
+def upload_stage(deployed: Deployed, drawn_data: Path, training_input: dict[str, Any]) -> UploadStage:
+    """A stage with a champion and the threshold 0, so that no photo of a vehicle goes to review."""
+    boto3.client("ssm").put_parameter(Name=deployed.threshold_parameter, Value="0.0", Overwrite=True)
     first = retrain.follow(retrain.start(deployed, training_input))
     assert first["outcome"] == "promoted", first
-    return World(deployed, photos_in(drawn / "photos").sources)
+    return UploadStage(deployed, find_photos(drawn_data / "photos").sources)
 
 
 @pytest.fixture(scope="session")
-def workshop(embedded_aws: local.ServerInfo, tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    """A stage of its own whose champion was trained on drawn photos, and whose gate is fit for as few as they are."""
+def retraining_stage(embedded_aws: local.ServerInfo, tmp_path_factory: pytest.TempPathFactory) -> RetrainingStage:
+    """A stage whose champion was trained on drawn photos, with a gate for small data sets."""
     gate = {
         "accuracy_minimum": 0.2,
         "ece_maximum": 1.0,
         "auroc_minimum": 0.0,
-        # A tenth of a few hundred photos is the holdout, so that its intervals are wide.
+        # The holdout is a tenth of a few hundred photos, so its confidence intervals are wide.
         "accuracy_tolerance": 0.4,
         "ece_tolerance": 1.0,
         "auroc_tolerance": 1.0,
@@ -101,19 +88,25 @@ def workshop(embedded_aws: local.ServerInfo, tmp_path_factory: pytest.TempPathFa
         environment.setenv("BAKE_SECONDS", "1")
         environment.setenv("MIN_NEW_LABELS", "5")
         deployed = Deployed.of(system.deploy(Target("local", "learn"), progress=lambda line: None))
-    ssm: Any = boto3.client("ssm")
-    ssm.put_parameter(Name=deployed.threshold_parameter, Value="0.0", Overwrite=True)
+    boto3.client("ssm").put_parameter(Name=deployed.threshold_parameter, Value="0.0", Overwrite=True)
     archive = tmp_path_factory.mktemp("source") / "sourcedir.tar.gz"
     training_source.build(archive)
-    train = staged(tmp_path_factory.mktemp("base"), drawings(60, 60, 30, seed=0))
+    train = save_dataset(tmp_path_factory.mktemp("base"), drawn_dataset(60, 60, 30, seed=0))
     published = retrain.publish_training_input(deployed, train, archive)
-    place = Workshop(deployed, published, drawings(40, 40, 8, seed=1))
-    first = place.retrain()
+    stage = RetrainingStage(deployed, published, drawn_dataset(40, 40, 8, seed=1))
+    stage.poll_endpoints_faster()
+    first = stage.retrain()
     assert first["outcome"] == "promoted", first
-    return place
+    return stage
 
 
 @pytest.fixture(scope="session")
-def ready_code(workshop: Workshop) -> str:
-    """Training code that takes no time and makes a model as good as the first champion."""
-    return workshop.code("ready", {"training/train.py": READY})
+def fast_code(retraining_stage: RetrainingStage) -> str:
+    """Training code that copies the first champion and its evaluation report, for tests that need another champion."""
+    return retraining_stage.publish_code("fast", retraining_stage.without_comparison())
+
+
+@pytest.fixture(scope="session")
+def ready_code(retraining_stage: RetrainingStage) -> str:
+    """Training code that copies the first champion instead of training."""
+    return retraining_stage.publish_code("ready", {})

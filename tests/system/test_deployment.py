@@ -8,11 +8,11 @@ from deploy import system
 from deploy.outputs import Deployed
 from deploy.target import Target
 from operate.uploads import ROUTED
-from tests.system.world import World
+from tests.support.upload_stage import UploadStage
 
 
-def everything() -> dict[str, list[str]]:
-    """What is in the account, by kind."""
+def all_resources() -> dict[str, list[str]]:
+    """The names of the account's resources, by kind."""
     clients: dict[str, Any] = {name: boto3.client(name) for name in (
         "s3", "sqs", "lambda", "stepfunctions", "dynamodb", "events", "logs", "iam", "ssm", "sns", "cloudwatch",
     )}  # fmt: skip
@@ -34,49 +34,51 @@ def everything() -> dict[str, list[str]]:
     }
 
 
-def of_stage(found: dict[str, list[str]], stage: str) -> dict[str, list[str]]:
+def resources_of(found: dict[str, list[str]], stage: str) -> dict[str, list[str]]:
     return {
         kind: mine for kind, names in found.items() if (mine := [name for name in names if f"scones-{stage}" in name])
     }
 
 
 def test_deploying_again_changes_nothing_and_says_so(target: Target, deployed: Deployed) -> None:
-    said: list[str] = []
-    assert Deployed.of(system.deploy(target, progress=said.append)) == deployed
-    assert any("nothing to deploy" in line for line in said)
+    lines: list[str] = []
+    assert Deployed.of(system.deploy(target, progress=lines.append)) == deployed
+    assert any("nothing to deploy" in line for line in lines)
 
 
 def test_a_stage_can_be_removed_to_the_last_resource_and_made_again(embedded_aws: Any) -> None:
     other = Target("local", "second")
     system.deploy(other, progress=lambda line: None)
-    assert len(of_stage(everything(), "second")) >= 10
+    assert len(resources_of(all_resources(), "second")) >= 10
     system.destroy(other, with_data=True, progress=lambda line: None)
-    assert of_stage(everything(), "second") == {}
+    assert resources_of(all_resources(), "second") == {}
     outputs = system.deploy(other, progress=lambda line: None)
     assert set(outputs) >= {"UploadsBucket", "ClassifyPhotoArn"}
     system.destroy(other, with_data=True, progress=lambda line: None)
 
 
-def test_data_outlives_a_deployment(embedded_aws: Any) -> None:
+def test_data_is_kept_when_the_stack_is_removed(embedded_aws: Any) -> None:
     other = Target("local", "third")
     outputs = system.deploy(other, progress=lambda line: None)
     s3: Any = boto3.client("s3")
     s3.put_object(Bucket=outputs["UploadsBucket"], Key="kept", Body=b"photo")
     system.destroy(other, with_data=False, progress=lambda line: None)
-    assert set(of_stage(everything(), "third")) == {"buckets", "tables", "roles"}
+    assert set(resources_of(all_resources(), "third")) == {"buckets", "tables", "roles"}
     again = system.deploy(other, progress=lambda line: None)
     assert s3.get_object(Bucket=again["UploadsBucket"], Key="kept")["Body"].read() == b"photo"
     system.destroy(other, with_data=True, progress=lambda line: None)
 
 
-def test_the_champion_answers_again_after_its_stage_was_removed_and_deployed(world: World, target: Target) -> None:
+def test_after_removing_and_deploying_a_stage_the_champion_serves_again(
+    upload_stage: UploadStage, target: Target
+) -> None:
     sagemaker: Any = boto3.client("sagemaker")
-    name = world.deployed.endpoint_name
+    name = upload_stage.deployed.endpoint_name
     before = sagemaker.describe_endpoint(EndpointName=name)["EndpointConfigName"]
     system.destroy(target, with_data=False, progress=lambda line: None)
     assert [endpoint["EndpointName"] for endpoint in sagemaker.list_endpoints(NameContains=name)["Endpoints"]] == []
-    assert Deployed.of(system.deploy(target, progress=lambda line: None)) == world.deployed
+    assert Deployed.of(system.deploy(target, progress=lambda line: None)) == upload_stage.deployed
     assert sagemaker.describe_endpoint(EndpointName=name)["EndpointConfigName"] == before
-    boto3.client("ssm").put_parameter(Name=world.deployed.threshold_parameter, Value="0.0", Overwrite=True)
-    (journey,) = world.upload(world.photo_of("bicycle", 6))
-    assert (journey.outcome, journey.decision["model_version"]) == (ROUTED, before)
+    boto3.client("ssm").put_parameter(Name=upload_stage.deployed.threshold_parameter, Value="0.0", Overwrite=True)
+    (result,) = upload_stage.upload(upload_stage.photo_of("bicycle", 6))
+    assert (result.outcome, result.decision["model_version"]) == (ROUTED, before)

@@ -1,8 +1,7 @@
-"""A new stage starts with an initial model, and a stage that has a champion takes none."""
+"""The initial model: deployed to a stage without a champion, never to one with a champion."""
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,96 +11,102 @@ from deploy.target import Target
 from operate import retrain, status
 from operate.errors import CommandError
 from operate.initial_model import ensure_initial_model
-from operate.show import console
-from tests.system.workshop import NEVER_LOADS, Workshop, client, drawings, png, staged
+from operate.terminal import console
+from tests.support.pictures import drawn_dataset, png, save_dataset
+from tests.support.retraining_stage import RetrainingStage, client
+from tests.support.training_code import FAILING_MODEL
 
 VERSION = "initial-for-a-test"
 
 
 @pytest.fixture(scope="module")
-def fresh(workshop: Workshop) -> Iterator[Workshop]:
+def fresh(retraining_stage: RetrainingStage) -> Iterator[RetrainingStage]:
     """A stage that was just deployed: no data, no source, no champion."""
     target = Target("local", "fresh")
     deployed = Deployed.of(system.deploy(target, progress=lambda line: None))
-    yield Workshop(deployed, {}, workshop.photos)
+    stage = RetrainingStage(deployed, {}, retraining_stage.photos)
+    stage.poll_endpoints_faster()
+    yield stage
     system.destroy(target, with_data=True, progress=lambda line: None)
 
 
 @pytest.fixture(scope="module")
-def artifact(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def artifact(retraining_stage: RetrainingStage, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model.tar.gz with a folder of golden photos beside it."""
     folder = tmp_path_factory.mktemp("initial")
-    (folder / "model.tar.gz").write_bytes(workshop.archive(version=VERSION))
+    (folder / "model.tar.gz").write_bytes(retraining_stage.model_archive(version=VERSION))
     (folder / "golden" / "bicycle").mkdir(parents=True)
-    (folder / "golden" / "bicycle" / "one.png").write_bytes(png(workshop.photos.of(["bicycle"]).pictures[0]))
+    (folder / "golden" / "bicycle" / "one.png").write_bytes(png(retraining_stage.photos.of(["bicycle"]).pictures[0]))
     return folder / "model.tar.gz"
 
 
 def test_a_model_that_does_not_load_leaves_the_stage_as_it_was(
-    workshop: Workshop, fresh: Workshop, tmp_path: Path
+    retraining_stage: RetrainingStage, fresh: RetrainingStage, tmp_path: Path
 ) -> None:
-    (tmp_path / "model.tar.gz").write_bytes(workshop.archive({"code/inference.py": NEVER_LOADS}, version=VERSION))
+    (tmp_path / "model.tar.gz").write_bytes(
+        retraining_stage.model_archive({"code/inference.py": FAILING_MODEL}, version=VERSION)
+    )
     with pytest.raises(CommandError, match="EndpointNotInService"):
         ensure_initial_model(fresh.deployed, tmp_path / "model.tar.gz")
     assert fresh.table.champion() is None
-    assert fresh.settled() == ("None", "")
+    assert fresh.settled_endpoint() == ("None", "")
 
 
-def test_a_fresh_stage_answers_with_the_initial_model(fresh: Workshop, artifact: Path) -> None:
+def test_a_fresh_stage_answers_with_the_initial_model(fresh: RetrainingStage, artifact: Path) -> None:
     with console.capture() as printed:
         assert ensure_initial_model(fresh.deployed, artifact)
-    said = printed.get()
-    assert "UseInitialModel" in said
-    assert "Train " not in said
+    lines = printed.get()
+    assert "UseInitialModel" in lines
+    assert "  Train\n" not in lines
     champion = fresh.champion
     assert (champion.model_version, champion.origin) == (VERSION, "initial")
     assert champion.artifact.startswith(f"s3://{fresh.deployed.ml_bucket}/initial/")
     assert str(champion.golden).endswith("/golden/")
-    assert fresh.champion_answers()
+    assert fresh.serves_champion()
     bucket, _, prefix = str(champion.golden).removeprefix("s3://").partition("/")
     assert client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix)["KeyCount"] == 1
 
 
-def test_the_status_says_that_the_champion_has_no_verdict(fresh: Workshop) -> None:
+def test_the_status_says_that_the_champion_has_no_verdict(fresh: RetrainingStage) -> None:
     with console.capture() as printed:
         status.show(fresh.deployed)
-    said = " ".join(printed.get().split())
-    assert f"Champion {VERSION}" in said
-    assert "an initial model without a verdict" in said
+    text = " ".join(printed.get().split())
+    assert f"In production: {VERSION}" in text
+    assert "an initial model without a verdict" in text
 
 
-def test_a_stage_with_a_champion_takes_no_initial_model(fresh: Workshop, artifact: Path) -> None:
+def test_a_stage_with_a_champion_gets_no_initial_model(fresh: RetrainingStage, artifact: Path) -> None:
     champion = fresh.champion
     assert not ensure_initial_model(fresh.deployed, artifact)
-    # Also when the champion came between the question and the execution.
-    wanted: dict[str, Any] = {"initial_model": champion.artifact}
-    output = retrain.follow(retrain.start(fresh.deployed, wanted))
+    # The execution checks again: another one may have promoted a champion since.
+    output = retrain.follow(retrain.start(fresh.deployed, {"initial_model": champion.artifact}))
     assert (output["outcome"], output["reason"]) == ("rejected", "ChampionExists")
     assert fresh.champion == champion
-    assert fresh.champion_answers()
+    assert fresh.serves_champion()
 
 
 @pytest.fixture
 def empty() -> Iterator[Deployed]:
-    """A stage of its own without a model, whose gate has the numbers of a real one."""
+    """A stage without a model, with the default limits of the gate."""
     target = Target("local", "empty")
     yield Deployed.of(system.deploy(target, progress=lambda line: None))
     system.destroy(target, with_data=True, progress=lambda line: None)
 
 
 def test_a_retraining_replaces_the_initial_model_that_comes_with_the_code(
-    workshop: Workshop, empty: Deployed, tmp_path: Path
+    retraining_stage: RetrainingStage, empty: Deployed, tmp_path: Path
 ) -> None:
-    stage = Workshop(empty, {}, workshop.photos)
+    stage = RetrainingStage(empty, {}, retraining_stage.photos)
+    stage.poll_endpoints_faster()
     assert ensure_initial_model(empty)
     initial = stage.champion
     assert initial.origin == "initial"
     assert initial.model_version.startswith("initial-")
-    assert stage.champion_answers()
+    assert stage.serves_champion()
     assert not ensure_initial_model(empty)
 
     training_source.build(tmp_path / "sourcedir.tar.gz")
-    train = staged(tmp_path, drawings(60, 60, 30, seed=0))
+    train = save_dataset(tmp_path, drawn_dataset(60, 60, 30, seed=0))
     published = retrain.publish_training_input(empty, train, tmp_path / "sourcedir.tar.gz")
     output = stage.retrain(**published)
     assert (output["outcome"], output["previous_model_version"]) == ("promoted", initial.model_version), output
@@ -110,11 +115,13 @@ def test_a_retraining_replaces_the_initial_model_that_comes_with_the_code(
     assert output["compared_with"]["model_version"] == initial.model_version
     champion = stage.champion
     assert (champion.model_version, champion.origin) == (output["model_version"], "retraining")
-    assert stage.champion_answers()
+    assert stage.serves_champion()
 
 
-def test_an_artifact_that_is_not_there_is_said(fresh: Workshop, workshop: Workshop, tmp_path: Path) -> None:
-    assert not ensure_initial_model(workshop.deployed, tmp_path / "none.tar.gz")
+def test_a_missing_artifact_is_an_error_that_names_it(
+    fresh: RetrainingStage, retraining_stage: RetrainingStage, tmp_path: Path
+) -> None:
+    assert not ensure_initial_model(retraining_stage.deployed, tmp_path / "none.tar.gz")
     client("dynamodb").delete_item(TableName=fresh.deployed.model_table, Key={"id": {"S": "champion"}})
     with pytest.raises(CommandError, match=r"no initial model .*none\.tar\.gz"):
         ensure_initial_model(fresh.deployed, tmp_path / "none.tar.gz")

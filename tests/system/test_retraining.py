@@ -1,4 +1,4 @@
-"""What becomes of a challenger: it is better, worse, blind to a class, or broken at every stage there is."""
+"""Outcomes of a retraining: a better challenger, a worse one, one that misses a class, a failure at each step."""
 
 import json
 import re
@@ -8,163 +8,164 @@ import boto3
 import numpy as np
 import pytest
 
-from tests.system.workshop import (
-    ALWAYS_OTHER,
-    FAILS,
-    NEVER_LOADS,
-    Workshop,
-    asking,
-    drawings,
-    training_log,
-)
+from tests.support.pictures import drawn_dataset
+from tests.support.retraining_stage import RetrainingStage, training_log
+from tests.support.training_code import FAILING_JOB, FAILING_MODEL, MODEL_THAT_ANSWERS_OTHER
 from training.dataset import Dataset
 from training.drawn import drawn_photos
 from training.holdout import in_holdout
 
 
 @pytest.fixture
-def unharmed(workshop: Workshop) -> Any:
-    """Whatever the challenger does, the champion is the same afterwards and answered all the time."""
-    champion = workshop.champion
-    assert workshop.champion_answers()
-    with asking(workshop) as answers:
+def champion_unchanged(retraining_stage: RetrainingStage) -> Any:
+    """The champion is the same after the test, and every invocation during the test was answered."""
+    champion = retraining_stage.champion
+    assert retraining_stage.serves_champion()
+    with retraining_stage.invoked_continuously() as answers:
         yield
-    assert workshop.champion == champion
-    assert workshop.champion_answers()
+    assert retraining_stage.champion == champion
+    assert retraining_stage.serves_champion()
     assert not [answer for answer in answers if not answer.startswith("vehicles-learn-")]
 
 
 def new_vehicles() -> Dataset:
-    """Cargo bikes and trikes, of which the base data has none and which people tell apart."""
+    """Two kinds of vehicles that the base data does not have, with labels."""
     drawn = drawn_photos(40, seed=2)
     bikes, trikes = drawn.of(["bus"]), drawn.of(["pickup_truck"])
     labels = np.array(["bicycle"] * len(bikes) + ["motorcycle"] * len(trikes))
     return Dataset([*bikes.pictures, *trikes.pictures], labels)
 
 
-def test_a_challenger_that_learned_people_s_labels_is_promoted(workshop: Workshop) -> None:
-    before = workshop.champion
+def test_a_challenger_that_learned_people_s_labels_is_promoted(retraining_stage: RetrainingStage) -> None:
+    before = retraining_stage.champion
     new = new_vehicles()
     photos = [
-        workshop.label(f"uploads/driver-01/new-{number:03}.png", image, str(label))
+        retraining_stage.label(f"uploads/driver-01/new-{number:03}.png", image, str(label))
         for number, (image, label) in enumerate(zip(new.pictures, new.labels, strict=True))
     ]
-    # By their ids a quarter of them judges; the gate asks for ten.
+    # Photos whose id starts with 0 to 3 are held out for the comparison; the gate needs ten.
     assert sum(photo.photo_id[0] in "0123" for photo in photos) >= 10
-    with asking(workshop) as answers:
-        output = workshop.retrain()
+    with retraining_stage.invoked_continuously() as answers:
+        output = retraining_stage.retrain()
     assert (output["outcome"], output["previous_model_version"]) == ("promoted", before.model_version), output[
         "verdict"
     ]
     assert output["new_labels"] == len(photos)
     assert "labelled photos that neither model learned" in output["verdict"]
     assert all(check["passed"] for check in output["checks"])
-    champion = workshop.champion
+    champion = retraining_stage.champion
     assert (champion.model_version, champion.previous) == (output["model_version"], before.model_version)
-    assert workshop.champion_answers()
+    assert retraining_stage.serves_champion()
     assert set(answers) <= {before.model_version, champion.model_version}
-    evaluation = report_of(workshop, output)
+    evaluation = report_of(retraining_stage, output)
     assert evaluation["labelled"]["challenger_accuracy"] > evaluation["labelled"]["champion_accuracy"]
 
 
-def test_a_second_retraining_on_the_same_data_computes_no_features_again(workshop: Workshop) -> None:
-    first = workshop.retrain(force=True)
-    assert first["outcome"] == "promoted", first["verdict"]
-    second = workshop.retrain(dry_run=True)
+def test_a_second_retraining_on_the_same_data_computes_no_features_again(retraining_stage: RetrainingStage) -> None:
+    first = retraining_stage.champion  # trained on the stage's data by the fixture or the test before
+    second = retraining_stage.retrain(dry_run=True)
     computed, kept = features_of(second["model_version"])
     assert computed == 0
-    assert kept == sum(features_of(first["model_version"])) > len(drawings(60, 60, 30, seed=0)) / 2
+    assert kept == sum(features_of(first.model_version)) > len(drawn_dataset(60, 60, 30, seed=0)) / 2
 
 
-@pytest.mark.usefixtures("unharmed")
-def test_a_challenger_that_learned_shuffled_labels_is_rejected(workshop: Workshop) -> None:
-    data = drawings(60, 60, 30, seed=0)
+@pytest.mark.usefixtures("champion_unchanged")
+def test_a_challenger_that_learned_shuffled_labels_is_rejected(retraining_stage: RetrainingStage) -> None:
+    data = drawn_dataset(60, 60, 30, seed=0)
     vehicles = np.flatnonzero(np.isin(data.labels, ["bicycle", "motorcycle"]) & ~in_holdout(data))
     labels = data.labels.copy()
     labels[vehicles] = np.random.default_rng(0).permutation(labels[vehicles])
-    output = workshop.retrain(dataset=workshop.base("shuffled", Dataset(data.pictures, labels)))
+    output = retraining_stage.retrain(
+        dataset=retraining_stage.publish_dataset("shuffled", Dataset(data.pictures, labels))
+    )
     assert (output["outcome"], output["reason"]) == ("rejected", "WorseThanChampion"), output["verdict"]
     assert output["challenger"]["accuracy"] < output["compared_with"]["accuracy"]
 
 
-@pytest.mark.usefixtures("unharmed")
-def test_a_challenger_that_is_good_on_average_but_blind_to_a_class_is_rejected(workshop: Workshop) -> None:
-    data = drawings(120, 30, 30, seed=3)  # so many bicycles that the average stays good
+@pytest.mark.usefixtures("champion_unchanged")
+def test_a_challenger_that_is_good_on_average_but_misses_a_class_is_rejected(
+    retraining_stage: RetrainingStage,
+) -> None:
+    data = drawn_dataset(120, 30, 30, seed=3)  # enough bicycles for a good average
     motorcycles = np.flatnonzero((data.labels == "motorcycle") & ~in_holdout(data))
     labels = data.labels.copy()
     labels[motorcycles[8:]] = "bicycle"
-    output = workshop.retrain(dataset=workshop.base("blind", Dataset(data.pictures, labels)))
+    output = retraining_stage.retrain(dataset=retraining_stage.publish_dataset("blind", Dataset(data.pictures, labels)))
     assert (output["outcome"], output["reason"]) == ("rejected", "BlindToAClass"), output["verdict"]
     assert "motorcycle" in output["verdict"]
     assert output["challenger"]["accuracy"] > 0.6
     assert output["challenger"]["recall"]["motorcycle"] < 0.5
 
 
-@pytest.mark.usefixtures("unharmed")
-def test_a_model_that_is_only_as_good_is_not_promoted(workshop: Workshop, ready_code: str) -> None:
-    output = workshop.retrain(source=ready_code)
+@pytest.mark.usefixtures("champion_unchanged")
+def test_a_model_that_is_only_as_good_is_not_promoted(retraining_stage: RetrainingStage, ready_code: str) -> None:
+    output = retraining_stage.retrain(source=ready_code)
     assert (output["outcome"], output["reason"]) == ("rejected", "NotBetter"), output["verdict"]
 
 
-@pytest.mark.usefixtures("unharmed")
-def test_a_training_job_that_fails_changes_nothing(workshop: Workshop) -> None:
-    error, cause = workshop.fail(source=workshop.code("no-disk", {"training/train.py": FAILS}))
+@pytest.mark.usefixtures("champion_unchanged")
+def test_a_training_job_that_fails_changes_nothing(retraining_stage: RetrainingStage) -> None:
+    error, cause = retraining_stage.failed_retraining(
+        source=retraining_stage.publish_code("no-disk", {"training/train.py": FAILING_JOB})
+    )
     assert error == "TrainingFailed"
     assert "the disk is full" in cause
 
 
-@pytest.mark.usefixtures("unharmed")
-def test_an_evaluation_job_that_fails_changes_nothing(workshop: Workshop) -> None:
-    error, cause = workshop.fail(source=workshop.code("no-report", {"training/compare.py": FAILS}))
+@pytest.mark.usefixtures("champion_unchanged")
+def test_an_evaluation_job_that_fails_changes_nothing(retraining_stage: RetrainingStage) -> None:
+    error, cause = retraining_stage.failed_retraining(
+        source=retraining_stage.publish_code("no-report", {"training/compare.py": FAILING_JOB})
+    )
     assert error == "EvaluationFailed"
     assert "the disk is full" in cause
 
 
-@pytest.mark.usefixtures("unharmed")
-def test_an_endpoint_that_never_gets_in_service_keeps_the_champion(workshop: Workshop) -> None:
-    code = workshop.code("never-loads", {"ready/code/inference.py": NEVER_LOADS})
-    error, cause = workshop.fail(source=code, force=True)
+@pytest.mark.usefixtures("champion_unchanged")
+def test_an_endpoint_that_never_gets_in_service_keeps_the_champion(retraining_stage: RetrainingStage) -> None:
+    code = retraining_stage.publish_code("never-loads", {"ready/code/inference.py": FAILING_MODEL})
+    error, cause = retraining_stage.failed_retraining(source=code, force=True)
     assert error == "EndpointNotInService"
-    assert workshop.deployed.endpoint_name in cause
+    assert retraining_stage.deployed.endpoint_name in cause
 
 
-@pytest.mark.usefixtures("unharmed")
-def test_a_model_that_fails_its_probe_goes_back(workshop: Workshop) -> None:
-    code = workshop.code("always-other", {"ready/code/inference.py": ALWAYS_OTHER})
-    error, cause = workshop.fail(source=code, force=True)
+@pytest.mark.usefixtures("champion_unchanged")
+def test_after_a_failed_probe_the_champion_is_restored(retraining_stage: RetrainingStage) -> None:
+    code = retraining_stage.publish_code("always-other", {"ready/code/inference.py": MODEL_THAT_ANSWERS_OTHER})
+    error, cause = retraining_stage.failed_retraining(source=code, force=True)
     assert error == "ProbeFailed"
     assert "golden photos" in cause
 
 
-@pytest.mark.usefixtures("unharmed")
-def test_an_alarm_in_the_first_minutes_brings_the_champion_back(workshop: Workshop, ready_code: str) -> None:
+@pytest.mark.usefixtures("champion_unchanged")
+def test_an_alarm_after_the_update_restores_the_champion(retraining_stage: RetrainingStage, ready_code: str) -> None:
     cloudwatch: Any = boto3.client("cloudwatch")
-    alarm = f"{workshop.deployed.app_name}-failed-executions"
-    execution = workshop.start(source=ready_code, force=True)
-    workshop.reach(execution, "Bake")
-    cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="a test rings it")
-    ended = workshop.end_of(execution)
+    alarm = f"{retraining_stage.deployed.app_name}-failed-executions"
+    execution = retraining_stage.start(source=ready_code, force=True)
+    retraining_stage.wait_for_state(execution, "Bake")
+    cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="set by a test")
+    ended = retraining_stage.ended(execution)
     cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="OK", StateReason="the test is over")
     assert (ended["status"], ended.get("error")) == ("FAILED", "AlarmAfterPromotion"), ended
     assert alarm in ended["cause"]
 
 
-def test_after_all_that_the_next_retraining_promotes(workshop: Workshop, ready_code: str) -> None:
-    before = workshop.champion.model_version
-    output = workshop.retrain(source=ready_code, force=True)
+def test_after_all_failures_the_next_retraining_promotes(retraining_stage: RetrainingStage, ready_code: str) -> None:
+    before = retraining_stage.champion.model_version
+    output = retraining_stage.retrain(source=ready_code, force=True)
     assert (output["outcome"], output["previous_model_version"]) == ("promoted", before)
-    assert workshop.champion_answers()
+    assert retraining_stage.serves_champion()
 
 
 def features_of(job: str) -> tuple[int, int]:
-    """How many pictures' features a training job computed, and how many an earlier job had kept, as its log says."""
+    """How many pictures' features a training job computed, and how many it had from an earlier job, by its log."""
     (line,) = [line for line in training_log(job) if line.startswith("features: ")]
     found = re.fullmatch(r"features: (\d+) computed, (\d+) kept", line.strip())
     assert found, line
     return int(found[1]), int(found[2])
 
 
-def report_of(workshop: Workshop, output: dict[str, Any]) -> dict[str, Any]:
+def report_of(retraining_stage: RetrainingStage, output: dict[str, Any]) -> dict[str, Any]:
     bucket, _, key = output["evaluation"].removeprefix("s3://").partition("/")
     report: dict[str, Any] = json.loads(boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
     return report

@@ -1,4 +1,4 @@
-"""What wrong, drawn or one-sided data may do to a stage: to be tried, and to leave nothing behind."""
+"""Retraining on wrong, drawn or one-sided data has no effect on later retrainings."""
 
 import json
 from pathlib import Path
@@ -9,64 +9,67 @@ import pytest
 
 from deploy import training_source
 from operate import retrain
-from tests.system.workshop import Workshop, drawings, staged
+from tests.support.pictures import drawn_dataset, save_dataset
+from tests.support.retraining_stage import RetrainingStage
 from training.dataset import Dataset
 
 
-def published(workshop: Workshop, folder: Path, data: Dataset, about: dict[str, Any] | None = None) -> dict[str, Any]:
+def published(
+    retraining_stage: RetrainingStage, folder: Path, data: Dataset, about: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """The input of a retraining on this data, as `make retrain` publishes it."""
     training_source.build(folder / "sourcedir.tar.gz")
-    train = staged(folder, data)
+    train = save_dataset(folder, data)
     if about:
         (train / "about.json").write_text(json.dumps(about))
-    return retrain.publish_training_input(workshop.deployed, train, folder / "sourcedir.tar.gz")
+    return retrain.publish_training_input(retraining_stage.deployed, train, folder / "sourcedir.tar.gz")
 
 
 @pytest.fixture
-def right() -> Dataset:
-    return drawings(60, 60, 30, seed=5)
+def data() -> Dataset:
+    return drawn_dataset(60, 60, 30, seed=5)
 
 
 def test_right_data_are_promoted_after_data_with_swapped_folders(
-    workshop: Workshop, right: Dataset, tmp_path: Path
+    retraining_stage: RetrainingStage, data: Dataset, tmp_path: Path
 ) -> None:
-    """Each model is probed with golden photos of its own data, whatever was published before."""
+    """Each model is probed with the golden photos of its own data."""
     names = {"bicycle": "motorcycle", "motorcycle": "bicycle"}
-    labels = np.array([names.get(str(label), str(label)) for label in right.labels])
-    first = published(workshop, tmp_path / "first", Dataset(right.pictures, labels))
-    second = published(workshop, tmp_path / "second", right)
-    for given in (first, second):
-        output = workshop.retrain(**given, force=True)
+    labels = np.array([names.get(str(label), str(label)) for label in data.labels])
+    first = published(retraining_stage, tmp_path / "first", Dataset(data.pictures, labels))
+    second = published(retraining_stage, tmp_path / "second", data)
+    for options in (first, second):
+        output = retraining_stage.retrain(**options, force=True)
         assert output["outcome"] == "promoted", output["verdict"]
-        assert (workshop.recorded_input or {})["dataset"] == given["dataset"]
-        assert (workshop.recorded_input or {})["golden"] == given["golden"]
-        assert workshop.champion_answers()
+        assert (retraining_stage.recorded_input or {})["dataset"] == options["dataset"]
+        assert (retraining_stage.recorded_input or {})["golden"] == options["golden"]
+        assert retraining_stage.serves_champion()
 
 
-def test_what_was_only_tried_is_not_recorded_for_later_retrainings(
-    workshop: Workshop, ready_code: str, right: Dataset, tmp_path: Path
+def test_data_of_a_dry_run_is_not_recorded_for_later_retrainings(
+    retraining_stage: RetrainingStage, ready_code: str, data: Dataset, tmp_path: Path
 ) -> None:
-    before = workshop.recorded_input
+    before = retraining_stage.recorded_input
     assert before
-    tried = published(workshop, tmp_path, Dataset([255 - picture for picture in right.pictures], right.labels))
-    assert workshop.retrain(**{**tried, "source": ready_code}, dry_run=True)["reason"] == "DryRun"
-    assert workshop.recorded_input == before
+    other = published(retraining_stage, tmp_path, Dataset([255 - picture for picture in data.pictures], data.labels))
+    assert retraining_stage.retrain(**{**other, "source": ready_code}, dry_run=True)["reason"] == "DryRun"
+    assert retraining_stage.recorded_input == before
 
 
-def test_data_that_show_nothing_but_vehicles_train_nothing(workshop: Workshop, right: Dataset, tmp_path: Path) -> None:
-    vehicles = right.of(["bicycle", "motorcycle"])
+def test_data_with_vehicles_only_are_refused(retraining_stage: RetrainingStage, data: Dataset, tmp_path: Path) -> None:
+    vehicles = data.of(["bicycle", "motorcycle"])
     about = {"source": "photos", "counts": vehicles.counts()}
-    output = workshop.retrain(**published(workshop, tmp_path, vehicles, about))
+    output = retraining_stage.retrain(**published(retraining_stage, tmp_path, vehicles, about))
     assert (output["outcome"], output["reason"]) == ("rejected", "TrainingDataRefused"), output["verdict"]
     assert output["model_version"] is None
-    assert workshop.champion_answers()
+    assert retraining_stage.serves_champion()
 
 
 def test_a_model_of_drawn_pictures_is_not_called_better(
-    workshop: Workshop, ready_code: str, right: Dataset, tmp_path: Path
+    retraining_stage: RetrainingStage, ready_code: str, data: Dataset, tmp_path: Path
 ) -> None:
-    about = {"source": "generated", "counts": right.counts()}
-    given = {**published(workshop, tmp_path, right, about), "source": ready_code}
-    output = workshop.retrain(**given, force=True, dry_run=True)
+    about = {"source": "generated", "counts": data.counts()}
+    options = {**published(retraining_stage, tmp_path, data, about), "source": ready_code}
+    output = retraining_stage.retrain(**options, force=True, dry_run=True)
     assert "would be promoted: trained and judged on drawn pictures" in output["verdict"]
     assert "better" not in output["verdict"]

@@ -1,4 +1,4 @@
-"""Retraining beside everything else: photos, another retraining, an alarm, a person who wants the old model back."""
+"""Retraining while photos arrive, while another retraining runs, and when rules start it."""
 
 import json
 import time
@@ -11,27 +11,33 @@ import pytest
 import events
 from functions.shared.photo import Photo
 from operate import status
-from operate.show import console
-from tests.system.workshop import Workshop, client, png
-from tests.system.world import FINISHED, World, eventually
+from operate.terminal import console
+from tests.support.pictures import png
+from tests.support.retraining_stage import RetrainingStage, client
+from tests.support.upload_stage import FINISHED, UploadStage, ended_execution
+from tests.support.waiting import eventually
 
 RATE = 5.0
 
 
-def test_while_the_endpoint_is_updated_no_photo_notices(workshop: Workshop, ready_code: str) -> None:
-    world = World(workshop.deployed, [])
-    vehicles = workshop.photos.of(["bicycle", "motorcycle"])
-    before = workshop.champion.model_version
-    assert workshop.champion_answers()
-    execution = workshop.start(source=ready_code, force=True)
-    workshop.reach(execution, "Evaluate")
-    challenger = name_of(execution)
-    put = partial(client("s3").put_object, Bucket=workshop.deployed.uploads_bucket)
+def test_while_the_endpoint_is_updated_every_photo_gets_its_decision_from_a_model(
+    retraining_stage: RetrainingStage, ready_code: str
+) -> None:
+    upload_stage = UploadStage(retraining_stage.deployed, [])
+    vehicles = retraining_stage.photos.of(["bicycle", "motorcycle"])
+    before = retraining_stage.champion.model_version
+    assert retraining_stage.serves_champion()
+    execution = retraining_stage.start(source=ready_code, force=True)
+    retraining_stage.wait_for_state(execution, "Evaluate")
+    challenger = trained_model(execution)
+    put = partial(client("s3").put_object, Bucket=retraining_stage.deployed.uploads_bucket)
     images = [png(image) for image in vehicles.pictures]
     sent: list[tuple[float, str, Any]] = []
     with ThreadPoolExecutor(8) as pool:
         serves = pool.submit(
-            eventually, lambda: workshop.endpoint() == ("InService", challenger) and time.time(), "the challenger"
+            eventually,
+            lambda: retraining_stage.endpoint() == ("InService", challenger) and time.time(),
+            what="the challenger",
         )
         began = time.monotonic()
         while not serves.done() or time.time() < serves.result() + 2:
@@ -40,15 +46,16 @@ def test_while_the_endpoint_is_updated_no_photo_notices(workshop: Workshop, read
             time.sleep(max(0.0, began + len(sent) / RATE - time.monotonic()))
         rate = len(sent) / (time.monotonic() - began)
     promoted_at = serves.result()
-    assert workshop.end_of(execution)["status"] == "SUCCEEDED"
-    after = workshop.champion.model_version
+    assert retraining_stage.ended(execution)["status"] == "SUCCEEDED"
+    after = retraining_stage.champion.model_version
     assert after != before
     photos = [
-        (sent_at, Photo(workshop.deployed.uploads_bucket, key, future.result()["ETag"].strip('"')))
+        (sent_at, Photo(retraining_stage.deployed.uploads_bucket, key, future.result()["ETag"].strip('"')))
         for sent_at, key, future in sent
     ]
     decisions = [
-        eventually(lambda photo=photo: world.decision(photo), f"the decision about {photo}") for _, photo in photos
+        eventually(lambda photo=photo: upload_stage.decision(photo), what=f"the decision about {photo}")
+        for _, photo in photos
     ]
     assert rate > 0.8 * RATE
     assert {decision["decided_by"] for decision in decisions} == {"model"}
@@ -56,23 +63,23 @@ def test_while_the_endpoint_is_updated_no_photo_notices(workshop: Workshop, read
     for (sent_at, photo), decision in zip(photos, decisions, strict=True):
         if sent_at > promoted_at:
             assert decision["model_version"] == after, photo
-    # A decision is written a moment before its execution ends; photos of other tests may still wait for a person.
+    # A decision is written before its execution ends; photos of other tests may still wait for a reviewer.
     ours = {decision["execution"] for decision in decisions}
     assert len(ours) == len(photos)
     ended: dict[str, dict[str, Any]] = eventually(
         lambda: (
-            (seen := executions_of(workshop.deployed.classify_photo_arn)).keys() >= ours
+            (seen := executions_of(retraining_stage.deployed.classify_photo_arn)).keys() >= ours
             and all(seen[arn]["status"] in FINISHED for arn in ours)
             and seen
         ),
-        "the executions of the stream to end",
+        what="the executions of the stream to end",
     )
     assert {ended[arn]["status"] for arn in ours} == {"SUCCEEDED"}
     assert not {one["status"] for one in ended.values()} & {"FAILED", "TIMED_OUT", "ABORTED"}
 
 
-def name_of(execution: str) -> str:
-    """The name that the model of an execution has, as its states carry it."""
+def trained_model(execution: str) -> str:
+    """The name of the model that an execution trains, from the input of its first states."""
     states: Any = client("stepfunctions")
     history = states.get_execution_history(executionArn=execution, maxResults=30)["events"]
     entered = (event.get("stateEnteredEventDetails") or {} for event in history)
@@ -81,22 +88,22 @@ def name_of(execution: str) -> str:
     return name
 
 
-def test_of_two_retrainings_at_once_one_trains(workshop: Workshop, ready_code: str) -> None:
+def test_of_two_retrainings_at_once_one_trains(retraining_stage: RetrainingStage, ready_code: str) -> None:
     with ThreadPoolExecutor(2) as pool:
-        both = list(pool.map(lambda _: workshop.start(source=ready_code, dry_run=True), range(2)))
-    outputs = [json.loads(workshop.end_of(execution)["output"]) for execution in both]
+        both = list(pool.map(lambda _: retraining_stage.start(source=ready_code, dry_run=True), range(2)))
+    outputs = [json.loads(retraining_stage.ended(execution)["output"]) for execution in both]
     assert {output["reason"] for output in outputs} == {"DryRun", "RetrainingRunning"}
-    assert sum("Train" in workshop.visited(execution) for execution in both) == 1
-    assert workshop.champion_answers()
+    assert sum("Train" in retraining_stage.entered_states(execution) for execution in both) == 1
+    assert retraining_stage.serves_champion()
 
 
-def test_a_second_retraining_ends_while_the_first_trains(workshop: Workshop, ready_code: str) -> None:
-    first = workshop.start(source=ready_code, dry_run=True)
-    workshop.reach(first, "Train")
-    second = workshop.retrain(source=ready_code)
+def test_a_second_retraining_ends_while_the_first_trains(retraining_stage: RetrainingStage, ready_code: str) -> None:
+    first = retraining_stage.start(source=ready_code, dry_run=True)
+    retraining_stage.wait_for_state(first, "Train")
+    second = retraining_stage.retrain(source=ready_code)
     assert (second["outcome"], second["reason"]) == ("rejected", "RetrainingRunning")
     assert first in second["verdict"]
-    assert json.loads(workshop.end_of(first)["output"])["reason"] == "DryRun"
+    assert json.loads(retraining_stage.ended(first)["output"])["reason"] == "DryRun"
 
 
 def executions_of(state_machine: str) -> dict[str, dict[str, Any]]:
@@ -106,75 +113,76 @@ def executions_of(state_machine: str) -> dict[str, dict[str, Any]]:
     return {one["executionArn"]: one for page in pages for one in page["executions"]}
 
 
-def started_by(workshop: Workshop, detail_type: str, detail: dict[str, Any]) -> dict[str, Any]:
-    """The end of the one retraining that an event starts."""
-    states: Any = client("stepfunctions")
-    retrain_model = workshop.deployed.retrain_model_arn
+def started_by(retraining_stage: RetrainingStage, detail_type: str, detail: dict[str, Any]) -> dict[str, Any]:
+    """Publish an event; returns the description of the retraining that it started, when that has ended."""
+    retrain_model = retraining_stage.deployed.retrain_model_arn
     before = set(executions_of(retrain_model))
     entry = {
-        "EventBusName": workshop.deployed.event_bus,
+        "EventBusName": retraining_stage.deployed.event_bus,
         "Source": "scones.vehicles",
         "DetailType": detail_type,
         "Detail": json.dumps(detail),
     }
     bus: Any = client("events")
     assert bus.put_events(Entries=[entry])["FailedEntryCount"] == 0
-    (arn,) = eventually(lambda: set(executions_of(retrain_model)) - before, "a retraining to start")
-    ended: dict[str, Any] = eventually(
-        lambda: (found := states.describe_execution(executionArn=arn))["status"] in FINISHED and found, "it to end"
-    )
-    return ended
+    (arn,) = eventually(lambda: set(executions_of(retrain_model)) - before, what="a retraining to start")
+    return ended_execution(arn)
 
 
-def test_drift_starts_a_retraining_which_needs_something_new(workshop: Workshop, ready_code: str) -> None:
-    standing = json.dumps({**workshop.standing, "source": ready_code}).encode()
-    workshop.put("training/current.json", standing)
+def test_drift_starts_a_retraining_that_needs_a_new_label(retraining_stage: RetrainingStage, ready_code: str) -> None:
+    recorded = json.dumps({**retraining_stage.training_input, "source": ready_code}).encode()
+    retraining_stage.put("training/current.json", recorded)
     sample = events.sample("drift_detected")["detail"]
 
-    ended = started_by(workshop, "Drift Detected", sample)
+    ended = started_by(retraining_stage, "Drift Detected", sample)
     assert json.loads(ended["input"]) == {"trigger": "drift"}
     assert json.loads(ended["output"])["reason"] == "NothingNew"
 
-    workshop.label("uploads/driver-02/drifted.png", workshop.photos.pictures[0], "bicycle")
-    # One new label is enough for drift, and too little for the rule that counts labels.
-    assert workshop.retrain(trigger="labels")["reason"] == "NothingNew"
-    ended = started_by(workshop, "Drift Detected", sample)
-    assert "Train" in workshop.visited(ended["executionArn"])
+    retraining_stage.label("uploads/driver-02/drifted.png", retraining_stage.photos.pictures[0], "bicycle")
+    # One new label is enough for drift, but not for the schedule that counts labels.
+    assert retraining_stage.retrain(trigger="labels")["reason"] == "NothingNew"
+    ended = started_by(retraining_stage, "Drift Detected", sample)
+    assert "Train" in retraining_stage.entered_states(ended["executionArn"])
     assert json.loads(ended["output"])["new_labels"] == 1
-    assert workshop.champion_answers()
+    assert retraining_stage.serves_champion()
 
 
 @pytest.mark.parametrize(
     ("rule", "schedule", "trigger"),
     [("retrain-weekly", "cron(0 3 ? * MON *)", "schedule"), ("retrain-on-labels", "rate(1 hour)", "labels")],
 )
-def test_a_rule_starts_retrainings_by_the_clock(workshop: Workshop, rule: str, schedule: str, trigger: str) -> None:
-    name = f"{workshop.deployed.app_name}-{rule}"
+def test_a_schedule_starts_retrainings(
+    retraining_stage: RetrainingStage, rule: str, schedule: str, trigger: str
+) -> None:
+    name = f"{retraining_stage.deployed.app_name}-{rule}"
     found = client("events").describe_rule(Name=name)
     assert (found["ScheduleExpression"], found["State"]) == (schedule, "ENABLED")
     (target,) = client("events").list_targets_by_rule(Rule=name)["Targets"]
-    assert target["Arn"] == workshop.deployed.retrain_model_arn
+    assert target["Arn"] == retraining_stage.deployed.retrain_model_arn
     assert json.loads(target["Input"]) == {"trigger": trigger}
 
 
-def test_the_status_shows_the_chain_of_models(workshop: Workshop, ready_code: str) -> None:
-    parent = workshop.champion
-    child = workshop.retrain(source=ready_code, force=True)["model_version"]
+def test_the_status_shows_the_chain_of_models(retraining_stage: RetrainingStage, fast_code: str) -> None:
+    parent = retraining_stage.champion
+    child = retraining_stage.retrain(source=fast_code, force=True)["model_version"]
     with console.capture() as printed:
-        status.show(workshop.deployed)
-    said = "".join(printed.get().split())
-    assert f"Champion{child}" in said
-    assert child in said.partition("Models,newestfirst")[2].partition(parent.model_version)[0]
-    package = newest_package(workshop)["CustomerMetadataProperties"]
+        status.show(retraining_stage.deployed)
+    text = "".join(printed.get().split())
+    assert f"Inproduction:{child}" in text
+    assert child in text.partition("Models,newestfirst")[2].partition(parent.model_version)[0]
+    package = newest_package(retraining_stage)["CustomerMetadataProperties"]
     assert (package["model_version"], package["parent"]) == (child, parent.model_version)
-    assert package["snapshot"] == workshop.champion.snapshot
-    assert package["source"] == ready_code
+    assert package["snapshot"] == retraining_stage.champion.snapshot
+    assert package["source"] == fast_code
 
 
-def newest_package(workshop: Workshop) -> dict[str, Any]:
+def newest_package(retraining_stage: RetrainingStage) -> dict[str, Any]:
     sagemaker: Any = client("sagemaker")
     listed = sagemaker.list_model_packages(
-        ModelPackageGroupName=workshop.deployed.app_name, SortBy="CreationTime", SortOrder="Descending", MaxResults=1
+        ModelPackageGroupName=retraining_stage.deployed.app_name,
+        SortBy="CreationTime",
+        SortOrder="Descending",
+        MaxResults=1,
     )["ModelPackageSummaryList"]
     found: dict[str, Any] = sagemaker.describe_model_package(ModelPackageName=listed[0]["ModelPackageArn"])
     return found

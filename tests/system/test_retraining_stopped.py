@@ -1,4 +1,4 @@
-"""Somebody stops a retraining, in whatever state it is: the champion answers on, and the next one works."""
+"""A retraining is stopped in each of its states: the champion stays in service, and the next retraining works."""
 
 import json
 from collections.abc import Callable
@@ -10,11 +10,12 @@ import boto3
 import pytest
 
 import workflows
-from tests.system.workshop import ALWAYS_OTHER, FAILS, HOLD, NEVER_LOADS, Workshop, asking
+from tests.support.retraining_stage import PAUSE_STATE, RetrainingStage
+from tests.support.training_code import FAILING_JOB, FAILING_MODEL, MODEL_THAT_ANSWERS_OTHER
 
 DEFINITION = Path(workflows.__file__).parent / "asl" / "retrain-model.asl.json"
 
-# The states in which an execution spends time, by the way that leads through them.
+# The Task and Wait states, by the path on which an execution enters them.
 BETTER = (
     *("BuildDataset", "Train", "Evaluate", "JudgeChallenger", "CreateModel", "ConfigureEndpoint", "FindEndpoint"),
     *("UpdateEndpoint", "WaitForEndpoint", "LookAtEndpoint", "ProbeEndpoint", "Bake", "ProbeAgain"),
@@ -24,116 +25,125 @@ BROKEN = ("InspectEndpoint", "RestoreEndpoint", "WaitForRestore", "LookAtRestore
 ENDPOINT_LOST = ("CreateEndpoint", "DeleteFailedEndpoint", "RecreateEndpoint")
 ENDPOINT_FAILED = ("ReplaceEndpoint",)
 NO_CHAMPION = ("DropEndpoint",)
-# These last long enough to be stopped in the middle; in the others an execution is stopped before anything is done.
+# These last long enough to be stopped in the middle; in the others an execution is stopped before the state.
 LONG = ("BuildDataset", "Train", "Evaluate", "WaitForEndpoint", "ProbeEndpoint", "Bake", "WaitForRestore")
 
 
-def test_every_state_that_takes_time_is_stopped_below() -> None:
+def test_every_task_and_wait_state_is_stopped_in_a_test() -> None:
     states = json.loads(DEFINITION.read_text())["States"]
     lasting = {name for name, state in states.items() if state["Type"] in ("Task", "Wait")}
     assert lasting == {*BETTER, *BROKEN, *ENDPOINT_LOST, *ENDPOINT_FAILED, *NO_CHAMPION}
 
 
 @pytest.fixture(scope="module")
-def codes(workshop: Workshop, ready_code: str) -> dict[str, str]:
+def codes(retraining_stage: RetrainingStage, ready_code: str, fast_code: str) -> dict[str, str]:
+    """Training code by the outcome of its retraining."""
+    fast = retraining_stage.without_comparison()
     return {
-        "ready": ready_code,
-        "always other": workshop.code("always-other", {"ready/code/inference.py": ALWAYS_OTHER}),
-        "never loads": workshop.code("never-loads", {"ready/code/inference.py": NEVER_LOADS}),
-        "fails": workshop.code("no-disk", {"training/train.py": FAILS}),
+        "compared": ready_code,
+        "ready": fast_code,
+        "always other": retraining_stage.publish_code(
+            "always-other", {**fast, "ready/code/inference.py": MODEL_THAT_ANSWERS_OTHER}
+        ),
+        "never loads": retraining_stage.publish_code("never-loads", {**fast, "ready/code/inference.py": FAILING_MODEL}),
+        "fails": retraining_stage.publish_code("no-disk", {"training/train.py": FAILING_JOB}),
     }
 
 
-def stop_in(workshop: Workshop, state: str, code: str, before: Callable[[], None] | None = None) -> None:
+def stop_in(retraining_stage: RetrainingStage, state: str, code: str, before: Callable[[], None] | None = None) -> None:
     """Stop a retraining that uses `code` in `state`; `before` is called when it trains."""
-    with nullcontext() if state in LONG else workshop.held_before(state):
-        execution = workshop.start(source=code, force=True)
+    with nullcontext() if state in LONG else retraining_stage.paused_before(state):
+        execution = retraining_stage.start(source=code, force=True)
         if before:
-            workshop.reach(execution, "Train")
+            retraining_stage.wait_for_state(execution, "Train")
             before()
-        workshop.reach(execution, state if state in LONG else HOLD)
-        workshop.stop(execution)
+        retraining_stage.wait_for_state(execution, state if state in LONG else PAUSE_STATE)
+        retraining_stage.stop(execution)
 
 
-def the_next_one_works(workshop: Workshop) -> None:
-    """The next retraining takes the lock over and puts the champion back, even when there is nothing new to learn."""
-    workshop.settled()
-    output = workshop.retrain(trigger="labels")
+def assert_next_retraining_works(retraining_stage: RetrainingStage) -> None:
+    """The next retraining takes over the lock and restores the champion, even without new labels."""
+    retraining_stage.settled_endpoint()
+    output = retraining_stage.retrain(trigger="labels")
     assert output["reason"] == "NothingNew", output
-    assert workshop.champion_answers()
+    assert retraining_stage.serves_champion()
 
 
 @pytest.mark.parametrize("state", BETTER)
-def test_stopped_on_the_way_of_a_better_model(workshop: Workshop, codes: dict[str, str], state: str) -> None:
-    before = workshop.champion.model_version
-    with asking(workshop) as answers:
-        stop_in(workshop, state, codes["ready"])
-        the_next_one_works(workshop)
+def test_stopped_while_a_better_model_is_trained_and_promoted(
+    retraining_stage: RetrainingStage, codes: dict[str, str], state: str
+) -> None:
+    before = retraining_stage.champion.model_version
+    with retraining_stage.invoked_continuously() as answers:
+        stop_in(retraining_stage, state, codes["compared" if state == "Evaluate" else "ready"])
+        assert_next_retraining_works(retraining_stage)
     assert all(answer.startswith("vehicles-learn-") for answer in answers), answers
     if state != "AnnouncePromotion":
-        assert workshop.champion.model_version == before
+        assert retraining_stage.champion.model_version == before
 
 
 @pytest.mark.parametrize("state", BROKEN)
-def test_stopped_on_the_way_back(workshop: Workshop, codes: dict[str, str], state: str) -> None:
-    before = workshop.champion
-    with asking(workshop) as answers:
-        stop_in(workshop, state, codes["fails" if "Reject" in state else "always other"])
-        the_next_one_works(workshop)
-    assert workshop.champion == before
+def test_stopped_while_the_champion_is_restored(
+    retraining_stage: RetrainingStage, codes: dict[str, str], state: str
+) -> None:
+    before = retraining_stage.champion
+    with retraining_stage.invoked_continuously() as answers:
+        stop_in(retraining_stage, state, codes["fails" if "Reject" in state else "always other"])
+        assert_next_retraining_works(retraining_stage)
+    assert retraining_stage.champion == before
     assert all(answer.startswith("vehicles-learn-") for answer in answers), answers
 
 
 @pytest.mark.parametrize("state", ENDPOINT_LOST)
-def test_stopped_while_an_endpoint_that_was_deleted_is_made_again(
-    workshop: Workshop, codes: dict[str, str], state: str
+def test_stopped_while_a_deleted_endpoint_is_created_again(
+    retraining_stage: RetrainingStage, codes: dict[str, str], state: str
 ) -> None:
-    before = workshop.champion
-    stop_in(workshop, state, codes["never loads"], before=lambda: delete_endpoint(workshop))
-    the_next_one_works(workshop)
-    assert workshop.champion == before
+    before = retraining_stage.champion
+    stop_in(retraining_stage, state, codes["never loads"], before=lambda: delete_endpoint(retraining_stage))
+    assert_next_retraining_works(retraining_stage)
+    assert retraining_stage.champion == before
 
 
 @pytest.mark.parametrize("state", ENDPOINT_FAILED)
-def test_stopped_while_an_endpoint_that_failed_is_replaced(
-    workshop: Workshop, codes: dict[str, str], state: str
+def test_stopped_while_a_failed_endpoint_is_replaced(
+    retraining_stage: RetrainingStage, codes: dict[str, str], state: str
 ) -> None:
-    before = workshop.champion
-    stop_in(workshop, state, codes["ready"], before=lambda: fail_endpoint(workshop))
-    the_next_one_works(workshop)
-    assert workshop.champion == before
+    before = retraining_stage.champion
+    stop_in(retraining_stage, state, codes["ready"], before=lambda: fail_endpoint(retraining_stage))
+    assert_next_retraining_works(retraining_stage)
+    assert retraining_stage.champion == before
 
 
-def test_stopped_before_there_is_a_champion(workshop: Workshop, codes: dict[str, str]) -> None:
-    champion = workshop.champion
-    delete_endpoint(workshop)
-    boto3.resource("dynamodb").Table(workshop.deployed.model_table).delete_item(Key={"id": "champion"})
-    stop_in(workshop, "DropEndpoint", codes["never loads"])
-    output = workshop.retrain(source=codes["ready"])
+def test_stopped_before_there_is_a_champion(retraining_stage: RetrainingStage, codes: dict[str, str]) -> None:
+    champion = retraining_stage.champion
+    delete_endpoint(retraining_stage)
+    boto3.resource("dynamodb").Table(retraining_stage.deployed.model_table).delete_item(Key={"id": "champion"})
+    stop_in(retraining_stage, "DropEndpoint", codes["never loads"])
+    output = retraining_stage.retrain(source=codes["ready"])
     assert (output["outcome"], output["previous_model_version"]) == ("promoted", None), output
-    assert workshop.champion.model_version != champion.model_version
-    assert workshop.champion_answers()
+    assert retraining_stage.champion.model_version != champion.model_version
+    assert retraining_stage.serves_champion()
 
 
-def test_after_all_those_a_whole_retraining_ends_well(workshop: Workshop, codes: dict[str, str]) -> None:
-    before = workshop.champion.model_version
-    output = workshop.retrain(source=codes["ready"], force=True)
+def test_after_all_stops_a_retraining_promotes(retraining_stage: RetrainingStage, codes: dict[str, str]) -> None:
+    before = retraining_stage.champion.model_version
+    output = retraining_stage.retrain(source=codes["compared"], force=True)
     assert (output["outcome"], output["previous_model_version"]) == ("promoted", before), output
-    assert workshop.champion_answers()
+    assert retraining_stage.serves_champion()
 
 
-def delete_endpoint(workshop: Workshop) -> None:
+def delete_endpoint(retraining_stage: RetrainingStage) -> None:
     sagemaker: Any = boto3.client("sagemaker")
-    name = workshop.deployed.endpoint_name
+    name = retraining_stage.deployed.endpoint_name
     sagemaker.delete_endpoint(EndpointName=name)
     sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig={"Delay": 1})
 
 
-def fail_endpoint(workshop: Workshop) -> None:
-    """An endpoint in the status Failed, as AWS leaves one whose first model never answered."""
+def fail_endpoint(retraining_stage: RetrainingStage) -> None:
+    """Replace the endpoint by one in status Failed, whose model never answered."""
     sagemaker: Any = boto3.client("sagemaker")
-    model = sagemaker.describe_model(ModelName=workshop.champion.model_version)
-    container = {**model["PrimaryContainer"], "ModelDataUrl": workshop.put("models/torn.tar.gz", b"no archive")}
+    model = sagemaker.describe_model(ModelName=retraining_stage.champion.model_version)
+    container = {**model["PrimaryContainer"], "ModelDataUrl": retraining_stage.put("models/torn.tar.gz", b"no archive")}
     sagemaker.create_model(ModelName="torn", PrimaryContainer=container, ExecutionRoleArn=model["ExecutionRoleArn"])
     variant = {
         "VariantName": "AllTraffic",
@@ -142,6 +152,6 @@ def fail_endpoint(workshop: Workshop) -> None:
         "InitialInstanceCount": 1,
     }
     sagemaker.create_endpoint_config(EndpointConfigName="torn", ProductionVariants=[variant])
-    delete_endpoint(workshop)
-    sagemaker.create_endpoint(EndpointName=workshop.deployed.endpoint_name, EndpointConfigName="torn")
-    assert workshop.settled()[0] == "Failed"
+    delete_endpoint(retraining_stage)
+    sagemaker.create_endpoint(EndpointName=retraining_stage.deployed.endpoint_name, EndpointConfigName="torn")
+    assert retraining_stage.settled_endpoint()[0] == "Failed"

@@ -1,4 +1,4 @@
-"""When the model does not decide: a person does, or nobody."""
+"""When the model does not decide, a reviewer does."""
 
 import json
 from typing import Any
@@ -7,26 +7,29 @@ import boto3
 import pytest
 
 from operate.uploads import IN_REVIEW, ROUTED
-from tests.system.world import World, eventually
+from tests.support.upload_stage import UploadStage
+from tests.support.waiting import eventually
 
 
-def review_request(world: World, photo_id: str) -> dict[str, Any]:
+def review_request(upload_stage: UploadStage, photo_id: str) -> dict[str, Any]:
     sqs: Any = boto3.client("sqs")
 
     def look() -> Any:
-        found = sqs.receive_message(QueueUrl=world.deployed.review_queue_url, WaitTimeSeconds=2, MaxNumberOfMessages=10)
+        found = sqs.receive_message(
+            QueueUrl=upload_stage.deployed.review_queue_url, WaitTimeSeconds=2, MaxNumberOfMessages=10
+        )
         bodies = [json.loads(message["Body"]) for message in found.get("Messages", [])]
         return [body for body in bodies if body["photo"]["photo_id"] == photo_id]
 
-    request: dict[str, Any] = eventually(look, f"the review request of {photo_id}")[0]
+    request: dict[str, Any] = eventually(look, what=f"the review request of {photo_id}")[0]
     return request
 
 
 @pytest.fixture
-def no_endpoint(world: World) -> Any:
-    """The endpoint is gone for the length of a test, and back afterwards."""
+def no_endpoint(upload_stage: UploadStage) -> Any:
+    """Delete the endpoint for one test; create it again afterwards."""
     sagemaker: Any = boto3.client("sagemaker")
-    name = world.deployed.endpoint_name
+    name = upload_stage.deployed.endpoint_name
     configuration = sagemaker.describe_endpoint(EndpointName=name)["EndpointConfigName"]
     sagemaker.delete_endpoint(EndpointName=name)
     sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig={"Delay": 1})
@@ -36,33 +39,35 @@ def no_endpoint(world: World) -> Any:
 
 
 @pytest.mark.usefixtures("no_endpoint")
-def test_without_a_model_a_photo_is_retried_then_reviewed_then_routed_by_the_reviewer(world: World) -> None:
-    (journey,) = world.upload(world.photo_of("bicycle", 4))
-    assert (journey.outcome, journey.reason) == (IN_REVIEW, "ModelUnavailable")
-    (execution,) = world.executions(journey.photo)
+def test_without_a_model_a_photo_is_retried_then_reviewed_then_routed_by_the_reviewer(
+    upload_stage: UploadStage,
+) -> None:
+    (result,) = upload_stage.upload(upload_stage.photo_of("bicycle", 4))
+    assert (result.outcome, result.reason) == (IN_REVIEW, "ModelUnavailable")
+    (execution,) = upload_stage.executions(result.photo)
     assert execution["status"] == "RUNNING"
     states: Any = boto3.client("stepfunctions")
     history = states.get_execution_history(executionArn=execution["executionArn"])["events"]
     assert sum(event["type"] in ("LambdaFunctionFailed", "TaskFailed") for event in history) >= 3
 
-    request = review_request(world, journey.photo.photo_id)
+    request = review_request(upload_stage, result.photo.photo_id)
     answer = {"vehicle": "motorcycle", "reviewer": "test", "answered_at": "2026-01-01T00:00:00Z"}
     states.send_task_success(taskToken=request["task_token"], output=json.dumps(answer))
-    decision = eventually(lambda: world.decision(journey.photo), "the reviewer's decision")
+    decision = eventually(lambda: upload_stage.decision(result.photo), what="the reviewer's decision")
     assert (decision["vehicle"], decision["decided_by"]) == ("motorcycle", "reviewer")
 
 
-def test_a_model_server_that_dies_is_restarted_and_no_photo_is_lost(world: World) -> None:
+def test_a_model_server_that_ends_is_restarted_and_no_photo_is_lost(upload_stage: UploadStage) -> None:
     import psutil
 
     servers = [
         process
         for process in psutil.process_iter(["cmdline"])
         if any("model_server" in part for part in process.info["cmdline"] or [])
-        and world.deployed.endpoint_name in " ".join(process.info["cmdline"] or [])
+        and upload_stage.deployed.endpoint_name in " ".join(process.info["cmdline"] or [])
     ]
     if not servers:
-        pytest.skip("no process of this endpoint can be told by its command line")
+        pytest.skip("the processes have no command lines that name the endpoint")
     servers[0].kill()
-    (journey,) = world.upload(world.photo_of("bicycle", 5))
-    assert journey.outcome in (ROUTED, IN_REVIEW)
+    (result,) = upload_stage.upload(upload_stage.photo_of("bicycle", 5))
+    assert result.outcome in (ROUTED, IN_REVIEW)

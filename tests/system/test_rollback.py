@@ -1,4 +1,4 @@
-"""Putting an earlier model back: by a person, twice, beside a retraining, when it fails, and by an alarm."""
+"""Rollbacks: by a person, twice, during a retraining, failing, and by an alarm."""
 
 import json
 from collections.abc import Iterator
@@ -11,102 +11,111 @@ from jsonschema import Draft202012Validator
 import events
 from operate import rollback, status
 from operate.errors import CommandError
-from operate.event_listener import Tap
+from operate.event_listener import EventListener
 from operate.rollback import roll_back
-from operate.show import console
-from tests.system.workshop import NEVER_LOADS, Workshop, asking, client
-from tests.system.world import FINISHED, eventually
+from operate.terminal import console
+from tests.support.retraining_stage import RetrainingStage, client
+from tests.support.training_code import FAILING_MODEL
+from tests.support.upload_stage import ended_execution
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")
-def chain(workshop: Workshop, ready_code: str) -> list[str]:
-    """Three models that became champion one after the other, the newest last."""
-    first = workshop.champion.model_version
-    return [first, *(workshop.retrain(source=ready_code, force=True)["model_version"] for _ in range(2))]
+def chain(retraining_stage: RetrainingStage, fast_code: str) -> list[str]:
+    """Three models that were promoted one after the other, the newest last."""
+    first = retraining_stage.champion.model_version
+    return [first, *(retraining_stage.retrain(source=fast_code, force=True)["model_version"] for _ in range(2))]
 
 
-def said_by_status(workshop: Workshop) -> str:
+def status_text(retraining_stage: RetrainingStage) -> str:
     with console.capture() as printed:
-        status.show(workshop.deployed)
+        status.show(retraining_stage.deployed)
     return "".join(printed.get().split())
 
 
-def executions(workshop: Workshop) -> set[str]:
-    found = client("stepfunctions").list_executions(stateMachineArn=workshop.deployed.rollback_model_arn)
+def executions(retraining_stage: RetrainingStage) -> set[str]:
+    found = client("stepfunctions").list_executions(stateMachineArn=retraining_stage.deployed.rollback_model_arn)
     return {one["executionArn"] for one in found["executions"]}
 
 
-def test_two_rollbacks_go_further_back_and_never_bring_the_marked_model_back(
-    workshop: Workshop, chain: list[str]
+def test_a_second_rollback_goes_further_back_and_skips_the_marked_model(
+    retraining_stage: RetrainingStage, chain: list[str]
 ) -> None:
-    earliest = workshop.table.promoted(chain[0])
+    earliest = retraining_stage.table.promoted(chain[0])
     assert earliest
-    with asking(workshop) as answers, Tap(workshop.deployed.event_bus) as tap, console.capture() as printed:
-        output = roll_back(workshop.deployed, reason="a test does not like it")
-        rollback.show(output)
-        detail_type, detail = next(tap.events(20))
+    with (
+        retraining_stage.invoked_continuously() as answers,
+        EventListener(retraining_stage.deployed.event_bus) as listener,
+        console.capture() as printed,
+    ):
+        output = roll_back(retraining_stage.deployed, reason="a test asks for it")
+        rollback.print_result(output)
+        detail_type, detail = next(listener.events(20))
     assert (output["champion"], output["rolled_back"]) == (chain[1], chain[2])
     assert detail_type == "Model Rolled Back"
     Draft202012Validator(events.schema(detail_type)).validate(detail)
     assert (detail["model_version"], detail["rolled_back_model_version"]) == (chain[1], chain[2])
-    assert workshop.champion_answers()
+    assert retraining_stage.serves_champion()
     assert set(answers) <= {chain[1], chain[2]}
-    said = printed.get()
-    assert [state for state in ("PrepareRollback", "UpdateEndpoint", "RecordRollback") if state not in said] == []
-    assert f"make rollback TO={chain[2]}" in said.replace("\n", "")
-    marked = workshop.table.promoted(chain[2])
+    text = printed.get()
+    assert [state for state in ("PrepareRollback", "UpdateEndpoint", "RecordRollback") if state not in text] == []
+    assert f"make rollback TO={chain[2]}" in text.replace("\n", "")
+    marked = retraining_stage.table.promoted(chain[2])
     assert marked
-    assert (marked.rolled_back_reason, marked.rolled_back_by) == ("a test does not like it", output["execution"])
+    assert (marked.rolled_back_reason, marked.rolled_back_by) == ("a test asks for it", output["execution"])
 
-    assert roll_back(workshop.deployed)["champion"] == chain[0]
-    assert workshop.champion_answers()
-    assert (workshop.champion.artifact, workshop.champion.snapshot) == (earliest.artifact, earliest.snapshot)
-    shown = said_by_status(workshop)
+    assert roll_back(retraining_stage.deployed)["champion"] == chain[0]
+    assert retraining_stage.serves_champion()
+    assert (retraining_stage.champion.artifact, retraining_stage.champion.snapshot) == (
+        earliest.artifact,
+        earliest.snapshot,
+    )
+    shown = status_text(retraining_stage)
     assert "restoredbyarollback" in shown
-    assert "atestdoesnotlikeit" in shown
+    assert "atestasksforit" in shown
 
 
-def test_a_marked_model_can_be_named_and_loses_its_mark(workshop: Workshop, chain: list[str]) -> None:
-    output = roll_back(workshop.deployed, chain[2])
+def test_a_marked_model_can_be_named_and_loses_its_mark(retraining_stage: RetrainingStage, chain: list[str]) -> None:
+    output = roll_back(retraining_stage.deployed, chain[2])
     assert output["mark_removed"]
-    assert workshop.champion_answers()
-    record = workshop.table.promoted(chain[2])
+    assert retraining_stage.serves_champion()
+    record = retraining_stage.table.promoted(chain[2])
     assert record
     assert record.rolled_back_at is None
 
 
-def test_a_name_that_cannot_be_put_back_is_refused(workshop: Workshop, chain: list[str]) -> None:
-    champion = workshop.champion
+def test_a_name_that_cannot_be_put_back_is_refused(retraining_stage: RetrainingStage, chain: list[str]) -> None:
+    champion = retraining_stage.champion
     with pytest.raises(CommandError, match="is the champion already"):
-        roll_back(workshop.deployed, champion.model_version)
+        roll_back(retraining_stage.deployed, champion.model_version)
     for unknown in ("vehicles-learn-never", "a-model-of-another-stage"):
         with pytest.raises(CommandError, match="cannot be put back"):
-            roll_back(workshop.deployed, unknown)
-    assert workshop.champion == champion
-    assert workshop.champion_answers()
+            roll_back(retraining_stage.deployed, unknown)
+    assert retraining_stage.champion == champion
+    assert retraining_stage.serves_champion()
 
 
 def test_while_a_retraining_runs_a_rollback_is_refused_with_a_sentence(
-    workshop: Workshop, chain: list[str], ready_code: str
+    retraining_stage: RetrainingStage, chain: list[str], fast_code: str
 ) -> None:
-    champion = workshop.champion
-    retraining = workshop.start(source=ready_code, dry_run=True)
-    workshop.reach(retraining, "Train")
+    champion = retraining_stage.champion
+    retraining = retraining_stage.start(source=fast_code, dry_run=True)
+    retraining_stage.wait_for_state(retraining, "Train")
     with pytest.raises(CommandError, match=r"is under way.*RetrainingRunning.*The champion stays"):
-        roll_back(workshop.deployed)
-    assert json.loads(workshop.end_of(retraining)["output"])["reason"] == "DryRun"
-    assert workshop.champion == champion
-    assert workshop.champion_answers()
+        roll_back(retraining_stage.deployed)
+    assert json.loads(retraining_stage.ended(retraining)["output"])["reason"] == "DryRun"
+    assert retraining_stage.champion == champion
+    assert retraining_stage.serves_champion()
 
 
-def test_a_rollback_that_fails_restores_the_champion(workshop: Workshop, chain: list[str]) -> None:
-    """The endpoint configuration of the earlier model is there, and the model does not load any more."""
-    champion = workshop.champion
+def test_a_rollback_that_fails_restores_the_champion(retraining_stage: RetrainingStage, chain: list[str]) -> None:
+    """The earlier model has an endpoint configuration but no longer loads."""
+    champion = retraining_stage.champion
     sagemaker: Any = client("sagemaker")
     described = sagemaker.describe_model(ModelName=champion.model_version)
     broken = "vehicles-learn-broken"
-    archive = workshop.archive({"code/inference.py": NEVER_LOADS}, version=broken)
-    artifact = workshop.put("models/broken/model.tar.gz", archive)
+    archive = retraining_stage.model_archive({"code/inference.py": FAILING_MODEL}, version=broken)
+    artifact = retraining_stage.put("models/broken/model.tar.gz", archive)
     sagemaker.create_model(
         ModelName=broken,
         PrimaryContainer={**described["PrimaryContainer"], "ModelDataUrl": artifact},
@@ -116,23 +125,23 @@ def test_a_rollback_that_fails_restores_the_champion(workshop: Workshop, chain: 
     sagemaker.create_endpoint_config(
         EndpointConfigName=broken, ProductionVariants=[{**variant, "InitialInstanceCount": 1}]
     )
-    with asking(workshop) as answers, pytest.raises(CommandError) as failed:
-        roll_back(workshop.deployed, broken)
+    with retraining_stage.invoked_continuously() as answers, pytest.raises(CommandError) as failed:
+        roll_back(retraining_stage.deployed, broken)
     assert f"The rollback to {broken} failed" in str(failed.value)
     assert f"{champion.model_version} is on the endpoint again" in str(failed.value)
-    assert workshop.champion == champion
-    assert workshop.champion_answers()
+    assert retraining_stage.champion == champion
+    assert retraining_stage.serves_champion()
     assert set(answers) == {champion.model_version}
-    lock = client("dynamodb").get_item(TableName=workshop.deployed.model_table, Key={"id": {"S": "lock"}})
+    lock = client("dynamodb").get_item(TableName=retraining_stage.deployed.model_table, Key={"id": {"S": "lock"}})
     assert "Item" not in lock
 
 
 @contextmanager
-def rung(workshop: Workshop, alarm: str) -> Iterator[None]:
-    """An alarm of the stage that goes off, and is over when the block ends."""
+def alarm_state(retraining_stage: RetrainingStage, alarm: str) -> Iterator[None]:
+    """Set an alarm of the stage to ALARM; set it to OK when the block ends."""
     cloudwatch: Any = client("cloudwatch")
-    name = f"{workshop.deployed.app_name}-{alarm}"
-    cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="a test rings it")
+    name = f"{retraining_stage.deployed.app_name}-{alarm}"
+    cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="set by a test")
     try:
         yield
     finally:
@@ -140,48 +149,40 @@ def rung(workshop: Workshop, alarm: str) -> Iterator[None]:
 
 
 def test_an_alarm_of_the_list_rolls_a_new_champion_back_and_only_once(
-    workshop: Workshop, chain: list[str], ready_code: str
+    retraining_stage: RetrainingStage, chain: list[str], fast_code: str
 ) -> None:
-    before = workshop.champion.model_version
-    newest = workshop.retrain(source=ready_code, force=True)["model_version"]
-    known = executions(workshop)
-    with rung(workshop, "endpoint-errors"):
-        (arn,) = eventually(lambda: executions(workshop) - known, "a rollback to start")
-        ended = finished(arn)
+    before = retraining_stage.champion.model_version
+    newest = retraining_stage.retrain(source=fast_code, force=True)["model_version"]
+    known = executions(retraining_stage)
+    with alarm_state(retraining_stage, "endpoint-errors"):
+        (arn,) = eventually(lambda: executions(retraining_stage) - known, what="a rollback to start")
+        ended = ended_execution(arn)
     output = json.loads(ended["output"])
     assert (output["outcome"], output["champion"], output["rolled_back"]) == ("rolled back", before, newest)
-    record = workshop.table.promoted(newest)
+    record = retraining_stage.table.promoted(newest)
     assert record
-    assert str(record.rolled_back_reason).startswith(f"alarm {workshop.deployed.app_name}-endpoint-errors")
-    assert workshop.champion_answers()
+    assert str(record.rolled_back_reason).startswith(f"alarm {retraining_stage.deployed.app_name}-endpoint-errors")
+    assert retraining_stage.serves_champion()
 
-    # The model that was restored is not rolled back by the next alarm.
-    known = executions(workshop)
-    with rung(workshop, "endpoint-errors"):
-        (arn,) = eventually(lambda: executions(workshop) - known, "a rollback to start")
-        assert json.loads(finished(arn)["output"])["outcome"] == "ignored"
-    assert workshop.champion.model_version == before
+    # The next alarm does not roll back the restored model.
+    known = executions(retraining_stage)
+    with alarm_state(retraining_stage, "endpoint-errors"):
+        (arn,) = eventually(lambda: executions(retraining_stage) - known, what="a rollback to start")
+        assert json.loads(ended_execution(arn)["output"])["outcome"] == "ignored"
+    assert retraining_stage.champion.model_version == before
 
 
-def test_a_rollback_that_somebody_stops_can_be_started_again(
-    workshop: Workshop, chain: list[str], ready_code: str
+def test_a_stopped_rollback_can_be_started_again(
+    retraining_stage: RetrainingStage, chain: list[str], fast_code: str
 ) -> None:
-    before = workshop.champion.model_version
-    newest = workshop.retrain(source=ready_code, force=True)["model_version"]
+    before = retraining_stage.champion.model_version
+    newest = retraining_stage.retrain(source=fast_code, force=True)["model_version"]
     states: Any = client("stepfunctions")
-    machine = workshop.deployed.rollback_model_arn
+    machine = retraining_stage.deployed.rollback_model_arn
     execution = states.start_execution(stateMachineArn=machine, input="{}")["executionArn"]
-    workshop.reach(execution, "WaitForEndpoint")
-    workshop.stop(execution)
-    assert workshop.champion.model_version == newest
-    output = roll_back(workshop.deployed)
+    retraining_stage.wait_for_state(execution, "WaitForEndpoint")
+    retraining_stage.stop(execution)
+    assert retraining_stage.champion.model_version == newest
+    output = roll_back(retraining_stage.deployed)
     assert (output["champion"], output["rolled_back"]) == (before, newest)
-    assert workshop.champion_answers()
-
-
-def finished(execution: str) -> dict[str, Any]:
-    states: Any = client("stepfunctions")
-    ended: dict[str, Any] = eventually(
-        lambda: (found := states.describe_execution(executionArn=execution))["status"] in FINISHED and found, "its end"
-    )
-    return ended
+    assert retraining_stage.serves_champion()

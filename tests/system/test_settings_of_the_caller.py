@@ -1,4 +1,4 @@
-"""Commands work on the embedded AWS, whatever the caller has set for other accounts and networks."""
+"""Commands use the embedded AWS whatever the environment says about other accounts and networks."""
 
 import os
 import subprocess
@@ -30,12 +30,12 @@ OTHER_TOOLS = {
 
 
 def command(target: Target, server: local.ServerInfo, *arguments: str, **variables: str) -> str:
-    """Run a command as somebody whose shell has `variables`; return what it printed."""
-    where = {"LOCAL_AWS_PORT": str(server.port), "LOCAL_AWS_DIR": str(server.directory)}
+    """Run a command with `variables` in its environment; returns what it printed."""
+    address = {"LOCAL_AWS_PORT": str(server.port), "LOCAL_AWS_DIR": str(server.directory)}
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     ran = subprocess.run(
         [sys.executable, "-m", *arguments],
-        env={**clean, **where, "TARGET": target.kind, "STAGE": target.stage, **variables},
+        env={**clean, **address, "TARGET": target.kind, "STAGE": target.stage, **variables},
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
@@ -46,10 +46,10 @@ def command(target: Target, server: local.ServerInfo, *arguments: str, **variabl
 
 
 @pytest.mark.parametrize("variables", [COMPANY_NETWORK, OTHER_TOOLS], ids=["a company network", "other AWS tools"])
-def test_no_setting_of_the_caller_leads_a_command_elsewhere(
+def test_no_variable_of_the_caller_changes_the_target_of_a_command(
     variables: dict[str, str], embedded_aws: local.ServerInfo, target: Target, deployed: Deployed
 ) -> None:
-    said = command(target, embedded_aws, "deploy", "outputs", **variables)
-    assert f"Embedded AWS at {embedded_aws.url}" in said
-    assert deployed.uploads_bucket in said
-    assert "waiting for a reviewer: " in command(target, embedded_aws, "operate", "status", **variables)
+    text = command(target, embedded_aws, "deploy", "outputs", **variables)
+    assert f"Embedded AWS at {embedded_aws.url}" in text
+    assert deployed.uploads_bucket in text
+    assert "Review requests: " in command(target, embedded_aws, "operate", "status", **variables)

@@ -1,19 +1,20 @@
-"""The artifact of the initial model, made from what lies beside the training code."""
+"""The artifact of the initial model, built from the files beside the training code."""
 
 import json
 import tarfile
+from pathlib import Path
 
-from operate.initial_model import make_artifact
+from operate.initial_model import build_artifact
 from training.vehicles import configured_vehicles
 
 
-def test_the_same_code_and_configuration_give_the_same_artifact(tmp_path):
-    first, second = (make_artifact(tmp_path / name) for name in ("one", "two"))
+def test_the_same_code_and_configuration_give_the_same_artifact(tmp_path: Path) -> None:
+    first, second = (build_artifact(tmp_path / name) for name in ("one", "two"))
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_the_artifact_is_a_model_that_names_its_version(tmp_path):
-    with tarfile.open(make_artifact(tmp_path)) as tar:
+def test_the_artifact_is_a_model_that_names_its_version(tmp_path: Path) -> None:
+    with tarfile.open(build_artifact(tmp_path)) as tar:
         names = tar.getnames()
         file = tar.extractfile("model.json")
         assert file is not None

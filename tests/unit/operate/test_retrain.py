@@ -1,4 +1,4 @@
-"""What a retraining publishes before it starts, and how it prints its end."""
+"""The input that a retraining publishes, and how its result is printed."""
 
 import json
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ from deploy.outputs import Deployed
 from deploy.target import Target
 from operate import demo, retrain
 from operate.errors import CommandError
-from operate.show import console
 from operate.stage_data import Staged
+from operate.terminal import console
 from training.dataset import Dataset
 from training.drawn import drawn_photos
 
@@ -56,7 +56,7 @@ def published(folder: Path, data: Dataset, tmp_path: Path) -> dict[str, Any]:
 
 
 def swapped(data: Dataset) -> Dataset:
-    """The two folders of vehicles mixed up."""
+    """The data set with the labels of the two vehicles exchanged."""
     names = {"bicycle": "motorcycle", "motorcycle": "bicycle"}
     return Dataset(data.pictures, np.array([names.get(str(label), str(label)) for label in data.labels]))
 
@@ -77,7 +77,7 @@ def test_golden_photos_belong_to_their_data_set(s3: Any, tmp_path: Path) -> None
     assert photos[right["golden"]]["bicycle"] == photos[wrong["golden"]]["motorcycle"]
 
 
-def test_golden_photos_that_are_missing_are_put_again(s3: Any, tmp_path: Path) -> None:
+def test_missing_golden_photos_are_uploaded_again(s3: Any, tmp_path: Path) -> None:
     data = drawn_photos(20, seed=0)
     prefix = published(tmp_path / "a", data, tmp_path)["golden"].removeprefix("s3://scones-ml/")
     before = keys(s3, prefix)
@@ -86,7 +86,7 @@ def test_golden_photos_that_are_missing_are_put_again(s3: Any, tmp_path: Path) -
     assert keys(s3, prefix) == before
 
 
-def test_publishing_records_nothing_for_later_retrainings(s3: Any, tmp_path: Path) -> None:
+def test_publishing_does_not_change_the_input_of_scheduled_retrainings(s3: Any, tmp_path: Path) -> None:
     published(tmp_path / "a", drawn_photos(20, seed=0), tmp_path)
     assert keys(s3, "training/") == []
 
@@ -118,7 +118,7 @@ def test_every_check_is_printed_with_its_value_and_limit() -> None:
     ]
     output = {"outcome": "rejected", "reason": "BelowMinimum", "verdict": "below", "checks": rows}
     with console.capture() as shown:
-        retrain.conclude(output)
+        retrain.print_result(output)
     lines = shown.get().splitlines()
     assert any("accuracy" in line and "0.975" in line and "at least 0.850" in line and "yes" in line for line in lines)
     assert any("outlier AUROC" in line and "unknown" in line and "no" in line for line in lines)

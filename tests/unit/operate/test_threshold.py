@@ -12,25 +12,25 @@ from console.aws import Aws
 from deploy.outputs import Deployed
 from operate import threshold
 from operate.errors import CommandError
-from operate.show import console
+from operate.terminal import console
 from tests.unit import model_stage
 
 
 @pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
-    with model_stage.stage(monkeypatch) as resources:
-        yield resources
+def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
+    with model_stage.stage(monkeypatch) as found:
+        yield found
 
 
-def ask(stage: Deployed, folder: Path, at: str = "", **options: Any) -> tuple[str, dict[str, Any]]:
-    """What is printed, in a terminal of 100 columns, and what is written."""
+def ask(deployed: Deployed, folder: Path, at: str = "", **options: Any) -> tuple[str, dict[str, Any]]:
+    """What `make threshold` prints in a terminal of 100 columns, and the report that it writes."""
     width, console.width = console.width, 100
     try:
-        with console.capture() as said:
-            threshold.run(stage, Aws(), folder / "threshold.json", at=at, **options)
+        with console.capture() as printed:
+            threshold.run(deployed, Aws(), folder / "threshold.json", at=at, **options)
     finally:
         console.width = width
-    return said.get(), json.loads((folder / "threshold.json").read_text())
+    return printed.get(), json.loads((folder / "threshold.json").read_text())
 
 
 def line(text: str, start: str) -> str:
@@ -52,10 +52,10 @@ def photos_of_every_kind() -> None:
     model_stage.waiting(42)
 
 
-def test_the_table_marks_the_chosen_threshold_and_the_one_in_force(stage: Deployed, tmp_path: Path) -> None:
+def test_the_table_marks_the_chosen_threshold_and_the_one_in_force(deployed: Deployed, tmp_path: Path) -> None:
     model_stage.serve()
     model_stage.set_threshold("0.98")
-    text, report = ask(stage, tmp_path)
+    text, report = ask(deployed, tmp_path)
     assert "Its own threshold: 0.935." in text
     assert "Threshold in force: 0.980, set by an operator in /scones/test/threshold." in text
     assert "At most 1% of the automatic decisions may be wrong" in text
@@ -67,10 +67,10 @@ def test_the_table_marks_the_chosen_threshold_and_the_one_in_force(stage: Deploy
     assert report["policy"] == model_stage.POLICY
 
 
-def test_recent_photos_show_reviews_and_what_reviewers_found_wrong(stage: Deployed, tmp_path: Path) -> None:
+def test_recent_photos_show_reviews_and_what_reviewers_found_wrong(deployed: Deployed, tmp_path: Path) -> None:
     model_stage.serve()
     photos_of_every_kind()
-    text, report = ask(stage, tmp_path)
+    text, report = ask(deployed, tmp_path)
     recent = report["recent_photos"]
     assert (recent["photos"], recent["without_an_answer"]) == (20, 3)
     at = {one["threshold"]: one for one in recent["thresholds"]}
@@ -85,7 +85,7 @@ def test_recent_photos_show_reviews_and_what_reviewers_found_wrong(stage: Deploy
     assert "3 of them went to a person who has not answered." in text
 
 
-def test_photos_of_other_models_and_of_long_ago_do_not_count(stage: Deployed, tmp_path: Path) -> None:
+def test_photos_of_other_models_and_old_photos_do_not_count(deployed: Deployed, tmp_path: Path) -> None:
     model_stage.serve()
     model_stage.decided(1, 0.99)
     model_stage.decided(2, 0.60, version="vehicles-test-20261101-000000")
@@ -93,19 +93,19 @@ def test_photos_of_other_models_and_of_long_ago_do_not_count(stage: Deployed, tm
     model_stage.decided(4, None, "fallback", version="vehicles-test-20261101-000000")
     model_stage.waiting(60 * 24 * 3)
     model_stage.waiting(5, "ModelUnavailable")
-    _, report = ask(stage, tmp_path)
+    _, report = ask(deployed, tmp_path)
     assert report["recent_photos"]["photos"] == 1
     assert report["recent_photos"]["judged_by_other_models"] == 1
 
 
-def test_a_change_is_shown_and_its_command_printed_but_nothing_is_set(stage: Deployed, tmp_path: Path) -> None:
+def test_a_change_is_shown_and_its_command_printed_but_nothing_is_set(deployed: Deployed, tmp_path: Path) -> None:
     model_stage.serve()
     photos_of_every_kind()
-    text, report = ask(stage, tmp_path, "0.9", is_local=True)
+    text, report = ask(deployed, tmp_path, "0.9", is_local=True)
     assert "A change from 0.935 to 0.900" in text
     assert line(text, "reviews per 1,000 photos, expected") == "reviews per 1,000 photos, expected|130|111"
     assert line(text, "reviews per 1,000, on").endswith("the 20 recent photos|350|250")
-    assert line(text, "wrong among decided, expected").endswith("|0.3% (≤0.7%)|0.5% (≤0.8%)")
+    assert line(text, "errors among decided, expected").endswith("|0.3% (≤0.7%)|0.5% (≤0.8%)")
     assert "Against the policy: Non-vehicles let through may be up to 5.11%; the policy allows 3%." in text
     command = (
         "aws ssm put-parameter --region eu-west-1 --name /scones/test/threshold --type String --overwrite --value 0.9"
@@ -117,38 +117,38 @@ def test_a_change_is_shown_and_its_command_printed_but_nothing_is_set(stage: Dep
     assert model_stage.aws("ssm").get_parameter(Name=model_stage.PARAMETER)["Parameter"]["Value"] == "model"
 
 
-def test_the_way_back_to_the_models_own_threshold_is_a_change_too(stage: Deployed, tmp_path: Path) -> None:
+def test_a_return_to_the_models_own_threshold_is_a_change(deployed: Deployed, tmp_path: Path) -> None:
     model_stage.serve()
     model_stage.set_threshold("0.99")
-    text, _ = ask(stage, tmp_path, "model")
+    text, _ = ask(deployed, tmp_path, "model")
     assert "A change from 0.990 to 0.935" in text
     assert "--overwrite --value model" in text
 
 
 @pytest.mark.parametrize("at", ["95", "-0.1", "nan", "high"])
-def test_a_value_that_is_no_threshold_is_refused(stage: Deployed, tmp_path: Path, at: str) -> None:
+def test_a_value_that_is_not_a_threshold_is_refused(deployed: Deployed, tmp_path: Path, at: str) -> None:
     with pytest.raises(CommandError, match="Use a number from 0 to 1"):
-        ask(stage, tmp_path, at)
+        ask(deployed, tmp_path, at)
 
 
-def test_without_a_champion_it_says_to_train(stage: Deployed, tmp_path: Path) -> None:
+def test_without_a_champion_it_says_to_train(deployed: Deployed, tmp_path: Path) -> None:
     with pytest.raises(CommandError, match=r"There is no endpoint scones-test-vehicles.*make retrain"):
-        ask(stage, tmp_path)
+        ask(deployed, tmp_path)
 
 
-def test_without_photos_it_says_to_upload_some(stage: Deployed, tmp_path: Path) -> None:
+def test_without_photos_it_says_to_upload_some(deployed: Deployed, tmp_path: Path) -> None:
     model_stage.serve()
-    text, report = ask(stage, tmp_path, "0.95")
+    text, report = ask(deployed, tmp_path, "0.95")
     assert "has judged no photo of this stage in the last 30 days" in text
     assert "make upload PHOTOS=" in text
     assert report["recent_photos"]["photos"] == 0
     assert report["change"]["recent_reviews_per_1000"] == [None, None]
 
 
-def test_a_model_without_operating_points_is_named_and_recent_photos_are_shown(stage: Deployed, tmp_path: Path) -> None:
+def test_for_a_model_without_operating_points_recent_photos_are_shown(deployed: Deployed, tmp_path: Path) -> None:
     model_stage.serve(report={"accuracy": 0.97}, about={"version": model_stage.CHAMPION, "threshold": 0.93})
     photos_of_every_kind()
-    text, report = ask(stage, tmp_path, "0.9")
+    text, report = ask(deployed, tmp_path, "0.9")
     assert "The model's report has no trade-off." in text
     assert "The model states no policy" in text
     assert report["operating_points"] == []
@@ -156,16 +156,16 @@ def test_a_model_without_operating_points_is_named_and_recent_photos_are_shown(s
     assert line(text, "reviews per 1,000, on").endswith("|350|250")
 
 
-def test_figures_of_other_photos_may_be_missing(stage: Deployed, tmp_path: Path) -> None:
+def test_figures_of_other_photos_may_be_missing(deployed: Deployed, tmp_path: Path) -> None:
     points = [{**one, "others_accepted": None, "others_accepted_upper": None} for one in model_stage.operating_points()]
     model_stage.serve(report={"operating_points": points})
-    text, _ = ask(stage, tmp_path)
+    text, _ = ask(deployed, tmp_path)
     assert line(text, "0.935").endswith("|0.3% (≤0.7%)|–|–")
 
 
-def test_a_threshold_between_or_beyond_the_measured_ones_is_said_to_be(stage: Deployed, tmp_path: Path) -> None:
+def test_a_threshold_between_or_outside_the_measured_ones_is_reported(deployed: Deployed, tmp_path: Path) -> None:
     model_stage.serve()
     model_stage.set_threshold("0.9333")
-    assert "The threshold in force is 0.9333; 0.935 is the nearest" in ask(stage, tmp_path)[0]
+    assert "The threshold in force is 0.9333; 0.935 is the nearest" in ask(deployed, tmp_path)[0]
     model_stage.set_threshold("1")
-    assert "The threshold in force, 1, is outside of what was measured." in ask(stage, tmp_path)[0]
+    assert "The threshold in force, 1, is outside the measured range." in ask(deployed, tmp_path)[0]

@@ -1,4 +1,4 @@
-"""What a run of uploads says about itself."""
+"""Uploads: the photos of a folder, the outcome of each photo, the figures of a run."""
 
 import os
 import subprocess
@@ -7,61 +7,61 @@ from pathlib import Path
 import pytest
 
 from functions.shared.photo import Photo
-from operate import show
+from operate import terminal
 from operate.errors import CommandError
-from operate.uploads import IN_REVIEW, LOST, REJECTED, ROUTED, Journey, Source, object_key, photos_in, summary
+from operate.uploads import IN_REVIEW, LOST, REJECTED, ROUTED, Source, UploadResult, find_photos, object_key, summary
 
 
-def journey(label: str | None = None) -> Journey:
-    return Journey(Source("p.jpg", b"", label), Photo("b", "uploads/d/p.jpg", "e"), sent_at=1_000_000_000.0)
+def uploaded(label: str | None = None) -> UploadResult:
+    return UploadResult(Source("p.jpg", b"", label), Photo("b", "uploads/d/p.jpg", "e"), sent_at=1_000_000_000.0)
 
 
-def routed(vehicle: str, label: str | None = None, decided_at: str = "2001-09-09T01:46:40.500Z") -> Journey:
-    one = journey(label)
-    one.hear("Driver Routed", {"vehicle": vehicle, "decided_at": decided_at})
-    return one
+def routed(vehicle: str, label: str | None = None, decided_at: str = "2001-09-09T01:46:40.500Z") -> UploadResult:
+    result = uploaded(label)
+    result.apply("Driver Routed", {"vehicle": vehicle, "decided_at": decided_at})
+    return result
 
 
-def test_a_photo_that_nothing_is_heard_of_is_lost() -> None:
-    assert summary([journey()])["lost"] == 1
+def test_a_photo_without_any_event_is_lost() -> None:
+    assert summary([uploaded()])["lost"] == 1
 
 
 def test_latency_counts_from_the_upload_to_the_decision() -> None:
     assert routed("bicycle").latency_ms == pytest.approx(500)
 
 
-def test_a_wait_for_a_person_is_not_latency() -> None:
-    one = journey()
-    one.hear("Review Requested", {"reason": "LowConfidence"})
-    assert (one.outcome, one.latency_ms) == (IN_REVIEW, None)
-    one.hear("Driver Routed", {"vehicle": "bicycle", "decided_at": "2001-09-09T01:46:41Z"})
-    assert (one.outcome, one.latency_ms, one.duplicated) == (ROUTED, None, False)
+def test_a_wait_for_a_reviewer_is_not_latency() -> None:
+    result = uploaded()
+    result.apply("Review Requested", {"reason": "LowConfidence"})
+    assert (result.outcome, result.latency_ms) == (IN_REVIEW, None)
+    result.apply("Driver Routed", {"vehicle": "bicycle", "decided_at": "2001-09-09T01:46:41Z"})
+    assert (result.outcome, result.latency_ms, result.duplicated) == (ROUTED, None, False)
 
 
 def test_the_same_event_twice_is_a_duplicate() -> None:
-    one = routed("bicycle")
-    one.hear("Driver Routed", one.decision)
-    assert summary([one])["duplicated"] == 1
+    result = routed("bicycle")
+    result.apply("Driver Routed", result.decision)
+    assert summary([result])["duplicated"] == 1
 
 
 def test_routed_and_rejected_contradict_each_other() -> None:
-    one = routed("bicycle")
-    one.hear("Photo Rejected", {"rejected": {"reason": "UnreadablePhoto"}, "rejected_at": "2001-09-09T01:46:41Z"})
-    assert (one.outcome, one.duplicated) == (REJECTED, True)
+    result = routed("bicycle")
+    result.apply("Photo Rejected", {"rejected": {"reason": "UnreadablePhoto"}, "rejected_at": "2001-09-09T01:46:41Z"})
+    assert (result.outcome, result.duplicated) == (REJECTED, True)
 
 
 def test_accuracy_is_over_labelled_photos_that_were_routed() -> None:
-    journeys = [routed("bicycle", "bicycle"), routed("bicycle", "cat"), routed("bicycle"), journey("motorcycle")]
-    figures = summary(journeys)
+    results = [routed("bicycle", "bicycle"), routed("bicycle", "cat"), routed("bicycle"), uploaded("motorcycle")]
+    figures = summary(results)
     assert figures["accuracy_of_routed"] == 0.5
     assert (figures["uploaded"], figures["routed"], figures["lost"]) == (4, 3, 1)
 
 
 def test_a_run_in_which_nothing_was_routed_has_no_accuracy() -> None:
-    assert summary([journey("bicycle")])["accuracy_of_routed"] is None
+    assert summary([uploaded("bicycle")])["accuracy_of_routed"] is None
 
 
-def test_a_photo_of_anything_else_is_rightly_decided_as_other() -> None:
+def test_other_is_the_correct_decision_for_a_photo_of_anything_else() -> None:
     assert summary([routed("other", "cat"), routed("bicycle", "cat")])["accuracy_of_routed"] == 0.5
 
 
@@ -75,27 +75,27 @@ def test_photos_of_class_folders_carry_the_name_of_their_class(tmp_path: Path) -
     write(tmp_path / "bicycle" / "2025" / "two.jpg")
     write(tmp_path / "cat" / "three.png")
     write(tmp_path / "bicycle" / "notes.txt", b"no photo")
-    labels = {source.name: source.label for source in photos_in(tmp_path).sources}
+    labels = {source.name: source.label for source in find_photos(tmp_path).sources}
     assert labels == {"one.JPG": "bicycle", "two.jpg": "bicycle", "three.png": "cat"}
 
 
 def test_photos_of_any_other_folder_have_no_label_and_no_accuracy(tmp_path: Path) -> None:
-    """The folder that the README uploads is one of photos, not of class folders."""
+    """The README uploads a folder of photos, not of class folders."""
     for number in range(3):
         write(tmp_path / "bikes" / f"{number}.jpg")
     for folder in (tmp_path / "bikes", tmp_path):
-        sources = photos_in(folder).sources
+        sources = find_photos(folder).sources
         assert [source.label for source in sources] == [None] * 3
-        journeys = [Journey(source, Photo("b", "uploads/d/p.jpg", "e"), 0.0) for source in sources]
-        for one in journeys:
-            one.hear("Driver Routed", {"vehicle": "bicycle", "decided_at": "2001-09-09T01:46:41Z"})
-        assert summary(journeys)["accuracy_of_routed"] is None
+        results = [UploadResult(source, Photo("b", "uploads/d/p.jpg", "e"), 0.0) for source in sources]
+        for result in results:
+            result.apply("Driver Routed", {"vehicle": "bicycle", "decided_at": "2001-09-09T01:46:41Z"})
+        assert summary(results)["accuracy_of_routed"] is None
 
 
-def test_what_is_not_uploaded_is_listed_with_the_reason(tmp_path: Path) -> None:
+def test_files_that_are_not_uploaded_are_listed_with_the_reason(tmp_path: Path) -> None:
     for name in ("a.JPG", "b.jfif", "c.jpe", "d.HEIC", "._a.JPG", ".thumbnails/a.jpg"):
         write(tmp_path / "bicycle" / name)
-    selection = photos_in(tmp_path)
+    selection = find_photos(tmp_path)
     assert [(source.name, source.media_type) for source in selection.sources] == [
         ("a.JPG", "image/jpeg"), ("b.jfif", "image/jpeg"), ("c.jpe", "image/jpeg"),
     ]  # fmt: skip
@@ -108,32 +108,32 @@ def test_a_class_folder_that_looks_like_a_vehicle_is_an_error(tmp_path: Path) ->
     write(tmp_path / "motorcycle" / "a.jpg")
     write(tmp_path / "Bicycle" / "a.jpg")
     with pytest.raises(CommandError, match='"Bicycle" looks like the vehicle "bicycle"'):
-        photos_in(tmp_path)
+        find_photos(tmp_path)
 
 
-def test_a_home_folder_is_found_in_any_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     write(tmp_path / "bikes" / "a.jpg")
-    assert len(photos_in(Path("~/bikes")).sources) == 1
+    assert len(find_photos(Path("~/bikes")).sources) == 1
 
 
 def test_a_heic_file_by_itself_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     write(tmp_path / "a.heic")
     with pytest.raises(CommandError, match="Export it as JPEG"):
-        photos_in(tmp_path / "a.heic")
+        find_photos(tmp_path / "a.heic")
 
 
-def test_a_name_that_is_no_utf_8_is_shown_and_uploaded(tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_utf_8_is_printed_and_uploaded(tmp_path: Path) -> None:
     try:
         (tmp_path / "bicycle").mkdir()
         Path(os.fsdecode(os.fsencode(tmp_path / "bicycle") + b"/v\xe9lo[red].jpg")).write_bytes(b"1")
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
-    (source,) = photos_in(tmp_path).sources
-    journey = Journey(source, Photo("b", "k", "e"), 0.0)
-    with show.console.capture() as shown:
-        show.live()(journey, 1, 1)
-        show.table([journey])
+    (source,) = find_photos(tmp_path).sources
+    result = UploadResult(source, Photo("b", "k", "e"), 0.0)
+    with terminal.console.capture() as shown:
+        terminal.print_upload(result, 1, 1)
+        terminal.print_uploads([result])
     assert "v\\xe9lo[red].jpg" in shown.get()
     shown.get().encode()
     key = object_key("20261127", 0, source)
@@ -156,8 +156,8 @@ def test_make_passes_a_path_on_as_it_was_written(command: str, variable: str) ->
 def test_a_folder_without_photos_is_an_error_that_names_it(missing: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(CommandError, match=missing):
-        photos_in(tmp_path / missing)
+        find_photos(tmp_path / missing)
 
 
 def test_lost_is_the_default() -> None:
-    assert journey().outcome == LOST
+    assert uploaded().outcome == LOST
