@@ -33,18 +33,18 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     try:
-        resources = Deployed.of(outputs(connect()))
+        deployed = Deployed.of(outputs(connect()))
     except (DeployError, ClientError, BotoCoreError, ValueError) as error:
         print(f"review failed: {error}", file=sys.stderr)
         return 1
     if arguments.plain:
         from console.terminal import run
 
-        return run(resources, Aws(), choices(), undo_s=arguments.undo_s)
-    return serve(resources, arguments.port, arguments.undo_s)
+        return run(deployed, Aws(), choices(), undo_s=arguments.undo_s)
+    return serve(deployed, arguments.port, arguments.undo_s)
 
 
-def serve(resources: Deployed, port: int, undo_s: float) -> int:
+def serve(deployed: Deployed, port: int, undo_s: float) -> int:
     """Serve the pages until interrupted. Returns the exit status: 0, or 1 when the port is in use."""
     import socket
 
@@ -61,7 +61,7 @@ def serve(resources: Deployed, port: int, undo_s: float) -> int:
             print(f"review failed: port {port} is in use. Set REVIEW_PORT to a free one.", file=sys.stderr)
             return 1
     hosts = [f"{name}:{port}" for name in (HOST, "localhost")]
-    app = create_app(Services.of(resources, Aws(), choices(), undo_s=undo_s), hosts=hosts)
+    app = create_app(Services.of(deployed, Aws(), choices(), undo_s=undo_s), hosts=hosts)
     print(f"The console is on http://{HOST}:{port}/  (Ctrl-C stops it)", flush=True)
     # No access log, because the paths of photos identify drivers. No proxy headers, because there is no proxy.
     uvicorn.run(

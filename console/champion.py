@@ -94,9 +94,9 @@ class Serving:
 class ChampionReader:
     """Reads the endpoint of one stage and the models behind it."""
 
-    def __init__(self, resources: Deployed, aws: Aws) -> None:
+    def __init__(self, deployed: Deployed, aws: Aws) -> None:
         """Artifacts are read from the stage's ML bucket only."""
-        self._resources = resources
+        self._deployed = deployed
         self._aws = aws
         self._models: dict[str, Model] = {}
         self._lock = threading.Lock()
@@ -109,7 +109,7 @@ class ChampionReader:
         try:
             models = [self._model(name) for name in self._model_names()] if history else []
             records = self._records()
-            endpoint = self._aws.sagemaker.describe_endpoint(EndpointName=self._resources.endpoint_name)
+            endpoint = self._aws.sagemaker.describe_endpoint(EndpointName=self._deployed.endpoint_name)
             status, updated = endpoint["EndpointStatus"], endpoint["LastModifiedTime"]
             champion = self._model(describe_model_of(endpoint["EndpointConfigName"], self._aws.sagemaker).name)
         except ClientError as error:
@@ -136,11 +136,11 @@ class ChampionReader:
             return self._models[name].card_image if name in self._models else None
 
     def _records(self) -> dict[str, Record]:
-        table = ModelTable(self._resources.model_table, self._aws.dynamodb)
+        table = ModelTable(self._deployed.model_table, self._aws.dynamodb)
         return {record.endpoint_config: record for record in table.all_promoted()}
 
     def _model_names(self) -> list[str]:
-        prefix = f"vehicles-{self._resources.stage}-"
+        prefix = f"vehicles-{self._deployed.stage}-"
         found = self._aws.sagemaker.list_models(
             NameContains=prefix, SortBy="CreationTime", SortOrder="Descending", MaxResults=_MAX_MODELS
         )["Models"]
@@ -149,7 +149,7 @@ class ChampionReader:
     def _override(self) -> float | None:
         """Return the threshold that an operator set, or None."""
         try:
-            value = self._aws.ssm.get_parameter(Name=self._resources.threshold_parameter)["Parameter"]["Value"]
+            value = self._aws.ssm.get_parameter(Name=self._deployed.threshold_parameter)["Parameter"]["Value"]
             return None if value == "model" else float(value)
         except (ClientError, BotoCoreError, ValueError):
             return None
@@ -178,7 +178,7 @@ class ChampionReader:
     def _files(self, artifact: str) -> dict[str, bytes]:
         """Read the files of _FILES from a model.tar.gz; {} when it cannot be read or is not in the ML bucket."""
         uri = urlsplit(artifact)
-        if uri.scheme != "s3" or uri.netloc != self._resources.ml_bucket:
+        if uri.scheme != "s3" or uri.netloc != self._deployed.ml_bucket:
             return {}
         try:
             found = self._aws.s3.get_object(Bucket=uri.netloc, Key=uri.path.lstrip("/"))

@@ -76,9 +76,9 @@ class LogLine:
 class Decisions:
     """Reads the decision table, the photo table, execution histories and the log groups of the functions."""
 
-    def __init__(self, resources: Deployed, aws: Aws) -> None:
+    def __init__(self, deployed: Deployed, aws: Aws) -> None:
         """The tables, executions and logs of one stage."""
-        self._resources = resources
+        self._deployed = deployed
         self._aws = aws
         self._scanned: tuple[float, list[dict[str, Any]]] | None = None  # with the time of the scan
 
@@ -86,7 +86,7 @@ class Decisions:
         """Return the newest decisions first, of at most MAX_SCANNED scanned. The result is cached for 3 seconds."""
         if self._scanned is None or time.monotonic() - self._scanned[0] > _CACHE_S:
             pages = self._aws.dynamodb.get_paginator("scan").paginate(
-                TableName=self._resources.decision_table, PaginationConfig={"MaxItems": MAX_SCANNED}
+                TableName=self._deployed.decision_table, PaginationConfig={"MaxItems": MAX_SCANNED}
             )
             found = [values(item) for page in pages for item in page["Items"]]
             found.sort(key=lambda decision: str(decision["decided_at"]), reverse=True)
@@ -96,7 +96,7 @@ class Decisions:
     def in_review(self) -> list[dict[str, Any]]:
         """Return the entries of the photos in review, of at most MAX_SCANNED scanned."""
         pages = self._aws.dynamodb.get_paginator("scan").paginate(
-            TableName=self._resources.photo_table,
+            TableName=self._deployed.photo_table,
             FilterExpression="#status = :in_review",
             ExpressionAttributeNames={"#status": "status"},
             ExpressionAttributeValues=attributes({":in_review": IN_REVIEW}),
@@ -107,13 +107,13 @@ class Decisions:
     def decided(self, photo_id: str) -> dict[str, Any] | None:
         """Return the decision about a photo, read consistently, or None."""
         found = self._aws.dynamodb.get_item(
-            TableName=self._resources.decision_table, Key=attributes({"photo_id": photo_id}), ConsistentRead=True
+            TableName=self._deployed.decision_table, Key=attributes({"photo_id": photo_id}), ConsistentRead=True
         )
         return values(found["Item"]) if "Item" in found else None
 
     def find(self, photo_id: str) -> dict[str, Any] | None:
         """Return a photo's decision, else its entry in the photo table, which has a `status`; None when unknown."""
-        for table in (self._resources.decision_table, self._resources.photo_table):
+        for table in (self._deployed.decision_table, self._deployed.photo_table):
             found = self._aws.dynamodb.get_item(TableName=table, Key=attributes({"photo_id": photo_id}))
             if "Item" in found:
                 return values(found["Item"])
@@ -126,7 +126,7 @@ class Decisions:
             photo = Photo.from_state(entry["photo"]) if entry else None
         except (InvalidInput, KeyError):
             return None
-        return photo if photo and photo.bucket == self._resources.uploads_bucket else None
+        return photo if photo and photo.bucket == self._deployed.uploads_bucket else None
 
     def steps(self, execution: str) -> list[Step]:
         """Return the states of an execution, without inputs and outputs, which hold task tokens; [] when it is gone."""
@@ -150,7 +150,7 @@ class Decisions:
     def _lines(self, function: str, photo_id: str, since: int) -> list[LogLine]:
         try:
             events = self._aws.logs.filter_log_events(
-                logGroupName=self._resources.log_group(function),
+                logGroupName=self._deployed.log_group(function),
                 filterPattern=f'"{photo_id}"',
                 startTime=since,
                 limit=_MAX_LOG_LINES,

@@ -39,7 +39,7 @@ class Desk:
 
     def __init__(
         self,
-        resources: Deployed,
+        deployed: Deployed,
         aws: Aws,
         choices: Iterable[Choice],
         *,
@@ -49,15 +49,15 @@ class Desk:
         """`undo_s`: how long an answer can be undone, 0 for not at all. `lease_s`: visibility timeout of a lease."""
         self.undo_s = undo_s
         self.choices = {choice.vehicle: choice for choice in choices}
-        self.labels = Labels(resources.ml_bucket, aws.s3)
-        self._decisions = Decisions(resources, aws)
-        self._leases = Leases(resources, aws.sqs, lease_s)
+        self.labels = Labels(deployed.ml_bucket, aws.s3)
+        self._decisions = Decisions(deployed, aws)
+        self._leases = Leases(deployed, aws.sqs, lease_s)
         self._delivery = Delivery(
             self.labels,
             self._leases,
             self._decisions,
             aws.stepfunctions,
-            EventBus(resources.event_bus, aws.events),
+            EventBus(deployed.event_bus, aws.events),
             self.choices,
         )
         self._sessions: list[Session] = []

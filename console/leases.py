@@ -48,11 +48,11 @@ class Lease:
 class Leases:
     """The messages of the review queue that this process has received."""
 
-    def __init__(self, resources: Deployed, sqs: "SQSClient", lease_s: int = LEASE_S) -> None:
+    def __init__(self, deployed: Deployed, sqs: "SQSClient", lease_s: int = LEASE_S) -> None:
         """`lease_s`: the visibility timeout, which `extend` starts again."""
         self.lease_s = lease_s
-        self._queue_url = resources.review_queue_url
-        self._uploads_bucket = resources.uploads_bucket
+        self._queue_url = deployed.review_queue_url
+        self._uploads_bucket = deployed.uploads_bucket
         self._sqs = sqs
         self._max_receive_count: int | None = None
 

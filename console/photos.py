@@ -31,9 +31,9 @@ class PhotoNotShown(Exception):
 class Photos:
     """The photos of one stage as JPEG files. A cache in memory keeps those used last."""
 
-    def __init__(self, resources: Deployed, aws: Aws) -> None:
+    def __init__(self, deployed: Deployed, aws: Aws) -> None:
         """Reads the stage's uploads bucket only."""
-        self._resources = resources
+        self._deployed = deployed
         self._aws = aws
         self._cache: OrderedDict[tuple[str, str], bytes] = OrderedDict()
         self._lock = threading.Lock()
@@ -57,7 +57,7 @@ class Photos:
         return decode(self._read(photo), longest)
 
     def _read(self, photo: Photo) -> bytes:
-        if photo.bucket != self._resources.uploads_bucket:
+        if photo.bucket != self._deployed.uploads_bucket:
             raise PhotoNotShown("This photo belongs to another stage.")
         try:
             found = self._aws.s3.get_object(Bucket=photo.bucket, Key=photo.key, IfMatch=f'"{photo.etag}"')

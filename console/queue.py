@@ -55,9 +55,9 @@ class DeadLetter:
 class Queue:
     """The review queue and its dead-letter queue."""
 
-    def __init__(self, resources: Deployed, aws: Aws, labels: Labels) -> None:
+    def __init__(self, deployed: Deployed, aws: Aws, labels: Labels) -> None:
         """The queues of one stage."""
-        self._resources = resources
+        self._deployed = deployed
         self._aws = aws
         self._labels = labels
         self._lock = threading.Lock()
@@ -88,9 +88,9 @@ class Queue:
                 if letter.problem and not everything:
                     stayed.append(letter)
                     continue
-                sqs.send_message(QueueUrl=self._resources.review_queue_url, MessageBody=message["Body"])
+                sqs.send_message(QueueUrl=self._deployed.review_queue_url, MessageBody=message["Body"])
                 sqs.delete_message(
-                    QueueUrl=self._resources.review_dead_letter_queue_url, ReceiptHandle=message["ReceiptHandle"]
+                    QueueUrl=self._deployed.review_dead_letter_queue_url, ReceiptHandle=message["ReceiptHandle"]
                 )
                 sent += 1
             if sent == before or len(batch) < _MAX_DEAD_LETTERS:
@@ -101,7 +101,7 @@ class Queue:
         found: dict[str, tuple[DeadLetter, MessageTypeDef]] = {}
         while len(found) < _MAX_DEAD_LETTERS:
             received = self._aws.sqs.receive_message(
-                QueueUrl=self._resources.review_dead_letter_queue_url,
+                QueueUrl=self._deployed.review_dead_letter_queue_url,
                 MaxNumberOfMessages=10,
                 VisibilityTimeout=_VISIBILITY_TIMEOUT_S,
                 AttributeNames=["All"],
@@ -115,7 +115,7 @@ class Queue:
     def _letter(self, message: "MessageTypeDef") -> DeadLetter:
         sent_at = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
         try:
-            read(message["Body"], bucket=self._resources.uploads_bucket, sent_at=sent_at)
+            read(message["Body"], bucket=self._deployed.uploads_bucket, sent_at=sent_at)
             problem = None
         except MalformedRequest as error:
             problem = str(error)
@@ -123,7 +123,7 @@ class Queue:
         return DeadLetter(message["MessageId"], timestamp(sent_at), receives, problem, redacted(message["Body"]))
 
     def _count(self) -> Figures:
-        visible, leased = self._depth(self._resources.review_queue_url)
+        visible, leased = self._depth(self._deployed.review_queue_url)
         drivers, oldest = self._waiting_drivers()
         moment = now()
         midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -133,7 +133,7 @@ class Queue:
             drivers=drivers,
             oldest_s=(moment - oldest).total_seconds() if oldest else None,
             answers_today=self._labels.answered_since(midnight),
-            dead=sum(self._depth(self._resources.review_dead_letter_queue_url)),
+            dead=sum(self._depth(self._deployed.review_dead_letter_queue_url)),
         )
 
     def _depth(self, url: str) -> tuple[int, int]:
@@ -148,7 +148,7 @@ class Queue:
     def _waiting_drivers(self) -> tuple[int, datetime | None]:
         """Count the photos in review whose execution still waits; the time is that of the oldest request."""
         pages = self._aws.dynamodb.get_paginator("scan").paginate(
-            TableName=self._resources.photo_table,
+            TableName=self._deployed.photo_table,
             FilterExpression="#status = :in_review AND #expires_at > :now",
             ExpressionAttributeNames={"#status": "status", "#expires_at": "expires_at"},
             ExpressionAttributeValues=attributes({":in_review": IN_REVIEW, ":now": timestamp(now())}),

@@ -24,8 +24,8 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="also those that still cannot be answered")
     arguments = parser.parse_args()
     try:
-        resources, aws = Deployed.of(outputs(connect())), Aws()
-        queue = Queue(resources, aws, Labels(resources.ml_bucket, aws.s3))
+        deployed, aws = Deployed.of(outputs(connect())), Aws()
+        queue = Queue(deployed, aws, Labels(deployed.ml_bucket, aws.s3))
         if arguments.list:
             show(queue.dead_letters())
             return 0

@@ -32,14 +32,14 @@ _BAR_WIDTH = 24
 _TEXT_LINES = 18  # lines of the terminal below and above the photo
 
 
-def run(resources: Deployed, aws: Aws, choices: Iterable[Choice], *, undo_s: float) -> int:
+def run(deployed: Deployed, aws: Aws, choices: Iterable[Choice], *, undo_s: float) -> int:
     """Review until `q`, Ctrl-C or the end of the input, then deliver all answers and give back the rest. Returns 0."""
     console = Console(highlight=False)
-    with Desk(resources, aws, choices, undo_s=undo_s) as desk, keyboard() as keys:
+    with Desk(deployed, aws, choices, undo_s=undo_s) as desk, keyboard() as keys:
         session = desk.open_session(os.environ.get("REVIEWER") or os.environ.get("USER") or "reviewer")
         console.print(f"Reviewing as [bold]{session.reviewer}[/]. [bold]Q[/] quits.")
         with suppress(KeyboardInterrupt):
-            Terminal(console, desk, session, Photos(resources, aws)).run(keys)
+            Terminal(console, desk, session, Photos(deployed, aws)).run(keys)
         console.print()
     for notice in session.notices:
         console.print(_notice(notice))

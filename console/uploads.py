@@ -44,9 +44,9 @@ class Progress:
 class Uploads:
     """The photos that this process has uploaded."""
 
-    def __init__(self, resources: Deployed, aws: Aws, decisions: Decisions) -> None:
+    def __init__(self, deployed: Deployed, aws: Aws, decisions: Decisions) -> None:
         """Uploads to the stage's uploads bucket."""
-        self._resources = resources
+        self._deployed = deployed
         self._aws = aws
         self._decisions = decisions
         self._lock = threading.Lock()
@@ -64,12 +64,12 @@ class Uploads:
             raise InvalidUpload("A driver ID has up to 40 letters, digits, dots, dashes and underscores.")
         key = f"uploads/{driver}/{secrets.token_hex(4)}-{clean(name)}"
         put = self._aws.s3.put_object(
-            Bucket=self._resources.uploads_bucket,
+            Bucket=self._deployed.uploads_bucket,
             Key=key,
             Body=content,
             ContentType=_CONTENT_TYPES.get(content[:3], "application/octet-stream"),
         )
-        photo = Photo(self._resources.uploads_bucket, key, put["ETag"].strip('"'), len(content))
+        photo = Photo(self._deployed.uploads_bucket, key, put["ETag"].strip('"'), len(content))
         with self._lock:
             self._uploaded[photo.photo_id] = (photo, now())
         return photo
@@ -95,7 +95,7 @@ class Uploads:
             if key in self._executions:
                 return self._executions[key]
         states = self._aws.stepfunctions
-        recent = states.list_executions(stateMachineArn=self._resources.classify_photo_arn, maxResults=_MAX_EXECUTIONS)[
+        recent = states.list_executions(stateMachineArn=self._deployed.classify_photo_arn, maxResults=_MAX_EXECUTIONS)[
             "executions"
         ]
         for execution in recent:

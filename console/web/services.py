@@ -48,7 +48,7 @@ class Services:
     @classmethod
     def of(
         cls,
-        resources: Deployed,
+        deployed: Deployed,
         aws: Aws,
         choices: Iterable[Choice],
         *,
@@ -59,19 +59,19 @@ class Services:
         """Return the services of one stage, to be closed; the times are those of Desk and Tabs."""
         choices = tuple(choices)
         csrf_token = new_token()
-        desk = Desk(resources, aws, choices, undo_s=undo_s, lease_s=lease_s)
-        decisions = Decisions(resources, aws)
+        desk = Desk(deployed, aws, choices, undo_s=undo_s, lease_s=lease_s)
+        decisions = Decisions(deployed, aws)
         return cls(
             choices=choices,
             desk=desk,
             tabs=Tabs(desk, tab_timeout_s),
             labels=desk.labels,
-            queue=Queue(resources, aws, desk.labels),
-            photos=Photos(resources, aws),
+            queue=Queue(deployed, aws, desk.labels),
+            photos=Photos(deployed, aws),
             decisions=decisions,
-            uploads=Uploads(resources, aws, decisions),
-            champion=ChampionReader(resources, aws),
-            pages=Pages(resources.stage, choices, csrf_token),
+            uploads=Uploads(deployed, aws, decisions),
+            champion=ChampionReader(deployed, aws),
+            pages=Pages(deployed.stage, choices, csrf_token),
             csrf_token=csrf_token,
         )
 

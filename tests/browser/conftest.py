@@ -88,7 +88,7 @@ def serve_console(stage: Stage, **options: Any) -> Iterator[str]:
     """Serve a console and yield its address."""
     port = free_port()
     hosts = [f"127.0.0.1:{port}", f"localhost:{port}"]
-    app = create_app(Services.of(stage.resources, stage.aws, choices(), **options), hosts=hosts)
+    app = create_app(Services.of(stage.deployed, stage.aws, choices(), **options), hosts=hosts)
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", access_log=False))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -34,8 +34,8 @@ class Requested:
 class Stage:
     """One stage of the system."""
 
-    def __init__(self, resources: Deployed, aws: Aws) -> None:
-        self.resources = resources
+    def __init__(self, deployed: Deployed, aws: Aws) -> None:
+        self.deployed = deployed
         self.aws = aws
         self._state_machine = self._create_state_machine()
         self._events = self._create_event_queue()
@@ -45,7 +45,7 @@ class Stage:
 
     def uploads_start_executions(self, enabled: bool) -> None:
         """Enable or disable the rule for uploaded photos. Most tests start their own executions."""
-        rule = f"scones-{self.resources.stage}-photo-uploaded"
+        rule = f"scones-{self.deployed.stage}-photo-uploaded"
         if enabled:
             self.aws.events.enable_rule(Name=rule)
         else:
@@ -53,7 +53,7 @@ class Stage:
 
     def desk(self, **options: Any) -> Desk:
         """Return a desk of this stage; close it."""
-        return Desk(self.resources, self.aws, choices(), **options)
+        return Desk(self.deployed, self.aws, choices(), **options)
 
     def request_reviews(
         self,
@@ -71,7 +71,7 @@ class Stage:
             self._count += 1
             key = f"uploads/driver-{self._count % 7}/{name}-{self._count:04}.jpg"
             put = self.aws.s3.put_object(
-                Bucket=self.resources.uploads_bucket, Key=key, Body=photo(self._count), ContentType="image/jpeg"
+                Bucket=self.deployed.uploads_bucket, Key=key, Body=photo(self._count), ContentType="image/jpeg"
             )
             requested.append(self.request_review(key, put["ETag"].strip('"'), timeout_s=timeout_s, vehicle=vehicle))
         return requested
@@ -80,7 +80,7 @@ class Stage:
         self, key: str, etag: str, *, timeout_s: float = 900, vehicle: str | None = "bicycle"
     ) -> Requested:
         """Start an execution that requests a review of an uploaded photo; `vehicle` None: the model was unavailable."""
-        bucket = self.resources.uploads_bucket
+        bucket = self.deployed.uploads_bucket
         size = self.aws.s3.head_object(Bucket=bucket, Key=key)["ContentLength"]
         photo_id = hashlib.sha256(f"{bucket}\0{key}\0{etag}".encode()).hexdigest()[:32]
         photo = {"bucket": bucket, "key": key, "etag": etag, "size": size, "photo_id": photo_id}
@@ -111,7 +111,7 @@ class Stage:
     def waiting(self) -> int:
         """Return the number of messages in the review queue, leased or not."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        found = self.aws.sqs.get_queue_attributes(QueueUrl=self.resources.review_queue_url, AttributeNames=names)
+        found = self.aws.sqs.get_queue_attributes(QueueUrl=self.deployed.review_queue_url, AttributeNames=names)
         return sum(int(value) for value in found["Attributes"].values())
 
     def wait_for_requests(self, number: int, timeout_s: float = 60) -> None:
@@ -120,12 +120,12 @@ class Stage:
 
     def decisions(self) -> dict[str, dict[str, Any]]:
         """Return all decisions by the id of their photo."""
-        pages = self.aws.dynamodb.get_paginator("scan").paginate(TableName=self.resources.decision_table)
+        pages = self.aws.dynamodb.get_paginator("scan").paginate(TableName=self.deployed.decision_table)
         return {item["photo_id"]["S"]: values(item) for page in pages for item in page["Items"]}
 
     def labels(self) -> dict[str, dict[str, Any]]:
         """Return all labels by their key."""
-        s3, bucket = self.aws.s3, self.resources.ml_bucket
+        s3, bucket = self.aws.s3, self.deployed.ml_bucket
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="labels/")
         keys = [found["Key"] for page in pages for found in page.get("Contents", [])]
         bodies = [json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read()) for key in keys]
@@ -154,12 +154,12 @@ class Stage:
 
     def purge_queues(self) -> None:
         """Delete every request, so that a test finds only its own."""
-        for url in (self.resources.review_queue_url, self.resources.review_dead_letter_queue_url):
+        for url in (self.deployed.review_queue_url, self.deployed.review_dead_letter_queue_url):
             self.aws.sqs.purge_queue(QueueUrl=url)
 
     def dead_letter(self, body: str) -> None:
         """Put a message in the dead-letter queue."""
-        self.aws.sqs.send_message(QueueUrl=self.resources.review_dead_letter_queue_url, MessageBody=body)
+        self.aws.sqs.send_message(QueueUrl=self.deployed.review_dead_letter_queue_url, MessageBody=body)
 
     def create_endpoint(self) -> None:
         """Create an endpoint whose model artifact has the files of a training job."""
@@ -186,34 +186,34 @@ class Stage:
                 entry = tarfile.TarInfo(name)
                 entry.size = len(content)
                 archive.addfile(entry, io.BytesIO(content))
-        name = f"vehicles-{self.resources.stage}-20261123-010203"
+        name = f"vehicles-{self.deployed.stage}-20261123-010203"
         key = f"models/{name}/output/model.tar.gz"
-        self.aws.s3.put_object(Bucket=self.resources.ml_bucket, Key=key, Body=artifact.getvalue())
+        self.aws.s3.put_object(Bucket=self.deployed.ml_bucket, Key=key, Body=artifact.getvalue())
         role = "arn:aws:iam::000000000000:role/test"
         image = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/pytorch-inference:2.6.0-cpu-py312"
         sagemaker = self.aws.sagemaker
         sagemaker.create_model(
             ModelName=name,
             ExecutionRoleArn=role,
-            PrimaryContainer={"Image": image, "ModelDataUrl": f"s3://{self.resources.ml_bucket}/{key}"},
+            PrimaryContainer={"Image": image, "ModelDataUrl": f"s3://{self.deployed.ml_bucket}/{key}"},
         )
         variant = {"VariantName": "AllTraffic", "ModelName": name, "InstanceType": "ml.m5.large"}
         sagemaker.create_endpoint_config(
             EndpointConfigName=name, ProductionVariants=[{**variant, "InitialInstanceCount": 1}]
         )
-        sagemaker.create_endpoint(EndpointName=self.resources.endpoint_name, EndpointConfigName=name)
+        sagemaker.create_endpoint(EndpointName=self.deployed.endpoint_name, EndpointConfigName=name)
 
     def _create_state_machine(self) -> str:
         """Create a copy of the deployed state machine that starts at RequestReview."""
         stepfunctions = self.aws.stepfunctions
-        deployed = stepfunctions.describe_state_machine(stateMachineArn=self.resources.classify_photo_arn)
+        deployed = stepfunctions.describe_state_machine(stateMachineArn=self.deployed.classify_photo_arn)
         definition = json.loads(deployed["definition"])
         for retry in definition["States"]["ClassifyPhoto"]["Retry"]:
             if retry["ErrorEquals"] == ["ModelUnavailable"]:
                 # This stage has no endpoint: do not wait half a minute for it.
                 retry.update(IntervalSeconds=1, MaxAttempts=1)
         stepfunctions.update_state_machine(
-            stateMachineArn=self.resources.classify_photo_arn, definition=json.dumps(definition)
+            stateMachineArn=self.deployed.classify_photo_arn, definition=json.dumps(definition)
         )
         definition["StartAt"] = "RequestReview"
         created = stepfunctions.create_state_machine(
@@ -225,7 +225,7 @@ class Stage:
         """Create a queue that receives every event of the stage."""
         url = self.aws.sqs.create_queue(QueueName="events")["QueueUrl"]
         arn = self.aws.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        rule, bus = "events", self.resources.event_bus
+        rule, bus = "events", self.deployed.event_bus
         self.aws.events.put_rule(Name=rule, EventBusName=bus, EventPattern=json.dumps({"source": ["scones.vehicles"]}))
         self.aws.events.put_targets(Rule=rule, EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn}])
         return str(url)

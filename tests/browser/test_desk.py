@@ -139,7 +139,7 @@ def test_the_second_of_two_answers_becomes_an_opinion_and_the_driver_is_routed_o
         first = take_one(one, ada)
         # SQS can deliver a message twice. Here the test ends its visibility timeout.
         stage.aws.sqs.change_message_visibility(
-            QueueUrl=stage.resources.review_queue_url, ReceiptHandle=first.receipt_handle, VisibilityTimeout=0
+            QueueUrl=stage.deployed.review_queue_url, ReceiptHandle=first.receipt_handle, VisibilityTimeout=0
         )
         second = take_one(other, ben)
         one.answer(ada, first.id, "bicycle")
@@ -219,11 +219,11 @@ def test_a_delivery_that_stopped_after_the_label_is_finished_by_the_next_desk(st
 
 
 def test_a_malformed_message_reaches_the_dead_letter_queue_after_five_receives(stage: Stage) -> None:
-    url = stage.resources.review_queue_url
+    url = stage.deployed.review_queue_url
     stage.aws.sqs.send_message(QueueUrl=url, MessageBody="{broken")
     with stage.desk() as desk:
         session = desk.open_session("ada")
-        dead = stage.resources.review_dead_letter_queue_url
+        dead = stage.deployed.review_dead_letter_queue_url
         eventually(lambda: (desk.take(session), depth(stage, dead))[1], lambda found: found == 1, timeout_s=30)
         assert session.leased == []
 
@@ -234,7 +234,7 @@ def depth(stage: Stage, url: str) -> int:
 
 
 def replace_message(stage: Stage, **changes: str) -> None:
-    sqs, url = stage.aws.sqs, stage.resources.review_queue_url
+    sqs, url = stage.aws.sqs, stage.deployed.review_queue_url
     message = sqs.receive_message(QueueUrl=url)["Messages"][0]
     sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
     sqs.send_message(QueueUrl=url, MessageBody=json.dumps({**json.loads(message["Body"]), **changes}))

@@ -26,7 +26,7 @@ from console.answers import choices
 from console.terminal import run
 from console.aws import Aws
 from deploy.outputs import Deployed
-sys.exit(run(Deployed(**{resources}), Aws(), choices(), undo_s={undo_s}))
+sys.exit(run(Deployed(**{deployed}), Aws(), choices(), undo_s={undo_s}))
 """
 
 
@@ -53,7 +53,7 @@ class PseudoTerminal:
 @contextmanager
 def terminal(stage: Stage, undo_s: float) -> Iterator[PseudoTerminal]:
     master, slave = pty.openpty()
-    code = RUN_TERMINAL.format(resources=stage.resources.__dict__, undo_s=undo_s)
+    code = RUN_TERMINAL.format(deployed=stage.deployed.__dict__, undo_s=undo_s)
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "90", "LINES": "40", "REVIEWER": "ada"}
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdin=slave, stdout=slave, stderr=slave, cwd=ROOT, env=environment
@@ -104,7 +104,7 @@ def test_quitting_the_terminal_gives_the_photo_back(stage: Stage) -> None:
 @pytest.fixture
 def environment(stage: Stage) -> dict[str, str]:
     """The environment of the commands, with the embedded AWS of these tests."""
-    return {**os.environ, "STAGE": stage.resources.stage, "TARGET": "local", "PYTHONUNBUFFERED": "1"}
+    return {**os.environ, "STAGE": stage.deployed.stage, "TARGET": "local", "PYTHONUNBUFFERED": "1"}
 
 
 def test_redrive_sends_back_the_requests_that_can_be_answered_and_lists_the_rest(
@@ -113,8 +113,8 @@ def test_redrive_sends_back_the_requests_that_can_be_answered_and_lists_the_rest
     stage.request_reviews()
     stage.wait_for_requests(1)
     sqs = stage.aws.sqs
-    message = sqs.receive_message(QueueUrl=stage.resources.review_queue_url)["Messages"][0]
-    sqs.delete_message(QueueUrl=stage.resources.review_queue_url, ReceiptHandle=message["ReceiptHandle"])
+    message = sqs.receive_message(QueueUrl=stage.deployed.review_queue_url)["Messages"][0]
+    sqs.delete_message(QueueUrl=stage.deployed.review_queue_url, ReceiptHandle=message["ReceiptHandle"])
     stage.dead_letter(message["Body"])
     stage.dead_letter('{"task_token": "never-shown", "photo": 1}')
     ran = subprocess.run(

@@ -11,5 +11,5 @@ from tests.unit import model_stage
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
     """The stage without a model and with empty queues."""
-    with model_stage.stage(monkeypatch) as resources:
-        yield resources
+    with model_stage.stage(monkeypatch) as deployed:
+        yield deployed
