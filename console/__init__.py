@@ -1,5 +1,6 @@
-"""The reviewers' and operators' console: people answer what the model was unsure of, in a browser or in a terminal.
+"""The console of reviewers and operators, in a browser (`web`) or in a terminal (`terminal`).
 
-`desk` holds what a review is, without any user interface; `web` and `plain` are the two faces of it. Everything here
-talks to AWS by the names in the stack's outputs (`resources`) and does not know which AWS that is.
+Reviewers answer the photos that the model was not sure about: `desk` holds their sessions, `leases` the messages of
+the review queue and `delivery` sends the answers. Operators upload photos, follow decisions, look at the model and
+redrive failed review requests. The console finds AWS resources by the outputs of the deployed stack.
 """

@@ -1,4 +1,4 @@
-"""`python -m console`: the console on 127.0.0.1, or with `--plain` in the terminal."""
+"""`python -m console`: serve the console on 127.0.0.1, or with `--plain` run it in the terminal."""
 
 import argparse
 import os
@@ -16,41 +16,42 @@ PORT = 8080
 
 
 def main() -> int:
-    """Run the console until it is interrupted; 0 then, 1 with one clear line when it cannot run."""
-    # Here and nowhere else the console learns which AWS it works on.
+    """Run the console until it is interrupted. Returns the exit status: 0, or 1 with one line on stderr."""
+    # `connect` selects the AWS endpoint of this process; no other part of the console does.
     from deploy.errors import DeployError
     from deploy.system import outputs
     from deploy.target import connect
 
-    parser = argparse.ArgumentParser(prog="review", description="Answer what the model was unsure of.")
-    parser.add_argument("--plain", action="store_true", help="in the terminal instead of the browser")
+    parser = argparse.ArgumentParser(prog="review", description="Review the photos that the model was not sure about.")
+    parser.add_argument("--plain", action="store_true", help="run in the terminal instead of the browser")
     parser.add_argument("--port", type=int, default=int(os.environ.get("REVIEW_PORT") or PORT))
     parser.add_argument(
         "--undo-s",
         type=float,
         default=float(os.environ.get("REVIEW_UNDO_S") or UNDO_S),
-        help="how long an answer can be taken back; 0: not at all",
+        help="seconds in which an answer can be undone; 0: not at all",
     )
     arguments = parser.parse_args()
     try:
-        resources = Deployed.of(outputs(connect()))
+        deployed = Deployed.of(outputs(connect()))
     except (DeployError, ClientError, BotoCoreError, ValueError) as error:
         print(f"review failed: {error}", file=sys.stderr)
         return 1
     if arguments.plain:
         from console.terminal import run
 
-        return run(resources, Aws(), choices(), undo_s=arguments.undo_s)
-    return serve(resources, arguments.port, arguments.undo_s)
+        return run(deployed, Aws(), choices(), undo_s=arguments.undo_s)
+    return serve(deployed, arguments.port, arguments.undo_s)
 
 
-def serve(resources: Deployed, port: int, undo_s: float) -> int:
-    """Serve the pages until interrupted."""
+def serve(deployed: Deployed, port: int, undo_s: float) -> int:
+    """Serve the pages until interrupted. Returns the exit status: 0, or 1 when the port is in use."""
     import socket
 
     import uvicorn
 
     from console.web.app import create_app
+    from console.web.services import Services
 
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -60,9 +61,9 @@ def serve(resources: Deployed, port: int, undo_s: float) -> int:
             print(f"review failed: port {port} is in use. Set REVIEW_PORT to a free one.", file=sys.stderr)
             return 1
     hosts = [f"{name}:{port}" for name in (HOST, "localhost")]
-    app = create_app(resources, Aws(), choices(), hosts=hosts, undo_s=undo_s)
-    print(f"The console is on http://{HOST}:{port}/  (Ctrl-C ends it)", flush=True)
-    # Without access log: addresses of photos name drivers. Without proxy headers: there is no proxy.
+    app = create_app(Services.of(deployed, Aws(), choices(), undo_s=undo_s), hosts=hosts)
+    print(f"The console is on http://{HOST}:{port}/  (Ctrl-C stops it)", flush=True)
+    # No access log, because the paths of photos identify drivers. No proxy headers, because there is no proxy.
     uvicorn.run(
         app, host=HOST, port=port, log_level="warning", access_log=False, proxy_headers=False, server_header=False,
         timeout_graceful_shutdown=5,

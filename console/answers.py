@@ -1,21 +1,20 @@
-"""The answers a reviewer can give, and the keys that give them."""
+"""The answers that a reviewer can give, and their keys."""
 
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-OTHER = "other"
+from functions.shared.vehicles import CONFIGURATION, OTHER
+
 UNUSABLE = "unusable"
 
 # Keys with a fixed meaning; no vehicle can have them.
-NEITHER_KEY, UNUSABLE_KEY, SKIP_KEY, UNDO_KEY = "n", "u", "s", "z"
-
-CONFIGURATION = Path(__file__).parents[1] / "vehicles.toml"
+OTHER_KEY, UNUSABLE_KEY, SKIP_KEY, UNDO_KEY = "n", "u", "s", "z"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One answer: its `key` on the keyboard, the `vehicle` that goes into the label, and where the driver goes."""
+    """One answer: its `key` on the keyboard, the `vehicle` of the label, and its `name` and `bay` for people."""
 
     key: str
     vehicle: str
@@ -24,21 +23,21 @@ class Choice:
 
 
 def choices(path: Path = CONFIGURATION) -> tuple[Choice, ...]:
-    """The configured vehicles in their order, then neither and unusable.
+    """Return the configured vehicles in their order, then `other` and `unusable`.
 
-    A vehicle without `review_key`, or with one that is taken, gets its first free letter, then a free digit.
+    A vehicle without `review_key`, or with one that is taken, gets its first free letter, else a free digit.
     """
     configuration = tomllib.loads(path.read_text(encoding="utf-8"))
-    taken = {NEITHER_KEY, UNUSABLE_KEY, SKIP_KEY, UNDO_KEY}
+    taken = {OTHER_KEY, UNUSABLE_KEY, SKIP_KEY, UNDO_KEY}
     found = []
-    for vehicle, about in configuration["vehicles"].items():
-        wishes = [str(about.get("review_key", "")).lower(), *vehicle.lower(), *"123456789"]
-        key = next(wish for wish in wishes if len(wish) == 1 and wish.isalnum() and wish not in taken)
+    for vehicle, settings in configuration["vehicles"].items():
+        candidates = [str(settings.get("review_key", "")).lower(), *vehicle.lower(), *"123456789"]
+        key = next(key for key in candidates if len(key) == 1 and key.isalnum() and key not in taken)
         taken.add(key)
-        found.append(Choice(key, vehicle, vehicle.replace("_", " ").capitalize(), about["loading_bay"]))
+        found.append(Choice(key, vehicle, vehicle.replace("_", " ").capitalize(), settings["loading_bay"]))
     help_desk = configuration["help_desk"]["loading_bay"]
     return (
         *found,
-        Choice(NEITHER_KEY, OTHER, "Neither", help_desk),
+        Choice(OTHER_KEY, OTHER, "Neither", help_desk),
         Choice(UNUSABLE_KEY, UNUSABLE, "Unusable", "Rejected"),
     )

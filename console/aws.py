@@ -1,30 +1,47 @@
-"""One AWS client per service."""
+"""The AWS clients of the console."""
 
 import threading
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
 
-# boto3 makes its clients at run time.
-Client: TypeAlias = Any
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sagemaker import SageMakerClient
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_stepfunctions import SFNClient
 
 
 class Aws:
-    """One client per AWS service, made when first used and shared by all threads."""
+    """One client per AWS service, made on first use and shared by all threads."""
+
+    dynamodb: "DynamoDBClient"
+    events: "EventBridgeClient"
+    logs: "CloudWatchLogsClient"
+    s3: "S3Client"
+    sagemaker: "SageMakerClient"
+    sqs: "SQSClient"
+    ssm: "SSMClient"
+    stepfunctions: "SFNClient"
 
     def __init__(self) -> None:
+        """Use the default credentials and region of boto3."""
         self._session = boto3.session.Session()
-        self._clients: dict[str, Client] = {}
         self._lock = threading.Lock()
 
-    def __getattr__(self, service: str) -> Client:
+    def __getattr__(self, service: str) -> Any:
+        """Make the client of a service; Python calls this only while the instance has no attribute of that name."""
         if service.startswith("_"):
             raise AttributeError(service)
-        # Making clients from one session is not thread-safe, using them is.
+        # Clients are thread-safe, but making them from one session is not.
         with self._lock:
-            if service not in self._clients:
-                self._clients[service] = self._session.client(  # type: ignore[call-overload]
+            if service not in self.__dict__:
+                self.__dict__[service] = self._session.client(  # type: ignore[call-overload]
                     service,
                     config=Config(
                         connect_timeout=3,
@@ -33,4 +50,4 @@ class Aws:
                         max_pool_connections=32,
                     ),
                 )
-            return self._clients[service]
+            return self.__dict__[service]

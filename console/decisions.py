@@ -1,4 +1,4 @@
-"""What became of photos: decisions with their filters, and one photo's whole story."""
+"""Decisions about photos, and the history and logs of one photo."""
 
 import json
 import time
@@ -18,39 +18,43 @@ from functions.shared.errors import InvalidInput
 from functions.shared.photo import Photo
 from functions.shared.photo_table import IN_REVIEW
 
-MOST_SCANNED = 5000
+MAX_SCANNED = 5000
 FUNCTIONS = ("classify-photo", "request-review", "assign-bay", "reject-photo")
-_FRESH_S = 3.0
-_LOG_MARGIN = timedelta(minutes=2)
-_LOG_LINES = 100
-_HIDDEN = {"message", "level", "timestamp", "location", "service", "photo_id", "xray_trace_id", "correlation_id"}
-_HIDDEN |= {"cold_start", "function_name", "function_memory_size", "function_arn", "function_request_id"}
+_CACHE_S = 3.0
+_MAX_LOG_LINES = 100
+_NOT_SHOWN = {"message", "level", "timestamp", "location", "service", "photo_id", "xray_trace_id", "correlation_id"}
+_NOT_SHOWN |= {"cold_start", "function_name", "function_memory_size", "function_arn", "function_request_id"}
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Which decisions to show; None is no restriction. Confidence bounds are in [0, 1] and need a confidence."""
+    """Which decisions to show; None is no restriction.
+
+    `min_confidence` and `max_confidence` are in [0, 1] and inclusive; a decision without a confidence does not pass.
+    """
 
     bay: str | None = None
     decided_by: str | None = None
-    least: float | None = None
-    most: float | None = None
+    min_confidence: float | None = None
+    max_confidence: float | None = None
 
-    def takes(self, decision: Mapping[str, Any]) -> bool:
-        """Whether a decision is among the wanted ones."""
+    def matches(self, decision: Mapping[str, Any]) -> bool:
+        """Whether a decision passes the filter."""
         if self.bay is not None and decision["loading_bay"] != self.bay:
             return False
         if self.decided_by is not None and decision["decided_by"] != self.decided_by:
             return False
-        if self.least is None and self.most is None:
+        if self.min_confidence is None and self.max_confidence is None:
             return True
         confidence = decision.get("confidence")
-        return confidence is not None and (self.least or 0.0) <= confidence <= (1.0 if self.most is None else self.most)
+        least = 0.0 if self.min_confidence is None else self.min_confidence
+        most = 1.0 if self.max_confidence is None else self.max_confidence
+        return confidence is not None and least <= confidence <= most
 
 
 @dataclass(frozen=True)
 class Step:
-    """One state that an execution went through. `seconds` is None while it is in it; `error` is a failure's name."""
+    """One state of an execution. `seconds` is None while the execution is in it; `error` is the name of its error."""
 
     state: str
     entered: datetime
@@ -60,7 +64,7 @@ class Step:
 
 @dataclass(frozen=True)
 class LogLine:
-    """What a function logged about a photo; `more` are its other fields as `name=value`."""
+    """A log line of a function about a photo; `more` holds its other fields as `name=value`."""
 
     at: datetime
     function: str
@@ -70,18 +74,19 @@ class LogLine:
 
 
 class Decisions:
-    """The decision table, the photos without a decision, and what executions and logs tell about them."""
+    """Reads the decision table, the photo table, execution histories and the log groups of the functions."""
 
-    def __init__(self, resources: Deployed, aws: Aws) -> None:
-        self._resources = resources
+    def __init__(self, deployed: Deployed, aws: Aws) -> None:
+        """The tables, executions and logs of one stage."""
+        self._deployed = deployed
         self._aws = aws
-        self._scanned: tuple[float, list[dict[str, Any]]] | None = None
+        self._scanned: tuple[float, list[dict[str, Any]]] | None = None  # with the time of the scan
 
     def all(self) -> list[dict[str, Any]]:
-        """The newest decisions first, of at most MOST_SCANNED looked at; at most three seconds old."""
-        if self._scanned is None or time.monotonic() - self._scanned[0] > _FRESH_S:
+        """Return the newest decisions first, of at most MAX_SCANNED scanned. The result is cached for 3 seconds."""
+        if self._scanned is None or time.monotonic() - self._scanned[0] > _CACHE_S:
             pages = self._aws.dynamodb.get_paginator("scan").paginate(
-                TableName=self._resources.decision_table, PaginationConfig={"MaxItems": MOST_SCANNED}
+                TableName=self._deployed.decision_table, PaginationConfig={"MaxItems": MAX_SCANNED}
             )
             found = [values(item) for page in pages for item in page["Items"]]
             found.sort(key=lambda decision: str(decision["decided_at"]), reverse=True)
@@ -89,39 +94,42 @@ class Decisions:
         return self._scanned[1]
 
     def in_review(self) -> list[dict[str, Any]]:
-        """The entries of the photos that wait for a person, of at most MOST_SCANNED looked at."""
+        """Return the entries of the photos in review, of at most MAX_SCANNED scanned."""
         pages = self._aws.dynamodb.get_paginator("scan").paginate(
-            TableName=self._resources.photo_table,
+            TableName=self._deployed.photo_table,
             FilterExpression="#status = :in_review",
             ExpressionAttributeNames={"#status": "status"},
             ExpressionAttributeValues=attributes({":in_review": IN_REVIEW}),
-            PaginationConfig={"MaxItems": MOST_SCANNED},
+            PaginationConfig={"MaxItems": MAX_SCANNED},
         )
         return [values(item) for page in pages for item in page["Items"]]
 
-    def matching(self, wanted: Filter, most: int) -> list[dict[str, Any]]:
-        """The newest decisions that pass a filter."""
-        return [decision for decision in self.all() if wanted.takes(decision)][:most]
+    def decided(self, photo_id: str) -> dict[str, Any] | None:
+        """Return the decision about a photo, read consistently, or None."""
+        found = self._aws.dynamodb.get_item(
+            TableName=self._deployed.decision_table, Key=attributes({"photo_id": photo_id}), ConsistentRead=True
+        )
+        return values(found["Item"]) if "Item" in found else None
 
     def find(self, photo_id: str) -> dict[str, Any] | None:
-        """The entry of a photo: its decision, or why it has none (`status`), or None when nothing is known."""
-        for table in (self._resources.decision_table, self._resources.photo_table):
-            answer = self._aws.dynamodb.get_item(TableName=table, Key=attributes({"photo_id": photo_id}))
-            if "Item" in answer:
-                return values(answer["Item"])
+        """Return a photo's decision, else its entry in the photo table, which has a `status`; None when unknown."""
+        for table in (self._deployed.decision_table, self._deployed.photo_table):
+            found = self._aws.dynamodb.get_item(TableName=table, Key=attributes({"photo_id": photo_id}))
+            if "Item" in found:
+                return values(found["Item"])
         return None
 
     def photo(self, photo_id: str) -> Photo | None:
-        """The photo with an id, when it is one of this stage's uploads bucket."""
+        """Return the photo with an id, or None when it is unknown or not in this stage's uploads bucket."""
         entry = self.find(photo_id)
         try:
             photo = Photo.from_state(entry["photo"]) if entry else None
         except (InvalidInput, KeyError):
             return None
-        return photo if photo and photo.bucket == self._resources.uploads_bucket else None
+        return photo if photo and photo.bucket == self._deployed.uploads_bucket else None
 
     def steps(self, execution: str) -> list[Step]:
-        """The states an execution went through. Only names and times: inputs and outputs hold task tokens."""
+        """Return the states of an execution, without inputs and outputs, which hold task tokens; [] when it is gone."""
         try:
             pages = self._aws.stepfunctions.get_paginator("get_execution_history").paginate(
                 executionArn=execution, PaginationConfig={"MaxItems": 1000}
@@ -133,7 +141,7 @@ class Decisions:
             raise
 
     def log_lines(self, photo_id: str, around: datetime) -> list[LogLine]:
-        """What the functions logged about a photo from a day before `around` on, oldest first."""
+        """Return the log lines of the functions about a photo, from a day before `around` on, oldest first."""
         since = int((around - timedelta(days=1)).timestamp() * 1000)
         with ThreadPoolExecutor(len(FUNCTIONS)) as pool:
             found = pool.map(lambda function: self._lines(function, photo_id, since), FUNCTIONS)
@@ -142,10 +150,10 @@ class Decisions:
     def _lines(self, function: str, photo_id: str, since: int) -> list[LogLine]:
         try:
             events = self._aws.logs.filter_log_events(
-                logGroupName=self._resources.log_group(function),
+                logGroupName=self._deployed.log_group(function),
                 filterPattern=f'"{photo_id}"',
                 startTime=since,
-                limit=_LOG_LINES,
+                limit=_MAX_LOG_LINES,
             )["events"]
         except ClientError as error:
             if error_code(error) == "ResourceNotFoundException":
@@ -155,23 +163,22 @@ class Decisions:
 
 
 def log_line(function: str, event: Mapping[str, Any]) -> LogLine | None:
-    """A log event as a line; None for metrics and for what is not JSON."""
+    """Parse a log event; None for metrics and for what is not JSON."""
     try:
-        said = json.loads(event["message"])
+        entry = json.loads(event["message"])
     except ValueError:
         return None
-    if not isinstance(said, dict) or "_aws" in said or "message" not in said:
+    if not isinstance(entry, dict) or "_aws" in entry or "message" not in entry:
         return None
-    more = "  ".join(f"{name}={value}" for name, value in said.items() if name not in _HIDDEN)
+    more = "  ".join(f"{name}={value}" for name, value in entry.items() if name not in _NOT_SHOWN)
     at = datetime.fromtimestamp(event["timestamp"] / 1000).astimezone()
-    return LogLine(at, function, str(said.get("level", "")), str(said["message"]), more)
+    return LogLine(at, function, str(entry.get("level", "")), str(entry["message"]), more)
 
 
 def steps_of(events: Iterable[Mapping[str, Any]]) -> list[Step]:
-    """The states of an execution's history, in order.
+    """Return the states of an execution's history, in order.
 
-    A failure is an event without the state's name between its entering and its exit, so it belongs to the last one
-    entered.
+    The events of a failure do not name their state, so a failure belongs to the state that was entered last.
     """
     steps: list[Step] = []
     for event in events:

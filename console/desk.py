@@ -1,470 +1,226 @@
-"""The desk: reviewers take requests from the queue, and their answers leave it. No user interface in here.
+"""The desk: sessions of reviewers, who take requests from the queue and answer them. It has no user interface.
 
-What holds a request together, and why:
+SQS lets one consumer at a time see a message. The desk extends the lease of a message as long as a session holds it,
+and gives it back when the session closes, so two reviewers never see the same photo and a closed browser loses none.
 
-- SQS lets one receiver at a time see a message. The desk extends that for as long as somebody holds the request, and
-  ends it when they leave, so two reviewers never get the same photo and a closed browser gives it back.
-- An answer waits for its undo window here, on the server, and then leaves in this order: label, task token, event,
-  message. The label is first because it must survive everything else; the message is last because it is what makes
-  the next desk finish the work when this one dies in between (`_settle`).
-- SQS delivers at least once. The label's key is the photo's, written only if there is none, so a second delivery finds
-  the first answer and finishes it instead of asking a person twice.
+An answer waits here until its undo window ends; then `console.delivery` delivers it.
 """
 
-import json
-import logging
 import threading
 import time
-import uuid
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from console.answers import UNUSABLE, Choice
+from console.answers import Choice
 from console.aws import Aws
-from console.labels import Label, Labels
-from console.request import MalformedRequest, Request, read
+from console.decisions import Decisions
+from console.delivery import Delivery
+from console.labels import Labels
+from console.leases import LEASE_S, Lease, Leases
+from console.request import Request
+from console.session import Answer, Session
 from deploy.outputs import Deployed
-from functions.shared.aws import error_code
-from functions.shared.dynamodb import attributes, values
-from functions.shared.errors import EventNotPublished
 from functions.shared.events import EventBus
 
-log = logging.getLogger(__name__)
-
 UNDO_S = 3.0
-HOLD_S = 60
-_HEARTBEATS = 3  # per hold, so that two may fail
-_MALFORMED_RETRY_S = 1
-_LOOKS = 12  # messages looked at for one whose driver waits
-_ASIDE_S = 60  # how long those that nobody waits for stay out of the way
-_NOTICES = 50
-_TRANSIENT = (ClientError, BotoCoreError, EventNotPublished, RuntimeError)
-
-# How Step Functions says that nobody waits for this token any more.
-_NOBODY_WAITS = {"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"}
-
-ROUTED = "routed"
-LABEL_ONLY = "label-only"
-ANSWERED_BEFORE = "answered-before"
-DELAYED = "delayed"
-
-
-class NotHeld(LookupError):
-    """The request is not in this reviewer's hands: answered before, given back, or taken too long ago."""
+_EXTENSIONS_PER_LEASE = 3  # so that two may fail
+_MAX_RECEIVES = 12  # messages received in search of one whose driver waits
+_LABEL_ONLY_DELAY_S = 60  # how long the others of these stay invisible
+_DELIVERY_THREADS = 8
 
 
 class InvalidAnswer(ValueError):
     """The answer is none of the configured ones."""
 
 
-@dataclass(eq=False)
-class Held:
-    """A request in a reviewer's hands. `decision` is what became of the photo already, None while its driver waits."""
-
-    id: str
-    request: Request
-    receipt: str
-    receives: int
-    decision: dict[str, Any] | None
-
-    def only_label(self, now: datetime) -> bool:
-        """Whether an answer can no longer reach the driver."""
-        return self.decision is not None or self.request.expired(now)
-
-
-@dataclass(eq=False)
-class Pending:
-    """An answer in its undo window, or on its way. `due` is on the monotonic clock."""
-
-    held: Held
-    vehicle: str
-    reviewer: str
-    answered_at: datetime
-    due: float
-    tries: int = 0
-    leaving: bool = False
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of an answer, for the person who gave it. `kind` is one of the constants above."""
-
-    kind: str
-    photo_id: str
-    vehicle: str
-    message: str
-    number: int = 0
-
-
-@dataclass(eq=False)
-class Seat:
-    """One reviewer at the desk, with the request before them and the next one."""
-
-    reviewer: str
-    hands: list[Held] = field(default_factory=list)
-    pending: list[Pending] = field(default_factory=list)
-    notices: list[Outcome] = field(default_factory=list)
-    noticed: int = 0
-    left: bool = False
-    lock: threading.RLock = field(default_factory=threading.RLock)
-
-    def notice(self, outcome: Outcome) -> None:
-        """Tell the reviewer; the newest notices are kept."""
-        self.noticed += 1
-        self.notices = [*self.notices, Outcome(**{**outcome.__dict__, "number": self.noticed})][-_NOTICES:]
-
-
 class Desk:
-    """Where reviewers of one stage sit down. Close it, or use it in `with`: what they hold goes back at once."""
+    """The sessions of one stage's reviewers. Close it, or use it in `with`, to deliver answers and give back leases."""
 
     def __init__(
         self,
-        resources: Deployed,
+        deployed: Deployed,
         aws: Aws,
         choices: Iterable[Choice],
         *,
         undo_s: float = UNDO_S,
-        hold_s: int = HOLD_S,
+        lease_s: int = LEASE_S,
     ) -> None:
-        """`undo_s`: how long an answer can be taken back, 0 for not at all. `hold_s`: visibility of what is held."""
-        self.resources = resources
+        """`undo_s`: how long an answer can be undone, 0 for not at all. `lease_s`: visibility timeout of a lease."""
         self.undo_s = undo_s
-        self.hold_s = hold_s
-        self.labels = Labels(resources.ml_bucket, aws.s3)
         self.choices = {choice.vehicle: choice for choice in choices}
-        self._aws = aws
-        self._bus = EventBus(resources.event_bus, aws.events)
-        self._seats: list[Seat] = []
-        self._wake = threading.Condition()
+        self.labels = Labels(deployed.ml_bucket, aws.s3)
+        self._decisions = Decisions(deployed, aws)
+        self._leases = Leases(deployed, aws.sqs, lease_s)
+        self._delivery = Delivery(
+            self.labels,
+            self._leases,
+            self._decisions,
+            aws.stepfunctions,
+            EventBus(deployed.event_bus, aws.events),
+            self.choices,
+        )
+        self._sessions: list[Session] = []
+        self._changed = threading.Condition()
         self._closed = False
-        self._max_receives: int | None = None
-        self._carriers = ThreadPoolExecutor(8, thread_name_prefix="answer")
-        self._clock = threading.Thread(target=self._run, name="desk", daemon=True)
-        self._clock.start()
+        self._pool = ThreadPoolExecutor(_DELIVERY_THREADS, thread_name_prefix="answer")
+        self._scheduler = threading.Thread(target=self._schedule, name="desk", daemon=True)
+        self._scheduler.start()
 
     def __enter__(self) -> "Desk":
+        """Return the desk itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Close the desk."""
         self.close()
 
-    def sit(self, reviewer: str) -> Seat:
-        """A seat for a reviewer."""
-        seat = Seat(reviewer)
-        with self._wake:
-            self._seats.append(seat)
-        return seat
+    def open_session(self, reviewer: str) -> Session:
+        """Return a new session of a reviewer."""
+        session = Session(reviewer)
+        with self._changed:
+            self._sessions.append(session)
+        return session
 
-    def stand(self, seat: Seat) -> None:
-        """Give back what the reviewer holds; answers in their undo window go on to leave when it ends."""
-        with seat.lock:
-            seat.left = True
-            hands, seat.hands = seat.hands, []
-            for held in hands:
-                self._give_back(held)
-        with self._wake:
-            # A seat with answers under way stays until the last has left: the clock carries them.
-            if not seat.pending and seat in self._seats:
-                self._seats.remove(seat)
+    def close_session(self, session: Session) -> None:
+        """Give back the leases of a session. Its answers are delivered when their undo windows end."""
+        with session.lock:
+            session.closed = True
+            leased, session.leased = session.leased, []
+            for lease in leased:
+                self._leases.give_back(lease)
+        self._forget_if_finished(session)
 
     def close(self) -> None:
-        """Send what was answered, give back what was not, and end. Blocks until both are done."""
-        with self._wake:
+        """Deliver every answer, give back every lease, and stop. Blocks until all is done."""
+        with self._changed:
             self._closed = True
-            self._wake.notify_all()
-            seats = list(self._seats)
-        self._clock.join()
-        for seat in seats:
-            with seat.lock:
-                waiting = [pending for pending in seat.pending if not pending.leaving]
-                for pending in waiting:
-                    pending.leaving = True
-            for pending in waiting:
-                self._carry(seat, pending)
-        self._carriers.shutdown(wait=True)
-        for seat in seats:
-            self.stand(seat)
-            for pending in seat.pending:
-                self._give_back(pending.held)
+            self._changed.notify_all()
+            sessions = list(self._sessions)
+        self._scheduler.join()
+        for session in sessions:
+            for answer in self._start_deliveries(session, until=float("inf")):
+                self._deliver_with_retry(session, answer)
+        self._pool.shutdown(wait=True)
+        for session in sessions:
+            self.close_session(session)
+            for answer in session.answers:
+                self._leases.give_back(answer.lease)
 
-    def look(self, seat: Seat, *, ahead: int = 2) -> list[Held]:
-        """The request before the reviewer and the one after it, taken from the queue when there are any."""
-        with seat.lock:
-            while len(seat.hands) < ahead:
-                held = self._take()
-                if held is None:
+    def take(self, session: Session, *, ahead: int = 2) -> list[Lease]:
+        """Return the session's current request and the ones after it, `ahead` in all if the queue has as many."""
+        with session.lock:
+            while len(session.leased) < ahead:
+                lease = self._next_lease()
+                if lease is None:
                     break
-                seat.hands.append(held)
-            return list(seat.hands)
+                session.leased.append(lease)
+            return list(session.leased)
 
-    def answer(self, seat: Seat, held_id: str, vehicle: str) -> Pending:
-        """Answer a request that the reviewer holds. It leaves when its undo window ends.
+    def answer(self, session: Session, lease_id: str, vehicle: str) -> Answer:
+        """Answer a request that the session holds. The answer is delivered when its undo window ends.
 
-        Raises NotHeld, InvalidAnswer.
+        Raises NotLeased, InvalidAnswer.
         """
         if vehicle not in self.choices:
             raise InvalidAnswer(f"{vehicle!r} is none of {', '.join(self.choices)}")
-        with seat.lock:
-            held = self._in_hand(seat, held_id)
-            seat.hands.remove(held)
-            pending = Pending(held, vehicle, seat.reviewer, datetime.now(UTC), time.monotonic() + self.undo_s)
-            seat.pending.append(pending)
-        with self._wake:
-            self._wake.notify_all()
-        return pending
+        with session.lock:
+            lease = session.remove(lease_id)
+            due = time.monotonic() + self.undo_s
+            answer = Answer(lease, vehicle, session.reviewer, datetime.now(UTC), due)
+            session.answers.append(answer)
+        self._wake_scheduler()
+        return answer
 
-    def undo(self, seat: Seat) -> Held | None:
-        """Take the last answer back that has not left yet; its request is before the reviewer again. None: too late."""
-        with seat.lock:
-            for pending in reversed(seat.pending):
-                # One that was tried has left a label behind already.
-                if not pending.tries and not pending.leaving and time.monotonic() < pending.due:
-                    seat.pending.remove(pending)
-                    seat.hands.insert(0, pending.held)
-                    return pending.held
+    def undo(self, session: Session) -> Lease | None:
+        """Undo the last answer in its undo window and return its lease, now the current one; None when too late."""
+        with session.lock:
+            for answer in reversed(session.answers):
+                if answer.can_be_undone(time.monotonic()):
+                    session.answers.remove(answer)
+                    session.leased.insert(0, answer.lease)
+                    return answer.lease
         return None
 
-    def skip(self, seat: Seat, held_id: str) -> None:
-        """Give a request back to the queue for someone else. Raises NotHeld."""
-        with seat.lock:
-            held = self._in_hand(seat, held_id)
-            seat.hands.remove(held)
-            # First another one, then back: the queue might hand the same one out again at once.
-            self.look(seat)
-            self._give_back(held)
+    def skip(self, session: Session, lease_id: str) -> None:
+        """Give a request back to the queue for another reviewer. Raises NotLeased."""
+        with session.lock:
+            lease = session.remove(lease_id)
+            # Take the next request first: the queue could return the same one again.
+            self.take(session)
+            self._leases.give_back(lease)
 
-    def held(self, photo_id: str) -> Request | None:
-        """The request about a photo that somebody at this desk holds or has just answered."""
-        with self._wake:
-            seats = list(self._seats)
-        for seat in seats:
-            for held in [*seat.hands, *(pending.held for pending in seat.pending)]:
-                if held.request.photo.photo_id == photo_id:
-                    return held.request
+    def find_request(self, photo_id: str) -> Request | None:
+        """Return the request about a photo that a session holds or has just answered, or None."""
+        with self._changed:
+            sessions = list(self._sessions)
+        for session in sessions:
+            for lease in session.leases():
+                if lease.request.photo.photo_id == photo_id:
+                    return lease.request
         return None
 
-    def _in_hand(self, seat: Seat, held_id: str) -> Held:
-        for held in seat.hands:
-            if held.id == held_id:
-                return held
-        raise NotHeld("This photo is not yours any more: it was answered, or went back to the queue.")
-
-    # Taking
-
-    def _take(self) -> Held | None:
-        """The next request: one whose driver waits before one that can only become a label."""
-        labels_only: list[Held] = []
-        live: Held | None = None
-        for _ in range(_LOOKS):
-            answer = self._aws.sqs.receive_message(
-                QueueUrl=self.resources.review_queue_url,
-                MaxNumberOfMessages=1,
-                VisibilityTimeout=self.hold_s,
-                AttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
-            )
-            if not answer.get("Messages"):
-                break
-            held = self._opened(answer["Messages"][0])
-            if held is None:
+    def _next_lease(self) -> Lease | None:
+        """Lease the next request; one whose driver waits comes before one that can only become a label."""
+        label_only: list[Lease] = []
+        waiting: Lease | None = None
+        for lease in self._leases.receive(_MAX_RECEIVES):
+            if label := self.labels.find(lease.request):
+                self._delivery.finish(lease, label)
                 continue
-            if not held.only_label(datetime.now(UTC)):
-                live = held
+            lease.decision = self._decisions.decided(lease.request.photo.photo_id)
+            if not lease.is_label_only(datetime.now(UTC)):
+                waiting = lease
                 break
-            labels_only.append(held)
-        if live is None and labels_only:
-            live = labels_only.pop(0)
-            aside_s = 0
-        else:
-            aside_s = _ASIDE_S
-        for held in labels_only:
-            self._give_back(held, after_s=aside_s)
-        return live
+            label_only.append(lease)
+        chosen = waiting or (label_only.pop(0) if label_only else None)
+        for lease in label_only:
+            self._leases.give_back(lease, after_s=_LABEL_ONLY_DELAY_S if waiting else 0)
+        return chosen
 
-    def _opened(self, message: dict[str, Any]) -> Held | None:
-        """The request in a message; None when there is none in it, or when its photo was answered before."""
-        about = message["Attributes"]
-        sent_at = datetime.fromtimestamp(int(about["SentTimestamp"]) / 1000, UTC)
-        try:
-            request = read(message["Body"], bucket=self.resources.uploads_bucket, sent_at=sent_at)
-        except MalformedRequest as error:
-            log.warning("message %s is no review request: %s", message["MessageId"], error)
-            # Not deleted and not held: after five receives SQS moves it to the dead-letter queue.
-            self._extend(message["ReceiptHandle"], _MALFORMED_RETRY_S)
-            return None
-        receives = int(about["ApproximateReceiveCount"])
-        held = Held(uuid.uuid4().hex, request, message["ReceiptHandle"], receives, None)
-        if standing := self.labels.find(request):
-            self._settle(held, standing)
-            return None
-        held.decision = self.decision(request.photo.photo_id)
-        return held
-
-    def decision(self, photo_id: str) -> dict[str, Any] | None:
-        """The decision about a photo, read consistently, or None."""
-        answer = self._aws.dynamodb.get_item(
-            TableName=self.resources.decision_table, Key=attributes({"photo_id": photo_id}), ConsistentRead=True
-        )
-        return values(answer["Item"]) if "Item" in answer else None
-
-    def _settle(self, held: Held, standing: Label) -> None:
-        """Finish what an earlier answer to the photo left undone, in whichever process it was given."""
-        try:
-            accepted = self._send(held.request, standing)
-            if not standing.announced:
-                self._announce(standing, accepted=accepted)
-            self._delete(held)
-        except _TRANSIENT as error:
-            log.warning("photo %s: an earlier answer is not through yet: %s", standing.photo_id, error)
-
-    def _give_back(self, held: Held, *, after_s: int = 0) -> None:
-        """Let others see a message again, at once or in a while.
-
-        One that was received often is sent anew instead: people who skip it are no reason for the dead-letter queue.
-        """
-        sqs, url = self._aws.sqs, self.resources.review_queue_url
-        try:
-            if held.receives >= self._most_receives() - 1:
-                sqs.send_message(QueueUrl=url, MessageBody=held.request.body, DelaySeconds=after_s)
-                self._delete(held)
-            else:
-                self._extend(held.receipt, after_s)
-        except _TRANSIENT as error:
-            # It comes back by itself when its visibility ends.
-            log.warning("photo %s could not be given back at once: %s", held.request.photo.photo_id, error)
-
-    def _most_receives(self) -> int:
-        if self._max_receives is None:
-            answer = self._aws.sqs.get_queue_attributes(
-                QueueUrl=self.resources.review_queue_url, AttributeNames=["RedrivePolicy"]
-            )
-            policy = json.loads(answer.get("Attributes", {}).get("RedrivePolicy", "{}"))
-            self._max_receives = int(policy.get("maxReceiveCount", 5))
-        return self._max_receives
-
-    def _extend(self, receipt: str, seconds: int) -> None:
-        try:
-            self._aws.sqs.change_message_visibility(
-                QueueUrl=self.resources.review_queue_url, ReceiptHandle=receipt, VisibilityTimeout=seconds
-            )
-        except ClientError as error:
-            # The message is gone or in other hands; whoever has it decides, and the label tells the two apart.
-            log.info("a message could not be held: %s", error_code(error))
-
-    def _delete(self, held: Held) -> None:
-        try:
-            self._aws.sqs.delete_message(QueueUrl=self.resources.review_queue_url, ReceiptHandle=held.receipt)
-        except ClientError as error:
-            if error_code(error) != "ReceiptHandleIsInvalid":
-                raise
-
-    # The clock
-
-    def _run(self) -> None:
-        heartbeat = time.monotonic() + self.hold_s / _HEARTBEATS
+    def _schedule(self) -> None:
+        """Deliver answers when they are due and extend leases, until the desk is closed."""
+        interval_s = self._leases.lease_s / _EXTENSIONS_PER_LEASE
+        next_extension = time.monotonic() + interval_s
         while True:
-            with self._wake:
+            with self._changed:
                 if self._closed:
                     return
-                seats = list(self._seats)
-                waiting = [p.due for seat in seats for p in list(seat.pending) if not p.leaving]
-                self._wake.wait(max(0.0, min([heartbeat, *waiting]) - time.monotonic()))
+                sessions = list(self._sessions)
+                due = [one.due for session in sessions for one in list(session.answers) if not one.delivering]
+                self._changed.wait(max(0.0, min([next_extension, *due]) - time.monotonic()))
                 if self._closed:
                     return
             now = time.monotonic()
-            for seat in seats:
-                with seat.lock:
-                    due = [p for p in seat.pending if not p.leaving and p.due <= now]
-                    for pending in due:
-                        pending.leaving = True
-                for pending in due:
-                    self._carriers.submit(self._carry, seat, pending)
-            if now >= heartbeat:
-                heartbeat = now + self.hold_s / _HEARTBEATS
-                self._carriers.submit(self._hold_on, seats)
+            for session in sessions:
+                for answer in self._start_deliveries(session, until=now):
+                    self._pool.submit(self._deliver_with_retry, session, answer)
+            if now >= next_extension:
+                next_extension = now + interval_s
+                leases = (lease for session in sessions for lease in session.leases())
+                self._pool.submit(self._leases.extend, leases)
 
-    def _hold_on(self, seats: list[Seat]) -> None:
-        for seat in seats:
-            for held in [*seat.hands, *(pending.held for pending in seat.pending)]:
-                try:
-                    self._extend(held.receipt, self.hold_s)
-                except BotoCoreError as error:
-                    log.warning("photo %s could not be held on to: %s", held.request.photo.photo_id, error)
+    def _start_deliveries(self, session: Session, until: float) -> list[Answer]:
+        """Mark the session's answers that are due by `until`, on the monotonic clock, and return them."""
+        with session.lock:
+            due = [answer for answer in session.answers if not answer.delivering and answer.due <= until]
+            for answer in due:
+                answer.delivering = True
+        return due
 
-    # Leaving
+    def _deliver_with_retry(self, session: Session, answer: Answer) -> None:
+        """Deliver an answer; after a failure the scheduler tries again."""
+        if self._delivery.try_deliver(session, answer):
+            self._forget_if_finished(session)
+        else:
+            self._wake_scheduler()
 
-    def _carry(self, seat: Seat, pending: Pending) -> None:
-        """Bring one answer out, and come back later when AWS is out of reach: the label, the token, the event."""
-        try:
-            outcome = self._deliver(pending)
-        except Exception as error:  # whatever it is, an answer that was given is not dropped
-            pending.tries += 1
-            log.warning("photo %s: the answer waits: %s", pending.held.request.photo.photo_id, error)
-            with seat.lock:
-                pending.leaving = False
-                pending.due = time.monotonic() + min(30.0, 2.0**pending.tries)
-                if pending.tries == 1:
-                    words = "AWS did not take it yet; the answer is tried again by itself."
-                    seat.notice(Outcome(DELAYED, pending.held.request.photo.photo_id, pending.vehicle, words))
-            with self._wake:
-                self._wake.notify_all()
-            return
-        with seat.lock:
-            seat.pending.remove(pending)
-            seat.notice(outcome)
-            gone = not seat.pending and seat.left
-        if gone:
-            self.stand(seat)
+    def _forget_if_finished(self, session: Session) -> None:
+        """Forget a closed session after its last answer."""
+        with self._changed:
+            if session.closed and not session.answers and session in self._sessions:
+                self._sessions.remove(session)
 
-    def _deliver(self, pending: Pending) -> Outcome:
-        held, request = pending.held, pending.held.request
-        photo_id = request.photo.photo_id
-        label = Label.of(request, pending.vehicle, pending.reviewer, pending.answered_at, answer_id=held.id)
-        standing = self.labels.keep(label)
-        if standing.answer_id != label.answer_id:
-            # Someone was faster. Theirs is what the driver is told; in case they died before telling, it is told now.
-            self._send(request, standing)
-            self._bus.publish("Review Completed", label.as_event(accepted=False))
-            self._delete(held)
-            words = f"{standing.reviewer} answered this one first ({standing.vehicle}). Yours is kept beside it."
-            return Outcome(ANSWERED_BEFORE, photo_id, pending.vehicle, words)
-        accepted = self._send(request, label)
-        if not standing.announced:
-            self._announce(label, accepted=accepted)
-        self._delete(held)
-        if accepted:
-            choice = self.choices[pending.vehicle]
-            where = "the photo is rejected" if pending.vehicle == UNUSABLE else f"{request.driver_id} → {choice.bay}"
-            return Outcome(ROUTED, photo_id, pending.vehicle, where)
-        return Outcome(LABEL_ONLY, photo_id, pending.vehicle, self._why_not(request))
-
-    def _send(self, request: Request, label: Label) -> bool:
-        """Tell the waiting execution; False when it no longer waits."""
-        try:
-            self._aws.stepfunctions.send_task_success(
-                taskToken=request.task_token, output=json.dumps(label.as_answer(), ensure_ascii=False)
-            )
-        except ClientError as error:
-            if error_code(error) in _NOBODY_WAITS:
-                return False
-            raise
-        return True
-
-    def _announce(self, label: Label, *, accepted: bool) -> None:
-        self._bus.publish("Review Completed", label.as_event(accepted=accepted))
-        self.labels.mark_announced(label, accepted=accepted)
-
-    def _why_not(self, request: Request) -> str:
-        try:
-            decided = self.decision(request.photo.photo_id)
-        except _TRANSIENT:
-            decided = None
-        if decided and decided["decided_by"] == "fallback":
-            return "Nobody answered in time, so the driver was sent to the help desk. Your answer is kept as a label."
-        if decided:
-            return f"The driver had been sent to {decided['loading_bay']} already. Your answer is kept as a label."
-        return "The workflow no longer waits for this photo. Your answer is kept as a label."
+    def _wake_scheduler(self) -> None:
+        with self._changed:
+            self._changed.notify_all()

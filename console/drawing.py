@@ -1,10 +1,11 @@
-"""The Model page's pictures, drawn on the server as SVG elements: shapes for a template, styled by the style sheet."""
+"""The plots of the Model page as coordinates of SVG elements, which the template draws."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from console.monitoring import Bucket, Point
+from functions.shared.vehicles import OTHER
 
 WIDTH, HEIGHT = 900.0, 300.0
 LEFT, RIGHT, TOP, BOTTOM = 60.0, 14.0, 16.0, 36.0
@@ -13,7 +14,7 @@ _TICKS = 6
 
 @dataclass(frozen=True)
 class Dot:
-    """A photo at (x, y), of a `kind` that the style sheet knows, with a text for whoever points at it."""
+    """A point at (x, y). `kind` is its CSS class, `text` its tooltip."""
 
     x: float
     y: float
@@ -23,7 +24,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class Tick:
-    """A mark on an axis."""
+    """A tick of an axis at a coordinate."""
 
     at: float
     text: str
@@ -31,7 +32,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Scatter:
-    """Confidence over time. `threshold_y` is where the threshold line lies, None when there is none."""
+    """Confidence over time. `threshold_y` is the position of the threshold line, None without a threshold."""
 
     dots: list[Dot]
     times: list[Tick]
@@ -53,7 +54,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Bars:
-    """Stacked bars over time, with `names` of the series in their order."""
+    """Stacked bars over time; `names` are those of the series, in order."""
 
     bars: list[Bar]
     times: list[Tick]
@@ -63,7 +64,7 @@ class Bars:
 
 @dataclass(frozen=True)
 class Lines:
-    """Shares over time: `paths` are SVG polyline points by name, with a dot for each value."""
+    """Shares over time: `paths` are pairs of a name and SVG polyline points; `dots` mark the values."""
 
     paths: list[tuple[str, str]]
     dots: list[Dot]
@@ -72,7 +73,7 @@ class Lines:
 
 
 def scatter(observed: Sequence[Point], threshold: float | None, lowest: float = 0.3) -> Scatter:
-    """Every photo's confidence over time; what is below `lowest` sits on the floor."""
+    """Plot the confidence of every photo over time; a confidence below `lowest` is drawn at `lowest`."""
     start, end = _span([point.at for point in observed])
 
     def y(value: float) -> float:
@@ -82,7 +83,7 @@ def scatter(observed: Sequence[Point], threshold: float | None, lowest: float = 
         Dot(
             _x((point.at - start) / (end - start)),
             y(point.confidence),
-            "alone" if not point.reviewed else "unjudged" if point.agrees is None else _verdict(point.agrees),
+            _kind(point),
             f"{point.vehicle} {point.confidence:.2f}, {point.at:%d %b %H:%M}",
         )
         for point in observed
@@ -97,8 +98,8 @@ def scatter(observed: Sequence[Point], threshold: float | None, lowest: float = 
 
 
 def class_mix(found: Sequence[Bucket]) -> Bars:
-    """How many photos of each class the model saw."""
-    names = sorted({name for bucket in found for name in bucket.by_vehicle}, key=lambda name: (name == "other", name))
+    """Plot how many photos the model assigned to each class."""
+    names = sorted({name for bucket in found for name in bucket.by_vehicle}, key=lambda name: (name == OTHER, name))
     most = max((bucket.photos for bucket in found), default=1) or 1
     width = (WIDTH - LEFT - RIGHT) / max(1, len(found))
     bars = []
@@ -118,10 +119,10 @@ def class_mix(found: Sequence[Bucket]) -> Bars:
 
 
 def rates(found: Sequence[Bucket]) -> Lines:
-    """The share of photos that went to a person, and the share of those where the person agreed."""
+    """Plot the share of photos that were reviewed, and the share of those where the reviewer agreed with the model."""
     start, end = _span([bucket.start for bucket in found])
     paths, dots = [], []
-    for kind, name in (("review_rate", "review"), ("agreement", "agreement")):
+    for kind, name in (("review_rate", "reviewed"), ("agreement", "agreement")):
         row = [(bucket.start, getattr(bucket, kind)) for bucket in found]
         places = [(_x((at - start) / (end - start)), _y(value), value, at) for at, value in row if value is not None]
         paths.append((name, " ".join(f"{x:.1f},{y:.1f}" for x, y, _, _ in places)))
@@ -130,8 +131,10 @@ def rates(found: Sequence[Bucket]) -> Lines:
     return Lines(paths, dots, _times(start, end), values)
 
 
-def _verdict(agrees: bool) -> str:
-    return "agreed" if agrees else "disagreed"
+def _kind(point: Point) -> str:
+    if not point.reviewed:
+        return "automatic"
+    return {True: "agreed", False: "disagreed", None: "not-compared"}[point.agrees]
 
 
 def _span(times: Sequence[datetime]) -> tuple[datetime, datetime]:

@@ -1,34 +1,40 @@
-"""Labels: what a person said about a photo, kept in S3 for the next training whatever becomes of the execution."""
+"""Labels: the answers of reviewers, kept in S3 for the next training."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from console.aws import Client
 from console.request import Request
 from functions.shared.aws import error_code
 from functions.shared.times import timestamp
 
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectTypeDef
+
 PREFIX = "labels/"
 
-_EXISTS = {"PreconditionFailed", "412"}
-_BUSY = {"ConditionalRequestConflict", "409"}
+_MISSING = {"NoSuchKey", "404"}
+_CONFLICT = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
+_CONTENT_TYPE = "application/json"
 _ATTEMPTS = 5
-_READERS = 16
-_REMEMBERED = 5000
+_READ_THREADS = 16
+_MAX_CACHED = 5000
 
 
 @dataclass(frozen=True)
 class Label:
-    """One answer. `vehicle` is a configured one, `other` or `unusable`; the `model_` fields are what the model said.
+    """The first answer about a photo.
 
-    `answer_id` tells this answer from any other about the photo. `announced`: its event is known to be out.
-    `opinions` are later answers of other people about the same photo: {"vehicle", "reviewer", "answered_at"} each.
+    `vehicle` is a configured one, `other` or `unusable`; `model_vehicle` and `model_version` are of the model's answer.
+    `seconds` is the time from the request to the answer. `answer_id` identifies the answer. `accepted`: the execution
+    took it, None while unknown. `announced`: its event was published. `opinions` are later answers about the same
+    photo: {"vehicle", "reviewer", "answered_at", "answer_id"} each.
     """
 
     photo: dict[str, Any]
@@ -55,7 +61,7 @@ class Label:
 
     @classmethod
     def of(cls, request: Request, vehicle: str, reviewer: str, answered_at: datetime, answer_id: str) -> "Label":
-        """The label that an answer to a request makes."""
+        """Return the label of an answer to a request."""
         return cls(
             photo=request.photo.as_state(),
             photo_id=request.photo.photo_id,
@@ -79,18 +85,18 @@ class Label:
 
     @classmethod
     def from_json(cls, text: bytes) -> "Label":
-        """Read a label back; fields that a later version may have added are ignored."""
+        """Parse a label; unknown fields are ignored. Raises ValueError, TypeError, KeyError when it is not a label."""
         state = json.loads(text)
         known = {name: state[name] for name in cls.__dataclass_fields__ if name in state}
         return cls(**{**known, "opinions": tuple(known.get("opinions", ()))})
 
     @property
     def key(self) -> str:
-        """Where it lies: under the day of the request, so that two answers to one request meet at one key."""
+        """The key in S3. It has the day of the request, so that two answers to one request get the same key."""
         return key_of(self.photo_id, datetime.fromisoformat(self.requested_at))
 
     def as_event(self, *, accepted: bool) -> dict[str, Any]:
-        """The detail of `Review Completed`."""
+        """Return the detail of the event `Review Completed`."""
         return {
             "photo": self.photo,
             "driver_id": self.driver_id,
@@ -105,65 +111,66 @@ class Label:
         }
 
     def as_answer(self) -> dict[str, str]:
-        """What the waiting execution is told."""
+        """Return the output of the task that waits for the answer."""
         return {"vehicle": self.vehicle, "reviewer": self.reviewer, "answered_at": self.answered_at}
 
 
 def key_of(photo_id: str, requested_at: datetime) -> str:
-    """The key of the label of a photo that was asked about at `requested_at`."""
+    """Return the key of the label of a photo whose review was requested at `requested_at`."""
     return f"{_day(requested_at.astimezone(UTC).date())}{photo_id}.json"
 
 
 class Labels:
     """The labels of one stage."""
 
-    def __init__(self, bucket: str, s3: Client) -> None:
+    def __init__(self, bucket: str, s3: "S3Client") -> None:
+        """`bucket`: the stage's ML bucket."""
         self.bucket = bucket
         self._s3 = s3
-        self._known: dict[str, tuple[Label, str]] = {}  # with its ETag, by key
+        self._cached: dict[str, tuple[Label, str]] = {}  # with its ETag, by key
 
     def find(self, request: Request) -> Label | None:
-        """The label of the photo that a request is about, or None while nobody answered."""
+        """Return the label of a request's photo, or None while nobody has answered."""
         found = self._get(key_of(request.photo.photo_id, request.requested_at))
         return found[0] if found else None
 
-    def keep(self, label: Label) -> Label:
-        """Keep an answer and return the photo's standing label: this one, or that of whoever answered first.
+    def save(self, label: Label) -> Label:
+        """Save an answer and return the effective label of its photo, which is the first one saved.
 
-        The first answer stands. A later one of another person is added to its `opinions`. Keeping the same answer
-        again changes nothing.
+        A later answer is added to the `opinions` of the first. Saving the same answer again changes nothing. Raises
+        ClientError, BotoCoreError, and RuntimeError when other writers are faster each time.
         """
         for _ in range(_ATTEMPTS):
             try:
-                self._put(label, IfNoneMatch="*")
+                self._create(label)
                 return label
             except ClientError as error:
-                if error_code(error) not in _EXISTS | _BUSY:
+                if error_code(error) not in _CONFLICT:
                     raise
             found = self._get(label.key)
             if found is None:
                 continue
-            standing, etag = found
-            if standing is None:
-                # Whatever lies there, it is no label, and a label must not be lost to it.
+            effective, etag = found
+            if effective is None:
+                # The object is not a label. Replace it.
                 if self._replace(label, etag):
                     return label
                 continue
-            if label.answer_id in {standing.answer_id, *(opinion.get("answer_id") for opinion in standing.opinions)}:
-                return standing
+            if label.answer_id in {effective.answer_id, *(opinion.get("answer_id") for opinion in effective.opinions)}:
+                return effective
             opinion = {
                 "vehicle": label.vehicle,
                 "reviewer": label.reviewer,
                 "answered_at": label.answered_at,
                 "answer_id": label.answer_id,
             }
-            with_opinion = replace(standing, opinions=(*standing.opinions, opinion))
+            with_opinion = replace(effective, opinions=(*effective.opinions, opinion))
             if self._replace(with_opinion, etag):
                 return with_opinion
-        raise RuntimeError(f"{label.key} changes all the time; try again")
+        raise RuntimeError(f"{label.key} was changed by others {_ATTEMPTS} times; try again")
 
     def mark_announced(self, label: Label, *, accepted: bool) -> None:
-        """Note that the event of the standing label is out, and whether the execution took the answer."""
+        """Record in the effective label that its event was published, and whether the execution took the answer."""
         for _ in range(_ATTEMPTS):
             found = self._get(label.key)
             if found is None or found[0] is None or found[0].answer_id != label.answer_id:
@@ -172,18 +179,18 @@ class Labels:
                 return
 
     def answered_since(self, midnight: datetime) -> int:
-        """How many labels of the last two days' requests were written since `midnight`."""
+        """Count the labels that were written since `midnight`, of requests of that day and the day before."""
         days = (midnight.date() - timedelta(days=1), midnight.date())
         return sum(found["LastModified"] >= midnight for day in days for found in self._list(_day(day)))
 
-    def recent(self, most: int, *, days: int = 30, today: date | None = None) -> Iterator[Label]:
-        """The newest labels first, by day, at most `most` of the last `days` days."""
+    def recent(self, limit: int, *, days: int = 30, today: date | None = None) -> Iterator[Label]:
+        """Yield the newest labels first, by day of their request, at most `limit` of the last `days` days."""
         today = today or datetime.now(UTC).date()
-        left = most
-        with ThreadPoolExecutor(_READERS) as pool:
-            for back in range(days):
+        left = limit
+        with ThreadPoolExecutor(_READ_THREADS) as pool:
+            for days_ago in range(days):
                 listing = sorted(
-                    self._list(_day(today - timedelta(days=back))),
+                    self._list(_day(today - timedelta(days=days_ago))),
                     key=lambda found: found["LastModified"],
                     reverse=True,
                 )
@@ -192,29 +199,29 @@ class Labels:
                 if left <= 0:
                     return
 
-    def _read(self, listed: Mapping[str, Any]) -> Label | None:
-        """A label that was listed, from memory while it has not changed."""
-        known = self._known.get(listed["Key"])
-        if known and known[1] == listed["ETag"]:
-            return known[0]
+    def _read(self, listed: "ObjectTypeDef") -> Label | None:
+        """Read a listed label, from the cache while its ETag is the same."""
+        cached = self._cached.get(listed["Key"])
+        if cached and cached[1] == listed["ETag"]:
+            return cached[0]
         found = self._get(listed["Key"])
         if found is None or found[0] is None:
             return None
-        if len(self._known) >= _REMEMBERED:
-            self._known.clear()
-        self._known[listed["Key"]] = (found[0], found[1])
+        if len(self._cached) >= _MAX_CACHED:
+            self._cached.clear()
+        self._cached[listed["Key"]] = (found[0], found[1])
         return found[0]
 
-    def _list(self, prefix: str) -> Iterator[dict[str, Any]]:
+    def _list(self, prefix: str) -> "Iterator[ObjectTypeDef]":
         for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
             yield from page.get("Contents", [])
 
     def _get(self, key: str) -> tuple[Label | None, str] | None:
-        """The label at a key, None when the object there is none of ours, with its ETag; None for no object."""
+        """Return the label at a key, None when the object is not a label, and its ETag; None without an object."""
         try:
             found = self._s3.get_object(Bucket=self.bucket, Key=key)
         except ClientError as error:
-            if error_code(error) in {"NoSuchKey", "404"}:
+            if error_code(error) in _MISSING:
                 return None
             raise
         try:
@@ -222,19 +229,26 @@ class Labels:
         except (ValueError, TypeError, KeyError):
             return None, found["ETag"]
 
-    def _put(self, label: Label, **condition: str) -> None:
-        body = json.dumps(asdict(label), ensure_ascii=False, indent=2).encode()
-        self._s3.put_object(Bucket=self.bucket, Key=label.key, Body=body, ContentType="application/json", **condition)
+    def _create(self, label: Label) -> None:
+        self._s3.put_object(
+            Bucket=self.bucket, Key=label.key, Body=_body(label), ContentType=_CONTENT_TYPE, IfNoneMatch="*"
+        )
 
     def _replace(self, label: Label, etag: str) -> bool:
-        """Overwrite a label that still is as it was read; False when someone else was faster."""
+        """Replace the object with this ETag; False when another writer was faster."""
         try:
-            self._put(label, IfMatch=etag)
+            self._s3.put_object(
+                Bucket=self.bucket, Key=label.key, Body=_body(label), ContentType=_CONTENT_TYPE, IfMatch=etag
+            )
         except ClientError as error:
-            if error_code(error) not in _EXISTS | _BUSY | {"NoSuchKey", "404"}:
+            if error_code(error) not in _CONFLICT | _MISSING:
                 raise
             return False
         return True
+
+
+def _body(label: Label) -> bytes:
+    return json.dumps(asdict(label), ensure_ascii=False, indent=2).encode()
 
 
 def _day(day: date) -> str:

@@ -1,4 +1,4 @@
-"""What was observed in production: confidence over time, class mix, review rate, agreement, drift."""
+"""Monitoring of the model in production: confidence over time, class mix, share reviewed, agreement, drift."""
 
 import math
 from collections import Counter
@@ -7,29 +7,33 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from console.decisions import MOST_SCANNED, Decisions
+from console.decisions import MAX_SCANNED, Decisions
 from console.labels import Label, Labels
+from functions.shared.vehicles import OTHER
 
 LABELS_READ = 400
 DAYS = 30
-"""How far back photos are looked at."""
+"""How many days of photos are read."""
 
 BINS = 10
 JUDGED = ("LowConfidence", "NotAVehicle")
-"""The reasons of a review request that follow from an answer of the model."""
+"""The reasons of review requests for which the model gave an answer."""
 
-FEWEST = 30
-"""Photos that either half needs before a drift is worth telling."""
+MIN_PHOTOS = 30
+"""How many photos each half needs for a drift."""
 
-_SMALL = 1e-4
+STABLE_BELOW, DRIFTING_FROM = 0.1, 0.2
+"""The usual limits of the population stability index (Siddiqi, Credit Risk Scorecards, 2006)."""
+
+_MIN_SHARE = 1e-4  # in place of 0, whose logarithm is infinite
 
 
 @dataclass(frozen=True)
 class Point:
-    """One photo that the model judged, `confidence` in [0, 1].
+    """One photo that the model classified, with its `confidence` in [0, 1].
 
-    `agrees` is what a reviewer found, None when nobody looked. `model_version` is the model that judged, None when
-    that was not recorded.
+    `agrees`: the reviewer gave the same answer, None without a reviewer. `model_version` is None when it was not
+    recorded.
     """
 
     at: datetime
@@ -42,10 +46,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Observed:
-    """The recent photos that one model judged, oldest first.
+    """The recent photos that one model classified, oldest first.
 
-    `unanswered` counts the photos that went to a person who has not answered, or did not in time: the model's
-    confidence in them is not recorded. `others` counts the photos of the same time that other models judged.
+    `unanswered` counts the photos in review and those whose review timed out: the model's confidence in them is not
+    recorded. `others` counts the photos of the same time that other models classified.
     """
 
     points: list[Point]
@@ -55,7 +59,7 @@ class Observed:
 
 @dataclass
 class Bucket:
-    """What happened in one stretch of time, from `start` on."""
+    """The counts of one interval of time, which begins at `start`."""
 
     start: datetime
     by_vehicle: Counter[str] = field(default_factory=Counter)
@@ -65,19 +69,22 @@ class Bucket:
 
     @property
     def photos(self) -> int:
+        """How many photos were classified."""
         return sum(self.by_vehicle.values())
 
     @property
     def review_rate(self) -> float | None:
+        """The share of photos that went to a reviewer, None without photos."""
         return self.reviewed / self.photos if self.photos else None
 
     @property
     def agreement(self) -> float | None:
+        """The share of compared photos for which the reviewer gave the model's answer, None without any."""
         return self.agreed / self.compared if self.compared else None
 
 
 def points(decisions: Iterable[Mapping[str, Any]], labels: Iterable[Label]) -> list[Point]:
-    """Every judgement of the model, oldest first: its own decisions, and what reviewers were asked about."""
+    """Return the photos that the model classified, oldest first: its own decisions and the reviewed photos."""
     found = [
         Point(
             datetime.fromisoformat(one["decided_at"]),
@@ -94,7 +101,7 @@ def points(decisions: Iterable[Mapping[str, Any]], labels: Iterable[Label]) -> l
         Point(
             datetime.fromisoformat(one.requested_at),
             one.confidence,
-            one.model_vehicle or "other",
+            one.model_vehicle or OTHER,
             reviewed=True,
             agrees=one.agrees,
             model_version=one.model_version,
@@ -106,16 +113,16 @@ def points(decisions: Iterable[Mapping[str, Any]], labels: Iterable[Label]) -> l
 
 
 def recent(decisions: Decisions, labels: Labels) -> list[Point]:
-    """The judgements of the last DAYS days, oldest first.
+    """Return the photos of the last DAYS days that a model classified, oldest first.
 
-    Of the labels at most LABELS_READ are read. What is older than the oldest of them is left out, and so are labels
-    of photos whose decisions were not read: otherwise the share of reviewed photos would be wrong.
+    At most LABELS_READ labels are read. Photos older than the oldest of them are left out, and so are labels of photos
+    whose decisions were not read: otherwise the share of reviewed photos would be wrong.
     """
     return _recent(decisions.all(), list(labels.recent(LABELS_READ, days=DAYS)))
 
 
 def of_model(decisions: Decisions, labels: Labels, version: str, since: datetime | None = None) -> Observed:
-    """The recent judgements of the model that answers as `version`, champion from `since` on."""
+    """Return the recent photos that the model `version` classified; it has been champion since `since`."""
     decided, answered = decisions.all(), list(labels.recent(LABELS_READ, days=DAYS))
     seen = _recent(decided, answered)
     start = _start(answered)
@@ -127,7 +134,7 @@ def of_model(decisions: Decisions, labels: Labels, version: str, since: datetime
         and one.get("model_version") == version
         and datetime.fromisoformat(one["decided_at"]) >= start
     }
-    # A waiting photo's entry does not name the model.
+    # The entry of a photo in review does not name the model.
     without_answer |= {
         str(one["photo_id"])
         for one in decisions.in_review()
@@ -139,7 +146,7 @@ def of_model(decisions: Decisions, labels: Labels, version: str, since: datetime
 
 def _recent(decided: Sequence[Mapping[str, Any]], answered: Sequence[Label]) -> list[Point]:
     start = _start(answered)
-    if len(decided) >= MOST_SCANNED:
+    if len(decided) >= MAX_SCANNED:
         read = {one["photo_id"] for one in decided}
         answered = [label for label in answered if label.photo_id in read]
     return [point for point in points(decided, answered) if point.at >= start]
@@ -153,7 +160,7 @@ def _start(answered: Sequence[Label]) -> datetime:
 
 
 def buckets(observed: Sequence[Point], number: int = 12) -> list[Bucket]:
-    """The points' time in `number` equal stretches."""
+    """Count the points in `number` intervals of equal length."""
     if not observed:
         return []
     start, end = observed[0].at, observed[-1].at
@@ -171,18 +178,31 @@ def buckets(observed: Sequence[Point], number: int = 12) -> list[Bucket]:
 
 
 def drift(observed: Sequence[Point]) -> float | None:
-    """The population stability index of confidence, the newer half of the photos against the older one.
+    """Return the population stability index of the confidence, the newer half of the photos against the older half.
 
-    sum over bins of (p - q) ln(p / q); under 0.1 is calm, over 0.2 deserves a look (Siddiqi, Credit Risk Scorecards,
-    2006). None while either half has fewer than FEWEST photos.
+    It is the sum over bins of (p - q) ln(p / q) (Siddiqi, Credit Risk Scorecards, 2006); `drift_level` interprets it.
+    None while either half has fewer than MIN_PHOTOS photos.
     """
     half = len(observed) // 2
-    if half < FEWEST:
+    if half < MIN_PHOTOS:
         return None
     before, after = (_shares(part) for part in (observed[:half], observed[half:]))
     return sum((q - p) * math.log(q / p) for p, q in zip(before, after, strict=True))
 
 
+def drift_level(index: float | None) -> str:
+    """Describe a population stability index in words.
+
+    >>> drift_level(None), drift_level(0.05), drift_level(0.1), drift_level(0.25)
+    ('Too few photos', 'Stable', 'Slight drift', 'Drifting')
+    """
+    if index is None:
+        return "Too few photos"
+    if index < STABLE_BELOW:
+        return "Stable"
+    return "Slight drift" if index < DRIFTING_FROM else "Drifting"
+
+
 def _shares(observed: Sequence[Point]) -> list[float]:
     counts = Counter(min(BINS - 1, int(point.confidence * BINS)) for point in observed)
-    return [max(_SMALL, counts[i] / len(observed)) for i in range(BINS)]
+    return [max(_MIN_SHARE, counts[i] / len(observed)) for i in range(BINS)]

@@ -1,35 +1,40 @@
-"""The queue as everyone sees it: how much waits, how long already, what could not be read."""
+"""The review queue and its dead-letter queue: their figures, and the redrive of failed requests."""
 
 import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING
 
 from console.aws import Aws
 from console.labels import Labels
 from console.request import MalformedRequest, read, redacted
 from deploy.outputs import Deployed
 from functions.shared.dynamodb import attributes, values
+from functions.shared.photo_table import IN_REVIEW
 from functions.shared.times import now, timestamp
 
-_FRESH_S = 3.0
-_PAGES = 10  # of up to 1 MB each: a count for people need not be exact
-_PEEK_S = 5
-_PEEKED = 50
+if TYPE_CHECKING:
+    from mypy_boto3_sqs.literals import QueueAttributeNameType
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
+
+_CACHE_S = 3.0
+_MAX_PAGES = 10  # of up to 1 MB each; the figure may be too small beyond that
+_VISIBILITY_TIMEOUT_S = 5
+_MAX_DEAD_LETTERS = 50
 
 
 @dataclass(frozen=True)
 class Figures:
-    """The numbers at the top of the review page.
+    """The figures at the top of the Review page.
 
-    `waiting`: messages nobody holds; `on_screens`: messages somebody holds; `drivers`: drivers who wait for an answer,
-    `oldest_s` the longest of their waits in seconds; `dead`: messages in the dead-letter queue.
+    `waiting` and `leased` are the visible and the leased messages; `drivers` counts the drivers who wait for an
+    answer, `oldest_s` is the longest of their waits in seconds; `dead` counts the messages in the dead-letter queue.
     """
 
     waiting: int
-    on_screens: int
+    leased: int
     drivers: int
     oldest_s: float | None
     answers_today: int
@@ -38,7 +43,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A message that was received five times without an answer. `problem` is None when it could be answered now."""
+    """A message that was received too often without an answer. `problem` is None when it can be answered now."""
 
     message_id: str
     sent_at: str
@@ -50,66 +55,67 @@ class DeadLetter:
 class Queue:
     """The review queue and its dead-letter queue."""
 
-    def __init__(self, resources: Deployed, aws: Aws, labels: Labels) -> None:
-        self._resources = resources
+    def __init__(self, deployed: Deployed, aws: Aws, labels: Labels) -> None:
+        """The queues of one stage."""
+        self._deployed = deployed
         self._aws = aws
         self._labels = labels
         self._lock = threading.Lock()
-        self._figures: tuple[float, Figures] | None = None
+        self._figures: tuple[float, Figures] | None = None  # with the time of the count
 
     def figures(self) -> Figures:
-        """The current numbers, at most three seconds old."""
+        """Return the current figures. The result is cached for 3 seconds."""
         with self._lock:
-            if self._figures is None or time.monotonic() - self._figures[0] > _FRESH_S:
+            if self._figures is None or time.monotonic() - self._figures[0] > _CACHE_S:
                 self._figures = (time.monotonic(), self._count())
             return self._figures[1]
 
     def dead_letters(self) -> list[DeadLetter]:
-        """Look at up to fifty dead letters; others may see them again five seconds later."""
-        return [letter for letter, _ in self._dead()]
+        """Return up to 50 dead letters; they become visible to other consumers 5 seconds later."""
+        return [letter for letter, _ in self._receive_dead_letters()]
 
     def redrive(self, *, everything: bool = False) -> tuple[int, list[DeadLetter]]:
-        """Send the dead letters that can be answered back to the review queue, or all of them.
+        """Send the dead letters that can be answered back to the review queue, or all of them with `everything`.
 
-        Returns how many were sent back, and those that stayed. Sent first, deleted second: a request may be there
-        twice for a moment, never not at all.
+        Returns how many were sent, and those that stayed. Each is sent before it is deleted, so a failure in between
+        duplicates a request and never loses one.
         """
         sent, stayed = 0, []
         sqs = self._aws.sqs
-        while batch := self._dead():
+        while batch := self._receive_dead_letters():
             before = sent
             for letter, message in batch:
                 if letter.problem and not everything:
                     stayed.append(letter)
                     continue
-                sqs.send_message(QueueUrl=self._resources.review_queue_url, MessageBody=message["Body"])
+                sqs.send_message(QueueUrl=self._deployed.review_queue_url, MessageBody=message["Body"])
                 sqs.delete_message(
-                    QueueUrl=self._resources.review_dead_letter_queue_url, ReceiptHandle=message["ReceiptHandle"]
+                    QueueUrl=self._deployed.review_dead_letter_queue_url, ReceiptHandle=message["ReceiptHandle"]
                 )
                 sent += 1
-            if sent == before or len(batch) < _PEEKED:
+            if sent == before or len(batch) < _MAX_DEAD_LETTERS:
                 break
         return sent, stayed
 
-    def _dead(self) -> list[tuple[DeadLetter, dict[str, Any]]]:
-        found: dict[str, tuple[DeadLetter, dict[str, Any]]] = {}
-        while len(found) < _PEEKED:
-            answer = self._aws.sqs.receive_message(
-                QueueUrl=self._resources.review_dead_letter_queue_url,
+    def _receive_dead_letters(self) -> "list[tuple[DeadLetter, MessageTypeDef]]":
+        found: dict[str, tuple[DeadLetter, MessageTypeDef]] = {}
+        while len(found) < _MAX_DEAD_LETTERS:
+            received = self._aws.sqs.receive_message(
+                QueueUrl=self._deployed.review_dead_letter_queue_url,
                 MaxNumberOfMessages=10,
-                VisibilityTimeout=_PEEK_S,
+                VisibilityTimeout=_VISIBILITY_TIMEOUT_S,
                 AttributeNames=["All"],
             )
-            new = [m for m in answer.get("Messages", []) if m["MessageId"] not in found]
+            new = [m for m in received.get("Messages", []) if m["MessageId"] not in found]
             if not new:
                 break
             found.update({message["MessageId"]: (self._letter(message), message) for message in new})
         return list(found.values())
 
-    def _letter(self, message: dict[str, Any]) -> DeadLetter:
+    def _letter(self, message: "MessageTypeDef") -> DeadLetter:
         sent_at = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
         try:
-            read(message["Body"], bucket=self._resources.uploads_bucket, sent_at=sent_at)
+            read(message["Body"], bucket=self._deployed.uploads_bucket, sent_at=sent_at)
             problem = None
         except MalformedRequest as error:
             problem = str(error)
@@ -117,31 +123,35 @@ class Queue:
         return DeadLetter(message["MessageId"], timestamp(sent_at), receives, problem, redacted(message["Body"]))
 
     def _count(self) -> Figures:
-        shown, held = self._depth(self._resources.review_queue_url)
-        drivers, oldest = self._drivers()
+        visible, leased = self._depth(self._deployed.review_queue_url)
+        drivers, oldest = self._waiting_drivers()
         moment = now()
         midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
         return Figures(
-            waiting=shown,
-            on_screens=held,
+            waiting=visible,
+            leased=leased,
             drivers=drivers,
             oldest_s=(moment - oldest).total_seconds() if oldest else None,
             answers_today=self._labels.answered_since(midnight),
-            dead=sum(self._depth(self._resources.review_dead_letter_queue_url)),
+            dead=sum(self._depth(self._deployed.review_dead_letter_queue_url)),
         )
 
     def _depth(self, url: str) -> tuple[int, int]:
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        """Return the numbers of visible and of leased messages."""
+        names: list[QueueAttributeNameType] = [
+            "ApproximateNumberOfMessages",
+            "ApproximateNumberOfMessagesNotVisible",
+        ]
         found = self._aws.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
         return int(found[names[0]]), int(found[names[1]])
 
-    def _drivers(self) -> tuple[int, datetime | None]:
-        """Photos in review whose execution still waits, and when the first of them was asked about."""
+    def _waiting_drivers(self) -> tuple[int, datetime | None]:
+        """Count the photos in review whose execution still waits; the time is that of the oldest request."""
         pages = self._aws.dynamodb.get_paginator("scan").paginate(
-            TableName=self._resources.photo_table,
+            TableName=self._deployed.photo_table,
             FilterExpression="#status = :in_review AND #expires_at > :now",
             ExpressionAttributeNames={"#status": "status", "#expires_at": "expires_at"},
-            ExpressionAttributeValues=attributes({":in_review": "in_review", ":now": timestamp(now())}),
+            ExpressionAttributeValues=attributes({":in_review": IN_REVIEW, ":now": timestamp(now())}),
         )
-        asked = sorted(values(item)["requested_at"] for page in islice(pages, _PAGES) for item in page["Items"])
-        return len(asked), datetime.fromisoformat(asked[0]) if asked else None
+        requested = sorted(values(item)["requested_at"] for page in islice(pages, _MAX_PAGES) for item in page["Items"])
+        return len(requested), datetime.fromisoformat(requested[0]) if requested else None

@@ -1,4 +1,4 @@
-"""`python -m console.redrive`: dead letters of the review queue go back to the reviewers."""
+"""`python -m console.redrive`: send failed review requests from the dead-letter queue back to the review queue."""
 
 import argparse
 import sys
@@ -12,18 +12,20 @@ from deploy.outputs import Deployed
 
 
 def main() -> int:
-    """Run the command; 0 when nothing that could be sent back stayed, 1 with one clear line when it failed."""
+    """Run the command. Returns the exit status: 0, or 1 with one line on stderr when it failed."""
     from deploy.errors import DeployError
     from deploy.system import outputs
     from deploy.target import connect
 
-    parser = argparse.ArgumentParser(prog="console.redrive", description="Send dead letters back to the reviewers.")
-    parser.add_argument("--list", action="store_true", help="only show them")
-    parser.add_argument("--all", action="store_true", help="also those that still cannot be read")
+    parser = argparse.ArgumentParser(
+        prog="console.redrive", description="Send failed review requests back to the reviewers."
+    )
+    parser.add_argument("--list", action="store_true", help="only list them")
+    parser.add_argument("--all", action="store_true", help="also those that still cannot be answered")
     arguments = parser.parse_args()
     try:
-        resources, aws = Deployed.of(outputs(connect())), Aws()
-        queue = Queue(resources, aws, Labels(resources.ml_bucket, aws.s3))
+        deployed, aws = Deployed.of(outputs(connect())), Aws()
+        queue = Queue(deployed, aws, Labels(deployed.ml_bucket, aws.s3))
         if arguments.list:
             show(queue.dead_letters())
             return 0
@@ -33,19 +35,19 @@ def main() -> int:
         return 1
     print(f"{sent} sent back to the review queue.")
     if stayed:
-        print(f"{len(stayed)} stayed, because they still cannot be read (--all sends them too):")
+        print(f"{len(stayed)} stayed, because they still cannot be answered (--all sends them too):")
         show(stayed)
     return 0
 
 
 def show(letters: list[DeadLetter]) -> None:
-    """Print dead letters, without their task tokens."""
+    """Print failed review requests, without their task tokens."""
     for letter in letters:
         print(f"\n{letter.message_id}, sent {letter.sent_at}, received {letter.receives} times")
         print(f"  {letter.problem or 'can be answered'}")
         print("  " + letter.body.replace("\n", "\n  "))
     if not letters:
-        print("No dead letters.")
+        print("No failed review requests.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A review request: what a message of the review queue says, checked before anyone is shown anything of it."""
+"""A review request, parsed from a message of the review queue and validated."""
 
 import hashlib
 import json
@@ -12,23 +12,24 @@ from functions.shared.errors import InvalidInput
 from functions.shared.photo import Photo
 
 REASONS = {
-    "LowConfidence": "The model was not sure enough.",
-    "NotAVehicle": "The model saw none of our vehicles.",
+    "LowConfidence": "The confidence is below the threshold.",
+    "NotAVehicle": "The model found none of our vehicles.",
     "ModelUnavailable": "The model could not be reached.",
-    "ModelAnswerInvalid": "The model's answer made no sense.",
+    "ModelAnswerInvalid": "The model's answer was invalid.",
 }
 
 
 class MalformedRequest(ValueError):
-    """A message that is no review request of this stage. Its text says what is wrong, and holds no task token."""
+    """The message is not a review request of this stage. The text says why and never contains the task token."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a person is asked. `vehicle`, `confidence` and `probabilities` are the model's, None when it gave no answer.
+    """A question to a reviewer.
 
-    `task_token` lets whoever holds it answer for the execution: it is never shown, logged or stored. `body` is the
-    whole message, for sending it again.
+    `vehicle`, `confidence` and `probabilities` are the model's answer, None without one. `threshold`, `confidence` and
+    the probabilities are in [0, 1]. Anyone with the `task_token` can answer the execution, so it is never shown, logged
+    or stored. `body` is the whole message, to send it again.
     """
 
     photo: Photo
@@ -47,28 +48,28 @@ class Request:
 
     @property
     def token_hash(self) -> str:
-        """SHA-256 of the task token: names the token without being one."""
+        """The SHA-256 of the task token, which identifies the token without revealing it."""
         return hashlib.sha256(self.task_token.encode()).hexdigest()
 
     @property
-    def why(self) -> str:
-        """Why a person is asked, in words."""
+    def explanation(self) -> str:
+        """The reason of the request as a sentence."""
         return REASONS.get(self.reason, self.reason)
 
     @property
     def file_name(self) -> str:
-        """The last segment of the photo's key, as its driver named it."""
+        """The last segment of the photo's key, which is the name of the driver's file."""
         return self.photo.key.rsplit("/", 1)[-1]
 
     def expired(self, now: datetime) -> bool:
-        """Whether the execution has stopped waiting: an answer is a label only."""
+        """Whether the execution no longer waits for an answer."""
         return now >= self.expires_at
 
 
 def read(body: str, *, bucket: str, sent_at: datetime) -> Request:
-    """Read a message's body. `bucket` is the stage's; `sent_at` is when SQS took the message.
+    """Parse the body of a message. `bucket` is the stage's uploads bucket, `sent_at` the message's SentTimestamp.
 
-    Raises MalformedRequest for anything that is not a review request about a photo in that bucket.
+    Raises MalformedRequest for anything but a review request about a photo in that bucket.
     """
     try:
         state = json.loads(body)
@@ -89,10 +90,10 @@ def read(body: str, *, bucket: str, sent_at: datetime) -> Request:
         photo=photo,
         driver_id=photo.driver_id,
         vehicle=_text(state, "vehicle", optional=True),
-        confidence=_share(state, "confidence"),
-        probabilities=_shares(state.get("probabilities")),
+        confidence=_unit_number(state, "confidence"),
+        probabilities=_probabilities(state.get("probabilities")),
         model_version=_text(state, "model_version", optional=True),
-        threshold=_share(state, "threshold"),
+        threshold=_unit_number(state, "threshold"),
         reason=_text(state, "reason") or "",
         execution=_text(state, "execution", optional=True),
         requested_at=_time(state, "requested_at") if state.get("requested_at") else sent_at,
@@ -103,11 +104,11 @@ def read(body: str, *, bucket: str, sent_at: datetime) -> Request:
 
 
 def redacted(body: str, length: int = 2000) -> str:
-    """A body as it may be shown to an operator: without the value of a task token, and not endless."""
+    """Return a body for display: without the value of the task token, at most `length` characters."""
     try:
         state = json.loads(body)
     except ValueError:
-        # Half a JSON document may still hold a whole token.
+        # A truncated document can still contain the whole token.
         return body[:length].split("task_token")[0]
     if isinstance(state, dict) and "task_token" in state:
         state["task_token"] = "(not shown)"  # noqa: S105  # a placeholder for people
@@ -123,7 +124,7 @@ def _text(state: Mapping[str, Any], name: str, *, optional: bool = False) -> str
     return value
 
 
-def _share(state: Mapping[str, Any], name: str) -> float | None:
+def _unit_number(state: Mapping[str, Any], name: str) -> float | None:
     value = state.get(name)
     if value is None:
         return None
@@ -132,17 +133,17 @@ def _share(state: Mapping[str, Any], name: str) -> float | None:
     return float(value)
 
 
-def _shares(value: Any) -> Mapping[str, float] | None:
+def _probabilities(value: Any) -> Mapping[str, float] | None:
     if value is None:
         return None
     if not isinstance(value, dict) or not value:
         raise MalformedRequest("probabilities is not an object of numbers")
-    return {str(name): _share(value, name) or 0.0 for name in value}
+    return {str(name): _unit_number(value, name) or 0.0 for name in value}
 
 
 def _time(state: Mapping[str, Any], name: str) -> datetime:
     try:
         at = datetime.fromisoformat(str(state.get(name)))
     except ValueError as error:
-        raise MalformedRequest(f"{name} is not a point in time") from error
+        raise MalformedRequest(f"{name} is not an ISO 8601 time") from error
     return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""The desk in a terminal: the photo drawn with half blocks, one key for each answer."""
+"""The console in a terminal: the photo is drawn with half blocks, and each answer has a key."""
 
 import os
 import select
@@ -17,114 +17,123 @@ from rich.text import Text
 
 from console.answers import SKIP_KEY, UNDO_KEY, Choice
 from console.aws import Aws
-from console.desk import ROUTED, Desk, Held, NotHeld, Seat
-from console.photos import NoPicture, Photos
+from console.desk import Desk
+from console.durations import whole_seconds
+from console.leases import Lease
+from console.photos import PhotoNotShown, Photos
+from console.session import ROUTED, NotLeased, Outcome, Session
 from deploy.outputs import Deployed
 
 QUIT_KEY = "q"
-_LOOK_S = 2.0
-_TICK_S = 0.2
+_POLL_S = 2.0
+_KEY_TIMEOUT_S = 0.2
 _UPPER_HALF = "▀"
-_BAR = 24
-_ROOM_FOR_WORDS = 18  # lines of the terminal that the photo leaves free
+_BAR_WIDTH = 24
+_TEXT_LINES = 18  # lines of the terminal below and above the photo
 
 
-def run(resources: Deployed, aws: Aws, choices: Iterable[Choice], *, undo_s: float) -> int:
-    """Review until `q`, Ctrl-C or the end of the input; what was answered is sent, the rest goes back. Returns 0."""
+def run(deployed: Deployed, aws: Aws, choices: Iterable[Choice], *, undo_s: float) -> int:
+    """Review until `q`, Ctrl-C or the end of the input, then deliver all answers and give back the rest. Returns 0."""
     console = Console(highlight=False)
-    with Desk(resources, aws, choices, undo_s=undo_s) as desk, keyboard() as keys:
-        seat = desk.sit(os.environ.get("REVIEWER") or os.environ.get("USER") or "reviewer")
-        console.print(f"Reviewing as [bold]{seat.reviewer}[/]. [bold]q[/] ends it.")
+    with Desk(deployed, aws, choices, undo_s=undo_s) as desk, keyboard() as keys:
+        session = desk.open_session(os.environ.get("REVIEWER") or os.environ.get("USER") or "reviewer")
+        console.print(f"Reviewing as [bold]{session.reviewer}[/]. [bold]Q[/] quits.")
         with suppress(KeyboardInterrupt):
-            Terminal(console, desk, seat, Photos(resources, aws)).loop(keys)
+            Terminal(console, desk, session, Photos(deployed, aws)).run(keys)
         console.print()
-    for notice in seat.notices:
-        console.print(_said(notice.kind, notice.vehicle, notice.message))
+    for notice in session.notices:
+        console.print(_notice(notice))
     return 0
 
 
 class Terminal:
-    """One reviewer in front of a terminal."""
+    """The terminal of one reviewer."""
 
-    def __init__(self, console: Console, desk: Desk, seat: Seat, photos: Photos) -> None:
+    def __init__(self, console: Console, desk: Desk, session: Session, photos: Photos) -> None:
+        """Prints to `console` and takes requests from `desk` for `session`."""
         self._console = console
         self._desk = desk
-        self._seat = seat
+        self._session = session
         self._photos = photos
         self._keys = {choice.key: choice for choice in desk.choices.values()}
-        self._shown: str | None = None
-        self._looked = 0.0
-        self._hands: list[Held] = []
+        self._shown: str | None = None  # the id of the lease on the screen
+        self._polled = 0.0
+        self._leased: list[Lease] = []
 
-    def loop(self, keys: Iterator[str | None]) -> None:
-        """Show, wait for a key, act, until there are no more keys."""
-        self._look()
+    def run(self, keys: Iterator[str | None]) -> None:
+        """Show the current request and handle each key, until QUIT_KEY or the last key."""
+        self._poll()
         for key in keys:
             if key == QUIT_KEY:
                 return
             if key:
-                self._act(key.lower())
-            if key or time.monotonic() - self._looked > _LOOK_S:
-                self._look()
+                self._handle(key.lower())
+            if key or time.monotonic() - self._polled > _POLL_S:
+                self._poll()
             self._status()
 
-    def _look(self) -> None:
-        self._looked = time.monotonic()
+    def _poll(self) -> None:
+        self._polled = time.monotonic()
         try:
-            self._hands = self._desk.look(self._seat)
+            self._leased = self._desk.take(self._session)
         except (ClientError, BotoCoreError) as error:
-            self._console.print(f"\r[red]AWS is out of reach: {error}. Trying again.[/]")
+            self._console.print(f"\r[red]AWS cannot be reached: {error}. Trying again.[/]")
             return
-        for notice in self._seat.notices:
+        for notice in self._session.notices:
             self._console.print("\r" + " " * 70 + "\r", end="")
-            self._console.print(_said(notice.kind, notice.vehicle, notice.message))
-        self._seat.notices.clear()
-        current = self._hands[0] if self._hands else None
+            self._console.print(_notice(notice))
+        self._session.notices.clear()
+        current = self._leased[0] if self._leased else None
         if current and current.id != self._shown:
             self._console.print(self._page(current))
         self._shown = current.id if current else None
 
-    def _act(self, key: str) -> None:
+    def _handle(self, key: str) -> None:
         if key == UNDO_KEY:
-            undone = self._desk.undo(self._seat)
-            self._console.print("\rTaken back." if undone else "\rToo late to take anything back.")
+            undone = self._desk.undo(self._session)
+            self._console.print("\rUndone." if undone else "\rToo late to undo.")
             return
-        if not self._hands:
+        if not self._leased:
             return
-        held = self._hands[0]
+        lease = self._leased[0]
         try:
             if key == SKIP_KEY:
-                self._desk.skip(self._seat, held.id)
+                self._desk.skip(self._session, lease.id)
             elif key in self._keys:
-                self._desk.answer(self._seat, held.id, self._keys[key].vehicle)
-        except NotHeld as error:
+                self._desk.answer(self._session, lease.id, self._keys[key].vehicle)
+        except NotLeased as error:
             self._console.print(f"\r{error}")
 
     def _status(self) -> None:
-        waiting = [pending for pending in self._seat.pending if not pending.leaving]
-        if waiting:
-            last = waiting[-1]
+        undoable = [answer for answer in self._session.answers if not answer.delivering]
+        if undoable:
+            last = undoable[-1]
             left = max(0.0, last.due - time.monotonic())
-            line = f"{self._desk.choices[last.vehicle].name}: Z takes it back, {left:.1f} s"
-        elif self._hands:
+            line = f"{self._desk.choices[last.vehicle].name}: Z undoes it, {left:.1f} s left"
+        elif self._leased:
             now = datetime.now(UTC)
-            request = self._hands[0].request
+            request = self._leased[0].request
             left = (request.expires_at - now).total_seconds()
             waited = (now - request.requested_at).total_seconds()
-            line = f"waiting {_clock(waited)}, " + (f"expires in {_clock(left)}" if left > 0 else "expired: label only")
+            expiry = f"expires in {whole_seconds(left)}" if left > 0 else "timed out: label only"
+            line = f"waiting for {whole_seconds(waited)}, {expiry}"
         else:
-            line = "Nobody waits. Looking again by itself; q ends it."
+            line = "The queue is empty. New photos appear automatically; Q quits."
         if self._console.is_terminal:
             self._console.print(f"\r{line:<68}", end="", style="dim")
 
-    def _page(self, held: Held) -> Panel:
-        request = held.request
+    def _page(self, lease: Lease) -> Panel:
+        request = lease.request
         words = Table.grid(padding=(0, 2))
-        words.add_row("Why", Text(printable(request.why)))
-        if held.only_label(datetime.now(UTC)):
-            words.add_row("Note", Text("The driver was sent elsewhere already: your answer is a label.", "yellow"))
+        words.add_row("Reason", Text(printable(request.explanation)))
+        if lease.is_label_only(datetime.now(UTC)):
+            words.add_row(
+                "Note", Text("The driver no longer waits. Your answer is kept as a label for training.", "yellow")
+            )
         for name, share in sorted((request.probabilities or {}).items(), key=lambda item: -item[1]):
-            bar = Text("█" * round(share * _BAR), "cyan") + Text("░" * (_BAR - round(share * _BAR)), "dim")
+            bar = Text("█" * round(share * _BAR_WIDTH), "cyan") + Text(
+                "░" * (_BAR_WIDTH - round(share * _BAR_WIDTH)), "dim"
+            )
             words.add_row(name, bar + Text(f" {share:.1%}"))
         keys = Text("   ").join(
             [Text(f"[{c.key.upper()}] ", "bold") + Text(c.name) for c in self._keys.values()]
@@ -134,21 +143,21 @@ class Terminal:
                 Text("[Q] ", "bold") + Text("Quit"),
             ]
         )
-        # Text, not markup: a file's name is a stranger's.
+        # Text, not markup: the name of the file is untrusted.
         title = Text(f" {printable(request.driver_id)} · {printable(request.file_name)} ")
-        return Panel(Group(self._picture(held), words, Text(), keys), title=title, border_style="green")
+        return Panel(Group(self._photo(lease), words, Text(), keys), title=title, border_style="green")
 
-    def _picture(self, held: Held) -> Text:
+    def _photo(self, lease: Lease) -> Text:
         width = max(10, min(self._console.width - 4, 100))
-        height = max(6, self._console.height - _ROOM_FOR_WORDS)
+        height = max(6, self._console.height - _TEXT_LINES)
         try:
-            return half_blocks(self._photos.image(held.request.photo, 800), width, height)
-        except NoPicture as error:
+            return half_blocks(self._photos.image(lease.request.photo, 800), width, height)
+        except PhotoNotShown as error:
             return Text(str(error), "yellow")
 
 
 def half_blocks(image: Image.Image, columns: int, lines: int) -> Text:
-    """An RGB image as coloured text: each character is two pixels, one above the other."""
+    """Return an RGB image as coloured text of half blocks: each character shows two pixels, one above the other."""
     scale = min(columns / image.width, 2 * lines / image.height)
     size = (max(1, round(image.width * scale)), max(2, round(image.height * scale) // 2 * 2))
     pixels = image.resize(size).load()
@@ -164,13 +173,13 @@ def half_blocks(image: Image.Image, columns: int, lines: int) -> Text:
 
 
 def printable(name: str) -> str:
-    """A stranger's text without what would steer the terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in name)[:160]
+    """Return untrusted text without control characters, at most 160 characters long."""
+    return "".join(character if character.isprintable() else "?" for character in name)[:160]
 
 
 @contextmanager
 def keyboard() -> Iterator[Iterator[str | None]]:
-    """Yield the keys as they are pressed, None for every short while without one. The terminal is restored after."""
+    """Yield an iterator of pressed keys, which gives None after 0.2 s without one; restore the terminal at the end."""
     stream = sys.stdin
     if not stream.isatty():
         yield _keys(stream.fileno())
@@ -188,7 +197,7 @@ def keyboard() -> Iterator[Iterator[str | None]]:
 
 def _keys(descriptor: int) -> Iterator[str | None]:
     while True:
-        ready, _, _ = select.select([descriptor], [], [], _TICK_S)
+        ready, _, _ = select.select([descriptor], [], [], _KEY_TIMEOUT_S)
         if not ready:
             yield None
             continue
@@ -203,11 +212,6 @@ def _rgb(pixel: object) -> str:
     return f"{red},{green},{blue}"
 
 
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
-
-
-def _said(kind: str, vehicle: str, message: str) -> Text:
-    return Text("✓ " if kind == ROUTED else "• ", "green" if kind == ROUTED else "yellow") + Text(
-        f"{vehicle}: {message}"
-    )
+def _notice(outcome: Outcome) -> Text:
+    mark = Text("✓ ", "green") if outcome.kind == ROUTED else Text("• ", "yellow")
+    return mark + Text(f"{outcome.vehicle}: {outcome.message}")

@@ -1,7 +1,7 @@
-"""The trade-off of the operating point: what each threshold means in work for people and in wrong answers.
+"""The trade-off of the threshold: the reviews and the errors that each threshold costs.
 
-Two sources. The operating points of a model's evaluation.json were measured while it was trained, on photos that it
-had not learned from. The points of console.monitoring are the stage's own recent photos.
+There are two sources. The operating points in a model's evaluation.json were measured after its training, on photos
+outside of the training set. The points of console.monitoring are the stage's recent photos.
 """
 
 import math
@@ -20,16 +20,16 @@ CHOSEN = "chosen"
 IN_FORCE = "in force"
 
 _SAME = 0.0025
-"""Half the step between two operating points: what is further away was not measured."""
+"""Half the step between two operating points: a threshold further away than this was not measured."""
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """What a threshold means; all values are shares in [0, 1], None where nothing was measured.
+    """The measurements at one threshold; all are shares in [0, 1], None where nothing was measured.
 
-    `decided`: of the vehicle photos, those decided without a person. `wrong`: wrong answers among everything decided
-    without a person, at the policy's share of other photos. `others_accepted`: of the photos without a vehicle,
-    those decided without a person all the same. Each `_upper` is the upper end of a one-sided 90% confidence interval.
+    `decided`: of the vehicle photos, those decided automatically. `wrong`: errors among all automatic decisions, at the
+    policy's share of non-vehicles. `others_accepted`: of the photos without a vehicle, those decided automatically.
+    Each `_upper` is the upper end of a one-sided 90% confidence interval.
     """
 
     threshold: float
@@ -41,7 +41,7 @@ class OperatingPoint:
 
     @classmethod
     def from_report(cls, entry: object) -> "OperatingPoint | None":
-        """Read an entry of a report's `operating_points`; None when it lacks the threshold or the share decided."""
+        """Parse an entry of a report's `operating_points`; None when it lacks `threshold` or `decided`."""
         if not isinstance(entry, Mapping):
             return None
         threshold, decided = share(entry.get("threshold")), share(entry.get("decided"))
@@ -53,10 +53,10 @@ class OperatingPoint:
 
 @dataclass(frozen=True)
 class Policy:
-    """What the threshold was chosen for; shares in [0, 1].
+    """The limits for which the threshold was chosen; shares in [0, 1].
 
-    `wrong_at_most`: of the photos decided without a person, when `others_share` of all photos show no vehicle.
-    `others_accepted_at_most`: of the photos that show no vehicle.
+    `wrong_at_most`: errors among automatic decisions, when `others_share` of all photos show no vehicle.
+    `others_accepted_at_most`: automatic decisions among the photos that show no vehicle.
     """
 
     wrong_at_most: float
@@ -65,7 +65,7 @@ class Policy:
 
     @classmethod
     def of(cls, model: Model) -> "Policy | None":
-        """The policy of a model, or None when its model.json has none or an incomplete one."""
+        """Return the policy in a model's model.json, or None when there is none or it is incomplete."""
         stated = model.about.get("policy")
         if not isinstance(stated, Mapping):
             return None
@@ -77,17 +77,17 @@ class Policy:
         """The policy as a sentence.
 
         >>> Policy(0.01, 0.05, 0.03).words
-        'At most 1% of the photos decided without a person may be wrong, when 5% of all photos show none of our \
-vehicles. At most 3% of these other photos may be let through.'
+        'At most 1% of the automatic decisions may be wrong, when 5% of all photos show none of our vehicles. \
+At most 3% of these non-vehicles may be let through.'
         """
         return (
-            f"At most {short(self.wrong_at_most)} of the photos decided without a person may be wrong, when "
+            f"At most {short(self.wrong_at_most)} of the automatic decisions may be wrong, when "
             f"{short(self.others_share)} of all photos show none of our vehicles. "
-            f"At most {short(self.others_accepted_at_most)} of these other photos may be let through."
+            f"At most {short(self.others_accepted_at_most)} of these non-vehicles may be let through."
         )
 
     def expected_reviews(self, point: OperatingPoint) -> float | None:
-        """Reviews per 1,000 photos at an operating point, at the policy's share of other photos; None when unknown.
+        """Return the reviews per 1,000 photos at an operating point and the policy's share of non-vehicles, or None.
 
         >>> Policy(0.01, 0.05, 0.03).expected_reviews(OperatingPoint(0.9, decided=0.9, others_accepted=0.02))
         144.0
@@ -98,12 +98,12 @@ vehicles. At most 3% of these other photos may be let through.'
         return round(1000 * (vehicles * (1 - point.decided) + others * (1 - point.others_accepted)), 1)
 
     def problems(self, point: OperatingPoint) -> list[str]:
-        """How an operating point's upper bounds break the policy, one sentence each."""
+        """Return one sentence for each upper bound of an operating point that is above the policy's limit."""
         return [
             f"{what} may be up to {short(value)}; the policy allows {short(limit)}."
             for what, value, limit in (
-                ("Wrong among decided", point.wrong_upper, self.wrong_at_most),
-                ("Other photos let through", point.others_accepted_upper, self.others_accepted_at_most),
+                ("Errors among automatic decisions", point.wrong_upper, self.wrong_at_most),
+                ("Non-vehicles let through", point.others_accepted_upper, self.others_accepted_at_most),
             )
             if value is not None and value > limit
         ]
@@ -111,7 +111,7 @@ vehicles. At most 3% of these other photos may be let through.'
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table. `marks` are those of CHOSEN and IN_FORCE that hold for it."""
+    """A row of the table. `marks` are those of CHOSEN and IN_FORCE that apply to it."""
 
     point: OperatingPoint
     expected_reviews: float | None
@@ -122,7 +122,7 @@ class Row:
 class TradeOff:
     """The operating points of one model, by rising threshold.
 
-    `chosen` is the threshold that the model brings, `in_force` the one in use, which an operator may have set.
+    `chosen` is the model's own threshold, `in_force` the one in use, which an operator may have set.
     """
 
     points: tuple[OperatingPoint, ...]
@@ -132,7 +132,7 @@ class TradeOff:
 
     @classmethod
     def of(cls, model: Model | None, in_force: float | None) -> "TradeOff | None":
-        """The trade-off of a model; None for a model whose report has no operating points."""
+        """Return the trade-off of a model; None when its report has no operating points."""
         listed = model.report.get("operating_points") if model else None
         if model is None or not isinstance(listed, list):
             return None
@@ -140,14 +140,14 @@ class TradeOff:
         return cls(tuple(points), Policy.of(model), model.threshold, in_force) if points else None
 
     def at(self, threshold: float | None) -> OperatingPoint | None:
-        """The operating point of a threshold, the nearest one between two; None beyond those that were measured."""
+        """Return the operating point nearest to a threshold; None when the threshold was not measured."""
         if threshold is None:
             return None
         nearest = min(self.points, key=lambda point: abs(point.threshold - threshold))
         return nearest if abs(nearest.threshold - threshold) <= _SAME + 1e-9 else None
 
     def rows(self, more: Iterable[float] = ()) -> list[Row]:
-        """The thresholds of SHOWN that were measured, the chosen one, the one in force, and those of `more`."""
+        """Return rows for the measured thresholds of SHOWN, the chosen one, the one in force, and those of `more`."""
         chosen, in_force = self.at(self.chosen), self.at(self.in_force)
         found = [*map(self.at, SHOWN), chosen, in_force, *map(self.at, more)]
         points = {point.threshold: point for point in found if point}
@@ -163,10 +163,10 @@ class TradeOff:
 
 @dataclass(frozen=True)
 class Effect:
-    """What a threshold would have meant for photos of the stage.
+    """The effect that a threshold would have had on photos of the stage.
 
-    `photos` were judged; `reviews` of them would have gone to a person. Of those that would not, reviewers labelled
-    `labelled`, and in `wrong` of these the model had said something else.
+    Of `photos` classified photos, `reviews` would have gone to a reviewer. Of the others, reviewers labelled
+    `labelled`, and `wrong` of these labels differ from the model's answer.
     """
 
     threshold: float
@@ -177,24 +177,24 @@ class Effect:
 
     @property
     def reviews_per_1000(self) -> float | None:
-        """Reviews per 1,000 photos; None without photos."""
+        """The reviews per 1,000 photos; None without photos."""
         return 1000 * self.reviews / self.photos if self.photos else None
 
 
 def effect(observed: Observed, threshold: float) -> Effect:
-    """What a threshold in [0, 1] would have meant.
+    """Return the effect that a threshold in [0, 1] would have had.
 
-    A photo that the model takes for `other` goes to a person at every threshold. So does one whose confidence is not
-    recorded; for a threshold below the one it was compared with, the number of reviews is therefore an upper bound.
+    A photo that the model classifies as `other` goes to a reviewer at every threshold. So does one without a recorded
+    confidence; below the threshold that was in force the number of reviews is therefore an upper bound.
     """
-    alone = [point for point in observed.points if point.vehicle != OTHER and point.confidence >= threshold]
-    labelled = [point.agrees for point in alone if point.agrees is not None]
+    automatic = [point for point in observed.points if point.vehicle != OTHER and point.confidence >= threshold]
+    labelled = [point.agrees for point in automatic if point.agrees is not None]
     photos = len(observed.points) + observed.unanswered
-    return Effect(threshold, photos, photos - len(alone), len(labelled), labelled.count(False))
+    return Effect(threshold, photos, photos - len(automatic), len(labelled), labelled.count(False))
 
 
 def share(value: Any) -> float | None:
-    """A share in [0, 1] out of JSON, or None for anything else.
+    """Return a number in [0, 1] of a JSON document, or None for any other value.
 
     >>> share(0.25), share(None), share("0.25"), share(True), share(float("nan")), share(7)
     (0.25, None, None, None, None, None)
@@ -205,7 +205,7 @@ def share(value: Any) -> float | None:
 
 
 def short(value: float) -> str:
-    """A share as a percentage with at most two digits behind the point.
+    """Format a share as a percentage with at most two decimal places.
 
     >>> short(0.01), short(0.005), short(0.0123), short(1.0)
     ('1%', '0.5%', '1.23%', '100%')
@@ -214,7 +214,7 @@ def short(value: float) -> str:
 
 
 def bounded(value: float | None, upper: float | None) -> str:
-    """A share and its upper bound.
+    """Format a share and its upper bound.
 
     >>> bounded(0.012, 0.018), bounded(0.012, None), bounded(None, None)
     ('1.2% (≤1.8%)', '1.2%', '–')

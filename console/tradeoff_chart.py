@@ -1,4 +1,4 @@
-"""The trade-off as line charts: a share that should be small over the share decided without a person."""
+"""The trade-off as line charts: the share of an error over the share decided automatically."""
 
 import math
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ FRAME = (LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM)
 """Left, top, right and bottom of the plotted area, in the SVG's units."""
 
 _LIMITS_SHOWN = 5
-"""The vertical axis ends at this multiple of the policy's limit: far above it the curve decides nothing."""
+"""The vertical axis ends at this multiple of the policy's limit."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """An operating point on the curve: from `y` up to `y_upper`, the end of its interval (None when unknown)."""
+    """An operating point on the curve; `y_upper` is the upper end of its interval, None when unknown."""
 
     x: float
     y: float
@@ -31,8 +31,7 @@ class Mark:
 class Chart:
     """One chart: `line` and `upper` are SVG polyline points, the latter for the upper bounds.
 
-    `limit_y` is where the policy's limit lies, None without a policy. `cut` says that larger values exist than the
-    axis shows.
+    `limit_y` is the position of the policy's limit, None without a policy. `cut`: there are values above the axis.
     """
 
     title: str
@@ -48,21 +47,21 @@ class Chart:
 
 
 def charts(trade_off: TradeOff) -> list[Chart]:
-    """Wrong among decided, and other photos let through; a chart without any value is left out."""
+    """Return the charts of both errors of the policy; a chart without values is left out."""
     policy = trade_off.policy
     found = (
         _chart(
             trade_off,
             "wrong",
-            "Wrong among decided",
-            "Wrong (% of everything decided)",
+            "Errors among automatic decisions",
+            "Errors (% of automatic decisions)",
             policy.wrong_at_most if policy else None,
         ),
         _chart(
             trade_off,
             "others_accepted",
-            "Other photos let through",
-            "Let through (% of the other photos)",
+            "Non-vehicles let through",
+            "Let through (% of non-vehicles)",
             policy.others_accepted_at_most if policy else None,
         ),
     )
@@ -129,7 +128,7 @@ def _css(kind: str) -> str:
 
 
 def _step(span: float, ticks: int = 5) -> float:
-    """The distance of ticks that divides a span into at most about `ticks` parts: 1, 2 or 5 times a power of ten.
+    """Return a tick distance of 1, 2 or 5 times a power of ten that divides a span into about `ticks` parts.
 
     >>> _step(0.05), _step(0.4), _step(0.13)
     (0.01, 0.1, 0.05)

@@ -1,4 +1,4 @@
-"""Photos uploaded from the console, and how far each has come."""
+"""Photos uploaded from the console, and the progress of their executions."""
 
 import json
 import re
@@ -13,21 +13,22 @@ from console.decisions import Decisions, Step
 from deploy.outputs import Deployed
 from functions.shared.photo import Photo
 from functions.shared.times import now
+from functions.shared.uploads import LARGEST_PHOTO_BYTES
 
-MOST_BYTES = 20 * 1024 * 1024
-_LOOKED_AT = 100
-_MARGIN = timedelta(seconds=10)
-_NAME_LENGTH = 120
-_TYPES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PN": "image/png", b"RIF": "image/webp"}
+_MAX_EXECUTIONS = 100
+_CLOCK_SKEW = timedelta(seconds=10)
+_MAX_NAME_LENGTH = 120
+TOO_LARGE = f"The file is larger than {LARGEST_PHOTO_BYTES // 1024**2} MB."
+_CONTENT_TYPES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PN": "image/png", b"RIF": "image/webp"}
 
 
-class BadUpload(ValueError):
-    """The upload cannot be taken; the message says why."""
+class InvalidUpload(ValueError):
+    """The upload is refused; the message says why."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a photo has come. `entry` is its decision, or its entry while it has none, None before either."""
+    """The progress of a photo. `entry` is its decision, else its entry in the photo table, else None."""
 
     steps: list[Step]
     entry: dict[str, Any] | None
@@ -41,44 +42,45 @@ class Progress:
 
 
 class Uploads:
-    """What this console has uploaded since it was started."""
+    """The photos that this process has uploaded."""
 
-    def __init__(self, resources: Deployed, aws: Aws, decisions: Decisions) -> None:
-        self._resources = resources
+    def __init__(self, deployed: Deployed, aws: Aws, decisions: Decisions) -> None:
+        """Uploads to the stage's uploads bucket."""
+        self._deployed = deployed
         self._aws = aws
         self._decisions = decisions
         self._lock = threading.Lock()
         self._uploaded: dict[str, tuple[Photo, datetime]] = {}
         self._executions: dict[str, str] = {}  # by the key of their photo
-        self._looked_at: set[str] = set()
+        self._described: set[str] = set()
 
     def put(self, driver: str, name: str, content: bytes) -> Photo:
-        """Upload a photo as its driver would. Raises BadUpload."""
+        """Upload a photo under the prefix of a driver and return it. Raises InvalidUpload."""
         if not content:
-            raise BadUpload("The file is empty.")
-        if len(content) > MOST_BYTES:
-            raise BadUpload("The file has more than 20 MB.")
+            raise InvalidUpload("The file is empty.")
+        if len(content) > LARGEST_PHOTO_BYTES:
+            raise InvalidUpload(TOO_LARGE)
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,40}", driver) or driver.strip(".") == "":
-            raise BadUpload("A driver's id has up to 40 letters, digits, dots, dashes and underscores.")
+            raise InvalidUpload("A driver ID has up to 40 letters, digits, dots, dashes and underscores.")
         key = f"uploads/{driver}/{secrets.token_hex(4)}-{clean(name)}"
         put = self._aws.s3.put_object(
-            Bucket=self._resources.uploads_bucket,
+            Bucket=self._deployed.uploads_bucket,
             Key=key,
             Body=content,
-            ContentType=_TYPES.get(content[:3], "application/octet-stream"),
+            ContentType=_CONTENT_TYPES.get(content[:3], "application/octet-stream"),
         )
-        photo = Photo(self._resources.uploads_bucket, key, put["ETag"].strip('"'), len(content))
+        photo = Photo(self._deployed.uploads_bucket, key, put["ETag"].strip('"'), len(content))
         with self._lock:
             self._uploaded[photo.photo_id] = (photo, now())
         return photo
 
     def find(self, photo_id: str) -> Photo | None:
-        """A photo that was uploaded here."""
+        """Return a photo that this process uploaded, or None."""
         with self._lock:
             return self._uploaded[photo_id][0] if photo_id in self._uploaded else None
 
     def progress(self, photo_id: str) -> Progress | None:
-        """How far an uploaded photo has come; None when it was not uploaded here."""
+        """Return the progress of an uploaded photo; None when this process did not upload it."""
         with self._lock:
             if photo_id not in self._uploaded:
                 return None
@@ -88,20 +90,20 @@ class Uploads:
         return Progress(self._decisions.steps(execution) if execution else [], entry)
 
     def _execution(self, key: str, since: datetime) -> str | None:
-        """The execution about a photo. Only its input names the photo, so recent ones are looked at, once each."""
+        """Return the execution of a photo. Only its input names the photo, so each recent one is described once."""
         with self._lock:
             if key in self._executions:
                 return self._executions[key]
         states = self._aws.stepfunctions
-        recent = states.list_executions(stateMachineArn=self._resources.classify_photo_arn, maxResults=_LOOKED_AT)[
+        recent = states.list_executions(stateMachineArn=self._deployed.classify_photo_arn, maxResults=_MAX_EXECUTIONS)[
             "executions"
         ]
         for execution in recent:
             arn = execution["executionArn"]
             with self._lock:
-                if arn in self._looked_at or execution["startDate"] < since - _MARGIN:
+                if arn in self._described or execution["startDate"] < since - _CLOCK_SKEW:
                     continue
-                self._looked_at.add(arn)
+                self._described.add(arn)
             try:
                 found = json.loads(states.describe_execution(executionArn=arn)["input"])["photo"]["key"]
             except (ValueError, KeyError, TypeError):
@@ -113,11 +115,11 @@ class Uploads:
 
 
 def clean(name: str) -> str:
-    """A file's own name as the last segment of a key: no folders, no control characters, not endless.
+    """Return the last segment of a file name without control characters, at most 120 characters long.
 
     >>> clean("C:\\\\photos\\\\my bike.jpg")
     'my bike.jpg'
     """
     last = re.split(r"[/\\]", name)[-1]
-    printable = "".join(letter if letter.isprintable() else "_" for letter in last).strip(" .")
-    return printable[-_NAME_LENGTH:] or "photo"
+    printable = "".join(character if character.isprintable() else "_" for character in last).strip(" .")
+    return printable[-_MAX_NAME_LENGTH:] or "photo"

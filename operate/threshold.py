@@ -11,7 +11,7 @@ from rich.table import Table
 
 from console import monitoring, tradeoff
 from console.aws import Aws
-from console.champion import Champion, Model, Serving
+from console.champion import ChampionReader, Model, Serving
 from console.decisions import Decisions
 from console.labels import Labels
 from console.monitoring import Observed
@@ -48,9 +48,9 @@ def run(deployed: Deployed, aws: Aws, report: Path, *, at: str = "", is_local: b
     Does not change the threshold. Raises CommandError when there is no champion or `at` is no threshold.
     """
     wanted = parse(at)
-    serving = Champion(deployed, aws).look(history=False)
-    if serving.trouble:
-        raise CommandError(f"The champion cannot be read. {serving.trouble}. Try again.")
+    serving = ChampionReader(deployed, aws).read(history=False)
+    if serving.error:
+        raise CommandError(f"The champion cannot be read. {serving.error}. Try again.")
     champion = serving.champion
     if champion is None:
         raise CommandError(f"There is no endpoint {deployed.endpoint_name}. Train a model first: `make retrain`.")

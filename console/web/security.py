@@ -1,8 +1,8 @@
-"""What stands between the console and every other page in the same browser.
+"""Protects the console from other sites in the same browser.
 
-The console listens on loopback and acts with its user's AWS credentials, so any site the user visits could try to
-reach it. Host is checked against DNS rebinding, Origin and a token against requests forged by other pages, and the
-content policy lets nothing run or load that the console does not serve itself.
+The console listens on loopback and uses its user's AWS credentials, so any site that the user visits could send
+requests to it. The check of Host prevents DNS rebinding, those of Origin and a token prevent cross-site request
+forgery, and the Content-Security-Policy allows only scripts and resources that the console serves.
 """
 
 import hmac
@@ -31,21 +31,22 @@ _HEADERS = {
 
 
 def new_token() -> str:
-    """A token that only pages of this process know."""
+    """Return a random token for the pages of this process."""
     return secrets.token_urlsafe(32)
 
 
 class Guard:
-    """ASGI middleware that refuses what does not come from the console's own pages."""
+    """ASGI middleware that answers 403 to requests from other sites and adds security headers to every response."""
 
     def __init__(self, app: ASGIApp, *, hosts: Iterable[str], token: str) -> None:
-        """`hosts` are the values of Host that the console answers to, such as `127.0.0.1:8080`."""
+        """`hosts` are the accepted values of the Host header, such as `127.0.0.1:8080`."""
         self._app = app
         self._hosts = frozenset(hosts)
         self._origins = frozenset(f"http://{host}" for host in self._hosts)
         self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI event."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -66,19 +67,19 @@ class Guard:
 
     def _refusal(self, method: str, headers: Headers) -> str | None:
         if headers.get("host", "") not in self._hosts:
-            return "The console answers only to its own address."
-        # Browsers that send it tell every page's kinship; `none` is the address bar.
-        if headers.get("sec-fetch-site", "none") not in {"same-origin", "none"} and not _navigates(method, headers):
-            return "The console answers only its own pages."
+            return "The Host header is not an address of the console."
+        # `none`: the user entered the address. Browsers without Sec-Fetch-Site are left to the other checks.
+        if headers.get("sec-fetch-site", "none") not in {"same-origin", "none"} and not _is_navigation(method, headers):
+            return "Cross-site requests are refused."
         if method in _SAFE_METHODS:
             return None
         if headers.get("origin") not in self._origins:
-            return "The request does not come from the console's own pages."
+            return "The request does not come from a page of the console."
         if not hmac.compare_digest(headers.get(TOKEN_HEADER, "").encode(), self._token.encode()):
-            return "The page is older than the console: reload it."
+            return "The console was restarted. Reload the page."
         return None
 
 
-def _navigates(method: str, headers: Headers) -> bool:
-    """A link on another page that leads here; it reads nothing of the answer."""
+def _is_navigation(method: str, headers: Headers) -> bool:
+    """Whether a link was followed; the site with the link cannot read the response."""
     return method == "GET" and headers.get("sec-fetch-mode") == "navigate"

@@ -1,54 +1,56 @@
-"""Which browser tab sits at which seat, and when it has left."""
+"""The sessions of browser tabs, which are closed when a tab stops sending requests."""
 
 import re
 import threading
 import time
 
-from console.desk import Desk, Seat
+from console.desk import Desk
+from console.session import Session
 
-AWAY_S = 15.0
-"""A tab that was not heard of for so long is closed, crashed or cut off: what it held goes back to the queue."""
+TAB_TIMEOUT_S = 15.0
+"""After so many seconds without a request a tab counts as closed, and its leases go back to the queue."""
 
 
 class Tabs:
-    """The seats of the browser tabs."""
+    """The session of each browser tab."""
 
-    def __init__(self, desk: Desk, away_s: float = AWAY_S) -> None:
+    def __init__(self, desk: Desk, timeout_s: float = TAB_TIMEOUT_S) -> None:
+        """Starts a thread that closes sessions after `timeout_s`."""
         self._desk = desk
-        self._away_s = away_s
-        self._seats: dict[str, tuple[Seat, float]] = {}
+        self._timeout_s = timeout_s
+        self._sessions: dict[str, tuple[Session, float]] = {}  # with the time of the last request
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        self._reaper = threading.Thread(target=self._reap, name="tabs", daemon=True)
-        self._reaper.start()
+        self._thread = threading.Thread(target=self._close_timed_out, name="tabs", daemon=True)
+        self._thread.start()
 
-    def seat(self, tab: str, reviewer: str) -> Seat:
-        """The seat of a tab, a new one when it has none. Raises ValueError when `tab` is no identifier of ours."""
+    def session(self, tab: str, reviewer: str) -> Session:
+        """Return the session of a tab, a new one for a new tab. Raises ValueError when `tab` is no identifier."""
         if not re.fullmatch(r"[0-9a-f]{32}", tab):
-            raise ValueError("a tab is named by 32 hexadecimal digits")
+            raise ValueError("a tab is identified by 32 hexadecimal digits")
         with self._lock:
-            found = self._seats.get(tab)
-            seat = found[0] if found else self._desk.sit(reviewer)
-            seat.reviewer = reviewer
-            self._seats[tab] = (seat, time.monotonic())
-            return seat
+            found = self._sessions.get(tab)
+            session = found[0] if found else self._desk.open_session(reviewer)
+            session.reviewer = reviewer
+            self._sessions[tab] = (session, time.monotonic())
+            return session
 
-    def leave(self, tab: str) -> None:
-        """The tab is closed or hidden for long."""
+    def close_session(self, tab: str) -> None:
+        """Close the session of a tab, if it has one."""
         with self._lock:
-            found = self._seats.pop(tab, None)
+            found = self._sessions.pop(tab, None)
         if found:
-            self._desk.stand(found[0])
+            self._desk.close_session(found[0])
 
     def close(self) -> None:
-        """End the watch over the tabs."""
+        """Stop the thread."""
         self._closed.set()
-        self._reaper.join()
+        self._thread.join()
 
-    def _reap(self) -> None:
-        while not self._closed.wait(min(1.0, self._away_s / 3)):
+    def _close_timed_out(self) -> None:
+        while not self._closed.wait(min(1.0, self._timeout_s / 3)):
             now = time.monotonic()
             with self._lock:
-                away = [tab for tab, (_, seen) in self._seats.items() if now - seen > self._away_s]
-            for tab in away:
-                self.leave(tab)
+                timed_out = [tab for tab, (_, seen) in self._sessions.items() if now - seen > self._timeout_s]
+            for tab in timed_out:
+                self.close_session(tab)

@@ -1,4 +1,4 @@
-"""What the pages show, as plain values."""
+"""The values that the pages show."""
 
 import math
 import time
@@ -10,52 +10,58 @@ from typing import Any
 from markdown_it import MarkdownIt
 
 from console.champion import Model
-from console.desk import Held, Seat
+from console.durations import duration
+from console.leases import Lease
 from console.monitoring import Point
 from console.queue import Figures
+from console.session import Session
 from console.tradeoff import bounded
 from console.uploads import Progress
 
 FIGURES = (
-    ("accuracy", "Accuracy", "bicycle against motorcycle"),
-    ("accuracy_with_other", "Accuracy with other", "three-way"),
-    ("coverage", "Coverage", "vehicles decided without a person"),
-    ("error_accepted", "Wrong among accepted", "at most 1% is the aim"),
-    ("other_accepted", "Other things accepted", "should have gone to a person"),
-    ("auroc", "AUROC", "vehicles against everything else"),
-    ("ece", "Calibration error", "15 bins; 0 is perfect"),
+    ("accuracy", "Accuracy, two classes", "bicycle or motorcycle"),
+    ("accuracy_with_other", "Accuracy, three classes", "bicycle, motorcycle or other"),
+    ("coverage", "Coverage", "vehicles decided automatically"),
+    ("error_accepted", "Errors among automatic decisions (target ≤ 1%)", "wrong vehicle"),
+    ("other_accepted", "Non-vehicles let through", "decided automatically"),
+    ("auroc", "AUROC", "vehicles against non-vehicles"),
+    ("ece", "Calibration error (ECE)", "15 bins"),
 )
+"""The figures of a model's report: name, title, explanation."""
+
+DECIDED_BY = {"model": "model", "reviewer": "reviewer", "fallback": "timed out"}
+"""`decided_by` for people."""
 
 
-def desk(seat: Seat, hands: Sequence[Held], undo_s: float) -> dict[str, Any]:
-    """What lies before one reviewer: requests, answers that can still be taken back, and what became of others."""
+def session(state: Session, leased: Sequence[Lease], undo_s: float) -> dict[str, Any]:
+    """Return a session for its page: leased requests, answers that can be undone, and notices."""
     now = datetime.now(UTC)
     moment = time.monotonic()
     return {
-        "hands": [held(one, now) for one in hands],
-        "pending": [
+        "leased": [leased_request(lease, now) for lease in leased],
+        "undoable": [
             {
-                "photo_id": pending.held.request.photo.photo_id,
-                "vehicle": pending.vehicle,
-                "left_s": max(0.0, pending.due - moment),
+                "photo_id": answer.photo_id,
+                "vehicle": answer.vehicle,
+                "left_s": max(0.0, answer.due - moment),
                 "total_s": undo_s,
             }
-            for pending in list(seat.pending)
-            if not pending.tries and not pending.leaving
+            for answer in list(state.answers)
+            if not answer.attempts and not answer.delivering
         ],
-        "notices": [asdict(notice) for notice in seat.notices],
+        "notices": [asdict(notice) for notice in state.notices],
     }
 
 
-def held(one: Held, now: datetime) -> dict[str, Any]:
-    """A request in a reviewer's hands. Nothing of it is a task token."""
-    request = one.request
+def leased_request(lease: Lease, now: datetime) -> dict[str, Any]:
+    """Return a leased request for its page, without the task token."""
+    request = lease.request
     return {
-        "id": one.id,
+        "id": lease.id,
         "photo_id": request.photo.photo_id,
         "driver": request.driver_id,
         "file": request.file_name,
-        "reason": request.why,
+        "reason": request.explanation,
         "vehicle": request.vehicle,
         "confidence": request.confidence,
         "probabilities": sorted((request.probabilities or {}).items(), key=lambda item: -item[1]),
@@ -63,25 +69,25 @@ def held(one: Held, now: datetime) -> dict[str, Any]:
         "model_version": request.model_version,
         "waited_s": (now - request.requested_at).total_seconds(),
         "expires_in_s": (request.expires_at - now).total_seconds(),
-        "only_label": one.only_label(now),
-        "sent_to": one.decision["loading_bay"] if one.decision else None,
+        "label_only": lease.is_label_only(now),
+        "sent_to": lease.decision["loading_bay"] if lease.decision else None,
     }
 
 
 def figures(counted: Figures) -> dict[str, Any]:
-    """The numbers at the top of the Review page."""
+    """Return the figures at the top of the Review page."""
     return asdict(counted)
 
 
-def progress(made: Progress) -> dict[str, Any]:
-    """How far an uploaded photo has come."""
-    entry = made.entry or {}
+def progress(upload: Progress) -> dict[str, Any]:
+    """Return the progress of an uploaded photo."""
+    entry = upload.entry or {}
     return {
-        "status": made.status,
-        "steps": [{"state": step.state, "seconds": step.seconds, "error": step.error} for step in made.steps],
+        "status": upload.status,
+        "steps": [{"state": step.state, "seconds": step.seconds, "error": step.error} for step in upload.steps],
         "bay": entry.get("loading_bay"),
         "vehicle": entry.get("vehicle"),
-        "decided_by": entry.get("decided_by"),
+        "decided_by": DECIDED_BY.get(str(entry.get("decided_by"))),
         "confidence": entry.get("confidence"),
         "reason": entry.get("reason"),
         "message": entry.get("message"),
@@ -89,7 +95,7 @@ def progress(made: Progress) -> dict[str, Any]:
 
 
 def decision(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """A decision as a card of the Drivers page."""
+    """Return a decision for a card of the Drivers page."""
     return {
         **entry,
         "photo_id": entry.get("photo_id") or entry["photo"]["photo_id"],
@@ -98,8 +104,8 @@ def decision(entry: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def story(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything known about one photo, whether it has a decision or not."""
+def photo(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entry of a photo for its page, whether it has a decision or not."""
     at = entry.get("decided_at") or entry.get("rejected_at") or entry["requested_at"]
     return {
         **entry,
@@ -112,7 +118,7 @@ def story(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def model_figures(model: Model | None) -> list[dict[str, Any]]:
-    """The headline figures of a model's report; those that it lacks are left out."""
+    """Return the figures of a model's report that FIGURES lists; those that it lacks are left out."""
     if model is None:
         return []
     found = [(name, title, hint, model.figure(name), model.interval(name)) for name, title, hint in FIGURES]
@@ -124,19 +130,19 @@ def model_figures(model: Model | None) -> list[dict[str, Any]]:
 
 
 def card(model: Model | None) -> str | None:
-    """A model card as HTML. Its Markdown may hold file names, so HTML in it stays text."""
+    """Return a model card as HTML. Its Markdown may contain file names, so HTML in it is escaped."""
     if model is None or model.card is None:
         return None
     text = "\n".join(line for line in model.card.splitlines() if not line.lstrip().startswith("!["))
     html = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["image", "link"]).render(text)
-    # The page has one h1 of its own, and the card's title lies below its section.
+    # The headings of the card are below the h2 of its section.
     for level in (4, 3, 2, 1):
         html = html.replace(f"<h{level}>", f"<h{level + 2}>").replace(f"</h{level}>", f"</h{level + 2}>")
     return str(html)
 
 
 def summary(seen: Sequence[Point]) -> dict[str, Any]:
-    """The observed photos in four numbers."""
+    """Return the number of photos, the share reviewed, and the agreement of the model with the reviewers."""
     reviewed = [point for point in seen if point.reviewed]
     compared = [point.agrees for point in reviewed if point.agrees is not None]
     return {
@@ -148,26 +154,34 @@ def summary(seen: Sequence[Point]) -> dict[str, Any]:
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """A share for people; a dash when nobody knows it."""
+    """Format a share as a percentage; a dash for None and NaN."""
     return "–" if value is None or math.isnan(value) else f"{value:.{digits}%}"
 
 
 def clock(at: datetime | None) -> str:
-    """A point in time, in the time zone of the console."""
+    """Format a time in the local time zone; a dash for None."""
     return "–" if at is None else f"{at.astimezone():%d %b %Y, %H:%M:%S}"
 
 
 def seconds(value: float | None) -> str:
-    """A duration for people.
+    """Format the duration of a step; None is a step that has not ended.
 
-    >>> seconds(0.034), seconds(75)
-    ('34 ms', '1:15 min')
+    >>> seconds(75), seconds(None)
+    ('1 min 15 s', 'running')
     """
-    if value is None:
-        return "running"
-    if value < 1:
-        return f"{value * 1000:.0f} ms"
-    return f"{value:.1f} s" if value < 60 else f"{int(value) // 60}:{int(value) % 60:02} min"
+    return "running" if value is None else duration(value)
 
 
-FILTERS: dict[str, Callable[..., str]] = {"bounded": bounded, "percent": percent, "clock": clock, "seconds": seconds}
+def decided_by(value: str) -> str:
+    """Return `decided_by` for people."""
+    return DECIDED_BY.get(value, value)
+
+
+FILTERS: dict[str, Callable[..., str]] = {
+    "bounded": bounded,
+    "clock": clock,
+    "decided_by": decided_by,
+    "percent": percent,
+    "seconds": seconds,
+}
+"""The filters of the templates."""

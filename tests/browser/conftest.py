@@ -1,12 +1,12 @@
-"""One embedded AWS with a deployed stage for all tests of the console."""
+"""One embedded AWS with a deployed stage for all tests of the console, and a Chromium."""
 
 import os
 import shutil
-import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import boto3
 import pytest
@@ -17,10 +17,13 @@ import local
 from console.answers import choices
 from console.aws import Aws
 from console.web.app import create_app
+from console.web.services import Services
 from deploy import system
 from deploy.outputs import Deployed
 from deploy.target import Target
-from tests.browser.console_world import Stage, eventually
+from tests.browser.deployed_stage import Stage
+from tests.support.network import free_port
+from tests.support.waiting import eventually
 
 REGION = "eu-west-1"
 FLAGS = [
@@ -34,42 +37,36 @@ FLAGS = [
 ]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="session")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     settings = local.Settings(port=free_port(), directory=tmp_path_factory.mktemp("aws"), region=REGION)
-    server, _ = local.start(settings)
-    before = dict(os.environ)
-    local.use(server)
-    os.environ.update(settings.as_environment())
-    boto3.setup_default_session()
-    yield Deployed.of(system.deploy(Target("local", "test"), progress=lambda line: None))
-    os.environ.clear()
-    os.environ.update(before)
-    boto3.setup_default_session()
-    local.stop(settings)
+    with ExitStack() as cleanup:
+        server, _ = local.start(settings)
+        cleanup.callback(local.stop, settings)
+        cleanup.callback(boto3.setup_default_session)
+        cleanup.enter_context(patch.dict(os.environ))
+        local.use(server)
+        os.environ.update(settings.as_environment())
+        boto3.setup_default_session()
+        yield Deployed.of(system.deploy(Target("local", "test"), progress=lambda line: None))
 
 
 @pytest.fixture(scope="session")
-def whole_stage(deployed: Deployed) -> Stage:
+def session_stage(deployed: Deployed) -> Stage:
+    """The stage with everything that earlier tests left in it."""
     return Stage(deployed, Aws())
 
 
 @pytest.fixture
-def stage(whole_stage: Stage) -> Stage:
-    """The stage with nothing in its queues."""
-    whole_stage.empty()
-    return whole_stage
+def stage(session_stage: Stage) -> Stage:
+    """The stage with empty queues."""
+    session_stage.purge_queues()
+    return session_stage
 
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, or whichever is on the path. Without one these tests are skipped."""
+    """The Chromium of the variable CHROMIUM or of the path. Without one the tests of the browser are skipped."""
     executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if not executable:
         pytest.skip("no Chromium is installed: apt-get install chromium")
@@ -80,17 +77,18 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def served(whole_stage: Stage) -> Iterator[str]:
-    """The console's address."""
-    with serving(whole_stage) as address:
+def console_address(session_stage: Stage) -> Iterator[str]:
+    """The address of a running console."""
+    with serve_console(session_stage) as address:
         yield address
 
 
 @contextmanager
-def serving(stage: Stage, **options: Any) -> Iterator[str]:
+def serve_console(stage: Stage, **options: Any) -> Iterator[str]:
+    """Serve a console and yield its address."""
     port = free_port()
     hosts = [f"127.0.0.1:{port}", f"localhost:{port}"]
-    app = create_app(stage.resources, stage.aws, choices(), hosts=hosts, **options)
+    app = create_app(Services.of(stage.deployed, stage.aws, choices(), **options), hosts=hosts)
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", access_log=False))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""The console in a real browser: by keyboard, by drop, offline and back, at the width of a desktop and of a phone."""
+"""The console in Chromium: keyboard, drag and drop, offline, and the widths of a desktop and a phone."""
 
 import io
 import json
@@ -12,17 +12,18 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import serving
-from tests.browser.console_world import Stage, drawn, eventually
+from tests.browser.conftest import serve_console
+from tests.browser.deployed_stage import Stage, draw_photo
+from tests.support.waiting import eventually
 
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text()
-SHOTS = os.environ.get("SCREENSHOTS")
+SCREENSHOTS = os.environ.get("SCREENSHOTS")
 WIDTHS = {"desktop": (1280, 860), "phone": (390, 844)}
-EXPECTED_OFFLINE = "ERR_INTERNET_DISCONNECTED"
+OFFLINE_ERROR = "ERR_INTERNET_DISCONNECTED"
 
 
-class Visit:
-    """A page of the console, and everything that went wrong on it."""
+class BrowserTab:
+    """A tab with a page of the console. It records the errors in the page and the requests to other sites."""
 
     def __init__(self, browser: Browser, address: str, width: str = "desktop", scheme: Any = "light") -> None:
         w, h = WIDTHS[width]
@@ -30,62 +31,65 @@ class Visit:
         self.page: Page = self.context.new_page()
         self.address = address
         self.errors: list[str] = []
-        self.strangers: list[str] = []
+        self.foreign_requests: list[str] = []
         self.page.set_default_timeout(15_000)
-        self.page.on("console", lambda said: said.type in ("error", "warning") and self.errors.append(said.text))
+        self.page.on(
+            "console", lambda message: message.type in ("error", "warning") and self.errors.append(message.text)
+        )
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("request", lambda request: self._asked(request.url))
+        self.page.on("request", lambda request: self._record_request(request.url))
 
-    def _asked(self, url: str) -> None:
+    def _record_request(self, url: str) -> None:
         if not url.startswith((self.address, f"blob:{self.address}")):
-            self.strangers.append(url)
+            self.foreign_requests.append(url)
 
     def open(self, path: str) -> Page:
+        """Open a page of the console and return it."""
         self.page.goto(self.address + path)
         return self.page
 
     def violations(self) -> list[str]:
-        """What axe-core finds wrong."""
+        """Return the accessibility violations that axe-core finds."""
         self.page.evaluate(AXE)
         found = self.page.evaluate("axe.run()")["violations"]
         return [f"{one['id']}: {[node['html'][:150] for node in one['nodes']]}" for one in found]
 
 
 @pytest.fixture
-def visit(chromium: Browser, served: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    came = Visit(chromium, served)
-    yield came
-    came.context.close()
-    assert came.strangers == []
-    assert [error for error in came.errors if EXPECTED_OFFLINE not in error] == []
+def tab(chromium: Browser, console_address: str) -> Iterator[BrowserTab]:
+    tab = BrowserTab(chromium, console_address)
+    yield tab
+    tab.context.close()
+    assert tab.foreign_requests == []
+    assert [error for error in tab.errors if OFFLINE_ERROR not in error] == []
 
 
-def on_screen(page: Page) -> str:
-    """The id of the photo on the screen."""
+def photo_on_screen(page: Page) -> str:
+    """Return the id of the photo on the screen."""
     expect(page.locator("body:not(.fresh) #photo-box")).to_be_visible()
     source = page.locator("#photo").get_attribute("src") or ""
     return source.rsplit("/", 1)[-1]
 
 
-def test_twenty_photos_are_reviewed_by_keyboard_and_one_answer_is_taken_back(stage: Stage, visit: Visit) -> None:
-    asked = {one.photo_id: one for one in stage.ask(20)}
+def test_twenty_photos_are_reviewed_by_keyboard_and_one_answer_is_undone(stage: Stage, tab: BrowserTab) -> None:
+    requested = {one.photo_id: one for one in stage.request_reviews(20)}
     stage.wait_for_requests(20)
-    page = visit.open("/")
+    page = tab.open("/")
     given: dict[str, str] = {}
     keys = {"b": "bicycle", "m": "motorcycle", "n": "other", "u": "unusable"}
     for number in range(20):
-        photo_id = on_screen(page)
+        photo_id = photo_on_screen(page)
         page.wait_for_function(
             "() => { const i = document.getElementById('photo'); return i.complete && i.naturalWidth; }"
         )
         if number == 5:
-            # Answered wrongly, taken back, answered again.
+            # A wrong answer, undone, and another answer.
             page.keyboard.press("u")
             page.wait_for_function("id => !document.getElementById('photo').src.endsWith(id)", arg=photo_id)
             expect(page.locator("#undo")).to_be_visible()
             page.keyboard.press("z")
             page.wait_for_function("id => document.getElementById('photo').src.endsWith(id)", arg=photo_id)
-            assert on_screen(page) == photo_id
+            assert photo_on_screen(page) == photo_id
         key = "bmn"[number % 3] if number else "u"
         page.keyboard.press(key)
         given[photo_id] = keys[key]
@@ -93,79 +97,79 @@ def test_twenty_photos_are_reviewed_by_keyboard_and_one_answer_is_taken_back(sta
             "id => document.getElementById('photo-box').hidden || !document.getElementById('photo').src.endsWith(id)",
             arg=photo_id,
         )
-    expect(page.locator("#empty-title")).to_have_text("All done")
+    expect(page.locator("#empty-title")).to_have_text("The queue is empty")
     labels = eventually(
         lambda: {
-            label["photo_id"]: label["vehicle"] for label in stage.labels().values() if label["photo_id"] in asked
+            label["photo_id"]: label["vehicle"] for label in stage.labels().values() if label["photo_id"] in requested
         },
         lambda found: len(found) == 20,
-        15,
+        timeout_s=15,
     )
     assert labels == given
     routed = {photo_id for photo_id, vehicle in given.items() if vehicle != "unusable"}
     decided = eventually(
-        lambda: {p: d for p, d in stage.decisions().items() if p in asked}, lambda d: len(d) == len(routed)
+        lambda: {p: d for p, d in stage.decisions().items() if p in requested}, lambda d: len(d) == len(routed)
     )
     assert {photo_id: decision["vehicle"] for photo_id, decision in decided.items()} == {p: given[p] for p in routed}
     expect(page.locator("#log .notice").first).to_be_visible()
-    assert not any(one.photo_id in json.dumps(visit.errors) for one in asked.values())
+    assert not any(one.photo_id in json.dumps(tab.errors) for one in requested.values())
 
 
-def test_a_skipped_photo_is_left_for_others_and_an_empty_queue_fills_by_itself(stage: Stage, visit: Visit) -> None:
-    page = visit.open("/")
-    expect(page.locator("#empty-title")).to_have_text("All done")
-    stage.ask(2)
+def test_a_skipped_photo_goes_back_and_new_photos_appear_automatically(stage: Stage, tab: BrowserTab) -> None:
+    page = tab.open("/")
+    expect(page.locator("#empty-title")).to_have_text("The queue is empty")
+    stage.request_reviews(2)
     stage.wait_for_requests(2)
-    first = on_screen(page)
+    first = photo_on_screen(page)
     expect(page.locator("#figure-waiting")).to_have_text("0")
     page.keyboard.press("s")
     page.wait_for_function("id => !document.getElementById('photo').src.endsWith(id)", arg=first)
 
 
-def test_the_connection_is_lost_and_comes_back(stage: Stage, visit: Visit) -> None:
-    (asked,) = stage.ask()
+def test_an_answer_can_be_given_again_after_the_connection_was_lost(stage: Stage, tab: BrowserTab) -> None:
+    (requested,) = stage.request_reviews()
     stage.wait_for_requests(1)
-    page = visit.open("/")
-    photo_id = on_screen(page)
-    visit.context.set_offline(True)
+    page = tab.open("/")
+    photo_id = photo_on_screen(page)
+    tab.context.set_offline(True)
     page.keyboard.press("b")
-    expect(page.locator("#banner")).to_contain_text("out of reach")
-    assert stage.label(asked) is None
-    visit.context.set_offline(False)
+    expect(page.locator("#banner")).to_contain_text("cannot be reached")
+    assert stage.label(requested) is None
+    tab.context.set_offline(False)
     expect(page.locator("#banner")).to_be_hidden()
-    assert on_screen(page) == photo_id
+    assert photo_on_screen(page) == photo_id
     page.keyboard.press("b")
-    assert eventually(lambda: stage.label(asked), timeout_s=10)["vehicle"] == "bicycle"
+    assert eventually(lambda: stage.label(requested), timeout_s=10)["vehicle"] == "bicycle"
 
 
-def test_a_closed_browser_returns_its_photo_to_the_queue(stage: Stage, chromium: Browser, visit: Visit) -> None:
-    stage.ask()
+def test_a_closed_browser_returns_its_photo_to_the_queue(stage: Stage, chromium: Browser, tab: BrowserTab) -> None:
+    stage.request_reviews()
     stage.wait_for_requests(1)
-    other = Visit(chromium, visit.address)
-    taken = on_screen(other.open("/"))
-    page = visit.open("/")
-    expect(page.locator("#empty-title")).to_have_text("All done")
+    other = BrowserTab(chromium, tab.address)
+    taken = photo_on_screen(other.open("/"))
+    page = tab.open("/")
+    expect(page.locator("#empty-title")).to_have_text("The queue is empty")
     other.context.close()
-    assert on_screen(page) == taken
+    assert photo_on_screen(page) == taken
 
 
-def test_a_browser_that_vanishes_without_a_word_is_noticed(stage: Stage, chromium: Browser) -> None:
-    stage.ask()
+def test_a_browser_that_sends_no_more_requests_loses_its_photo(stage: Stage, chromium: Browser) -> None:
+    stage.request_reviews()
     stage.wait_for_requests(1)
-    with serving(stage, away_s=1.5) as address:
-        gone = Visit(chromium, address)
-        taken = on_screen(gone.open("/"))
-        gone.context.set_offline(True)
-        came = Visit(chromium, address)
-        assert on_screen(came.open("/")) == taken
-        gone.context.close()
-        came.context.close()
+    with serve_console(stage, tab_timeout_s=1.5) as address:
+        offline = BrowserTab(chromium, address)
+        taken = photo_on_screen(offline.open("/"))
+        offline.context.set_offline(True)
+        online = BrowserTab(chromium, address)
+        assert photo_on_screen(online.open("/")) == taken
+        offline.context.close()
+        online.context.close()
 
 
-def test_a_photo_is_uploaded_by_drop_and_followed_to_its_reviewer(stage: Stage, visit: Visit) -> None:
+def test_a_dropped_photo_is_uploaded_and_followed_to_its_decision(stage: Stage, tab: BrowserTab) -> None:
     stage.uploads_start_executions(True)
     try:
-        page = visit.open("/upload")
+        page = tab.open("/upload")
         page.locator("#driver").fill("driver-17")
         data = page.evaluate_handle(
             """bytes => {
@@ -174,100 +178,101 @@ def test_a_photo_is_uploaded_by_drop_and_followed_to_its_reviewer(stage: Stage, 
                 files.items.add(new File(['not a photo'], 'notes.jpg', { type: 'image/jpeg' }));
                 return files;
             }""",
-            list(drawn(1)),
+            list(draw_photo(1)),
         )
         page.dispatch_event("#drop", "drop", {"dataTransfer": data})
         rows = page.locator(".upload")
         expect(rows).to_have_count(2)
-        expect(rows.filter(has_text="notes.jpg").locator(".upload-result")).to_contain_text(
-            "Rejected as UnreadablePhoto"
-        )
+        expect(rows.filter(has_text="notes.jpg").locator(".upload-result")).to_contain_text("Rejected, UnreadablePhoto")
         bike = rows.filter(has_text="my <b>bike</b>.jpg")
         expect(bike.locator(".states li").first).to_have_text("ClassifyPhoto")
-        # Without an endpoint the workflow asks it five times before it asks a person.
+        # Without an endpoint the workflow retries before it requests a review.
         expect(bike).to_have_attribute("data-status", "in_review", timeout=60_000)
         expect(bike.locator(".states li.here")).to_have_text("RequestReview")
-        shot(page, "upload", "desktop")
-        assert visit.violations() == []
-        reviewing = visit.context.new_page()
-        reviewing.goto(visit.address + "/")
+        screenshot(page, "upload", "desktop")
+        assert tab.violations() == []
+        reviewing = tab.context.new_page()
+        reviewing.goto(tab.address + "/")
         expect(reviewing.locator("#reason")).to_have_text("The model could not be reached.")
         expect(reviewing.locator("#photo-name")).to_contain_text("driver-17 ·")
-        on_screen(reviewing)
+        photo_on_screen(reviewing)
         reviewing.keyboard.press("m")
         result = bike.locator(".upload-result")
         expect(result).to_have_text("Bay B: motorcycle, decided by reviewer", timeout=20_000)
-        # A rejected file makes its preview fail to load; that is not the page's error.
-        visit.errors[:] = [error for error in visit.errors if "blob:" not in error]
+        # The preview of a file that is no photo fails to load.
+        tab.errors[:] = [error for error in tab.errors if "blob:" not in error]
     finally:
         stage.uploads_start_executions(False)
 
 
 @pytest.fixture(scope="module")
-def furnished(whole_stage: Stage) -> Stage:
-    """Decisions of every kind, a dead letter, and an endpoint with a model that has a report and a card."""
-    whole_stage.empty()
-    asked = whole_stage.ask(8) + whole_stage.ask(2, timeout_s=1) + whole_stage.ask(4, vehicle="motorcycle")
-    whole_stage.wait_for_requests(14)
-    with whole_stage.desk(undo_s=0) as desk:
-        seat = desk.sit("ada")
+def full_stage(session_stage: Stage) -> Stage:
+    """Decisions of every kind, a failed request, and an endpoint with a model that has a report and a card."""
+    session_stage.purge_queues()
+    requested = session_stage.request_reviews(8) + session_stage.request_reviews(2, timeout_s=1)
+    requested += session_stage.request_reviews(4, vehicle="motorcycle")
+    session_stage.wait_for_requests(14)
+    with session_stage.desk(undo_s=0) as desk:
+        session = desk.open_session("ada")
         for number in range(8):
-            held = eventually(lambda: desk.look(seat, ahead=1))[0]
-            desk.answer(seat, held.id, ["bicycle", "motorcycle", "other", "bicycle"][number % 4])
-    eventually(lambda: sum(one.photo_id in whole_stage.decisions() for one in asked), lambda found: found >= 8)
-    whole_stage.dead_letter("{broken <script>alert(1)</script>")
-    whole_stage.serve_a_model()
-    return whole_stage
+            lease = eventually(lambda: desk.take(session, ahead=1))[0]
+            desk.answer(session, lease.id, ["bicycle", "motorcycle", "other", "bicycle"][number % 4])
+    eventually(lambda: sum(one.photo_id in session_stage.decisions() for one in requested), lambda found: found >= 8)
+    session_stage.dead_letter("{broken <script>alert(1)</script>")
+    session_stage.create_endpoint()
+    return session_stage
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("path", ["/", "/upload", "/drivers", "/drivers/*", "/model", "/dead-letters", "/no-such-page"])
-def test_every_page_opens_at_every_width_without_error_or_barrier(
-    furnished: Stage, chromium: Browser, served: str, path: str, width: str
+def test_every_page_has_no_error_and_no_accessibility_violation_at_every_width(
+    full_stage: Stage, chromium: Browser, console_address: str, path: str, width: str
 ) -> None:
     if path == "/":
-        furnished.empty()
-        furnished.dead_letter("{broken")
-        furnished.ask(3)
-        furnished.wait_for_requests(3)
-    came = Visit(chromium, served, width)
-    page = came.open("/drivers" if path.endswith("*") else path)
+        full_stage.purge_queues()
+        full_stage.dead_letter("{broken")
+        full_stage.request_reviews(3)
+        full_stage.wait_for_requests(3)
+    tab = BrowserTab(chromium, console_address, width)
+    page = tab.open("/drivers" if path.endswith("*") else path)
     if path.endswith("*"):
         page.locator("a.card").first.click()
         page.wait_for_url(re.compile("/drivers/[0-9a-f]{32}$"))
         expect(page.locator(".timeline li").last).to_contain_text(re.compile("AssignBay|RejectPhoto"))
     if path == "/":
-        on_screen(page)
+        photo_on_screen(page)
         page.keyboard.press("b")
         expect(page.locator("#undo")).to_be_visible()
         expect(page.locator("#figure-dead")).to_have_text("1")
     page.wait_for_load_state("networkidle") if path != "/" else page.wait_for_timeout(300)
-    sideways = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     name = {"/": "review", "/drivers/*": "driver"}.get(path, path.strip("/"))
-    shot(page, name, width)
-    barriers = came.violations()
-    came.context.close()
-    assert barriers == []
-    assert sideways == 0
-    assert came.strangers == []
-    assert [error for error in came.errors if "404" not in error or path != "/no-such-page"] == []
+    screenshot(page, name, width)
+    violations = tab.violations()
+    tab.context.close()
+    assert violations == []
+    assert overflow == 0
+    assert tab.foreign_requests == []
+    assert [error for error in tab.errors if "404" not in error or path != "/no-such-page"] == []
 
 
-def test_every_page_is_readable_in_the_dark(furnished: Stage, chromium: Browser, served: str) -> None:
-    came = Visit(chromium, served, scheme="dark")
+def test_every_page_has_no_accessibility_violation_in_dark_mode(
+    full_stage: Stage, chromium: Browser, console_address: str
+) -> None:
+    tab = BrowserTab(chromium, console_address, scheme="dark")
     for path in ("/", "/upload", "/drivers", "/model", "/dead-letters"):
-        came.open(path)
-        came.page.wait_for_timeout(200)
-        assert came.violations() == [], path
-    came.context.close()
+        tab.open(path)
+        tab.page.wait_for_timeout(200)
+        assert tab.violations() == [], path
+    tab.context.close()
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_trade_off_is_drawn_and_its_text_can_be_read(
-    furnished: Stage, chromium: Browser, served: str, width: str
+    full_stage: Stage, chromium: Browser, console_address: str, width: str
 ) -> None:
-    came = Visit(chromium, served, width)
-    section = came.open("/model").locator("section[aria-labelledby=tradeoff-title]")
+    tab = BrowserTab(chromium, console_address, width)
+    section = tab.open("/model").locator("section[aria-labelledby=tradeoff-title]")
     expect(section.locator("svg")).to_have_count(2)
     expect(section.locator("tr.marked")).to_contain_text("chosen")
     heights = section.locator("svg text").evaluate_all(
@@ -279,53 +284,53 @@ def test_the_trade_off_is_drawn_and_its_text_can_be_read(
             return inner.left >= outer.left && inner.right <= outer.right;
         }))"""
     )
-    came.context.close()
+    tab.context.close()
     assert min(heights) >= 11
     assert inside
 
 
-def test_drivers_are_filtered_by_bay_and_by_who_decided(furnished: Stage, visit: Visit) -> None:
-    page = visit.open("/drivers")
+def test_drivers_are_filtered_by_bay_and_by_who_decided(full_stage: Stage, tab: BrowserTab) -> None:
+    page = tab.open("/drivers")
     page.locator("#decided_by").select_option("fallback")
     page.get_by_role("button", name="Filter").click()
-    expect(page.locator(".tag").first).to_have_text("fallback")
-    assert set(page.locator(".card .tag").all_text_contents()) == {"fallback"}
-    page.goto(visit.address + "/drivers?bay=Bay+A")
+    expect(page.locator(".tag").first).to_have_text("timed out")
+    assert set(page.locator(".card .tag").all_text_contents()) == {"timed out"}
+    page.goto(tab.address + "/drivers?bay=Bay+A")
     assert set(page.locator(".card-bay").all_text_contents()) == {"Bay A"}
 
 
-def test_names_of_files_are_text_and_exif_never_arrives(stage: Stage, visit: Visit) -> None:
+def test_file_names_are_escaped_and_exif_does_not_reach_the_browser(stage: Stage, tab: BrowserTab) -> None:
     def crafted(number: int) -> bytes:
         out, exif = io.BytesIO(), Image.Exif()
         exif[0x010E] = "<script>document.title='stolen'</script>"
-        Image.open(io.BytesIO(drawn(number))).save(out, "JPEG", exif=exif)
+        Image.open(io.BytesIO(draw_photo(number))).save(out, "JPEG", exif=exif)
         return out.getvalue()
 
-    stage.ask(name="<img src=x onerror=document.title='stolen'>", photo=crafted)
+    stage.request_reviews(name="<img src=x onerror=document.title='stolen'>", photo=crafted)
     stage.wait_for_requests(1)
-    page = visit.open("/")
-    photo_id = on_screen(page)
+    page = tab.open("/")
+    photo_id = photo_on_screen(page)
     expect(page.locator("#photo-name")).to_contain_text("<img src=x onerror=")
     assert "stolen" not in page.title()
-    served = page.request.get(f"{visit.address}/photos/{photo_id}").body()
-    assert b"stolen" not in served
-    assert dict(Image.open(io.BytesIO(served)).getexif()) == {}
+    shown = page.request.get(f"{tab.address}/photos/{photo_id}").body()
+    assert b"stolen" not in shown
+    assert dict(Image.open(io.BytesIO(shown)).getexif()) == {}
 
 
-def test_the_reviewer_says_who_they_are(stage: Stage, visit: Visit) -> None:
-    (asked,) = stage.ask()
+def test_a_label_has_the_name_that_the_reviewer_entered(stage: Stage, tab: BrowserTab) -> None:
+    (requested,) = stage.request_reviews()
     stage.wait_for_requests(1)
-    page = visit.open("/")
+    page = tab.open("/")
     page.locator("#who").click()
     page.locator("#rename-name").fill("Zoë O'Hara")
     page.keyboard.press("Enter")
     expect(page.locator("#who-name")).to_have_text("Zoë O'Hara")
-    on_screen(page)
+    photo_on_screen(page)
     page.keyboard.press("b")
-    assert eventually(lambda: stage.label(asked))["reviewer"] == "Zoë O'Hara"
+    assert eventually(lambda: stage.label(requested))["reviewer"] == "Zoë O'Hara"
 
 
-def shot(page: Page, name: str, width: str) -> None:
-    """A picture for docs/, when SCREENSHOTS names the folder."""
-    if SHOTS:
-        page.screenshot(path=Path(SHOTS) / f"console-{name}-{width}.png", full_page=name != "review")
+def screenshot(page: Page, name: str, width: str) -> None:
+    """Save a screenshot for docs/ in the folder that the variable SCREENSHOTS names."""
+    if SCREENSHOTS:
+        page.screenshot(path=Path(SCREENSHOTS) / f"console-{name}-{width}.png", full_page=name != "review")

@@ -1,4 +1,4 @@
-"""The desk in a terminal, the command itself, and dead letters on their way back."""
+"""The console in a pseudo-terminal, and the commands `python -m console` and `python -m console.redrive`."""
 
 import json
 import os
@@ -15,49 +15,52 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.conftest import free_port
-from tests.browser.console_world import Stage, eventually
+from tests.browser.deployed_stage import Stage
+from tests.support.network import free_port
+from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
-PLAIN = """
+RUN_TERMINAL = """
 import sys
 from console.answers import choices
 from console.terminal import run
 from console.aws import Aws
 from deploy.outputs import Deployed
-sys.exit(run(Deployed(**{resources}), Aws(), choices(), undo_s={undo_s}))
+sys.exit(run(Deployed(**{deployed}), Aws(), choices(), undo_s={undo_s}))
 """
 
 
-class Terminal:
-    """A program in a pseudo-terminal."""
+class PseudoTerminal:
+    """A pseudo-terminal with a program."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self.said = ""
+        self.output = ""
 
     def press(self, key: str) -> None:
+        """Send a key to the program."""
         os.write(self._descriptor, key.encode())
 
-    def read_until(self, words: str, timeout_s: float = 20) -> None:
+    def read_until(self, text: str, timeout_s: float = 20) -> None:
+        """Read the output until it contains `text`."""
         deadline = time.monotonic() + timeout_s
-        while words not in self.said:
-            assert time.monotonic() < deadline, f"no {words!r} in: {self.said[-600:]}"
+        while text not in self.output:
+            assert time.monotonic() < deadline, f"no {text!r} in: {self.output[-600:]}"
             if select.select([self._descriptor], [], [], 0.1)[0]:
-                self.said += os.read(self._descriptor, 65536).decode(errors="replace")
+                self.output += os.read(self._descriptor, 65536).decode(errors="replace")
 
 
 @contextmanager
-def terminal(stage: Stage, undo_s: float) -> Iterator[Terminal]:
+def terminal(stage: Stage, undo_s: float) -> Iterator[PseudoTerminal]:
     master, slave = pty.openpty()
-    code = PLAIN.format(resources=stage.resources.__dict__, undo_s=undo_s)
+    code = RUN_TERMINAL.format(deployed=stage.deployed.__dict__, undo_s=undo_s)
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "90", "LINES": "40", "REVIEWER": "ada"}
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdin=slave, stdout=slave, stderr=slave, cwd=ROOT, env=environment
     )
     os.close(slave)
     try:
-        yield Terminal(master)
+        yield PseudoTerminal(master)
         process.wait(timeout=15)
         assert process.returncode == 0
     finally:
@@ -66,54 +69,56 @@ def terminal(stage: Stage, undo_s: float) -> Iterator[Terminal]:
         os.close(master)
 
 
-def test_photos_are_answered_undone_and_skipped_in_a_terminal(stage: Stage) -> None:
-    asked = stage.ask(2, vehicle="motorcycle")
+def test_photos_are_answered_and_undone_in_a_terminal(stage: Stage) -> None:
+    requested = stage.request_reviews(2, vehicle="motorcycle")
     stage.wait_for_requests(2)
     with terminal(stage, undo_s=1.5) as screen:
         screen.read_until("[B] Bicycle")
-        assert "▀" in screen.said
-        assert "motorcycle" in screen.said
+        assert "▀" in screen.output
+        assert "motorcycle" in screen.output
         screen.press("m")
-        screen.read_until("Z takes it back")
+        screen.read_until("Z undoes it")
         screen.press("z")
-        screen.read_until("Taken back")
+        screen.read_until("Undone")
         screen.press("b")
         screen.read_until("✓")
         screen.read_until("Bay A")
         screen.press("n")
         screen.press("q")
         screen.read_until("other:")
-    labels = eventually(lambda: [stage.label(one) for one in asked], all)
+    labels = eventually(lambda: [stage.label(one) for one in requested], all)
     assert sorted((label or {})["vehicle"] for label in labels) == ["bicycle", "other"]
     assert {(label or {})["reviewer"] for label in labels} == {"ada"}
 
 
-def test_quitting_the_terminal_returns_the_photo(stage: Stage) -> None:
-    stage.ask()
+def test_quitting_the_terminal_gives_the_photo_back(stage: Stage) -> None:
+    stage.request_reviews()
     stage.wait_for_requests(1)
     with terminal(stage, undo_s=3) as screen:
         screen.read_until("[B] Bicycle")
         screen.press("q")
     with stage.desk() as desk:
-        assert eventually(lambda: desk.look(desk.sit("ben")))
+        assert eventually(lambda: desk.take(desk.open_session("ben")))
 
 
 @pytest.fixture
-def commands(stage: Stage) -> dict[str, str]:
-    """The environment of the commands, pointed at the embedded AWS of these tests."""
-    return {**os.environ, "STAGE": stage.resources.stage, "TARGET": "local", "PYTHONUNBUFFERED": "1"}
+def environment(stage: Stage) -> dict[str, str]:
+    """The environment of the commands, with the embedded AWS of these tests."""
+    return {**os.environ, "STAGE": stage.deployed.stage, "TARGET": "local", "PYTHONUNBUFFERED": "1"}
 
 
-def test_redrive_sends_back_what_can_be_answered_and_shows_the_rest(stage: Stage, commands: dict[str, str]) -> None:
-    stage.ask()
+def test_redrive_sends_back_the_requests_that_can_be_answered_and_lists_the_rest(
+    stage: Stage, environment: dict[str, str]
+) -> None:
+    stage.request_reviews()
     stage.wait_for_requests(1)
     sqs = stage.aws.sqs
-    message = sqs.receive_message(QueueUrl=stage.resources.review_queue_url)["Messages"][0]
-    sqs.delete_message(QueueUrl=stage.resources.review_queue_url, ReceiptHandle=message["ReceiptHandle"])
+    message = sqs.receive_message(QueueUrl=stage.deployed.review_queue_url)["Messages"][0]
+    sqs.delete_message(QueueUrl=stage.deployed.review_queue_url, ReceiptHandle=message["ReceiptHandle"])
     stage.dead_letter(message["Body"])
     stage.dead_letter('{"task_token": "never-shown", "photo": 1}')
     ran = subprocess.run(
-        [sys.executable, "-m", "console.redrive"], cwd=ROOT, env=commands, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "console.redrive"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
     )
     assert ran.returncode == 0, ran.stderr
     assert "1 sent back to the review queue." in ran.stdout
@@ -123,14 +128,12 @@ def test_redrive_sends_back_what_can_be_answered_and_shows_the_rest(stage: Stage
     assert stage.waiting() == 1
 
 
-def test_the_command_serves_the_console_and_gives_back_what_it_holds_when_it_ends(
-    stage: Stage, commands: dict[str, str]
-) -> None:
+def test_the_command_serves_the_console_until_it_is_interrupted(stage: Stage, environment: dict[str, str]) -> None:
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "console"],
         cwd=ROOT,
-        env={**commands, "REVIEW_PORT": str(port)},
+        env={**environment, "REVIEW_PORT": str(port)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -144,7 +147,7 @@ def test_the_command_serves_the_console_and_gives_back_what_it_holds_when_it_end
         second = subprocess.run(
             [sys.executable, "-m", "console"],
             cwd=ROOT,
-            env={**commands, "REVIEW_PORT": str(port)},
+            env={**environment, "REVIEW_PORT": str(port)},
             capture_output=True,
             text=True,
             timeout=60,
@@ -162,7 +165,7 @@ def test_the_command_serves_the_console_and_gives_back_what_it_holds_when_it_end
 
 def _read(address: str) -> str:
     try:
-        with urllib.request.urlopen(address) as answer:  # noqa: S310  # our own address
+        with urllib.request.urlopen(address) as answer:  # noqa: S310  # the console's address
             return str(answer.read().decode())
     except OSError:
         return ""

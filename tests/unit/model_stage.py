@@ -1,4 +1,4 @@
-"""A stage in moto with a champion that has a trade-off, and photos that it judged."""
+"""A stage in moto with a champion that has a trade-off, and photos that it classified."""
 
 import io
 import json
@@ -32,15 +32,15 @@ def operating_points() -> list[dict[str, float | None]]:
     found = []
     for number in range(100):
         threshold = round(0.5 + 0.005 * number, 3)
-        doubt = (1 - threshold) / 0.5
+        uncertainty = (1 - threshold) / 0.5
         found.append(
             {
                 "threshold": threshold,
-                "decided": round(1 - 0.13 * (1 - doubt) ** 3, 4),
-                "wrong": round(0.002 + 0.03 * doubt**1.5, 4),
-                "wrong_upper": round(0.005 + 0.032 * doubt**1.5, 4),
-                "others_accepted": round(0.005 + 0.25 * doubt**1.2, 4),
-                "others_accepted_upper": round(0.012 + 0.27 * doubt**1.2, 4),
+                "decided": round(1 - 0.13 * (1 - uncertainty) ** 3, 4),
+                "wrong": round(0.002 + 0.03 * uncertainty**1.5, 4),
+                "wrong_upper": round(0.005 + 0.032 * uncertainty**1.5, 4),
+                "others_accepted": round(0.005 + 0.25 * uncertainty**1.2, 4),
+                "others_accepted_upper": round(0.012 + 0.27 * uncertainty**1.2, 4),
             }
         )
     return found
@@ -48,7 +48,7 @@ def operating_points() -> list[dict[str, float | None]]:
 
 @contextmanager
 def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
-    """The stage without a model."""
+    """Yield the outputs of a stage without a model."""
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)
     credentials = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
@@ -65,14 +65,19 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
                 BillingMode="PAY_PER_REQUEST",
             )
         set_threshold("model")
+        dead_letters = aws("sqs").create_queue(QueueName="dead")["QueueUrl"]
+        queue = aws("sqs").get_queue_attributes(QueueUrl=dead_letters, AttributeNames=["QueueArn"])["Attributes"]
+        redrive = {"deadLetterTargetArn": queue["QueueArn"], "maxReceiveCount": 5}
         yield Deployed(
             uploads_bucket="uploads",
             ml_bucket="scones-ml",
             decision_table="decisions",
             photo_table="photos",
             model_table="models",
-            review_queue_url=aws("sqs").create_queue(QueueName="review")["QueueUrl"],
-            review_dead_letter_queue_url=aws("sqs").create_queue(QueueName="dead")["QueueUrl"],
+            review_queue_url=aws("sqs").create_queue(
+                QueueName="review", Attributes={"RedrivePolicy": json.dumps(redrive)}
+            )["QueueUrl"],
+            review_dead_letter_queue_url=dead_letters,
             unrouted_queue_url="https://sqs.eu-west-1.amazonaws.com/123456789012/unrouted",
             event_bus="scones-test",
             classify_photo_arn=f"arn:aws:states:{REGION}:123456789012:stateMachine:classify",
@@ -84,15 +89,17 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
 
 
 def aws(service: str) -> Any:
+    """Return a client of moto."""
     return boto3.client(service, region_name=REGION)  # type: ignore[call-overload]
 
 
 def set_threshold(value: str) -> None:
+    """Set the operator's threshold; `model` is the model's own."""
     aws("ssm").put_parameter(Name=PARAMETER, Type="String", Value=value, Overwrite=True)
 
 
 def serve(report: Mapping[str, Any] | None = None, about: Mapping[str, Any] | None = None) -> None:
-    """Put a champion behind the endpoint, with operating points and a policy unless said otherwise."""
+    """Put a champion behind the endpoint; by default it has operating points and a policy."""
     files = {
         "evaluation.json": {"operating_points": operating_points()} if report is None else report,
         "model.json": {"version": CHAMPION, "threshold": 0.935, "policy": POLICY} if about is None else about,
@@ -121,13 +128,14 @@ def serve(report: Mapping[str, Any] | None = None, about: Mapping[str, Any] | No
 
 
 def photo(number: int) -> Photo:
+    """Return photo `number` of one of seven drivers."""
     return Photo("uploads", f"uploads/driver-{number % 7}/photo-{number}.jpg", f"{number:032x}", 1000)
 
 
 def decided(
     number: int, confidence: float | None, by: str = "model", version: str = CHAMPION, *, age: timedelta | None = None
 ) -> None:
-    """A decision about photo `number`, as it lies in the table."""
+    """Put a decision about photo `number` into the table."""
     item = {
         "photo_id": photo(number).photo_id,
         "photo": photo(number).as_state(),
@@ -145,15 +153,15 @@ def decided(
 
 
 def labelled(number: int, confidence: float, model_vehicle: str = "bicycle", vehicle: str = "bicycle") -> None:
-    """A reviewer's answer about photo `number`, which the champion took for `model_vehicle`."""
-    asked = NOW - timedelta(minutes=number)
+    """Put a label of photo `number`, which the champion classified as `model_vehicle`."""
+    requested = NOW - timedelta(minutes=number)
     label = Label(
         photo=photo(number).as_state(),
         photo_id=photo(number).photo_id,
         driver_id=photo(number).driver_id,
         vehicle=vehicle,
         reviewer="ada",
-        answered_at=timestamp(asked),
+        answered_at=timestamp(requested),
         seconds=3.0,
         reason="LowConfidence",
         model_vehicle=model_vehicle,
@@ -163,22 +171,22 @@ def labelled(number: int, confidence: float, model_vehicle: str = "bicycle", veh
         threshold=0.935,
         agrees=model_vehicle == vehicle,
         execution="arn:any",
-        requested_at=timestamp(asked),
+        requested_at=timestamp(requested),
         token_hash="0" * 8,
         answer_id=str(number),
     )
     body = json.dumps(asdict(label)).encode()
-    aws("s3").put_object(Bucket="scones-ml", Key=key_of(label.photo_id, asked), Body=body)
+    aws("s3").put_object(Bucket="scones-ml", Key=key_of(label.photo_id, requested), Body=body)
 
 
 def waiting(number: int, reason: str = "LowConfidence") -> None:
-    """Photo `number` waits for a person."""
+    """Put photo `number` in review."""
     item = {
         "photo_id": photo(number).photo_id,
         "photo": photo(number).as_state(),
         "status": "in_review",
         "reason": reason,
         "requested_at": timestamp(NOW - timedelta(minutes=number)),
-        "expires_at": timestamp(NOW + timedelta(minutes=10)),
+        "expires_at": timestamp(NOW + timedelta(days=1)),
     }
     aws("dynamodb").put_item(TableName="photos", Item=attributes(item))

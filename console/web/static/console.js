@@ -1,4 +1,4 @@
-// What every page needs: requests with the token, the reviewer's name, the banner.
+// For every page: requests with the CSRF token, durations, the banner, the reviewer name, redrive.
 
 const token = document.querySelector('meta[name="csrf-token"]').content;
 
@@ -9,35 +9,35 @@ export class Refused extends Error {
   }
 }
 
-/** POST to the console; resolves to its JSON. Throws Refused with the console's words, TypeError when out of reach. */
+/** POST JSON or a Blob; resolves to the JSON of the response. Throws Refused for a status of 4xx or 5xx, TypeError when the console cannot be reached. */
 export async function post(address, body, options = {}) {
   const raw = body instanceof Blob;
-  const answer = await fetch(address, {
+  const response = await fetch(address, {
     method: "POST",
     headers: { "X-CSRF-Token": token, ...(raw ? {} : { "Content-Type": "application/json" }) },
     body: raw ? body : JSON.stringify(body),
     ...options,
   });
-  return read(answer);
+  return read(response);
 }
 
 export async function get(address) {
   return read(await fetch(address));
 }
 
-async function read(answer) {
-  const text = await answer.text();
-  let said = {};
+async function read(response) {
+  const text = await response.text();
+  let body = {};
   try {
-    said = JSON.parse(text);
+    body = JSON.parse(text);
   } catch {
-    said = { detail: text };
+    body = { detail: text };
   }
-  if (!answer.ok) {
-    const detail = typeof said.detail === "string" ? said.detail : "The console could not read the request.";
-    throw new Refused(detail, answer.status);
+  if (!response.ok) {
+    const detail = typeof body.detail === "string" ? body.detail : "The console refused the request as invalid.";
+    throw new Refused(detail, response.status);
   }
-  return said;
+  return body;
 }
 
 export function banner(text) {
@@ -46,12 +46,12 @@ export function banner(text) {
   box.hidden = !text;
 }
 
+/** A duration in whole seconds, such as "5 min 10 s". */
 export function duration(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
-  const hours = Math.floor(whole / 3600);
-  const minutes = Math.floor((whole % 3600) / 60);
-  const rest = String(whole % 60).padStart(2, "0");
-  return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
+  const minutes = Math.floor(whole / 60);
+  if (!minutes) return `${whole} s`;
+  return minutes < 60 ? `${minutes} min ${whole % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
 const dialog = document.getElementById("rename");
@@ -65,8 +65,8 @@ document.getElementById("rename-cancel").addEventListener("click", () => dialog.
 dialog.querySelector("form").addEventListener("submit", async (event) => {
   event.preventDefault();
   try {
-    const said = await post("/api/reviewer", { name: name.value });
-    document.getElementById("who-name").textContent = said.reviewer;
+    const { reviewer } = await post("/api/reviewer", { name: name.value });
+    document.getElementById("who-name").textContent = reviewer;
     dialog.close();
   } catch (error) {
     document.getElementById("rename-problem").textContent = error.message;
@@ -74,24 +74,24 @@ dialog.querySelector("form").addEventListener("submit", async (event) => {
 });
 
 document.getElementById("redrive")?.addEventListener("click", async () => {
-  const said = document.getElementById("redriven");
+  const result = document.getElementById("redrive-result");
   try {
     const { sent, stayed } = await post("/api/redrive", {});
-    said.textContent = `${sent} sent back, ${stayed} stayed.`;
+    result.textContent = `${sent} sent back, ${stayed} stayed.`;
   } catch (error) {
-    said.textContent = error.message;
+    result.textContent = error.message;
   }
 });
 
 for (const image of document.querySelectorAll("img.thumb, img.whole")) {
-  const replace = () => image.replaceWith(missing());
+  const replace = () => image.replaceWith(placeholder());
   if (image.complete && image.naturalWidth === 0 && image.loading !== "lazy") replace();
   else image.addEventListener("error", replace, { once: true });
 }
 
-function missing() {
+function placeholder() {
   const box = document.createElement("span");
   box.className = "no-thumb";
-  box.textContent = "no picture";
+  box.textContent = "No image";
   return box;
 }

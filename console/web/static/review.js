@@ -1,10 +1,10 @@
-// The Review page: what is on the desk, and one key for each answer.
+// The Review page: the requests of this tab's session, and one key for each answer.
 
 import { banner, duration, post, Refused } from "./console.js";
 
 const POLL_MS = 2000;
 const HIDDEN_MS = 20000;
-const FRESH_MS = 150; // nobody judges a photo that fast: such a key was meant for the one before
+const FRESH_MS = 150; // a key pressed sooner was meant for the previous photo
 
 const $ = (id) => document.getElementById(id);
 const buttons = [...document.querySelectorAll(".answer")];
@@ -13,13 +13,13 @@ const names = Object.fromEntries(
 );
 
 let tab = newTab();
-let current = null; // the request before the reviewer
-let looked = false; // whether the desk has answered once
-let since = performance.now(); // when `current`'s times were right
+let current = null; // the request on the screen
+let loaded = false; // whether the first response has arrived
+let since = performance.now(); // when the durations in `current` were measured
 let figures = null;
 let busy = false;
-let asked = 0; // requests under way and done, so that a late poll cannot undo what a key did
-let told = 0; // the last notice that was shown
+let sent = 0; // number of requests so far: the response to an older one is not shown
+let notified = 0; // the number of the last notice shown
 let undoEnds = null;
 let hiddenSince = null;
 const log = [];
@@ -28,27 +28,27 @@ function newTab() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-async function ask(action, body = {}) {
-  const number = ++asked;
+async function send(action, body = {}) {
+  const number = ++sent;
   try {
-    const desk = await post(`/api/${action}`, { tab, ...body });
+    const session = await post(`/api/${action}`, { tab, ...body });
     banner("");
-    if (number === asked) show(desk);
-    return desk;
+    if (number === sent) show(session);
+    return session;
   } catch (error) {
     if (error instanceof Refused) {
-      say(error.message);
+      announce(error.message);
       banner(error.status === 409 ? "" : error.message);
       if (error.status === 409) setTimeout(poll, 0);
     } else {
-      banner("The console is out of reach. Nothing is lost: the photo goes back to the queue, and this page tries again.");
+      banner("The console cannot be reached. The photo goes back to the queue. This page tries again automatically.");
     }
     return null;
   }
 }
 
 async function poll() {
-  if (!busy && !hiddenSince) await ask("look");
+  if (!busy && !hiddenSince) await send("take");
 }
 
 async function act(action, body) {
@@ -56,7 +56,7 @@ async function act(action, body) {
   busy = true;
   document.body.classList.add("busy");
   try {
-    return await ask(action, body);
+    return await send(action, body);
   } finally {
     busy = false;
     document.body.classList.remove("busy");
@@ -67,34 +67,35 @@ async function act(action, body) {
 async function answer(vehicle) {
   if (!current || document.body.classList.contains("fresh")) return;
   const id = current.id;
-  const desk = await act("answer", { id, vehicle });
-  if (desk) say(`${names[vehicle]}. ${desk.hands.length ? "Next photo." : "No more photos."}`);
+  const session = await act("answer", { id, vehicle });
+  if (session) announce(`${names[vehicle]}. ${session.leased.length ? "Next photo." : "The queue is empty."}`);
 }
 
 async function skip() {
   if (!current) return;
-  const desk = await act("skip", { id: current.id });
-  if (desk) say(desk.hands.length ? "Skipped. Next photo." : "Skipped.");
+  const session = await act("skip", { id: current.id });
+  if (session) announce(session.leased.length ? "Skipped. Next photo." : "Skipped.");
 }
 
 async function undo() {
-  const desk = await act("undo");
-  if (desk) say(desk.undone ? "Taken back. Answer again." : "Too late to take anything back.");
+  const session = await act("undo");
+  if (session) announce(session.undone ? "Undone. Answer again." : "Too late to undo.");
 }
 
-function say(text) {
-  $("said").textContent = text;
+/** Tell screen readers. */
+function announce(text) {
+  $("status").textContent = text;
 }
 
-function show(desk) {
+function show(session) {
   since = performance.now();
-  if (desk.figures) {
-    figures = { ...desk.figures, at: since };
+  if (session.figures) {
+    figures = { ...session.figures, at: since };
     showFigures();
   }
-  const [first = null, next = null] = desk.hands;
-  const changed = !looked || first?.id !== current?.id;
-  looked = true;
+  const [first = null, next = null] = session.leased;
+  const changed = !loaded || first?.id !== current?.id;
+  loaded = true;
   current = first;
   if (changed) {
     showPhoto(first);
@@ -102,8 +103,8 @@ function show(desk) {
     setTimeout(() => document.body.classList.remove("fresh"), FRESH_MS);
   }
   if (next) preload(next);
-  showUndo(desk.pending);
-  showNotices(desk.notices);
+  showUndo(session.undoable);
+  showNotices(session.notices);
   tick();
 }
 
@@ -115,49 +116,49 @@ function showFigures() {
   $("figure-dead-box").hidden = !figures.dead;
 }
 
-function preload(held) {
-  new Image().src = `/photos/${held.photo_id}`;
+function preload(request) {
+  new Image().src = `/photos/${request.photo_id}`;
 }
 
-function showPhoto(held) {
-  $("photo-box").hidden = !held;
-  $("about").hidden = !held;
-  $("empty").hidden = Boolean(held);
-  for (const button of buttons) button.disabled = !held;
-  if (!held) {
-    $("empty-title").textContent = "All done";
-    $("empty-text").textContent = "Nobody waits. New photos appear here by themselves.";
+function showPhoto(request) {
+  $("photo-box").hidden = !request;
+  $("details").hidden = !request;
+  $("empty").hidden = Boolean(request);
+  for (const button of buttons) button.disabled = !request;
+  if (!request) {
+    $("empty-title").textContent = "The queue is empty";
+    $("empty-text").textContent = "New photos appear here automatically.";
     document.title = document.title.replace(/^\(\d+\) /, "");
     return;
   }
   const image = $("photo");
   $("no-picture").hidden = true;
   image.hidden = false;
-  image.alt = `Photo of driver ${held.driver}, to be judged`;
+  image.alt = `Photo of driver ${request.driver}, to be classified`;
   image.onerror = async () => {
     image.hidden = true;
     $("no-picture").hidden = false;
-    $("no-picture").textContent = await whyNot(held);
+    $("no-picture").textContent = await whyNotShown(request);
   };
-  image.src = `/photos/${held.photo_id}`;
-  $("photo-name").textContent = `${held.driver} · ${held.file}`;
-  $("reason").textContent = held.reason;
-  $("model").hidden = !held.probabilities.length;
-  $("probabilities").replaceChildren(...held.probabilities.map((pair) => bar(pair, held)));
+  image.src = `/photos/${request.photo_id}`;
+  $("photo-name").textContent = `${request.driver} · ${request.file}`;
+  $("reason").textContent = request.reason;
+  $("model").hidden = !request.probabilities.length;
+  $("probabilities").replaceChildren(...request.probabilities.map((pair) => bar(pair, request)));
   $("model-version").textContent =
-    held.threshold === null ? held.model_version ?? "" : `Threshold ${held.threshold.toFixed(3)} · ${held.model_version}`;
+    request.threshold === null ? request.model_version ?? "" : `Threshold ${request.threshold.toFixed(3)} · ${request.model_version}`;
 }
 
-async function whyNot(held) {
+async function whyNotShown(request) {
   try {
-    const answer = await fetch(`/photos/${held.photo_id}`);
-    return answer.ok ? "The picture did not load." : (await answer.json()).detail;
+    const response = await fetch(`/photos/${request.photo_id}`);
+    return response.ok ? "The photo could not be loaded." : (await response.json()).detail;
   } catch {
-    return "The picture did not load.";
+    return "The photo could not be loaded.";
   }
 }
 
-function bar([name, share], held) {
+function bar([name, share], request) {
   const row = $("bar").content.firstElementChild.cloneNode(true);
   const title = name === "other" ? "Other" : names[name] ?? name;
   row.querySelector(".probability-name").textContent = title;
@@ -167,12 +168,12 @@ function bar([name, share], held) {
   meter.setAttribute("aria-valuetext", `${(share * 100).toFixed(0)}%`);
   meter.firstElementChild.style.width = `${share * 100}%`;
   row.querySelector(".probability-share").textContent = `${(share * 100).toFixed(1)}%`;
-  row.classList.toggle("top", name === held.vehicle);
+  row.classList.toggle("top", name === request.vehicle);
   return row;
 }
 
-function showUndo(pending) {
-  const last = pending.at(-1);
+function showUndo(undoable) {
+  const last = undoable.at(-1);
   $("undo").hidden = !last;
   if (!last) {
     undoEnds = null;
@@ -182,10 +183,10 @@ function showUndo(pending) {
   const key = `${last.photo_id} ${last.vehicle}`;
   if (undoEnds?.key === key && Math.abs(undoEnds.at - ends) < 400) return;
   undoEnds = { key, at: ends };
-  $("undo-text").textContent = `${names[last.vehicle]}${pending.length > 1 ? `, and ${pending.length - 1} before it` : ""}`;
-  $("window-left").getAnimations().forEach((animation) => animation.cancel());
+  $("undo-text").textContent = `${names[last.vehicle]}${undoable.length > 1 ? `, and ${undoable.length - 1} before` : ""}`;
+  $("undo-left").getAnimations().forEach((animation) => animation.cancel());
   const from = last.total_s ? last.left_s / last.total_s : 0;
-  $("window-left").animate([{ transform: `scaleX(${from})` }, { transform: "scaleX(0)" }], {
+  $("undo-left").animate([{ transform: `scaleX(${from})` }, { transform: "scaleX(0)" }], {
     duration: last.left_s * 1000,
     fill: "forwards",
   });
@@ -198,16 +199,16 @@ function showUndo(pending) {
 }
 
 function showNotices(notices) {
-  // A new seat numbers its notices from one again.
-  if (notices.length === 0) told = 0;
-  const fresh = notices.filter((notice) => notice.number > told);
+  // A new session numbers its notices from one again.
+  if (notices.length === 0) notified = 0;
+  const fresh = notices.filter((notice) => notice.number > notified);
   if (!fresh.length) return;
-  told = fresh.at(-1).number;
+  notified = fresh.at(-1).number;
   log.unshift(...fresh.reverse());
   log.length = Math.min(log.length, 8);
   $("log").replaceChildren(...log.map(line));
-  const kind = fresh.find((notice) => notice.kind !== "routed");
-  if (kind) say(kind.message);
+  const notRouted = fresh.find((notice) => notice.kind !== "routed");
+  if (notRouted) announce(notRouted.message);
 }
 
 function line(notice) {
@@ -218,11 +219,11 @@ function line(notice) {
   image.alt = "";
   image.width = image.height = 36;
   image.onerror = () => image.remove();
-  const what = document.createElement("b");
-  what.textContent = names[notice.vehicle] ?? notice.vehicle;
-  const words = document.createElement("span");
-  words.textContent = notice.message;
-  item.append(image, what, words);
+  const vehicle = document.createElement("b");
+  vehicle.textContent = names[notice.vehicle] ?? notice.vehicle;
+  const message = document.createElement("span");
+  message.textContent = notice.message;
+  item.append(image, vehicle, message);
   return item;
 }
 
@@ -233,12 +234,12 @@ function tick() {
   }
   if (!current) return;
   const left = current.expires_in_s - passed;
-  const late = current.only_label || left <= 0;
+  const late = current.label_only || left <= 0;
   $("waited").textContent = duration(current.waited_s + passed);
-  $("expires").textContent = late ? "expired" : duration(left);
+  $("expires").textContent = late ? "timed out" : duration(left);
   $("expires").classList.toggle("urgent", !late && left < 120);
-  $("only-label").hidden = !late;
-  $("only-label").textContent = `The driver was sent to ${current.sent_to ?? "the help desk"} already. Your answer still teaches the model.`;
+  $("label-only").hidden = !late;
+  $("label-only").textContent = `The driver was already sent to ${current.sent_to ?? "the help desk"}. Your answer is kept as a label for training.`;
 }
 
 document.addEventListener("keydown", (event) => {
@@ -264,27 +265,27 @@ for (const button of buttons) {
 }
 $("undo-button").addEventListener("click", undo);
 
-// A hidden page is not a photo on the screen: after a while someone else may have it.
+// A page that is hidden for a while gives its photos back.
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) {
-    hiddenSince = setTimeout(leave, HIDDEN_MS);
+    hiddenSince = setTimeout(closeSession, HIDDEN_MS);
     return;
   }
   clearTimeout(hiddenSince);
   hiddenSince = null;
   poll();
 });
-window.addEventListener("pagehide", leave);
+window.addEventListener("pagehide", closeSession);
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) poll();
 });
 window.addEventListener("online", poll);
 
-function leave() {
-  const left = tab;
+function closeSession() {
+  const closed = tab;
   tab = newTab();
   current = null;
-  post("/api/leave", { tab: left }, { keepalive: true }).catch(() => {});
+  post("/api/close-session", { tab: closed }, { keepalive: true }).catch(() => {});
 }
 
 setInterval(poll, POLL_MS);

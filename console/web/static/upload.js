@@ -1,10 +1,10 @@
-// The Upload page: dropped photos, each followed to its decision.
+// The Upload page: uploads photos and follows each until its decision.
 
 import { get, post } from "./console.js";
 
 const FOLLOW_MS = 700;
 const DONE = new Set(["routed", "rejected"]);
-const AT_ONCE = 3;
+const MAX_PARALLEL = 3;
 
 const drop = document.getElementById("drop");
 const list = document.getElementById("uploads");
@@ -24,14 +24,14 @@ document.addEventListener("dragleave", (event) => {
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   drop.classList.remove("over");
-  take(event.dataTransfer.files);
+  add(event.dataTransfer.files);
 });
 document.getElementById("files").addEventListener("change", (event) => {
-  take(event.target.files);
+  add(event.target.files);
   event.target.value = "";
 });
 
-function take(files) {
+function add(files) {
   for (const file of files) {
     const row = template.content.firstElementChild.cloneNode(true);
     row.querySelector(".upload-name").textContent = file.name;
@@ -50,7 +50,7 @@ function take(files) {
 }
 
 async function next() {
-  if (uploading >= AT_ONCE || !waiting.length) return;
+  if (uploading >= MAX_PARALLEL || !waiting.length) return;
   uploading += 1;
   const { file, row } = waiting.shift();
   const driver = document.getElementById("driver").value;
@@ -58,7 +58,7 @@ async function next() {
     const { photo_id } = await post(`/api/uploads?${new URLSearchParams({ driver, name: file.name })}`, file);
     follow(photo_id, row);
   } catch (error) {
-    result(row, error instanceof TypeError ? "The console is out of reach. Drop the photo again." : error.message, "failed");
+    result(row, error instanceof TypeError ? "The console cannot be reached. Upload the photo again." : error.message, "failed");
   }
   uploading -= 1;
   next();
@@ -76,7 +76,7 @@ async function follow(photoId, row) {
   }
   if (progress) {
     states(row, progress);
-    result(row, words(progress), progress.status, DONE.has(progress.status) && photoId);
+    result(row, describe(progress), progress.status, DONE.has(progress.status) && photoId);
     if (DONE.has(progress.status)) return;
   }
   setTimeout(() => follow(photoId, row), FOLLOW_MS);
@@ -95,14 +95,15 @@ function states(row, { steps, status }) {
   );
 }
 
-function words({ status, bay, vehicle, decided_by, confidence, reason, message }) {
+function describe({ status, bay, vehicle, decided_by, confidence, reason, message }) {
   if (status === "routed") {
-    const sure = confidence === null ? "" : ` (${confidence.toFixed(2)})`;
-    return `${bay}: ${vehicle ?? "nobody answered"}${sure}, decided by ${decided_by}`;
+    if (decided_by === "timed out") return `${bay}: the review timed out`;
+    const score = confidence === null ? "" : ` (${confidence.toFixed(2)})`;
+    return `${bay}: ${vehicle ?? "unknown"}${score}, decided by ${decided_by}`;
   }
-  if (status === "rejected") return `Rejected as ${reason}: ${message}`;
-  if (status === "in_review") return `Waits for a reviewer (${reason})`;
-  return status === "starting" ? "Waiting for its execution…" : "On its way…";
+  if (status === "rejected") return `Rejected, ${reason}: ${message}`;
+  if (status === "in_review") return `In review (${reason})`;
+  return status === "starting" ? "Waiting for the execution to start…" : "Running…";
 }
 
 function result(row, text, status, link) {

@@ -1,4 +1,4 @@
-"""What the console refuses, whoever asks."""
+"""The requests that the console refuses, and the headers of its responses."""
 
 from pathlib import Path
 
@@ -24,13 +24,13 @@ def console() -> TestClient:
     return TestClient(Guard(app, hosts=[HOST], token="right"), base_url=f"http://{HOST}")  # noqa: S106
 
 
-def test_its_own_pages_are_answered(console: TestClient) -> None:
+def test_requests_from_its_own_pages_are_accepted(console: TestClient) -> None:
     assert console.get("/", headers={"host": HOST}).text == "done"
     assert console.post("/", headers=OWN).text == "done"
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "127.0.0.1:81", "localhost.evil.example:8080", ""])
-def test_another_host_name_is_refused_even_for_reading(console: TestClient, host: str) -> None:
+def test_another_host_name_is_refused_even_for_get(console: TestClient, host: str) -> None:
     assert console.get("/", headers={"host": host}).status_code == 403
 
 
@@ -51,13 +51,13 @@ def test_a_forged_request_is_refused(console: TestClient, change: dict[str, str]
     assert console.post("/", headers={**OWN, **change}).status_code == 403
 
 
-def test_another_page_may_link_here_but_not_read_what_is_here(console: TestClient) -> None:
+def test_another_site_can_link_to_the_console_but_not_read_its_pages(console: TestClient) -> None:
     foreign = {"host": HOST, "sec-fetch-site": "cross-site"}
     assert console.get("/", headers={**foreign, "sec-fetch-mode": "no-cors"}).status_code == 403
     assert console.get("/", headers={**foreign, "sec-fetch-mode": "navigate"}).status_code == 200
 
 
-def test_every_answer_lets_nothing_run_that_the_console_does_not_serve(console: TestClient) -> None:
+def test_every_response_allows_only_scripts_of_the_console(console: TestClient) -> None:
     for answer in (console.get("/", headers={"host": HOST}), console.get("/", headers={"host": "evil.example"})):
         policy = answer.headers["content-security-policy"]
         assert "default-src 'none'" in policy
@@ -68,7 +68,7 @@ def test_every_answer_lets_nothing_run_that_the_console_does_not_serve(console: 
         assert answer.headers["cache-control"] == "no-store"
 
 
-def test_no_page_holds_inline_script_or_style_or_an_address_elsewhere() -> None:
+def test_no_page_has_inline_scripts_or_styles_or_addresses_of_other_sites() -> None:
     web = Path(__file__).parents[3] / "console" / "web"
     for template in web.glob("templates/*.html"):
         text = template.read_text()

@@ -58,7 +58,7 @@ def test_the_table_marks_the_chosen_threshold_and_the_one_in_force(deployed: Dep
     text, report = ask(deployed, tmp_path)
     assert "Its own threshold: 0.935." in text
     assert "Threshold in force: 0.980, set by an operator in /scones/test/threshold." in text
-    assert "At most 1% of the photos decided without a person may be wrong" in text
+    assert "At most 1% of the automatic decisions may be wrong" in text
     assert line(text, "0.935") == "0.935|chosen|91.4%|0.3% (≤0.7%)|2.7% (≤3.5%)|130"
     assert line(text, "0.980").startswith("0.980|in force|")
     assert len(report["operating_points"]) == 13
@@ -106,7 +106,7 @@ def test_a_change_is_shown_and_its_command_printed_but_nothing_is_set(deployed: 
     assert line(text, "reviews per 1,000 photos, expected") == "reviews per 1,000 photos, expected|130|111"
     assert line(text, "reviews per 1,000, on").endswith("the 20 recent photos|350|250")
     assert line(text, "errors among decided, expected").endswith("|0.3% (≤0.7%)|0.5% (≤0.8%)")
-    assert "Against the policy: Other photos let through may be up to 5.11%; the policy allows 3%." in text
+    assert "Against the policy: Non-vehicles let through may be up to 5.11%; the policy allows 3%." in text
     command = (
         "aws ssm put-parameter --region eu-west-1 --name /scones/test/threshold --type String --overwrite --value 0.9"
     )

@@ -1,0 +1,142 @@
+"""Delivery of an answer: label, task token, event, message, in that order.
+
+The label is first because it must exist whatever fails later. The message is deleted last, so that another process
+receives it when this one stops in between: that process finds the label and finishes the delivery (`finish`).
+
+SQS delivers at least once. The key of a label is derived from the photo and written with If-None-Match, so the first
+answer is final and a second delivery of the message does not ask a person again.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from console.answers import UNUSABLE, Choice
+from console.decisions import Decisions
+from console.labels import Label, Labels
+from console.leases import Lease, Leases
+from console.request import Request
+from console.session import ANSWERED_BEFORE, DELAYED, LABEL_ONLY, ROUTED, Answer, Outcome, Session
+from functions.shared.aws import error_code
+from functions.shared.errors import EventNotPublished
+from functions.shared.events import EventBus
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+log = logging.getLogger(__name__)
+
+_TRANSIENT = (ClientError, BotoCoreError, EventNotPublished, RuntimeError)
+_MAX_BACKOFF_S = 30.0
+
+# How Step Functions says that the execution does not wait for a task token.
+_TOKEN_EXPIRED = {"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"}
+
+
+class Delivery:
+    """Delivers answers to the labels, the waiting execution, the event bus and the review queue."""
+
+    def __init__(
+        self,
+        labels: Labels,
+        leases: Leases,
+        decisions: Decisions,
+        stepfunctions: "SFNClient",
+        bus: EventBus,
+        choices: Mapping[str, Choice],
+    ) -> None:
+        """`choices` are the possible answers by their vehicle."""
+        self._labels = labels
+        self._leases = leases
+        self._decisions = decisions
+        self._stepfunctions = stepfunctions
+        self._bus = bus
+        self._choices = choices
+
+    def try_deliver(self, session: Session, answer: Answer) -> bool:
+        """Deliver an answer and tell the session the outcome; on failure set when to try again and return False.
+
+        The backoff is 2, 4, 8 … seconds, at most 30. The session gets one notice for all failures of an answer.
+        """
+        try:
+            outcome = self.deliver(answer)
+        except Exception as error:  # an answer must not be lost, whatever the error is
+            log.warning("photo %s: the answer was not delivered: %s", answer.photo_id, error)
+            with session.lock:
+                answer.attempts += 1
+                answer.delivering = False
+                answer.due = time.monotonic() + min(_MAX_BACKOFF_S, 2.0**answer.attempts)
+                if answer.attempts == 1:
+                    message = "AWS did not accept the answer yet. It is sent again automatically."
+                    session.notify(Outcome(DELAYED, answer.photo_id, answer.vehicle, message))
+            return False
+        with session.lock:
+            session.answers.remove(answer)
+            session.notify(outcome)
+        return True
+
+    def deliver(self, answer: Answer) -> Outcome:
+        """Deliver an answer once. Raises ClientError, BotoCoreError, EventNotPublished, RuntimeError.
+
+        Repeating a delivery that failed is safe: what was done already is found and not done again.
+        """
+        lease, request = answer.lease, answer.lease.request
+        label = Label.of(request, answer.vehicle, answer.reviewer, answer.answered_at, answer_id=lease.id)
+        effective = self._labels.save(label)
+        if effective.answer_id != label.answer_id:
+            # Another reviewer was faster. Send their answer too: their process may have stopped before it did.
+            self._send_task_success(request, effective)
+            self._bus.publish("Review Completed", label.as_event(accepted=False))
+            self._leases.delete(lease)
+            message = f"{effective.reviewer} answered this photo first ({effective.vehicle}). Yours is kept as well."
+            return Outcome(ANSWERED_BEFORE, answer.photo_id, answer.vehicle, message)
+        accepted = self._send_task_success(request, label)
+        if not effective.announced:
+            self._publish(label, accepted=accepted)
+        self._leases.delete(lease)
+        if not accepted:
+            return Outcome(LABEL_ONLY, answer.photo_id, answer.vehicle, self._why_label_only(answer.photo_id))
+        bay = self._choices[answer.vehicle].bay
+        message = "the photo is rejected" if answer.vehicle == UNUSABLE else f"{request.driver_id} → {bay}"
+        return Outcome(ROUTED, answer.photo_id, answer.vehicle, message)
+
+    def finish(self, lease: Lease, label: Label) -> None:
+        """Finish the delivery of an earlier answer to the leased photo. Failures are logged; the lease stays then."""
+        try:
+            accepted = self._send_task_success(lease.request, label)
+            if not label.announced:
+                self._publish(label, accepted=accepted)
+            self._leases.delete(lease)
+        except _TRANSIENT as error:
+            log.warning("photo %s: an earlier answer was not delivered yet: %s", label.photo_id, error)
+
+    def _send_task_success(self, request: Request, label: Label) -> bool:
+        """Answer the waiting execution; False when it does not wait any more."""
+        try:
+            self._stepfunctions.send_task_success(
+                taskToken=request.task_token, output=json.dumps(label.as_answer(), ensure_ascii=False)
+            )
+        except ClientError as error:
+            if error_code(error) in _TOKEN_EXPIRED:
+                return False
+            raise
+        return True
+
+    def _publish(self, label: Label, *, accepted: bool) -> None:
+        self._bus.publish("Review Completed", label.as_event(accepted=accepted))
+        self._labels.mark_announced(label, accepted=accepted)
+
+    def _why_label_only(self, photo_id: str) -> str:
+        try:
+            decision = self._decisions.decided(photo_id)
+        except _TRANSIENT:
+            decision = None
+        if decision is None:
+            return "The workflow no longer waits for this photo. Your answer is kept as a label."
+        if decision["decided_by"] == "fallback":
+            return "The review timed out, so the driver was sent to the help desk. Your answer is kept as a label."
+        return f"The driver was already sent to {decision['loading_bay']}. Your answer is kept as a label."

@@ -1,0 +1,135 @@
+"""Leases of review requests: receive messages from SQS, extend their visibility timeout, give back, delete."""
+
+import json
+import logging
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from console.request import MalformedRequest, Request, read
+from deploy.outputs import Deployed
+from functions.shared.aws import error_code
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
+
+log = logging.getLogger(__name__)
+
+LEASE_S = 60
+"""The visibility timeout of a leased message."""
+
+_MALFORMED_RETRY_S = 1
+_DEFAULT_MAX_RECEIVES = 5
+
+
+@dataclass(eq=False)
+class Lease:
+    """A request whose message is invisible to other consumers of the queue.
+
+    `decision` is the decision about the photo, None while its driver waits.
+    """
+
+    id: str
+    request: Request
+    receipt_handle: str
+    receive_count: int
+    decision: dict[str, Any] | None = None
+
+    def is_label_only(self, now: datetime) -> bool:
+        """Whether an answer becomes a label only, because the execution has stopped waiting for it."""
+        return self.decision is not None or self.request.expired(now)
+
+
+class Leases:
+    """The messages of the review queue that this process has received."""
+
+    def __init__(self, deployed: Deployed, sqs: "SQSClient", lease_s: int = LEASE_S) -> None:
+        """`lease_s`: the visibility timeout, which `extend` starts again."""
+        self.lease_s = lease_s
+        self._queue_url = deployed.review_queue_url
+        self._uploads_bucket = deployed.uploads_bucket
+        self._sqs = sqs
+        self._max_receive_count: int | None = None
+
+    def receive(self, max_messages: int) -> Iterator[Lease]:
+        """Receive one message after the other, up to `max_messages`, until the queue is empty.
+
+        A malformed request is left out. It is not deleted: after the queue's `maxReceiveCount` SQS moves it to the
+        dead-letter queue.
+        """
+        for _ in range(max_messages):
+            received = self._sqs.receive_message(
+                QueueUrl=self._queue_url,
+                MaxNumberOfMessages=1,
+                VisibilityTimeout=self.lease_s,
+                AttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
+            )
+            if not received.get("Messages"):
+                return
+            message = received["Messages"][0]
+            try:
+                lease = self._lease(message)
+            except MalformedRequest as error:
+                log.warning("message %s is not a review request: %s", message["MessageId"], error)
+                self._set_visibility(message["ReceiptHandle"], _MALFORMED_RETRY_S)
+            else:
+                yield lease
+
+    def extend(self, leases: Iterable[Lease]) -> None:
+        """Start the visibility timeout of each message again. Failures are logged."""
+        for lease in leases:
+            try:
+                self._set_visibility(lease.receipt_handle, self.lease_s)
+            except BotoCoreError as error:
+                log.warning("photo %s: its lease was not extended: %s", lease.request.photo.photo_id, error)
+
+    def give_back(self, lease: Lease, *, after_s: int = 0) -> None:
+        """Make a message visible to others, in `after_s` seconds.
+
+        A message near the queue's `maxReceiveCount` is sent again and deleted: skipping a photo must not move it to
+        the dead-letter queue. When AWS fails the message becomes visible at the end of its visibility timeout.
+        """
+        try:
+            if lease.receive_count >= self._receive_limit() - 1:
+                self._sqs.send_message(QueueUrl=self._queue_url, MessageBody=lease.request.body, DelaySeconds=after_s)
+                self.delete(lease)
+            else:
+                self._set_visibility(lease.receipt_handle, after_s)
+        except (ClientError, BotoCoreError) as error:
+            log.warning("photo %s was not given back: %s", lease.request.photo.photo_id, error)
+
+    def delete(self, lease: Lease) -> None:
+        """Delete a message; one that is gone is no error. Raises ClientError, BotoCoreError."""
+        try:
+            self._sqs.delete_message(QueueUrl=self._queue_url, ReceiptHandle=lease.receipt_handle)
+        except ClientError as error:
+            if error_code(error) != "ReceiptHandleIsInvalid":
+                raise
+
+    def _lease(self, message: "MessageTypeDef") -> Lease:
+        """Parse a message. Raises MalformedRequest."""
+        sent_at = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
+        request = read(message["Body"], bucket=self._uploads_bucket, sent_at=sent_at)
+        receive_count = int(message["Attributes"]["ApproximateReceiveCount"])
+        return Lease(uuid.uuid4().hex, request, message["ReceiptHandle"], receive_count)
+
+    def _receive_limit(self) -> int:
+        if self._max_receive_count is None:
+            found = self._sqs.get_queue_attributes(QueueUrl=self._queue_url, AttributeNames=["RedrivePolicy"])
+            policy = json.loads(found.get("Attributes", {}).get("RedrivePolicy", "{}"))
+            self._max_receive_count = int(policy.get("maxReceiveCount", _DEFAULT_MAX_RECEIVES))
+        return self._max_receive_count
+
+    def _set_visibility(self, receipt_handle: str, seconds: int) -> None:
+        try:
+            self._sqs.change_message_visibility(
+                QueueUrl=self._queue_url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
+            )
+        except ClientError as error:
+            # The message was deleted or received by another consumer. The label decides between their answers.
+            log.info("a visibility timeout was not changed: %s", error_code(error))

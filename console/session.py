@@ -1,0 +1,89 @@
+"""The state of one reviewer's session: leased requests, answers that are not delivered yet, and notices."""
+
+import threading
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from console.leases import Lease
+
+# The kinds of an Outcome.
+ROUTED = "routed"
+LABEL_ONLY = "label-only"
+ANSWERED_BEFORE = "answered-before"
+DELAYED = "delayed"
+
+_MAX_NOTICES = 50
+
+
+class NotLeased(LookupError):
+    """The session does not hold the request: it was answered, given back, or its lease expired."""
+
+
+@dataclass(eq=False)
+class Answer:
+    """An answer in its undo window or on its way.
+
+    `due` is when it is delivered, on the monotonic clock. `attempts` counts the failed deliveries; `delivering` is
+    true while one runs.
+    """
+
+    lease: Lease
+    vehicle: str
+    reviewer: str
+    answered_at: datetime
+    due: float
+    attempts: int = 0
+    delivering: bool = False
+
+    @property
+    def photo_id(self) -> str:
+        """The id of the photo that was answered."""
+        return self.lease.request.photo.photo_id
+
+    def can_be_undone(self, moment: float) -> bool:
+        """Whether nothing of the answer was delivered at `moment`: a failed delivery may have written its label."""
+        return not self.attempts and not self.delivering and moment < self.due
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of an answer, for its reviewer.
+
+    `kind` is ROUTED, LABEL_ONLY, ANSWERED_BEFORE or DELAYED. `number` counts the outcomes of a session from 1.
+    """
+
+    kind: str
+    photo_id: str
+    vehicle: str
+    message: str
+    number: int = 0
+
+
+@dataclass(eq=False)
+class Session:
+    """One reviewer. `leased` holds the current request and the next one, `answers` what is not delivered yet."""
+
+    reviewer: str
+    leased: list[Lease] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+    notices: list[Outcome] = field(default_factory=list)
+    notice_count: int = 0
+    closed: bool = False
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def notify(self, outcome: Outcome) -> None:
+        """Add a notice for the reviewer; the newest 50 are kept."""
+        self.notice_count += 1
+        self.notices = [*self.notices, replace(outcome, number=self.notice_count)][-_MAX_NOTICES:]
+
+    def remove(self, lease_id: str) -> Lease:
+        """Remove a lease from the session and return it. Raises NotLeased."""
+        for lease in self.leased:
+            if lease.id == lease_id:
+                self.leased.remove(lease)
+                return lease
+        raise NotLeased("This photo is no longer yours: it was answered, or it went back to the queue.")
+
+    def leases(self) -> list[Lease]:
+        """Every message that the session keeps invisible: its leased requests, and those of undelivered answers."""
+        return [*self.leased, *(answer.lease for answer in self.answers)]

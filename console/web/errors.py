@@ -1,0 +1,35 @@
+"""Exception handlers: errors of AWS are 502 Bad Gateway, and an unknown page is an HTML page."""
+
+import logging
+
+from botocore.exceptions import BotoCoreError, ClientError
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+
+from console.web.services import Services, reviewer_name
+from functions.shared.aws import error_code
+
+log = logging.getLogger(__name__)
+
+_NOT_PAGES = ("/api/", "/photos/", "/static/")
+
+
+def add_exception_handlers(app: FastAPI) -> None:
+    """Add the handlers to an application."""
+    app.add_exception_handler(ClientError, _bad_gateway)
+    app.add_exception_handler(BotoCoreError, _bad_gateway)
+    app.add_exception_handler(404, _not_found)
+
+
+def _bad_gateway(_: Request, error: Exception) -> JSONResponse:
+    log.warning("AWS: %s", error)
+    return JSONResponse({"detail": f"AWS returned an error ({error_code(error)})."}, status_code=502)
+
+
+def _not_found(request: Request, error: Exception) -> Response:
+    detail = getattr(error, "detail", "Not Found")
+    if request.url.path.startswith(_NOT_PAGES):
+        return JSONResponse({"detail": detail}, status_code=404)
+    services: Services = request.app.state.services
+    reviewer = reviewer_name(request.cookies.get("reviewer"))
+    return services.pages.render("page-not-found", reviewer, status_code=404, detail=detail)

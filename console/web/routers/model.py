@@ -1,0 +1,51 @@
+"""The Model page."""
+
+from fastapi import APIRouter, HTTPException, Response
+from fastapi.responses import HTMLResponse
+
+from console import drawing, monitoring, tradeoff_chart
+from console.tradeoff import TradeOff
+from console.web import views
+from console.web.services import CurrentServices, ReviewerName
+
+router = APIRouter()
+
+
+@router.get("/model")
+def page(services: CurrentServices, reviewer: ReviewerName) -> HTMLResponse:
+    """Return the Model page: the champion, its trade-off, its photos in production, its card and the history."""
+    serving = services.champion.read()
+    points = monitoring.recent(services.decisions, services.labels)
+    buckets = monitoring.buckets(points)
+    trade_off = TradeOff.of(serving.champion, serving.threshold)
+    drift = monitoring.drift(points)
+    return services.pages.render(
+        "model",
+        reviewer,
+        serving=serving,
+        figures=views.model_figures(serving.champion),
+        card=views.card(serving.champion),
+        points=points,
+        scatter=drawing.scatter(points, serving.threshold) if points else None,
+        mix=drawing.class_mix(buckets) if points else None,
+        rates=drawing.rates(buckets) if points else None,
+        summary=views.summary(points),
+        drift=drift,
+        drift_level=monitoring.drift_level(drift),
+        days=monitoring.DAYS,
+        trade_off=trade_off,
+        charts=tradeoff_chart.charts(trade_off) if trade_off else [],
+        chart_size=(tradeoff_chart.WIDTH, tradeoff_chart.HEIGHT),
+        chart_frame=tradeoff_chart.FRAME,
+        size=(drawing.WIDTH, drawing.HEIGHT),
+        frame=(drawing.LEFT, drawing.TOP, drawing.WIDTH - drawing.RIGHT, drawing.HEIGHT - drawing.BOTTOM),
+    )
+
+
+@router.get("/model/{name}/card.png")
+def card_image(name: str, services: CurrentServices) -> Response:
+    """Return the image of a model's card. 404 when the Model page has not shown the model, or it has no image."""
+    image = services.champion.card_image(name)
+    if image is None:
+        raise HTTPException(404, "This model card has no image.")
+    return Response(image, media_type="image/png")

@@ -1,0 +1,108 @@
+"""The Review page."""
+
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, HTTPException, Response
+from fastapi.responses import HTMLResponse
+from pydantic import BaseModel, Field
+
+from console.desk import InvalidAnswer
+from console.session import NotLeased, Session
+from console.web import views
+from console.web.services import REVIEWER_NAME, CurrentServices, ReviewerName, Services
+
+router = APIRouter()
+
+_COOKIE_S = 365 * 86400
+
+
+class InTab(BaseModel):
+    """A request from a browser tab, which is identified by 32 hexadecimal digits."""
+
+    tab: str = Field(pattern="^[0-9a-f]{32}$")
+
+
+class OnRequest(InTab):
+    """A request about a review request that the tab's session holds; `id` is that of its lease."""
+
+    id: str
+
+
+class Answer(OnRequest):
+    """An answer."""
+
+    vehicle: str
+
+
+class Reviewer(BaseModel):
+    """A new name of the reviewer."""
+
+    name: str
+
+
+@router.get("/")
+def page(services: CurrentServices, reviewer: ReviewerName) -> HTMLResponse:
+    """Return the Review page."""
+    return services.pages.render("review", reviewer)
+
+
+@router.post("/api/take")
+def take(body: InTab, services: CurrentServices, reviewer: ReviewerName) -> dict[str, Any]:
+    """Return the session of a tab with its current and next request, and the figures of the queue."""
+    session = services.tabs.session(body.tab, reviewer)
+    return _state(services, session, ahead=2) | {"figures": views.figures(services.queue.figures())}
+
+
+@router.post("/api/answer")
+def answer(body: Answer, services: CurrentServices, reviewer: ReviewerName) -> dict[str, Any]:
+    """Answer a request. 409 when the session does not hold it, 422 for an unknown answer."""
+    session = services.tabs.session(body.tab, reviewer)
+    try:
+        services.desk.answer(session, body.id, body.vehicle)
+    except NotLeased as error:
+        raise HTTPException(409, str(error)) from error
+    except InvalidAnswer as error:
+        raise HTTPException(422, str(error)) from error
+    return _state(services, session)
+
+
+@router.post("/api/skip")
+def skip(body: OnRequest, services: CurrentServices, reviewer: ReviewerName) -> dict[str, Any]:
+    """Give a request back to the queue. 409 when the session does not hold it."""
+    session = services.tabs.session(body.tab, reviewer)
+    try:
+        services.desk.skip(session, body.id)
+    except NotLeased as error:
+        raise HTTPException(409, str(error)) from error
+    return _state(services, session)
+
+
+@router.post("/api/undo")
+def undo(body: InTab, services: CurrentServices, reviewer: ReviewerName) -> dict[str, Any]:
+    """Undo the last answer; `undone` is false when it is too late."""
+    session = services.tabs.session(body.tab, reviewer)
+    undone = services.desk.undo(session)
+    return _state(services, session) | {"undone": undone is not None}
+
+
+@router.post("/api/close-session")
+def close_session(body: InTab, services: CurrentServices) -> dict[str, bool]:
+    """Close the session of a tab."""
+    services.tabs.close_session(body.tab)
+    return {"closed": True}
+
+
+@router.post("/api/reviewer")
+def rename(body: Reviewer, response: Response) -> dict[str, str]:
+    """Change the reviewer's name, which a cookie keeps. 422 for an invalid name."""
+    name = body.name.strip()
+    if not REVIEWER_NAME.fullmatch(name):
+        raise HTTPException(422, "A name has up to 40 letters, digits, spaces, dots, dashes and apostrophes.")
+    response.set_cookie("reviewer", quote(name), httponly=True, samesite="strict", max_age=_COOKIE_S)
+    return {"reviewer": name}
+
+
+def _state(services: Services, session: Session, *, ahead: int = 1) -> dict[str, Any]:
+    """Return the state of a session. After an action the next request is leased already, so `ahead` is 1."""
+    return views.session(session, services.desk.take(session, ahead=ahead), services.desk.undo_s)

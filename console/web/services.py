@@ -1,0 +1,108 @@
+"""The objects that the routers share, as FastAPI dependencies."""
+
+import getpass
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import unquote
+
+from fastapi import Cookie, Depends, Request
+
+from console.answers import Choice
+from console.aws import Aws
+from console.champion import ChampionReader
+from console.decisions import Decisions
+from console.desk import UNDO_S, Desk
+from console.labels import Labels
+from console.leases import LEASE_S
+from console.photos import Photos
+from console.queue import Queue
+from console.uploads import Uploads
+from console.web.pages import Pages
+from console.web.security import new_token
+from console.web.tabs import TAB_TIMEOUT_S, Tabs
+from deploy.outputs import Deployed
+
+REVIEWER_NAME = re.compile(r"[\w .@'-]{1,40}")
+"""The pattern of a reviewer's name."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """The objects that the routers share. `csrf_token` is what the pages send with every POST."""
+
+    choices: tuple[Choice, ...]
+    desk: Desk
+    tabs: Tabs
+    labels: Labels
+    queue: Queue
+    photos: Photos
+    decisions: Decisions
+    uploads: Uploads
+    champion: ChampionReader
+    pages: Pages
+    csrf_token: str
+
+    @classmethod
+    def of(
+        cls,
+        deployed: Deployed,
+        aws: Aws,
+        choices: Iterable[Choice],
+        *,
+        undo_s: float = UNDO_S,
+        lease_s: int = LEASE_S,
+        tab_timeout_s: float = TAB_TIMEOUT_S,
+    ) -> "Services":
+        """Return the services of one stage, to be closed; the times are those of Desk and Tabs."""
+        choices = tuple(choices)
+        csrf_token = new_token()
+        desk = Desk(deployed, aws, choices, undo_s=undo_s, lease_s=lease_s)
+        decisions = Decisions(deployed, aws)
+        return cls(
+            choices=choices,
+            desk=desk,
+            tabs=Tabs(desk, tab_timeout_s),
+            labels=desk.labels,
+            queue=Queue(deployed, aws, desk.labels),
+            photos=Photos(deployed, aws),
+            decisions=decisions,
+            uploads=Uploads(deployed, aws, decisions),
+            champion=ChampionReader(deployed, aws),
+            pages=Pages(deployed.stage, choices, csrf_token),
+            csrf_token=csrf_token,
+        )
+
+    def close(self) -> None:
+        """Deliver every answer and give back every lease; blocks until both are done."""
+        self.tabs.close()
+        self.desk.close()
+
+
+async def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+async def _reviewer_name(reviewer: Annotated[str | None, Cookie()] = None) -> str:
+    return reviewer_name(reviewer)
+
+
+def reviewer_name(cookie: str | None) -> str:
+    """Return the reviewer's name: that of the cookie, else of the variable REVIEWER, else of the process's user."""
+    for name in (unquote(cookie or ""), os.environ.get("REVIEWER", "")):
+        if REVIEWER_NAME.fullmatch(name):
+            return name
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "reviewer"
+
+
+CurrentServices = Annotated[Services, Depends(_services)]
+"""A parameter of a route: the services of the application."""
+
+ReviewerName = Annotated[str, Depends(_reviewer_name)]
+"""A parameter of a route: the name of the reviewer who sent the request."""

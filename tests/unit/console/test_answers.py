@@ -1,0 +1,27 @@
+"""The keys of the answers."""
+
+from pathlib import Path
+
+from console.answers import choices
+
+
+def test_every_configured_answer_has_a_key_of_its_own() -> None:
+    keys = [choice.key for choice in choices()]
+    assert keys == ["b", "m", "n", "u"]
+
+
+def test_a_vehicle_whose_key_is_missing_or_taken_gets_a_free_one(tmp_path: Path) -> None:
+    file = tmp_path / "vehicles.toml"
+    file.write_text(
+        '[help_desk]\nloading_bay = "Help desk"\norder_range = "help-desk"\n'
+        '[vehicles.bicycle]\nloading_bay = "A"\norder_range = "nearby"\nreview_key = "b"\n'
+        '[vehicles.bus]\nloading_bay = "C"\norder_range = "distant"\nreview_key = "b"\n'
+        '[vehicles.sun]\nloading_bay = "D"\norder_range = "distant"\n'
+    )
+    assert [(c.vehicle, c.key) for c in choices(file)] == [
+        ("bicycle", "b"),
+        ("bus", "1"),
+        ("sun", "2"),
+        ("other", "n"),
+        ("unusable", "u"),
+    ]

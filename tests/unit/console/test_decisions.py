@@ -1,0 +1,40 @@
+"""Filters, execution histories and log lines."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from console.decisions import Filter, log_line, steps_of
+from tests.unit.console.review_requests import NOW
+
+
+def test_the_steps_of_an_execution_have_names_and_times_but_no_inputs() -> None:
+    entered = {"stateEnteredEventDetails": {"name": "RequestReview", "input": '{"task_token": "secret"}'}}
+    events: list[dict[str, Any]] = [
+        {"type": "ExecutionStarted", "timestamp": NOW},
+        {"type": "TaskStateEntered", "timestamp": NOW, **entered},
+        {"type": "LambdaFunctionFailed", "timestamp": NOW, "lambdaFunctionFailedEventDetails": {"error": "Boom"}},
+        {"type": "TaskStateExited", "timestamp": NOW + timedelta(seconds=2)},
+    ]
+    (step,) = steps_of(events)
+    assert (step.state, step.seconds, step.error) == ("RequestReview", 2.0, "Boom")
+    assert "secret" not in repr(step)
+
+
+def test_log_lines_leave_metrics_out() -> None:
+    entry = {"level": "INFO", "message": "driver routed", "photo_id": "x", "loading_bay": "Bay A"}
+    line = log_line("assign-bay", {"timestamp": 1000, "message": json.dumps(entry)})
+    assert line
+    assert (line.message, line.more) == ("driver routed", "loading_bay=Bay A")
+    assert log_line("assign-bay", {"timestamp": 1000, "message": json.dumps({"_aws": {}, "message": "x"})}) is None
+    assert log_line("assign-bay", {"timestamp": 1000, "message": "START"}) is None
+
+
+def test_a_filter_matches_bay_decider_and_confidence() -> None:
+    decision = {"loading_bay": "Bay A", "decided_by": "model", "confidence": 0.95}
+    assert Filter().matches(decision)
+    assert Filter(bay="Bay A", decided_by="model", min_confidence=0.9, max_confidence=0.96).matches(decision)
+    assert not Filter(bay="Bay B").matches(decision)
+    assert not Filter(decided_by="reviewer").matches(decision)
+    assert not Filter(max_confidence=0.9).matches(decision)
+    assert not Filter(min_confidence=0.1).matches({**decision, "confidence": None})

@@ -1,0 +1,130 @@
+"""The Model page: the champion, its trade-off, and which models were rolled back or never compared."""
+
+import re
+from datetime import UTC, datetime
+
+import pytest
+
+from console.aws import Aws
+from deploy.outputs import Deployed
+from functions.shared.champion import INITIAL, Champion, ModelTable
+from tests.unit import model_stage
+from tests.unit.console.browser_client import BrowserClient
+
+INITIAL_MODEL, SECOND, THIRD = (f"vehicles-test-{number}" for number in ("1", "2", "3"))
+AT = "2026-11-26T10:00:00.000Z"
+
+
+@pytest.fixture
+def stage_after_rollback(stage: Deployed) -> Deployed:
+    """A stage with three models; its champion is the second, restored in place of the third."""
+    models = ModelTable("models", model_stage.aws("dynamodb"))
+    initial = Champion("initial-abc", INITIAL_MODEL, "s3://scones-ml/a", promoted_at=AT, origin=INITIAL)
+    second = Champion(SECOND, SECOND, "s3://scones-ml/b", promoted_at=AT, previous="initial-abc")
+    third = Champion(THIRD, THIRD, "s3://scones-ml/c", promoted_at=AT, previous=SECOND)
+    for champion in (initial, second, third):
+        models.promote(champion)
+    models.acquire_lock("arn:rollback", datetime.now(UTC), lambda holder: True)
+    marked = third.as_rolled_back(AT, "bicycles went to the motorcycles' bay", "arn:rollback")
+    models.record_rollback(second.as_restored(AT), marked, "arn:rollback")
+    for name in (INITIAL_MODEL, SECOND, THIRD):
+        model_stage.aws("sagemaker").create_model(
+            ModelName=name,
+            ExecutionRoleArn="arn:aws:iam::123456789012:role/any",
+            PrimaryContainer={"Image": "image", "ModelDataUrl": f"s3://scones-ml/{name}.tar.gz"},
+        )
+    return stage
+
+
+def serve(name: str) -> None:
+    sagemaker = model_stage.aws("sagemaker")
+    variant = {"VariantName": "AllTraffic", "ModelName": name, "InstanceType": "ml.m5.large"}
+    sagemaker.create_endpoint_config(
+        EndpointConfigName=name, ProductionVariants=[{**variant, "InitialInstanceCount": 1}]
+    )
+    sagemaker.create_endpoint(EndpointName="scones-test-vehicles", EndpointConfigName=name)
+
+
+def page(stage: Deployed) -> str:
+    with BrowserClient(stage, Aws()) as browser:
+        response = browser.get("/model")
+    assert response.status_code == 200
+    return " ".join(response.text.split())
+
+
+def row(text: str, name: str) -> str:
+    return text.partition(f'<td class="code">{name}')[2].partition("</tr>")[0]
+
+
+def test_a_model_that_was_rolled_back_is_marked_with_the_reason(stage_after_rollback: Deployed) -> None:
+    serve(SECOND)
+    text = page(stage_after_rollback)
+    assert "rolled back" in row(text, THIRD)
+    assert "rolled back" not in row(text, SECOND)
+    assert "champion" in row(text, SECOND)
+    reason = "bicycles went to the motorcycles&#39; bay"
+    assert f"{THIRD} was rolled back at 2026-11-26 10:00 UTC: {reason}" in text
+    assert "Restored by a rollback at 2026-11-26 10:00 UTC" in text
+
+
+def test_an_initial_model_is_shown_as_not_compared(stage_after_rollback: Deployed) -> None:
+    serve(INITIAL_MODEL)
+    text = page(stage_after_rollback)
+    assert "This is an initial model. It was not compared with another model." in text
+    assert "initial, not compared" in row(text, INITIAL_MODEL)
+    assert "initial, not compared" not in row(text, SECOND)
+
+
+def test_the_page_shows_two_charts_and_a_table_with_the_chosen_threshold_marked(stage: Deployed) -> None:
+    model_stage.serve()
+    model_stage.set_threshold("0.98")
+    text = page(stage)
+    assert "At most 1% of the automatic decisions may be wrong" in text
+    section = text.partition('id="tradeoff-title"')[2].partition("</section>")[0]
+    assert section.count("<svg") == 2
+    assert "chosen: threshold 0.935, 0.3% (≤0.7%), 91.4% decided" in section
+    assert "in force: threshold 0.980" in section
+    assert "Decided automatically (% of vehicles)" in section
+    rows = re.findall(r"<tr.*?</tr>", section)
+    assert len(rows) == 1 + 13
+    for heading in ("Decided automatically", "Errors among automatic decisions", "Non-vehicles let through"):
+        assert heading in rows[0]
+    chosen = next(row for row in rows if ">chosen<" in row)
+    assert re.findall(r'<td class="number">([^<]+)', chosen) == [
+        "0.935 ",
+        "91.4%",
+        "0.3% (≤0.7%)",
+        "2.7% (≤3.5%)",
+        "130",
+    ]
+
+
+def test_the_page_says_when_the_model_has_no_trade_off(stage: Deployed) -> None:
+    model_stage.serve(report={"accuracy": 0.97})
+    text = page(stage)
+    assert "This model has no measured trade-off" in text
+    assert "<polyline" not in text
+
+
+def test_the_page_without_a_model_has_no_trade_off(stage: Deployed) -> None:
+    assert "tradeoff-title" not in page(stage)
+
+
+def test_the_page_describes_the_figures_of_the_report(stage: Deployed) -> None:
+    model_stage.serve(report={"accuracy_with_other": 0.94, "error_accepted": 0.006, "other_accepted": 0.02})
+    text = page(stage)
+    for title in (
+        "Accuracy, three classes",
+        "Errors among automatic decisions (target ≤ 1%)",
+        "Non-vehicles let through",
+    ):
+        assert f"<dt>{title}</dt>" in text
+
+
+def test_the_page_says_whether_the_confidence_drifts(stage: Deployed) -> None:
+    for number in range(80):
+        model_stage.decided(number, 0.95 if number >= 40 else 0.45)
+    text = page(stage)
+    assert "In production" in text
+    assert "Share reviewed" in text
+    assert '<dd class="hint">Drifting</dd>' in text

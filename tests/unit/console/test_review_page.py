@@ -1,0 +1,71 @@
+"""The API of the Review page."""
+
+from deploy.outputs import Deployed
+from tests.unit.console.browser_client import TAB, BrowserClient
+from tests.unit.console.review_requests import FakeAws, labels, send
+
+OTHER_TAB = "1" * 32
+
+
+def test_a_tab_takes_a_request_answers_it_undoes_the_answer_and_answers_again(stage: Deployed) -> None:
+    photo_id = send(stage, 1)
+    with BrowserClient(stage, FakeAws(), undo_s=60) as browser:
+        taken = browser.post("/api/take", tab=TAB).json()
+        (request,) = taken["leased"]
+        assert (request["photo_id"], request["reason"]) == (
+            photo_id,
+            "The confidence is below the threshold.",
+        )
+        assert (taken["figures"]["leased"], taken["figures"]["dead"]) == (1, 0)
+        answered = browser.post("/api/answer", tab=TAB, id=request["id"], vehicle="motorcycle").json()
+        assert answered["leased"] == []
+        assert [one["vehicle"] for one in answered["undoable"]] == ["motorcycle"]
+        undone = browser.post("/api/undo", tab=TAB).json()
+        assert undone["undone"] is True
+        assert [one["id"] for one in undone["leased"]] == [request["id"]]
+        browser.post("/api/answer", tab=TAB, id=request["id"], vehicle="bicycle")
+    assert labels(stage)[photo_id]["vehicle"] == "bicycle"
+
+
+def test_no_response_has_a_task_token(stage: Deployed) -> None:
+    send(stage, 1)
+    with BrowserClient(stage, FakeAws()) as browser:
+        assert "token-1" not in browser.post("/api/take", tab=TAB).text
+
+
+def test_an_answer_to_a_request_that_the_tab_does_not_hold_is_a_conflict(stage: Deployed) -> None:
+    with BrowserClient(stage, FakeAws()) as browser:
+        response = browser.post("/api/answer", tab=TAB, id="unknown", vehicle="bicycle")
+        assert response.status_code == 409
+        assert "no longer yours" in response.json()["detail"]
+        assert browser.post("/api/skip", tab=TAB, id="unknown").status_code == 409
+
+
+def test_an_answer_that_is_not_configured_is_unprocessable(stage: Deployed) -> None:
+    send(stage, 1)
+    with BrowserClient(stage, FakeAws()) as browser:
+        (request,) = browser.post("/api/take", tab=TAB).json()["leased"]
+        response = browser.post("/api/answer", tab=TAB, id=request["id"], vehicle="spaceship")
+    assert response.status_code == 422
+
+
+def test_a_tab_must_be_named_by_32_hexadecimal_digits(stage: Deployed) -> None:
+    with BrowserClient(stage, FakeAws()) as browser:
+        assert browser.post("/api/take", tab="any").status_code == 422
+
+
+def test_a_closed_tab_gives_its_request_to_the_next_one(stage: Deployed) -> None:
+    photo_id = send(stage, 1)
+    with BrowserClient(stage, FakeAws()) as browser:
+        browser.post("/api/take", tab=TAB)
+        assert browser.post("/api/take", tab=OTHER_TAB).json()["leased"] == []
+        browser.post("/api/close-session", tab=TAB)
+        (request,) = browser.post("/api/take", tab=OTHER_TAB).json()["leased"]
+    assert request["photo_id"] == photo_id
+
+
+def test_the_name_of_a_reviewer_is_kept_in_a_cookie(stage: Deployed) -> None:
+    with BrowserClient(stage, FakeAws()) as browser:
+        assert browser.post("/api/reviewer", name="Zoë O'Hara").json() == {"reviewer": "Zoë O'Hara"}
+        assert "Zoë O&#39;Hara" in browser.get("/").text
+        assert browser.post("/api/reviewer", name="<script>").status_code == 422

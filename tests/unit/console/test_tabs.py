@@ -1,0 +1,44 @@
+"""The sessions of browser tabs."""
+
+import pytest
+
+from console.answers import choices
+from console.desk import Desk
+from console.web.tabs import Tabs
+from deploy.outputs import Deployed
+from tests.support.waiting import eventually
+from tests.unit.console.review_requests import FakeAws, send
+
+TAB = "0" * 32
+
+
+def test_a_tab_keeps_its_session_until_it_is_closed(stage: Deployed) -> None:
+    with Desk(stage, FakeAws(), choices()) as desk:
+        tabs = Tabs(desk)
+        session = tabs.session(TAB, "ada")
+        assert tabs.session(TAB, "ben") is session
+        assert session.reviewer == "ben"
+        tabs.close_session(TAB)
+        assert session.closed
+        assert tabs.session(TAB, "ben") is not session
+        tabs.close()
+
+
+def test_a_tab_that_sends_nothing_loses_its_session(stage: Deployed) -> None:
+    send(stage, 1)
+    with Desk(stage, FakeAws(), choices()) as desk:
+        tabs = Tabs(desk, timeout_s=0.3)
+        session = tabs.session(TAB, "ada")
+        assert desk.take(session)
+        eventually(lambda: session.closed)
+        other = desk.open_session("ben")
+        eventually(lambda: desk.take(other))
+        tabs.close()
+
+
+def test_a_tab_with_another_name_is_refused(stage: Deployed) -> None:
+    with Desk(stage, FakeAws(), choices()) as desk:
+        tabs = Tabs(desk)
+        with pytest.raises(ValueError, match="32 hexadecimal digits"):
+            tabs.session("<tab>", "ada")
+        tabs.close()
