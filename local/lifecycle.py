@@ -30,6 +30,7 @@ from local.settings import HOST, REPOSITORY, Settings
 
 STATUS_PATH = "/_local/status"
 STOP_GRACE_S = 10.0
+_launched: list[subprocess.Popen[bytes]] = []
 # A proxy cannot reach the loopback interface of this machine.
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -142,6 +143,8 @@ def _launch(settings: Settings, timeout_s: float) -> ServerInfo:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    # Kept, because Popen warns when it is deleted while its process runs, and this process outlives the command.
+    _launched.append(process)
     try:
         settings.pid_file.write_text(str(process.pid))
         deadline = time.monotonic() + timeout_s

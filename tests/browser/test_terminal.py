@@ -130,35 +130,24 @@ def test_redrive_sends_back_the_requests_that_can_be_answered_and_lists_the_rest
 
 def test_the_command_serves_the_console_until_it_is_interrupted(stage: Stage, environment: dict[str, str]) -> None:
     port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "console"],
-        cwd=ROOT,
-        env={**environment, "REVIEW_PORT": str(port)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        assert process.stdout
-        lines = [process.stdout.readline(), process.stdout.readline()]
-        assert lines[1].startswith(f"The console is on http://127.0.0.1:{port}/"), lines
-        page = eventually(lambda: _read(f"http://127.0.0.1:{port}/"))
-        assert "<h1" in page
-        second = subprocess.run(
-            [sys.executable, "-m", "console"],
-            cwd=ROOT,
-            env={**environment, "REVIEW_PORT": str(port)},
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        assert second.returncode == 1
-        assert "Set REVIEW_PORT to a free one" in second.stderr
-        process.send_signal(2)
-        assert process.wait(timeout=15) in (0, 130, -2)
-    finally:
-        process.kill()
-        process.wait()
+    command = [sys.executable, "-m", "console"]
+    settings = {**environment, "REVIEW_PORT": str(port)}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            assert process.stdout
+            lines = [process.stdout.readline(), process.stdout.readline()]
+            assert lines[1].startswith(f"The console is on http://127.0.0.1:{port}/"), lines
+            page = eventually(lambda: _read(f"http://127.0.0.1:{port}/"))
+            assert "<h1" in page
+            second = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, timeout=60)
+            assert second.returncode == 1
+            assert "Set REVIEW_PORT to a free one" in second.stderr
+            process.send_signal(2)
+            assert process.wait(timeout=15) in (0, 130, -2)
+        finally:
+            process.kill()
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/")
 
