@@ -11,10 +11,10 @@ from rich.table import Table
 
 from console import monitoring, tradeoff
 from console.aws import Aws
-from console.champion import ChampionReader, Model, Serving
+from console.champion import ChampionReader, EndpointState, Model
 from console.decisions import Decisions
 from console.labels import Labels
-from console.monitoring import Observed
+from console.monitoring import RecentPhotos
 from console.tradeoff import Policy, TradeOff
 from deploy.outputs import Deployed
 from functions.classify_photo.threshold import MAX_AGE_S, MODELS_OWN
@@ -34,7 +34,7 @@ def parse(at: str) -> float | str | None:
     if not text or text == MODELS_OWN:
         return text or None
     try:
-        value = tradeoff.share(float(text))
+        value = tradeoff.parse_share(float(text))
     except ValueError:
         value = None
     if value is None:
@@ -48,27 +48,27 @@ def run(deployed: Deployed, aws: Aws, report: Path, *, at: str = "", is_local: b
     Does not change the threshold. Raises CommandError when there is no champion or `at` is no threshold.
     """
     wanted = parse(at)
-    serving = ChampionReader(deployed, aws).read(history=False)
-    if serving.error:
-        raise CommandError(f"The champion cannot be read. {serving.error}. Try again.")
-    champion = serving.champion
+    endpoint = ChampionReader(deployed, aws).read(history=False)
+    if endpoint.error:
+        raise CommandError(f"The champion cannot be read. {endpoint.error}. Try again.")
+    champion = endpoint.champion
     if champion is None:
         raise CommandError(f"There is no endpoint {deployed.endpoint_name}. Train a model first: `make retrain`.")
-    photos = monitoring.of_model(
-        Decisions(deployed, aws), Labels(deployed.ml_bucket, aws.s3), champion.version, _since(serving)
+    photos = monitoring.recent_of_model(
+        Decisions(deployed, aws), Labels(deployed.ml_bucket, aws.s3), champion.version, _since(endpoint)
     )
-    trade_off = TradeOff.of(champion, serving.threshold)
+    trade_off = TradeOff.of(champion, endpoint.threshold)
     policy = Policy.of(champion)
     new = champion.threshold if wanted == MODELS_OWN else wanted
     if wanted == MODELS_OWN and new is None:
         raise CommandError(f"{champion.version} has no threshold of its own. Give a number: make threshold AT=0.95")
     assert not isinstance(new, str)
-    recent = _recent(photos, _thresholds(trade_off, champion, serving, new))
+    recent = _recent(photos, _thresholds(trade_off, champion, endpoint, new))
     result: dict[str, Any] = {
         "champion": champion.version,
         "chosen": champion.threshold,
-        "in_force": serving.threshold,
-        "set_by_an_operator": serving.overridden,
+        "in_force": endpoint.threshold,
+        "set_by_an_operator": endpoint.overridden,
         "policy": asdict(policy) if policy else None,
         "operating_points": [
             {**asdict(row.point), "reviews_per_1000": row.expected_reviews, "marks": row.marks}
@@ -76,12 +76,12 @@ def run(deployed: Deployed, aws: Aws, report: Path, *, at: str = "", is_local: b
         ],
         "recent_photos": recent,
     }
-    _show_model(champion, serving, trade_off, policy, deployed.threshold_parameter, new)
-    _show_recent(photos, recent["thresholds"], champion, serving)
+    _show_model(champion, endpoint, trade_off, policy, deployed.threshold_parameter, new)
+    _show_recent(photos, recent["thresholds"], champion, endpoint)
     if wanted is not None and new is not None:
         region = aws.ssm.meta.region_name
         command = _command(deployed.threshold_parameter, MODELS_OWN if wanted == MODELS_OWN else f"{new:g}", region)
-        change = _change(trade_off, photos, serving.threshold, new) | {"command": command}
+        change = _change(trade_off, photos, endpoint.threshold, new) | {"command": command}
         result["change"] = change
         _show_change(change, trade_off, photos, is_local)
     report.parent.mkdir(parents=True, exist_ok=True)
@@ -90,19 +90,19 @@ def run(deployed: Deployed, aws: Aws, report: Path, *, at: str = "", is_local: b
     return result
 
 
-def _since(serving: Serving) -> datetime | None:
-    record = serving.record(serving.champion)
+def _since(endpoint: EndpointState) -> datetime | None:
+    record = endpoint.record(endpoint.champion)
     at = record and (record.restored_at or record.promoted_at)
     return datetime.fromisoformat(at) if at else None
 
 
-def _thresholds(trade_off: TradeOff | None, champion: Model, serving: Serving, new: float | None) -> list[float]:
+def _thresholds(trade_off: TradeOff | None, champion: Model, endpoint: EndpointState, new: float | None) -> list[float]:
     """The thresholds in the table of recent photos, in ascending order."""
-    measured = [row.point.threshold for row in trade_off.rows()] if trade_off else list(tradeoff.SHOWN)
-    return sorted({*measured, *(one for one in (champion.threshold, serving.threshold, new) if one is not None)})
+    measured = [row.point.threshold for row in trade_off.rows()] if trade_off else list(tradeoff.TABLE_THRESHOLDS)
+    return sorted({*measured, *(one for one in (champion.threshold, endpoint.threshold, new) if one is not None)})
 
 
-def _recent(photos: Observed, thresholds: list[float]) -> dict[str, Any]:
+def _recent(photos: RecentPhotos, thresholds: list[float]) -> dict[str, Any]:
     effects = [tradeoff.effect(photos, threshold) for threshold in thresholds]
     return {
         "photos": len(photos.points) + photos.unanswered,
@@ -114,7 +114,7 @@ def _recent(photos: Observed, thresholds: list[float]) -> dict[str, Any]:
     }
 
 
-def _change(trade_off: TradeOff | None, photos: Observed, now: float | None, new: float) -> dict[str, Any]:
+def _change(trade_off: TradeOff | None, photos: RecentPhotos, now: float | None, new: float) -> dict[str, Any]:
     """The known effects of a change of the threshold from `now` to `new`, each as [now, new]."""
     points = [trade_off.at(value) if trade_off else None for value in (now, new)]
     policy = trade_off.policy if trade_off else None
@@ -146,16 +146,18 @@ def _command(parameter: str, value: str, region: str) -> str:
 
 def _show_model(
     champion: Model,
-    serving: Serving,
+    endpoint: EndpointState,
     trade_off: TradeOff | None,
     policy: Policy | None,
     parameter: str,
     new: float | None,
 ) -> None:
     print_line(f"In production: {champion.version}. Its own threshold: {_threshold(champion.threshold)}.")
-    who = f"set by an operator in {parameter}" if serving.overridden else "the model's own"
-    print_line(f"Threshold in force: {_threshold(serving.threshold)}, {who}.")
-    print_line(f"Policy: {policy.words}" if policy else "The model states no policy: it is older than the policy.")
+    who = f"set by an operator in {parameter}" if endpoint.overridden else "the model's own"
+    print_line(f"Threshold in force: {_threshold(endpoint.threshold)}, {who}.")
+    print_line(
+        f"Policy: {policy.description}" if policy else "The model states no policy: it is older than the policy."
+    )
     if trade_off is None:
         print_line("The model's report has no trade-off. Models that `make retrain` trains from now on have one.")
         return
@@ -169,14 +171,14 @@ def _show_model(
             f"{point.threshold:.3f}",
             ", ".join(row.marks),
             f"{point.decided:.1%}",
-            tradeoff.bounded(point.wrong, point.wrong_upper),
-            tradeoff.bounded(point.others_accepted, point.others_accepted_upper),
+            tradeoff.format_with_bound(point.wrong, point.wrong_upper),
+            tradeoff.format_with_bound(point.others_accepted, point.others_accepted_upper),
             _rounded(row.expected_reviews),
             style="bold" if row.marks else None,
         )
     console.print(grid)
     print_line("≤: upper bound of a one-sided 90% confidence interval.")
-    for name, value in (("chosen", champion.threshold), ("in force", serving.threshold)):
+    for name, value in (("chosen", champion.threshold), ("in force", endpoint.threshold)):
         nearest = trade_off.at(value)
         if value is not None and nearest is None:
             print_line(f"The threshold {name}, {value:g}, is outside the measured range.")
@@ -184,7 +186,7 @@ def _show_model(
             print_line(f"The threshold {name} is {value:g}; {nearest.threshold:.3f} is the nearest measured one.")
 
 
-def _show_recent(photos: Observed, effects: list[dict[str, Any]], champion: Model, serving: Serving) -> None:
+def _show_recent(photos: RecentPhotos, effects: list[dict[str, Any]], champion: Model, endpoint: EndpointState) -> None:
     if not _photo_count(photos):
         others = f" ({photos.others} by other models)" if photos.others else ""
         print_line(
@@ -203,7 +205,7 @@ def _show_recent(photos: Observed, effects: list[dict[str, Any]], champion: Mode
     for one in effects:
         marks = [
             name
-            for name, value in ((tradeoff.CHOSEN, champion.threshold), (tradeoff.IN_FORCE, serving.threshold))
+            for name, value in ((tradeoff.CHOSEN, champion.threshold), (tradeoff.IN_FORCE, endpoint.threshold))
             if value is not None and abs(value - one["threshold"]) < 1e-9
         ]
         wrong = str(one["wrong"]) if one["labelled"] else "–"
@@ -227,7 +229,7 @@ def _show_recent(photos: Observed, effects: list[dict[str, Any]], champion: Mode
         print_line("No reviewer has labelled any of them, so nothing is known about wrong answers among them.")
 
 
-def _show_change(change: dict[str, Any], trade_off: TradeOff | None, photos: Observed, is_local: bool) -> None:
+def _show_change(change: dict[str, Any], trade_off: TradeOff | None, photos: RecentPhotos, is_local: bool) -> None:
     now, new = change["threshold"]
     grid = Table(title=f"A change from {_threshold(now)} to {_threshold(new)}", title_justify="left")
     for heading in ("", "now", "then"):
@@ -240,7 +242,7 @@ def _show_change(change: dict[str, Any], trade_off: TradeOff | None, photos: Obs
     if trade_off:
         for name, heading in (("wrong", "errors among decided"), ("others_accepted", "non-vehicles let through")):
             pairs = zip(change[name], change[f"{name}_upper"], strict=True)
-            grid.add_row(f"{heading}, expected", *(tradeoff.bounded(*pair) for pair in pairs))
+            grid.add_row(f"{heading}, expected", *(tradeoff.format_with_bound(*pair) for pair in pairs))
     if grid.row_count:
         console.print(grid)
     else:
@@ -252,7 +254,7 @@ def _show_change(change: dict[str, Any], trade_off: TradeOff | None, photos: Obs
     print_line(f"  {change['command']}")
 
 
-def _photo_count(photos: Observed) -> int:
+def _photo_count(photos: RecentPhotos) -> int:
     return len(photos.points) + photos.unanswered
 
 
