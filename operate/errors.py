@@ -1,4 +1,4 @@
-"""The error that a command ends with."""
+"""The error that ends a command."""
 
 
 class CommandError(Exception):

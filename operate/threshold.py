@@ -1,4 +1,4 @@
-"""The operating point of the champion: reviews and errors at its threshold and at another one."""
+"""Print reviews and errors at the threshold in force and at another one, and the command that sets it."""
 
 import json
 import shlex
@@ -22,12 +22,12 @@ from operate.errors import CommandError
 from operate.terminal import console, print_line
 
 
-def parse(at: str) -> float | str | None:
+def parse_threshold(at: str) -> float | str | None:
     """Parse AT: a threshold in [0, 1], `model` for the model's own, or None when it is empty.
 
     Raises CommandError for anything else.
 
-    >>> parse("0.95"), parse("model"), parse("")
+    >>> parse_threshold("0.95"), parse_threshold("model"), parse_threshold("")
     (0.95, 'model', None)
     """
     text = at.strip()
@@ -45,9 +45,9 @@ def parse(at: str) -> float | str | None:
 def run(deployed: Deployed, aws: Aws, report: Path, *, at: str = "", is_local: bool = False) -> dict[str, Any]:
     """Print the trade-off and the effect of `at`, write both to `report` and return them.
 
-    Does not change the threshold. Raises CommandError when there is no champion or `at` is no threshold.
+    Does not change the threshold. Raises CommandError when there is no champion or `at` is invalid.
     """
-    wanted = parse(at)
+    wanted = parse_threshold(at)
     endpoint = ChampionReader(deployed, aws).read(history=False)
     if endpoint.error:
         raise CommandError(f"The champion cannot be read. {endpoint.error}. Try again.")
@@ -55,7 +55,7 @@ def run(deployed: Deployed, aws: Aws, report: Path, *, at: str = "", is_local: b
     if champion is None:
         raise CommandError(f"There is no endpoint {deployed.endpoint_name}. Train a model first: `make retrain`.")
     photos = monitoring.recent_of_model(
-        Decisions(deployed, aws), Labels(deployed.ml_bucket, aws.s3), champion.version, _since(endpoint)
+        Decisions(deployed, aws), Labels(deployed.ml_bucket, aws.s3), champion.version, _champion_since(endpoint)
     )
     trade_off = TradeOff.of(champion, endpoint.threshold)
     policy = Policy.of(champion)
@@ -63,7 +63,7 @@ def run(deployed: Deployed, aws: Aws, report: Path, *, at: str = "", is_local: b
     if wanted == MODELS_OWN and new is None:
         raise CommandError(f"{champion.version} has no threshold of its own. Give a number: make threshold AT=0.95")
     assert not isinstance(new, str)
-    recent = _recent(photos, _thresholds(trade_off, champion, endpoint, new))
+    recent = _describe_recent(photos, _list_thresholds(trade_off, champion, endpoint, new))
     result: dict[str, Any] = {
         "champion": champion.version,
         "chosen": champion.threshold,
@@ -76,33 +76,37 @@ def run(deployed: Deployed, aws: Aws, report: Path, *, at: str = "", is_local: b
         ],
         "recent_photos": recent,
     }
-    _show_model(champion, endpoint, trade_off, policy, deployed.threshold_parameter, new)
-    _show_recent(photos, recent["thresholds"], champion, endpoint)
+    _print_model(champion, endpoint, trade_off, policy, deployed.threshold_parameter, new)
+    _print_recent(photos, recent["thresholds"], champion, endpoint)
     if wanted is not None and new is not None:
         region = aws.ssm.meta.region_name
-        command = _command(deployed.threshold_parameter, MODELS_OWN if wanted == MODELS_OWN else f"{new:g}", region)
-        change = _change(trade_off, photos, endpoint.threshold, new) | {"command": command}
+        command = _put_parameter_command(
+            deployed.threshold_parameter, MODELS_OWN if wanted == MODELS_OWN else f"{new:g}", region
+        )
+        change = _describe_change(trade_off, photos, endpoint.threshold, new) | {"command": command}
         result["change"] = change
-        _show_change(change, trade_off, photos, is_local)
+        _print_change(change, trade_off, photos, is_local)
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     console.print(f"Written to {report}", soft_wrap=True)
     return result
 
 
-def _since(endpoint: EndpointState) -> datetime | None:
+def _champion_since(endpoint: EndpointState) -> datetime | None:
     record = endpoint.record(endpoint.champion)
     at = record and (record.restored_at or record.promoted_at)
     return datetime.fromisoformat(at) if at else None
 
 
-def _thresholds(trade_off: TradeOff | None, champion: Model, endpoint: EndpointState, new: float | None) -> list[float]:
-    """The thresholds in the table of recent photos, in ascending order."""
+def _list_thresholds(
+    trade_off: TradeOff | None, champion: Model, endpoint: EndpointState, new: float | None
+) -> list[float]:
+    """Return the thresholds in the table of recent photos, in ascending order."""
     measured = [row.point.threshold for row in trade_off.rows()] if trade_off else list(tradeoff.TABLE_THRESHOLDS)
     return sorted({*measured, *(one for one in (champion.threshold, endpoint.threshold, new) if one is not None)})
 
 
-def _recent(photos: RecentPhotos, thresholds: list[float]) -> dict[str, Any]:
+def _describe_recent(photos: RecentPhotos, thresholds: list[float]) -> dict[str, Any]:
     effects = [tradeoff.effect(photos, threshold) for threshold in thresholds]
     return {
         "photos": len(photos.points) + photos.unanswered,
@@ -114,8 +118,8 @@ def _recent(photos: RecentPhotos, thresholds: list[float]) -> dict[str, Any]:
     }
 
 
-def _change(trade_off: TradeOff | None, photos: RecentPhotos, now: float | None, new: float) -> dict[str, Any]:
-    """The known effects of a change of the threshold from `now` to `new`, each as [now, new]."""
+def _describe_change(trade_off: TradeOff | None, photos: RecentPhotos, now: float | None, new: float) -> dict[str, Any]:
+    """Return the effects of changing the threshold from `now` to `new`, each as [now, new]; None where unknown."""
     points = [trade_off.at(value) if trade_off else None for value in (now, new)]
     policy = trade_off.policy if trade_off else None
     effects = [
@@ -134,17 +138,17 @@ def _change(trade_off: TradeOff | None, photos: RecentPhotos, now: float | None,
     }
 
 
-def _command(parameter: str, value: str, region: str) -> str:
-    """The AWS CLI command that sets the threshold in force.
+def _put_parameter_command(parameter: str, value: str, region: str) -> str:
+    """Return the AWS CLI command that sets the threshold in force.
 
-    >>> _command("/scones/dev/threshold", "0.95", "eu-west-1")
+    >>> _put_parameter_command("/scones/dev/threshold", "0.95", "eu-west-1")
     'aws ssm put-parameter --region eu-west-1 --name /scones/dev/threshold --type String --overwrite --value 0.95'
     """
     options = ["--region", region, "--name", parameter, "--type", "String", "--overwrite", "--value", value]
     return shlex.join(["aws", "ssm", "put-parameter", *options])
 
 
-def _show_model(
+def _print_model(
     champion: Model,
     endpoint: EndpointState,
     trade_off: TradeOff | None,
@@ -152,11 +156,13 @@ def _show_model(
     parameter: str,
     new: float | None,
 ) -> None:
-    print_line(f"In production: {champion.version}. Its own threshold: {_threshold(champion.threshold)}.")
+    print_line(f"In production: {champion.version}. Its own threshold: {_format_threshold(champion.threshold)}.")
     who = f"set by an operator in {parameter}" if endpoint.overridden else "the model's own"
-    print_line(f"Threshold in force: {_threshold(endpoint.threshold)}, {who}.")
+    print_line(f"Threshold in force: {_format_threshold(endpoint.threshold)}, {who}.")
     print_line(
-        f"Policy: {policy.description}" if policy else "The model states no policy: it is older than the policy."
+        f"Policy: {policy.description}"
+        if policy
+        else "The model has no policy: it was trained before policies were introduced."
     )
     if trade_off is None:
         print_line("The model's report has no trade-off. Models that `make retrain` trains from now on have one.")
@@ -186,19 +192,22 @@ def _show_model(
             print_line(f"The threshold {name} is {value:g}; {nearest.threshold:.3f} is the nearest measured one.")
 
 
-def _show_recent(photos: RecentPhotos, effects: list[dict[str, Any]], champion: Model, endpoint: EndpointState) -> None:
+def _print_recent(
+    photos: RecentPhotos, effects: list[dict[str, Any]], champion: Model, endpoint: EndpointState
+) -> None:
     if not _photo_count(photos):
         others = f" ({photos.others} by other models)" if photos.others else ""
         print_line(
-            f"{champion.version} has judged no photo of this stage in the last {monitoring.DAYS} days{others}. "
-            "Upload some, then ask again: make upload PHOTOS=<file or folder>"
+            f"{champion.version} has classified no photo of this stage in the last {monitoring.DAYS} days{others}. "
+            "Upload photos first: make upload PHOTOS=<file or folder>"
         )
         return
     when = (
         f", {photos.points[0].at:%Y-%m-%d %H:%M} to {photos.points[-1].at:%Y-%m-%d %H:%M} UTC" if photos.points else ""
     )
     grid = Table(
-        title=f"The {_photo_count(photos):,} photos of this stage that the champion judged{when}", title_justify="left"
+        title=f"The {_photo_count(photos):,} photos of this stage that the champion classified{when}",
+        title_justify="left",
     )
     for heading in ("threshold", "", "reviews per 1,000 photos", "labelled and at or above it", "of these wrong"):
         grid.add_column(heading, justify="right" if heading else "left")
@@ -220,18 +229,20 @@ def _show_recent(photos: RecentPhotos, effects: list[dict[str, Any]], champion: 
     console.print(grid)
     if photos.unanswered:
         print_line(
-            f"{photos.unanswered} of them went to a person who has not answered. The model's confidence in them is not "
+            f"{photos.unanswered} of them were sent to a reviewer and have no answer. Their confidence is not "
             "recorded, so they count as reviews at every threshold. Answer them: make review"
         )
     if any(point.agrees is not None for point in photos.points):
-        print_line("People label what goes to them: above the threshold in force few photos or none are labelled.")
+        print_line(
+            "Reviewers label only what is sent to review: few or no photos above the threshold in force have labels."
+        )
     else:
-        print_line("No reviewer has labelled any of them, so nothing is known about wrong answers among them.")
+        print_line("None of them has a label, so the number of errors among them is unknown.")
 
 
-def _show_change(change: dict[str, Any], trade_off: TradeOff | None, photos: RecentPhotos, is_local: bool) -> None:
+def _print_change(change: dict[str, Any], trade_off: TradeOff | None, photos: RecentPhotos, is_local: bool) -> None:
     now, new = change["threshold"]
-    grid = Table(title=f"A change from {_threshold(now)} to {_threshold(new)}", title_justify="left")
+    grid = Table(title=f"A change from {_format_threshold(now)} to {_format_threshold(new)}", title_justify="left")
     for heading in ("", "now", "then"):
         grid.add_column(heading, justify="right" if heading else "left")
     if trade_off:
@@ -246,9 +257,9 @@ def _show_change(change: dict[str, Any], trade_off: TradeOff | None, photos: Rec
     if grid.row_count:
         console.print(grid)
     else:
-        print_line("The effect of the change is not known: the model has no trade-off, and it classified no photo.")
+        print_line("The effect of the change is unknown: the model has no trade-off and has classified no photo.")
     for problem in change["against_the_policy"]:
-        print_line(f"Against the policy: {problem}")
+        print_line(f"Policy violation: {problem}")
     where = ' (after eval "$(make -s credentials)")' if is_local else ""
     print_line(f"Nothing was changed. To change it{where}; it takes effect within {MAX_AGE_S} s:")
     print_line(f"  {change['command']}")
@@ -258,7 +269,7 @@ def _photo_count(photos: RecentPhotos) -> int:
     return len(photos.points) + photos.unanswered
 
 
-def _threshold(value: float | None) -> str:
+def _format_threshold(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.3f}" if round(value, 3) == value else f"{value:g}"
 
 

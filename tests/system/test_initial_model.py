@@ -69,12 +69,12 @@ def test_a_fresh_stage_answers_with_the_initial_model(fresh: RetrainingStage, ar
     assert client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix)["KeyCount"] == 1
 
 
-def test_the_status_says_that_the_champion_has_no_verdict(fresh: RetrainingStage) -> None:
+def test_the_status_shows_that_the_initial_model_was_not_compared(fresh: RetrainingStage) -> None:
     with console.capture() as printed:
         status.show(fresh.deployed)
     text = " ".join(printed.get().split())
     assert f"In production: {VERSION}" in text
-    assert "an initial model without a verdict" in text
+    assert "an initial model, which was not compared with another" in text
 
 
 def test_a_stage_with_a_champion_gets_no_initial_model(fresh: RetrainingStage, artifact: Path) -> None:
