@@ -58,7 +58,7 @@ def _without_effect(kind: str) -> dict[str, Callable[..., Any]]:
 
 
 def _content(response: tuple[int, Any, bytes]) -> dict[str, Any]:
-    """The JSON content of a response; raises ValueError with the message of an error response."""
+    """Return the JSON content of a response; raises ValueError with the message of an error response."""
     status, _headers, body = response
     content: dict[str, Any] = json.loads(body) if body else {}
     if status >= 400:
@@ -96,7 +96,7 @@ def _sagemaker(service: SageMaker, kind: str, create_operation: str, attribute: 
 
 
 def _typed(properties: Properties) -> Properties:
-    """The properties with numbers instead of the texts that a template has."""
+    """Return the properties with numbers in place of numeric strings."""
 
     def convert(key: str, value: Any) -> Any:
         if isinstance(value, dict):

@@ -3,7 +3,7 @@
 Patches: ministack's `eventbridge._invoke_target` and `_dispatch_to_stepfunctions` drop such an event with a warning,
 and `stepfunctions._start_execution` accepts input that is not JSON. On AWS "errors that result from missing permissions
 to a target, or if a target resource no longer exists" are not retried and go to the dead-letter queue (Amazon
-EventBridge User Guide, "Debugging event delivery"); StartExecution answers InvalidExecutionInput.
+EventBridge User Guide, "Debugging event delivery"); StartExecution returns InvalidExecutionInput.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _send_to_dead_letters(queue_arn: str, target: dict[str, Any], rule: dict[str
 
 
 def _start_workflow(arn: str, payload: str) -> None:
-    """Start the target's execution, or keep the reason of the refusal."""
+    """Start the execution of the target; store the reason in `_failure` when it is refused."""
     if stepfunctions._resolve_state_machine_arn(arn) is None:
         _failure.set(("NO_RESOURCE", f"State Machine Does Not Exist: '{arn}'"))
         return

@@ -4,7 +4,7 @@ Patches in ministack's `lambda_svc`:
 - `_execute_function_warm` starts a process for each concurrent call. AWS limits concurrency ("Understanding Lambda
   function scaling"); here the invocations over the limit wait.
 - `_inbound_invoke_depth` counts chained invocations by a header that only ministack's own worker sends. AWS counts them
-  in the trace header that the SDK passes on ("Use Lambda recursive loop detection").
+  in the trace header that the SDK forwards ("Use Lambda recursive loop detection").
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LINEAGE = re.compile(r"Lineage=[^;]*:(\d+)")
 
 
 class Slots:
-    """At most `count` invocations at a time; the others wait in the order of their arrival."""
+    """Limits concurrent invocations to `count`; the others wait in the order of their arrival."""
 
     def __init__(self, count: int) -> None:
         self._free = count
@@ -37,6 +37,7 @@ class Slots:
 
     @contextlib.contextmanager
     def acquired(self) -> Iterator[None]:
+        """Hold a slot during the block; waits for a free one."""
         ready = threading.Event()
         with self._lock:
             if self._free > 0:

@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from local.lambdas import emf
 from local.sagemaker import toolkit
-from local.sagemaker.aws import DataError, Storage, arn, pack, put_metrics, start_thread, unpack
+from local.sagemaker.aws import DataError, Storage, arn, pack, start_thread, unpack
 from local.sagemaker.containers import Container, environment
 from local.sagemaker.errors import in_use, validation_error
 from local.sagemaker.jobs import Job, JobFailed, JobStopped, logger
@@ -75,13 +76,13 @@ class TrainingJob(Job):
             self.clean_up()
 
     def _run(self) -> None:
-        values = toolkit.decoded(self.request.get("HyperParameters", {}))
+        values = toolkit.decode_hyperparameters(self.request.get("HyperParameters", {}))
         program = str(values.get("sagemaker_program", ""))
         source = str(values.get("sagemaker_submit_directory", ""))
         if not program or not source:
             raise JobFailed(
-                "AlgorithmError: the embedded AWS runs script mode only; "
-                "give the hyperparameters sagemaker_program and sagemaker_submit_directory, exit code: 1"
+                "AlgorithmError: the embedded AWS supports script mode only; "
+                "set the hyperparameters sagemaker_program and sagemaker_submit_directory, exit code: 1"
             )
         user_values = {name: value for name, value in values.items() if not name.startswith("sagemaker_")}
         self.check_stop()
@@ -103,8 +104,8 @@ class TrainingJob(Job):
         code = self.opt_ml / "code"
         log = self.log_stream(LOG_GROUP)
         requirements = code / "requirements.txt"
-        if requirements.is_file() and (problems := toolkit.unsatisfied(requirements)):
-            text = f"AlgorithmError: InstallRequirementsError: requirements.txt asks for {', '.join(problems)}"
+        if requirements.is_file() and (problems := toolkit.unsatisfied_requirements(requirements)):
+            text = f"AlgorithmError: InstallRequirementsError: requirements.txt needs {', '.join(problems)}"
             log.write(text)
             log.flush()
             raise JobFailed(f"{text}, exit code: 1")
@@ -141,7 +142,7 @@ class TrainingJob(Job):
                     continue
                 name = definition["Name"]
                 self.metrics[name] = {"MetricName": name, "Value": value, "Timestamp": time.time()}
-                put_metrics(LOG_GROUP, {"TrainingJobName": self.name}, {name: (value, "None")})
+                emf.put_metrics(LOG_GROUP, {"TrainingJobName": self.name}, {name: (value, "None")})
 
     def _fetch_channels(self) -> None:
         for channel in self.request.get("InputDataConfig", ()):
