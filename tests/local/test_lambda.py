@@ -205,7 +205,7 @@ def test_a_stack_whose_code_does_not_exist_is_refused(aws: Aws, kind: str) -> No
     formation.create_stack(StackName=name, TemplateBody=json.dumps(template))
     status = eventually(
         lambda: formation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"],
-        lambda found: not it.endswith("IN_PROGRESS"),
+        lambda found: not found.endswith("IN_PROGRESS"),
     )
     assert status in ("ROLLBACK_COMPLETE", "CREATE_FAILED")
     events = formation.describe_stack_events(StackName=name)["StackEvents"]
