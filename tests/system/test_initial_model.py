@@ -34,7 +34,7 @@ def fresh(retraining_stage: RetrainingStage) -> Iterator[RetrainingStage]:
 def artifact(retraining_stage: RetrainingStage, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model.tar.gz with a folder of golden photos beside it."""
     folder = tmp_path_factory.mktemp("initial")
-    (folder / "model.tar.gz").write_bytes(retraining_stage.model_archive(version=VERSION))
+    (folder / "model.tar.gz").write_bytes(retraining_stage.build_model_archive(version=VERSION))
     (folder / "golden" / "bicycle").mkdir(parents=True)
     (folder / "golden" / "bicycle" / "one.png").write_bytes(
         png(retraining_stage.photos.with_labels(["bicycle"]).images[0])
@@ -46,12 +46,12 @@ def test_a_model_that_does_not_load_leaves_the_stage_as_it_was(
     retraining_stage: RetrainingStage, fresh: RetrainingStage, tmp_path: Path
 ) -> None:
     (tmp_path / "model.tar.gz").write_bytes(
-        retraining_stage.model_archive({"code/inference.py": FAILING_MODEL}, version=VERSION)
+        retraining_stage.build_model_archive({"code/inference.py": FAILING_MODEL}, version=VERSION)
     )
     with pytest.raises(CommandError, match="EndpointNotInService"):
         ensure_initial_model(fresh.deployed, tmp_path / "model.tar.gz")
     assert fresh.table.champion() is None
-    assert fresh.settled_endpoint() == ("None", "")
+    assert fresh.wait_for_endpoint() == ("None", "")
 
 
 def test_a_fresh_stage_answers_with_the_initial_model(fresh: RetrainingStage, artifact: Path) -> None:
