@@ -22,7 +22,9 @@ logger = logging.getLogger("local.events")
 _failure: contextvars.ContextVar[tuple[str, str] | None] = contextvars.ContextVar("failure", default=None)
 
 
-def _send_to_dead_letters(queue_arn: str, target: dict[str, Any], rule: dict[str, Any], event: dict[str, Any]) -> None:
+def _send_to_dead_letter_queue(
+    queue_arn: str, target: dict[str, Any], rule: dict[str, Any], event: dict[str, Any]
+) -> None:
     code, message = _failure.get() or ("", "")
     url = sqs._queue_name_to_url.get(queue_arn.rpartition(":")[2])
     if url is None:
@@ -61,7 +63,7 @@ def install() -> None:
             if _failure.get() is not None:
                 logger.warning("Event for %s was not delivered: %s", target.get("Arn"), _failure.get())
                 if queue_arn:
-                    _send_to_dead_letters(queue_arn, target, rule or {}, view.event_with_detail())
+                    _send_to_dead_letter_queue(queue_arn, target, rule or {}, view.event_with_detail())
         finally:
             _failure.reset(token)
 

@@ -63,7 +63,7 @@ def running(settings: Settings | None = None) -> ServerInfo | None:
     Checks the process first, because another server may listen on the port.
     """
     settings = settings or Settings.from_environment()
-    process = processes.server_of(settings)
+    process = processes.find_server(settings)
     if process is None or not processes.listens(process, settings.port):
         return None
     try:
@@ -169,7 +169,7 @@ def _is_excluded(name: str) -> bool:
 
 def _stop_own(settings: Settings) -> bool:
     """End the server of this folder, even if it does not respond."""
-    process = processes.server_of(settings)
+    process = processes.find_server(settings)
     return process is not None and _end_process(process.pid)
 
 

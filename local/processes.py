@@ -14,7 +14,7 @@ COMMAND = ["-m", "local.server"]
 SHOWN_CHARACTERS = 80
 
 
-def server_of(settings: Settings) -> psutil.Process | None:
+def find_server(settings: Settings) -> psutil.Process | None:
     """Return the server of this folder: the process in its pid file, or the one that listens on the port, or None.
 
     The process must belong to this user, run `local.server`, and have been started for this folder.

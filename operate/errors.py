@@ -2,4 +2,4 @@
 
 
 class CommandError(Exception):
-    """The message says what failed and what to do next."""
+    """A command failed; the message contains the reason and what to do."""

@@ -41,7 +41,7 @@ _MAX_NAMES = 5
 
 
 class PhotoFolderError(Exception):
-    """The folder cannot be used; the message names the path and says what to do."""
+    """The folder cannot be used; the message contains the path and what to do."""
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ Reporter = Callable[[str], None]
 
 
 class StagingError(Exception):
-    """There is no usable data; the message says which source failed and what to do."""
+    """There is no usable data; the message contains the source and what to do."""
 
 
 @dataclass(frozen=True)

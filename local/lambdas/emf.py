@@ -15,7 +15,7 @@ from ministack.services import cloudwatch
 from local import patches
 
 
-def metrics_in(text: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def parse_metrics(text: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Yield (namespace, MetricData of PutMetricData) for each directive of each embedded metric line in `text`.
 
     A list of values becomes Values, each with count 1; a metric without a value in the line is skipped.
@@ -54,7 +54,7 @@ def _data(record: dict[str, Any], directive: dict[str, Any], timestamp_s: float)
 
 def publish(text: str) -> None:
     """Publish the metrics in `text` in the account and region of the calling thread."""
-    for namespace, data in metrics_in(text):
+    for namespace, data in parse_metrics(text):
         put_metric_data(namespace, data)
 
 

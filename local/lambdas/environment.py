@@ -38,7 +38,7 @@ RESERVED = frozenset(
 _extraction = threading.Lock()
 
 
-def sdk_folder(parent: Path) -> Path:
+def create_sdk_folder(parent: Path) -> Path:
     """A folder under `parent` with links to boto3 and its dependencies only."""
     folder = parent / "sdk"
     with _extraction:
@@ -56,7 +56,7 @@ def sdk_folder(parent: Path) -> Path:
     return folder
 
 
-def unpacked(archives: list[bytes], parent: Path) -> Path:
+def extract_archives(archives: list[bytes], parent: Path) -> Path:
     """Extract archives into one folder, once per content; returns the folder. Raises zipfile.BadZipFile."""
     digest = hashlib.sha256()
     for archive in archives:

@@ -101,7 +101,7 @@ def install(settings: Settings) -> None:
                 answer = worker.run(event, request_id, depth)
             finally:
                 lambda_svc.release_worker(worker)
-                worker.released()
+                worker.end_if_discarded()
         emf.publish(answer["log"])
         report.set_current(answer["report"])
         report.publish_metrics(config["FunctionName"], answer["report"], "error" in answer)

@@ -136,7 +136,7 @@ class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
             process.stderr.close()
         return code
 
-    def released(self) -> None:
+    def end_if_discarded(self) -> None:
         """End the process when the function was updated or deleted during the invocation."""
         with self._state:
             if self._discarded:
@@ -152,10 +152,10 @@ class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
         settings = self.settings
         folder = settings.work / "lambda"
         folder.mkdir(parents=True, exist_ok=True)
-        code = environment.unpacked([self.code_zip], folder / "code")
+        code = environment.extract_archives([self.code_zip], folder / "code")
         contents = [lambda_svc._resolve_layer_zip(layer) for layer in self.config.get("Layers") or ()]
         archives = [content for content in contents if content]
-        layers = environment.unpacked(archives, folder / "layers") if archives else None
+        layers = environment.extract_archives(archives, folder / "layers") if archives else None
         _account, region = lambda_runtime._account_region_from_function_config(self.config)
         self._pending_output = self._pending_result = b""
         variables = environment.variables(
@@ -174,7 +174,7 @@ class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
         init = {
             "handler": self.config.get("Handler", ""),
             "code_path": environment.code_path(code, layers),
-            "sdk_path": [str(environment.sdk_folder(folder))],
+            "sdk_path": [str(environment.create_sdk_folder(folder))],
         }
         self._send(init)
         return self._receive("init", INIT_TIMEOUT_S)

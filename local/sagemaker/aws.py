@@ -87,27 +87,27 @@ class Storage:
 
     def exists(self, uri: str) -> bool:
         """Whether an object with this key or prefix exists."""
-        bucket, key = split(uri)
+        bucket, key = parse_s3_uri(uri)
         try:
             return bool(self.client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("KeyCount"))
         except ClientError:
             return False
 
-    def fetch(self, uri: str, target: Path) -> None:
+    def download(self, uri: str, target: Path) -> None:
         """Download one object. Raises DataError when it does not exist."""
-        bucket, key = split(uri)
+        bucket, key = parse_s3_uri(uri)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             self.client.download_file(bucket, key, str(target))
         except ClientError as error:
             raise DataError(f"Could not find data at {uri}.") from error
 
-    def fetch_prefix(self, uri: str, folder: Path) -> int:
+    def download_prefix(self, uri: str, folder: Path) -> int:
         """Download all objects whose key starts with the prefix, to the paths of SageMaker's File mode.
 
         Returns the number of objects. The path in `folder` is the part of the key after the last slash of the prefix.
         """
-        bucket, prefix = split(uri)
+        bucket, prefix = parse_s3_uri(uri)
         folder.mkdir(parents=True, exist_ok=True)
         count = 0
         try:
@@ -117,32 +117,32 @@ class Storage:
                     key = item["Key"]
                     if key.endswith("/"):
                         continue
-                    relative = _below(key, prefix)
-                    self.fetch(f"s3://{bucket}/{key}", folder / relative)
+                    relative = _relative_path(key, prefix)
+                    self.download(f"s3://{bucket}/{key}", folder / relative)
                     count += 1
         except ClientError as error:
             raise DataError(f"Could not list {uri}: {error}") from error
         return count
 
-    def store(self, path: Path, uri: str) -> None:
+    def upload(self, path: Path, uri: str) -> None:
         """Upload a file."""
-        bucket, key = split(uri)
+        bucket, key = parse_s3_uri(uri)
         self.client.upload_file(str(path), bucket, key)
 
-    def store_folder(self, folder: Path, uri: str) -> int:
+    def upload_folder(self, folder: Path, uri: str) -> int:
         """Upload every file under `folder` below the prefix; returns the number of files."""
         files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
         for path in files:
-            self.store(path, f"{uri.rstrip('/')}/{path.relative_to(folder).as_posix()}")
+            self.upload(path, f"{uri.rstrip('/')}/{path.relative_to(folder).as_posix()}")
         return len(files)
 
-    def store_text(self, text: str, uri: str) -> None:
+    def put_text(self, text: str, uri: str) -> None:
         """Write a text as an object."""
-        bucket, key = split(uri)
+        bucket, key = parse_s3_uri(uri)
         self.client.put_object(Bucket=bucket, Key=key, Body=text.encode())
 
 
-def _below(key: str, prefix: str) -> str:
+def _relative_path(key: str, prefix: str) -> str:
     """The path of an object in File mode: relative to the prefix when that is a folder, otherwise the file name."""
     if prefix.endswith("/"):
         return key[len(prefix) :]
@@ -151,8 +151,8 @@ def _below(key: str, prefix: str) -> str:
     return key[prefix.rfind("/") + 1 :]
 
 
-def split(uri: str) -> tuple[str, str]:
-    """Bucket and key of an S3 URI."""
+def parse_s3_uri(uri: str) -> tuple[str, str]:
+    """Return bucket and key of an S3 URI."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     return bucket, key
 

@@ -60,7 +60,7 @@ class Capture:
             name = f"{now:%M-%S-%f}-{uuid.uuid4()}.jsonl"
             base = self._config["DestinationS3Uri"].rstrip("/")
             uri = f"{base}/{self._endpoint}/{variant}/{now:%Y/%m/%d/%H}/{name}"
-            self._storage.store_text("\n".join(written) + "\n", uri)
+            self._storage.put_text("\n".join(written) + "\n", uri)
 
     def _flush_later(self) -> None:
         threading.Event().wait(FLUSH_S)

@@ -110,7 +110,7 @@ class ProcessingJob(Job):
             if source is None:
                 raise JobFailed("ClientError: the embedded AWS reads S3Input only.")
             folder = self._folder(source.get("LocalPath", f"/opt/ml/processing/input/{item['InputName']}"))
-            if not self.storage.fetch_prefix(source["S3Uri"], folder):
+            if not self.storage.download_prefix(source["S3Uri"], folder):
                 raise DataError(f'No S3 objects found under S3 URL "{source["S3Uri"]}" given in input data source.')
 
     def _outputs(self) -> list[dict[str, Any]]:
@@ -118,7 +118,7 @@ class ProcessingJob(Job):
         return [output["S3Output"] for output in config.get("Outputs", ()) if "S3Output" in output]
 
     def _upload(self, output: dict[str, Any]) -> None:
-        self.storage.store_folder(self._folder(output["LocalPath"]), output["S3Uri"])
+        self.storage.upload_folder(self._folder(output["LocalPath"]), output["S3Uri"])
 
     def _folder(self, path: str) -> Path:
         """Return the folder for a path in the container; raises JobFailed for a path outside of /opt/ml/processing."""

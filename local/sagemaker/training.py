@@ -151,7 +151,7 @@ class TrainingJob(Job):
                 raise JobFailed("ClientError: the embedded AWS reads S3DataSource with S3DataType S3Prefix only.")
             uri = source["S3Uri"]
             folder = self.opt_ml / "input" / "data" / channel["ChannelName"]
-            if not self.storage.fetch_prefix(uri, folder):
+            if not self.storage.download_prefix(uri, folder):
                 raise DataError(
                     f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the '
                     f"bucket exists in the selected region ({self.settings.region}), that objects exist under that S3 "
@@ -160,7 +160,7 @@ class TrainingJob(Job):
 
     def _fetch_code(self, source: str) -> None:
         archive = self.home / "sourcedir.tar.gz"
-        self.storage.fetch(source, archive)
+        self.storage.download(source, archive)
         try:
             unpack(archive, self.opt_ml / "code")
         except (tarfile.TarError, OSError, EOFError) as error:
@@ -186,7 +186,7 @@ class TrainingJob(Job):
         if even_if_empty or any(folder.iterdir()):
             archive = self.home / uri.rsplit("/", 1)[1]
             pack(folder, archive)
-            self.storage.store(archive, uri)
+            self.storage.upload(archive, uri)
 
     def _upload_if_any(self) -> None:
         """Upload the content of the model folder of a stopped job."""

@@ -147,7 +147,7 @@ class Variant:
         url = self._container_definition.get("ModelDataUrl")
         if url:
             archive = self._home / "model.tar.gz"
-            self._storage.fetch(url, archive)
+            self._storage.download(url, archive)
             try:
                 unpack(archive, model)
             except (tarfile.TarError, OSError, EOFError) as error:

@@ -1,4 +1,4 @@
-"""Clients use the embedded AWS whatever the environment and the configuration files say."""
+"""Clients use the embedded AWS regardless of environment variables and configuration files."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def fresh(retraining_stage: RetrainingStage) -> Iterator[RetrainingStage]:
 
 @pytest.fixture(scope="module")
 def artifact(retraining_stage: RetrainingStage, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model.tar.gz with a folder of golden photos beside it."""
+    """A model.tar.gz with a folder of golden photos next to it."""
     folder = tmp_path_factory.mktemp("initial")
     (folder / "model.tar.gz").write_bytes(retraining_stage.build_model_archive(version=VERSION))
     (folder / "golden" / "bicycle").mkdir(parents=True)
