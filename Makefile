@@ -37,7 +37,7 @@ $(READY): requirements.txt constraints.txt
 	@set -o pipefail; \
 		$(PY) -m pip install --disable-pip-version-check --progress-bar off -r requirements.txt 2> $(VENV)/setup.log \
 		| awk '/^Collecting/ { printf "\r  %3d packages: %-40s", ++n, $$2; fflush() } /^Installing/ { printf "\r  installing %d packages %-40s\n", n, ""; fflush() }' \
-		|| { cat $(VENV)/setup.log; echo "Installing failed; the lines above say why. Then: make setup"; exit 1; }
+		|| { cat $(VENV)/setup.log; echo "The installation failed; the lines above show the reason. Repeat it with: make setup"; exit 1; }
 	@touch $@
 
 demo: $(READY)  ## deploy, train, upload photos and show each outcome
@@ -46,7 +46,7 @@ demo: $(READY)  ## deploy, train, upload photos and show each outcome
 test: $(READY)  ## every test, with branch coverage; ARGS="tests/unit -q": a part, without coverage
 	@$(PY) -m pytest $(if $(ARGS),$(ARGS),--cov --cov-report=term:skip-covered)
 
-deploy: $(READY)  ## create or update the stack; a new stage gets the initial model
+deploy: $(READY)  ## create or update the stack; deploy the initial model to a new stage
 	@$(PY) -m deploy deploy
 	@$(PY) -m operate initial-model
 
@@ -62,21 +62,21 @@ retrain: $(READY)  ## train, compare and promote a model, followed state by stat
 rollback: $(READY)  ## restore the previous model, followed state by state; TO=<model>: another one; REASON="…"
 	@$(PY) -m operate rollback $(if $(TO),--to "$(TO)") $(if $(REASON),--reason "$(REASON)")
 
-status: $(READY)  ## running executions, waiting reviews, the champion and its origin
+status: $(READY)  ## running executions, queue lengths, the champion and its parent
 	@$(PY) -m operate status
 
 threshold: $(READY)  ## reviews and errors at the champion's threshold; AT=<value>: at another one
 	@$(PY) -m operate threshold $(if $(AT),--at "$(AT)")
 
 upload: $(READY)  ## PHOTOS=<file or folder>: upload, follow, print each decision
-	@test -n $(call quoted,PHOTOS) || { echo 'Which photos? make upload PHOTOS=<file or folder>'; exit 1; }
+	@test -n $(call quoted,PHOTOS) || { echo 'PHOTOS is not set. Run: make upload PHOTOS=<file or folder>'; exit 1; }
 	@$(PY) -m operate upload -- $(call quoted,PHOTOS)
 
 bench: $(READY)  ## latency, throughput and memory, each with its baseline: build/reports/bench.json
 	@$(PY) -m operate bench
 
 evaluate: $(READY)  ## PHOTOS=<folder of class folders>: evaluate the champion on those photos
-	@test -n $(call quoted,PHOTOS) || { echo 'Which photos? make evaluate PHOTOS=<folder of class folders>'; exit 1; }
+	@test -n $(call quoted,PHOTOS) || { echo 'PHOTOS is not set. Run: make evaluate PHOTOS=<folder of class folders>'; exit 1; }
 	@$(PY) -m operate evaluate -- $(call quoted,PHOTOS)
 
 review: $(READY)  ## the reviewers' console on 127.0.0.1:8080 (REVIEW_PORT); PLAIN=1: in the terminal

@@ -22,14 +22,14 @@ def main() -> int:
     from deploy.system import outputs
     from deploy.target import connect
 
-    parser = argparse.ArgumentParser(prog="review", description="Review the photos that the model was not sure about.")
+    parser = argparse.ArgumentParser(prog="review", description="Review photos below the confidence threshold.")
     parser.add_argument("--plain", action="store_true", help="run in the terminal instead of the browser")
     parser.add_argument("--port", type=int, default=int(os.environ.get("REVIEW_PORT") or PORT))
     parser.add_argument(
         "--undo-s",
         type=float,
         default=float(os.environ.get("REVIEW_UNDO_S") or UNDO_S),
-        help="seconds in which an answer can be undone; 0: not at all",
+        help="seconds in which an answer can be undone; 0 disables undo",
     )
     arguments = parser.parse_args()
     try:

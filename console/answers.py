@@ -8,13 +8,13 @@ from functions.shared.vehicles import CONFIGURATION, OTHER
 
 UNUSABLE = "unusable"
 
-# Keys with a fixed meaning; no vehicle can have them.
+# Reserved keys, which no vehicle can have.
 OTHER_KEY, UNUSABLE_KEY, SKIP_KEY, UNDO_KEY = "n", "u", "s", "z"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One answer: its `key` on the keyboard, the `vehicle` of the label, and its `name` and `bay` for people."""
+    """One answer: its `key` on the keyboard, the `vehicle` of the label, and its displayed `name` and `bay`."""
 
     key: str
     vehicle: str

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Aws:
-    """One client per AWS service, made on first use and shared by all threads."""
+    """One client per AWS service, created on first use and shared by all threads."""
 
     dynamodb: "DynamoDBClient"
     events: "EventBridgeClient"
@@ -35,10 +35,10 @@ class Aws:
         self._lock = threading.Lock()
 
     def __getattr__(self, service: str) -> Any:
-        """Make the client of a service; Python calls this only while the instance has no attribute of that name."""
+        """Create the client of a service. Python calls this only while the instance has no attribute of that name."""
         if service.startswith("_"):
             raise AttributeError(service)
-        # Clients are thread-safe, but making them from one session is not.
+        # Clients are thread-safe, but creating them from one session is not.
         with self._lock:
             if service not in self.__dict__:
                 self.__dict__[service] = self._session.client(  # type: ignore[call-overload]

@@ -1,4 +1,4 @@
-"""The champion behind the endpoint, its report and card, and the models before it."""
+"""The champion that the endpoint serves, its report and card, and the earlier models."""
 
 import io
 import json
@@ -29,27 +29,27 @@ _MAX_MODELS = 20
 class Model:
     """One model.
 
-    `artifact` is the S3 URI of its model.tar.gz. Of the files in it, `about` is model.json and `report` is
+    `artifact` is the S3 URI of its model.tar.gz. Of the files in it, `metadata` is model.json and `report` is
     evaluation.json, both empty when they cannot be read; `card` is model-card.md and `card_image` model-card.png.
     """
 
     name: str
     created: datetime | None
     artifact: str | None
-    about: Mapping[str, Any]
+    metadata: Mapping[str, Any]
     report: Mapping[str, Any]
     card: str | None
     card_image: bytes | None
 
     @property
     def version(self) -> str:
-        """The `version` of its model.json, which its answers carry, or else its name."""
-        return str(self.about.get("version") or self.name)
+        """The `version` in its model.json, which its predictions contain, or else its name."""
+        return str(self.metadata.get("version") or self.name)
 
     @property
     def threshold(self) -> float | None:
         """The threshold in its model.json, in [0, 1], or None."""
-        value = self.about.get("threshold")
+        value = self.metadata.get("threshold")
         return float(value) if isinstance(value, int | float) else None
 
     def figure(self, name: str) -> float | None:
@@ -64,11 +64,11 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Serving:
+class EndpointState:
     """The endpoint: its EndpointStatus (None without an endpoint), its model, and the threshold in force.
 
-    `threshold` is None when it is unknown; `overridden`: an operator set it instead of the model's own. `error` says
-    why AWS could not be read. `records` are the entries of the model table by the name of the model.
+    `threshold` is None when it is unknown; `overridden`: an operator has replaced the model's own threshold. `error`
+    is the reason when AWS could not be read. `records` are the items of the model table by the name of the model.
     """
 
     status: str | None
@@ -81,7 +81,7 @@ class Serving:
     records: Mapping[str, Record] = field(default_factory=dict)
 
     def record(self, model: Model | None) -> Record | None:
-        """Return the entry of a model in the model table; None when it was never champion."""
+        """Return the item of a model in the model table; None when it was never champion."""
         return self.records.get(model.name) if model else None
 
     @property
@@ -92,41 +92,41 @@ class Serving:
 
 
 class ChampionReader:
-    """Reads the endpoint of one stage and the models behind it."""
+    """Reads the endpoint of one stage and its models."""
 
     def __init__(self, deployed: Deployed, aws: Aws) -> None:
-        """Artifacts are read from the stage's ML bucket only."""
+        """Read artifacts from the ML bucket of the stage only."""
         self._deployed = deployed
         self._aws = aws
         self._models: dict[str, Model] = {}
         self._lock = threading.Lock()
 
-    def read(self, *, history: bool = True) -> Serving:
-        """Return the endpoint, its model and, with `history`, the models before it; what cannot be read is left out."""
-        problem, status, updated, champion = None, None, None, None
+    def read(self, *, history: bool = True) -> EndpointState:
+        """Return the endpoint, its model and, with `history`, the newest models; unreadable parts are left out."""
+        error_text, status, updated, champion = None, None, None, None
         models: list[Model] = []
         records: Mapping[str, Record] = {}
         try:
-            models = [self._model(name) for name in self._model_names()] if history else []
-            records = self._records()
+            models = [self._read_model(name) for name in self._list_model_names()] if history else []
+            records = self._read_records()
             endpoint = self._aws.sagemaker.describe_endpoint(EndpointName=self._deployed.endpoint_name)
             status, updated = endpoint["EndpointStatus"], endpoint["LastModifiedTime"]
-            champion = self._model(describe_model_of(endpoint["EndpointConfigName"], self._aws.sagemaker).name)
+            champion = self._read_model(describe_model_of(endpoint["EndpointConfigName"], self._aws.sagemaker).name)
         except ClientError as error:
             if not is_missing(error):
-                problem = f"AWS returned an error: {error_code(error)}"
+                error_text = f"AWS returned an error: {error_code(error)}"
         except BotoCoreError as error:
-            problem = f"AWS cannot be reached: {error}"
-        threshold = self._override()
+            error_text = f"AWS cannot be reached: {error}"
+        threshold = self._read_threshold()
         own = champion.threshold if champion else None
-        return Serving(
+        return EndpointState(
             status,
             updated,
             champion,
             models,
             threshold if threshold is not None else own,
             threshold is not None,
-            problem,
+            error_text,
             records,
         )
 
@@ -135,18 +135,18 @@ class ChampionReader:
         with self._lock:
             return self._models[name].card_image if name in self._models else None
 
-    def _records(self) -> dict[str, Record]:
+    def _read_records(self) -> dict[str, Record]:
         table = ModelTable(self._deployed.model_table, self._aws.dynamodb)
         return {record.endpoint_config: record for record in table.all_promoted()}
 
-    def _model_names(self) -> list[str]:
+    def _list_model_names(self) -> list[str]:
         prefix = f"vehicles-{self._deployed.stage}-"
         found = self._aws.sagemaker.list_models(
             NameContains=prefix, SortBy="CreationTime", SortOrder="Descending", MaxResults=_MAX_MODELS
         )["Models"]
         return [str(model["ModelName"]) for model in found if model["ModelName"].startswith(prefix)]
 
-    def _override(self) -> float | None:
+    def _read_threshold(self) -> float | None:
         """Return the threshold that an operator set, or None."""
         try:
             value = self._aws.ssm.get_parameter(Name=self._deployed.threshold_parameter)["Parameter"]["Value"]
@@ -154,20 +154,20 @@ class ChampionReader:
         except (ClientError, BotoCoreError, ValueError):
             return None
 
-    def _model(self, name: str) -> Model:
+    def _read_model(self, name: str) -> Model:
         with self._lock:
             if name in self._models:
                 return self._models[name]
         described = self._aws.sagemaker.describe_model(ModelName=name)
         containers = described.get("Containers") or [{}]
         artifact = (described.get("PrimaryContainer") or containers[0]).get("ModelDataUrl")
-        files = self._files(artifact) if artifact else {}
+        files = self._read_files(artifact) if artifact else {}
         model = Model(
             name=name,
             created=described.get("CreationTime"),
             artifact=artifact,
-            about=_object(files.get("model.json")),
-            report=_object(files.get("evaluation.json")),
+            metadata=_parse_object(files.get("model.json")),
+            report=_parse_object(files.get("evaluation.json")),
             card=files["model-card.md"].decode(errors="replace") if "model-card.md" in files else None,
             card_image=files.get("model-card.png"),
         )
@@ -175,7 +175,7 @@ class ChampionReader:
             self._models[name] = model
         return model
 
-    def _files(self, artifact: str) -> dict[str, bytes]:
+    def _read_files(self, artifact: str) -> dict[str, bytes]:
         """Read the files of _FILES from a model.tar.gz; {} when it cannot be read or is not in the ML bucket."""
         uri = urlsplit(artifact)
         if uri.scheme != "s3" or uri.netloc != self._deployed.ml_bucket:
@@ -197,7 +197,7 @@ class ChampionReader:
             return {}
 
 
-def _object(content: bytes | None) -> Mapping[str, Any]:
+def _parse_object(content: bytes | None) -> Mapping[str, Any]:
     try:
         value = json.loads(content or b"{}")
     except ValueError:

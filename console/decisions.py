@@ -77,12 +77,12 @@ class Decisions:
     """Reads the decision table, the photo table, execution histories and the log groups of the functions."""
 
     def __init__(self, deployed: Deployed, aws: Aws) -> None:
-        """The tables, executions and logs of one stage."""
+        """Read the tables, executions and logs of one stage."""
         self._deployed = deployed
         self._aws = aws
-        self._scanned: tuple[float, list[dict[str, Any]]] | None = None  # with the time of the scan
+        self._scanned: tuple[float, list[dict[str, Any]]] | None = None  # the time of the scan, the decisions
 
-    def all(self) -> list[dict[str, Any]]:
+    def list_newest(self) -> list[dict[str, Any]]:
         """Return the newest decisions first, of at most MAX_SCANNED scanned. The result is cached for 3 seconds."""
         if self._scanned is None or time.monotonic() - self._scanned[0] > _CACHE_S:
             pages = self._aws.dynamodb.get_paginator("scan").paginate(
@@ -93,8 +93,8 @@ class Decisions:
             self._scanned = (time.monotonic(), found)
         return self._scanned[1]
 
-    def in_review(self) -> list[dict[str, Any]]:
-        """Return the entries of the photos in review, of at most MAX_SCANNED scanned."""
+    def list_in_review(self) -> list[dict[str, Any]]:
+        """Return the items of the photos in review, of at most MAX_SCANNED scanned."""
         pages = self._aws.dynamodb.get_paginator("scan").paginate(
             TableName=self._deployed.photo_table,
             FilterExpression="#status = :in_review",
@@ -104,50 +104,50 @@ class Decisions:
         )
         return [values(item) for page in pages for item in page["Items"]]
 
-    def decided(self, photo_id: str) -> dict[str, Any] | None:
+    def find_decision(self, photo_id: str) -> dict[str, Any] | None:
         """Return the decision about a photo, read consistently, or None."""
         found = self._aws.dynamodb.get_item(
             TableName=self._deployed.decision_table, Key=attributes({"photo_id": photo_id}), ConsistentRead=True
         )
         return values(found["Item"]) if "Item" in found else None
 
-    def find(self, photo_id: str) -> dict[str, Any] | None:
-        """Return a photo's decision, else its entry in the photo table, which has a `status`; None when unknown."""
+    def find_entry(self, photo_id: str) -> dict[str, Any] | None:
+        """Return a photo's decision, else its item in the photo table, which has a `status`; None when unknown."""
         for table in (self._deployed.decision_table, self._deployed.photo_table):
             found = self._aws.dynamodb.get_item(TableName=table, Key=attributes({"photo_id": photo_id}))
             if "Item" in found:
                 return values(found["Item"])
         return None
 
-    def photo(self, photo_id: str) -> Photo | None:
+    def find_photo(self, photo_id: str) -> Photo | None:
         """Return the photo with an id, or None when it is unknown or not in this stage's uploads bucket."""
-        entry = self.find(photo_id)
+        entry = self.find_entry(photo_id)
         try:
             photo = Photo.from_state(entry["photo"]) if entry else None
         except (InvalidInput, KeyError):
             return None
         return photo if photo and photo.bucket == self._deployed.uploads_bucket else None
 
-    def steps(self, execution: str) -> list[Step]:
-        """Return the states of an execution, without inputs and outputs, which hold task tokens; [] when it is gone."""
+    def read_steps(self, execution: str) -> list[Step]:
+        """Return the states of an execution without inputs and outputs, which contain task tokens; [] if it is gone."""
         try:
             pages = self._aws.stepfunctions.get_paginator("get_execution_history").paginate(
                 executionArn=execution, PaginationConfig={"MaxItems": 1000}
             )
-            return steps_of(event for page in pages for event in page["events"])
+            return parse_history(event for page in pages for event in page["events"])
         except ClientError as error:
             if error_code(error) in {"ExecutionDoesNotExist", "InvalidArn"}:
                 return []
             raise
 
-    def log_lines(self, photo_id: str, around: datetime) -> list[LogLine]:
+    def read_log_lines(self, photo_id: str, around: datetime) -> list[LogLine]:
         """Return the log lines of the functions about a photo, from a day before `around` on, oldest first."""
         since = int((around - timedelta(days=1)).timestamp() * 1000)
         with ThreadPoolExecutor(len(FUNCTIONS)) as pool:
-            found = pool.map(lambda function: self._lines(function, photo_id, since), FUNCTIONS)
+            found = pool.map(lambda function: self._read_log_lines(function, photo_id, since), FUNCTIONS)
             return sorted((line for lines in found for line in lines), key=lambda line: line.at)
 
-    def _lines(self, function: str, photo_id: str, since: int) -> list[LogLine]:
+    def _read_log_lines(self, function: str, photo_id: str, since: int) -> list[LogLine]:
         try:
             events = self._aws.logs.filter_log_events(
                 logGroupName=self._deployed.log_group(function),
@@ -159,11 +159,11 @@ class Decisions:
             if error_code(error) == "ResourceNotFoundException":
                 return []
             raise
-        return [line for event in events if (line := log_line(function, event))]
+        return [line for event in events if (line := parse_log_line(function, event))]
 
 
-def log_line(function: str, event: Mapping[str, Any]) -> LogLine | None:
-    """Parse a log event; None for metrics and for what is not JSON."""
+def parse_log_line(function: str, event: Mapping[str, Any]) -> LogLine | None:
+    """Parse a log event; None for a metrics line and for text that is not JSON."""
     try:
         entry = json.loads(event["message"])
     except ValueError:
@@ -175,7 +175,7 @@ def log_line(function: str, event: Mapping[str, Any]) -> LogLine | None:
     return LogLine(at, function, str(entry.get("level", "")), str(entry["message"]), more)
 
 
-def steps_of(events: Iterable[Mapping[str, Any]]) -> list[Step]:
+def parse_history(events: Iterable[Mapping[str, Any]]) -> list[Step]:
     """Return the states of an execution's history, in order.
 
     The events of a failure do not name their state, so a failure belongs to the state that was entered last.

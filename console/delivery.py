@@ -1,10 +1,10 @@
-"""Delivery of an answer: label, task token, event, message, in that order.
+"""Deliver an answer: write the label, send the task token, publish the event, delete the message, in that order.
 
-The label is first because it must exist whatever fails later. The message is deleted last, so that another process
-receives it when this one stops in between: that process finds the label and finishes the delivery (`finish`).
+The label is written first, so that it exists even if a later step fails. The message is deleted last: if this process
+stops before that, another process receives the message, finds the label and finishes the delivery (`finish`).
 
 SQS delivers at least once. The key of a label is derived from the photo and written with If-None-Match, so the first
-answer is final and a second delivery of the message does not ask a person again.
+answer is final, and a photo whose message is delivered again is not shown to a reviewer again.
 """
 
 import json
@@ -19,7 +19,7 @@ from console.answers import UNUSABLE, Choice
 from console.decisions import Decisions
 from console.labels import Label, Labels
 from console.leases import Lease, Leases
-from console.request import Request
+from console.review_request import ReviewRequest
 from console.session import ANSWERED_BEFORE, DELAYED, LABEL_ONLY, ROUTED, Answer, Outcome, Session
 from functions.shared.aws import error_code
 from functions.shared.errors import EventNotPublished
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 _TRANSIENT = (ClientError, BotoCoreError, EventNotPublished, RuntimeError)
 _MAX_BACKOFF_S = 30.0
 
-# How Step Functions says that the execution does not wait for a task token.
+# The errors of Step Functions for a task token that no execution waits for.
 _TOKEN_EXPIRED = {"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"}
 
 
@@ -58,13 +58,13 @@ class Delivery:
         self._choices = choices
 
     def try_deliver(self, session: Session, answer: Answer) -> bool:
-        """Deliver an answer and tell the session the outcome; on failure set when to try again and return False.
+        """Deliver an answer and add a notice to the session. After a failure, schedule a retry and return False.
 
-        The backoff is 2, 4, 8 … seconds, at most 30. The session gets one notice for all failures of an answer.
+        The backoff is 2, 4, 8 … seconds, at most 30. All failures of an answer share one notice.
         """
         try:
             outcome = self.deliver(answer)
-        except Exception as error:  # an answer must not be lost, whatever the error is
+        except Exception as error:  # no error may lose an answer
             log.warning("photo %s: the answer was not delivered: %s", answer.photo_id, error)
             with session.lock:
                 answer.attempts += 1
@@ -82,13 +82,13 @@ class Delivery:
     def deliver(self, answer: Answer) -> Outcome:
         """Deliver an answer once. Raises ClientError, BotoCoreError, EventNotPublished, RuntimeError.
 
-        Repeating a delivery that failed is safe: what was done already is found and not done again.
+        A failed delivery can be repeated: steps that are done already are not repeated.
         """
         lease, request = answer.lease, answer.lease.request
         label = Label.of(request, answer.vehicle, answer.reviewer, answer.answered_at, answer_id=lease.id)
         effective = self._labels.save(label)
         if effective.answer_id != label.answer_id:
-            # Another reviewer was faster. Send their answer too: their process may have stopped before it did.
+            # Another reviewer answered first. Send that answer, because its process may have stopped before doing so.
             self._send_task_success(request, effective)
             self._bus.publish("Review Completed", label.as_event(accepted=False))
             self._leases.delete(lease)
@@ -99,13 +99,13 @@ class Delivery:
             self._publish(label, accepted=accepted)
         self._leases.delete(lease)
         if not accepted:
-            return Outcome(LABEL_ONLY, answer.photo_id, answer.vehicle, self._why_label_only(answer.photo_id))
+            return Outcome(LABEL_ONLY, answer.photo_id, answer.vehicle, self._label_only_message(answer.photo_id))
         bay = self._choices[answer.vehicle].bay
         message = "the photo is rejected" if answer.vehicle == UNUSABLE else f"{request.driver_id} → {bay}"
         return Outcome(ROUTED, answer.photo_id, answer.vehicle, message)
 
     def finish(self, lease: Lease, label: Label) -> None:
-        """Finish the delivery of an earlier answer to the leased photo. Failures are logged; the lease stays then."""
+        """Finish the delivery of an earlier answer to the leased photo. A failure is logged, and the lease stays."""
         try:
             accepted = self._send_task_success(lease.request, label)
             if not label.announced:
@@ -114,8 +114,8 @@ class Delivery:
         except _TRANSIENT as error:
             log.warning("photo %s: an earlier answer was not delivered yet: %s", label.photo_id, error)
 
-    def _send_task_success(self, request: Request, label: Label) -> bool:
-        """Answer the waiting execution; False when it does not wait any more."""
+    def _send_task_success(self, request: ReviewRequest, label: Label) -> bool:
+        """Send the answer to the waiting execution; False when it no longer waits."""
         try:
             self._stepfunctions.send_task_success(
                 taskToken=request.task_token, output=json.dumps(label.as_answer(), ensure_ascii=False)
@@ -130,9 +130,9 @@ class Delivery:
         self._bus.publish("Review Completed", label.as_event(accepted=accepted))
         self._labels.mark_announced(label, accepted=accepted)
 
-    def _why_label_only(self, photo_id: str) -> str:
+    def _label_only_message(self, photo_id: str) -> str:
         try:
-            decision = self._decisions.decided(photo_id)
+            decision = self._decisions.find_decision(photo_id)
         except _TRANSIENT:
             decision = None
         if decision is None:

@@ -1,9 +1,10 @@
 """The desk: sessions of reviewers, who take requests from the queue and answer them. It has no user interface.
 
-SQS lets one consumer at a time see a message. The desk extends the lease of a message as long as a session holds it,
-and gives it back when the session closes, so two reviewers never see the same photo and a closed browser loses none.
+SQS hides a received message from other consumers for its visibility timeout. The desk extends that timeout while a
+session holds the message, and ends it when the session closes. So two reviewers never see the same photo, and closing a
+browser loses no request.
 
-An answer waits here until its undo window ends; then `console.delivery` delivers it.
+The desk keeps an answer until its undo window ends; then `console.delivery` delivers it.
 """
 
 import threading
@@ -18,20 +19,20 @@ from console.decisions import Decisions
 from console.delivery import Delivery
 from console.labels import Labels
 from console.leases import LEASE_S, Lease, Leases
-from console.request import Request
+from console.review_request import ReviewRequest
 from console.session import Answer, Session
 from deploy.outputs import Deployed
 from functions.shared.events import EventBus
 
 UNDO_S = 3.0
-_EXTENSIONS_PER_LEASE = 3  # so that two may fail
-_MAX_RECEIVES = 12  # messages received in search of one whose driver waits
-_LABEL_ONLY_DELAY_S = 60  # how long the others of these stay invisible
+_EXTENSIONS_PER_LEASE = 3  # a lease survives two failed extensions
+_MAX_RECEIVES = 12  # messages received at most to find one whose driver waits
+_LABEL_ONLY_DELAY_S = 60  # how long label-only requests stay invisible while a driver waits
 _DELIVERY_THREADS = 8
 
 
 class InvalidAnswer(ValueError):
-    """The answer is none of the configured ones."""
+    """The answer is not a configured one."""
 
 
 class Desk:
@@ -46,7 +47,7 @@ class Desk:
         undo_s: float = UNDO_S,
         lease_s: int = LEASE_S,
     ) -> None:
-        """`undo_s`: how long an answer can be undone, 0 for not at all. `lease_s`: visibility timeout of a lease."""
+        """`undo_s`: how long an answer can be undone; 0 disables undo. `lease_s`: visibility timeout of a lease."""
         self.undo_s = undo_s
         self.choices = {choice.vehicle: choice for choice in choices}
         self.labels = Labels(deployed.ml_bucket, aws.s3)
@@ -89,10 +90,10 @@ class Desk:
             leased, session.leased = session.leased, []
             for lease in leased:
                 self._leases.give_back(lease)
-        self._forget_if_finished(session)
+        self._remove_if_finished(session)
 
     def close(self) -> None:
-        """Deliver every answer, give back every lease, and stop. Blocks until all is done."""
+        """Deliver every answer, give back every lease and stop the threads; blocks until that is done."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -150,7 +151,7 @@ class Desk:
             self.take(session)
             self._leases.give_back(lease)
 
-    def find_request(self, photo_id: str) -> Request | None:
+    def find_request(self, photo_id: str) -> ReviewRequest | None:
         """Return the request about a photo that a session holds or has just answered, or None."""
         with self._changed:
             sessions = list(self._sessions)
@@ -161,14 +162,14 @@ class Desk:
         return None
 
     def _next_lease(self) -> Lease | None:
-        """Lease the next request; one whose driver waits comes before one that can only become a label."""
+        """Lease the next request. One whose driver waits has priority over one whose answer becomes a label only."""
         label_only: list[Lease] = []
         waiting: Lease | None = None
         for lease in self._leases.receive(_MAX_RECEIVES):
             if label := self.labels.find(lease.request):
                 self._delivery.finish(lease, label)
                 continue
-            lease.decision = self._decisions.decided(lease.request.photo.photo_id)
+            lease.decision = self._decisions.find_decision(lease.request.photo.photo_id)
             if not lease.is_label_only(datetime.now(UTC)):
                 waiting = lease
                 break
@@ -211,12 +212,12 @@ class Desk:
     def _deliver_with_retry(self, session: Session, answer: Answer) -> None:
         """Deliver an answer; after a failure the scheduler tries again."""
         if self._delivery.try_deliver(session, answer):
-            self._forget_if_finished(session)
+            self._remove_if_finished(session)
         else:
             self._wake_scheduler()
 
-    def _forget_if_finished(self, session: Session) -> None:
-        """Forget a closed session after its last answer."""
+    def _remove_if_finished(self, session: Session) -> None:
+        """Remove a closed session after its last answer."""
         with self._changed:
             if session.closed and not session.answers and session in self._sessions:
                 self._sessions.remove(session)

@@ -1,8 +1,8 @@
-"""Durations in words."""
+"""Durations as text."""
 
 
 def duration(seconds: float) -> str:
-    """Format a duration; below zero counts as zero.
+    """Format a duration in seconds; a negative one counts as zero.
 
     >>> duration(0.034), duration(9.6), duration(310), duration(3725)
     ('34 ms', '9.6 s', '5 min 10 s', '1 h 2 min')
@@ -16,7 +16,7 @@ def duration(seconds: float) -> str:
 
 
 def whole_seconds(seconds: float) -> str:
-    """Format a duration of a running clock, in whole seconds.
+    """Format a duration in whole seconds, for a display that counts up or down.
 
     >>> whole_seconds(9.6), whole_seconds(310.9), whole_seconds(-1)
     ('9 s', '5 min 10 s', '0 s')

@@ -1,4 +1,4 @@
-"""Labels: the answers of reviewers, kept in S3 for the next training."""
+"""Labels: the answers of reviewers, stored in S3 as training data."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from console.request import Request
+from console.review_request import ReviewRequest
 from functions.shared.aws import error_code
 from functions.shared.times import timestamp
 
@@ -31,9 +31,9 @@ _MAX_CACHED = 5000
 class Label:
     """The first answer about a photo.
 
-    `vehicle` is a configured one, `other` or `unusable`; `model_vehicle` and `model_version` are of the model's answer.
+    `vehicle` is a configured one, `other` or `unusable`; `model_vehicle` and `model_version` belong to the prediction.
     `seconds` is the time from the request to the answer. `answer_id` identifies the answer. `accepted`: the execution
-    took it, None while unknown. `announced`: its event was published. `opinions` are later answers about the same
+    accepted it, None while unknown. `announced`: its event was published. `opinions` are later answers about the same
     photo: {"vehicle", "reviewer", "answered_at", "answer_id"} each.
     """
 
@@ -60,7 +60,7 @@ class Label:
     opinions: tuple[dict[str, Any], ...] = field(default=())
 
     @classmethod
-    def of(cls, request: Request, vehicle: str, reviewer: str, answered_at: datetime, answer_id: str) -> "Label":
+    def of(cls, request: ReviewRequest, vehicle: str, reviewer: str, answered_at: datetime, answer_id: str) -> "Label":
         """Return the label of an answer to a request."""
         return cls(
             photo=request.photo.as_state(),
@@ -92,8 +92,8 @@ class Label:
 
     @property
     def key(self) -> str:
-        """The key in S3. It has the day of the request, so that two answers to one request get the same key."""
-        return key_of(self.photo_id, datetime.fromisoformat(self.requested_at))
+        """The key in S3. It contains the day of the request, so that all answers to one request have the same key."""
+        return label_key(self.photo_id, datetime.fromisoformat(self.requested_at))
 
     def as_event(self, *, accepted: bool) -> dict[str, Any]:
         """Return the detail of the event `Review Completed`."""
@@ -111,34 +111,34 @@ class Label:
         }
 
     def as_answer(self) -> dict[str, str]:
-        """Return the output of the task that waits for the answer."""
+        """Return the answer as the output of the task that waits for it."""
         return {"vehicle": self.vehicle, "reviewer": self.reviewer, "answered_at": self.answered_at}
 
 
-def key_of(photo_id: str, requested_at: datetime) -> str:
+def label_key(photo_id: str, requested_at: datetime) -> str:
     """Return the key of the label of a photo whose review was requested at `requested_at`."""
-    return f"{_day(requested_at.astimezone(UTC).date())}{photo_id}.json"
+    return f"{_day_prefix(requested_at.astimezone(UTC).date())}{photo_id}.json"
 
 
 class Labels:
     """The labels of one stage."""
 
     def __init__(self, bucket: str, s3: "S3Client") -> None:
-        """`bucket`: the stage's ML bucket."""
+        """Read and write labels in `bucket`, the ML bucket of the stage."""
         self.bucket = bucket
         self._s3 = s3
-        self._cached: dict[str, tuple[Label, str]] = {}  # with its ETag, by key
+        self._cached: dict[str, tuple[Label, str]] = {}  # label and ETag by key
 
-    def find(self, request: Request) -> Label | None:
-        """Return the label of a request's photo, or None while nobody has answered."""
-        found = self._get(key_of(request.photo.photo_id, request.requested_at))
+    def find(self, request: ReviewRequest) -> Label | None:
+        """Return the label of a request's photo, or None before the first answer."""
+        found = self._get(label_key(request.photo.photo_id, request.requested_at))
         return found[0] if found else None
 
     def save(self, label: Label) -> Label:
         """Save an answer and return the effective label of its photo, which is the first one saved.
 
         A later answer is added to the `opinions` of the first. Saving the same answer again changes nothing. Raises
-        ClientError, BotoCoreError, and RuntimeError when other writers are faster each time.
+        ClientError, BotoCoreError, and RuntimeError when every attempt conflicts with another writer.
         """
         for _ in range(_ATTEMPTS):
             try:
@@ -167,10 +167,10 @@ class Labels:
             with_opinion = replace(effective, opinions=(*effective.opinions, opinion))
             if self._replace(with_opinion, etag):
                 return with_opinion
-        raise RuntimeError(f"{label.key} was changed by others {_ATTEMPTS} times; try again")
+        raise RuntimeError(f"{label.key} was changed by other writers during {_ATTEMPTS} attempts; try again")
 
     def mark_announced(self, label: Label, *, accepted: bool) -> None:
-        """Record in the effective label that its event was published, and whether the execution took the answer."""
+        """Record in the effective label that its event was published, and whether the execution accepted the answer."""
         for _ in range(_ATTEMPTS):
             found = self._get(label.key)
             if found is None or found[0] is None or found[0].answer_id != label.answer_id:
@@ -178,10 +178,10 @@ class Labels:
             if self._replace(replace(found[0], announced=True, accepted=accepted), found[1]):
                 return
 
-    def answered_since(self, midnight: datetime) -> int:
+    def count_written_since(self, midnight: datetime) -> int:
         """Count the labels that were written since `midnight`, of requests of that day and the day before."""
         days = (midnight.date() - timedelta(days=1), midnight.date())
-        return sum(found["LastModified"] >= midnight for day in days for found in self._list(_day(day)))
+        return sum(found["LastModified"] >= midnight for day in days for found in self._list(_day_prefix(day)))
 
     def recent(self, limit: int, *, days: int = 30, today: date | None = None) -> Iterator[Label]:
         """Yield the newest labels first, by day of their request, at most `limit` of the last `days` days."""
@@ -190,7 +190,7 @@ class Labels:
         with ThreadPoolExecutor(_READ_THREADS) as pool:
             for days_ago in range(days):
                 listing = sorted(
-                    self._list(_day(today - timedelta(days=days_ago))),
+                    self._list(_day_prefix(today - timedelta(days=days_ago))),
                     key=lambda found: found["LastModified"],
                     reverse=True,
                 )
@@ -235,7 +235,7 @@ class Labels:
         )
 
     def _replace(self, label: Label, etag: str) -> bool:
-        """Replace the object with this ETag; False when another writer was faster."""
+        """Replace the object with this ETag; False when another writer has changed or deleted it."""
         try:
             self._s3.put_object(
                 Bucket=self.bucket, Key=label.key, Body=_body(label), ContentType=_CONTENT_TYPE, IfMatch=etag
@@ -251,5 +251,5 @@ def _body(label: Label) -> bytes:
     return json.dumps(asdict(label), ensure_ascii=False, indent=2).encode()
 
 
-def _day(day: date) -> str:
+def _day_prefix(day: date) -> str:
     return f"{PREFIX}{day:%Y/%m/%d}/"

@@ -1,4 +1,4 @@
-"""Leases of review requests: receive messages from SQS, extend their visibility timeout, give back, delete."""
+"""Leases of review requests: receive SQS messages, extend their visibility timeout, give them back, delete them."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from console.request import MalformedRequest, Request, read
+from console.review_request import MalformedRequest, ReviewRequest, parse_review_request
 from deploy.outputs import Deployed
 from functions.shared.aws import error_code
 
@@ -35,13 +35,13 @@ class Lease:
     """
 
     id: str
-    request: Request
+    request: ReviewRequest
     receipt_handle: str
     receive_count: int
     decision: dict[str, Any] | None = None
 
     def is_label_only(self, now: datetime) -> bool:
-        """Whether an answer becomes a label only, because the execution has stopped waiting for it."""
+        """Whether an answer becomes a label only, because the execution no longer waits for it."""
         return self.decision is not None or self.request.expired(now)
 
 
@@ -49,7 +49,7 @@ class Leases:
     """The messages of the review queue that this process has received."""
 
     def __init__(self, deployed: Deployed, sqs: "SQSClient", lease_s: int = LEASE_S) -> None:
-        """`lease_s`: the visibility timeout, which `extend` starts again."""
+        """`lease_s`: the visibility timeout in seconds, which `extend` restarts."""
         self.lease_s = lease_s
         self._queue_url = deployed.review_queue_url
         self._uploads_bucket = deployed.uploads_bucket
@@ -57,9 +57,9 @@ class Leases:
         self._max_receive_count: int | None = None
 
     def receive(self, max_messages: int) -> Iterator[Lease]:
-        """Receive one message after the other, up to `max_messages`, until the queue is empty.
+        """Receive up to `max_messages`, one at a time, until the queue is empty.
 
-        A malformed request is left out. It is not deleted: after the queue's `maxReceiveCount` SQS moves it to the
+        A malformed request is skipped and not deleted: after the queue's `maxReceiveCount` SQS moves it to the
         dead-letter queue.
         """
         for _ in range(max_messages):
@@ -81,7 +81,7 @@ class Leases:
                 yield lease
 
     def extend(self, leases: Iterable[Lease]) -> None:
-        """Start the visibility timeout of each message again. Failures are logged."""
+        """Restart the visibility timeout of each message. Failures are logged."""
         for lease in leases:
             try:
                 self._set_visibility(lease.receipt_handle, self.lease_s)
@@ -89,10 +89,10 @@ class Leases:
                 log.warning("photo %s: its lease was not extended: %s", lease.request.photo.photo_id, error)
 
     def give_back(self, lease: Lease, *, after_s: int = 0) -> None:
-        """Make a message visible to others, in `after_s` seconds.
+        """Make a message visible to other consumers after `after_s` seconds.
 
         A message near the queue's `maxReceiveCount` is sent again and deleted: skipping a photo must not move it to
-        the dead-letter queue. When AWS fails the message becomes visible at the end of its visibility timeout.
+        the dead-letter queue. If AWS fails, the message becomes visible at the end of its visibility timeout.
         """
         try:
             if lease.receive_count >= self._receive_limit() - 1:
@@ -104,7 +104,7 @@ class Leases:
             log.warning("photo %s was not given back: %s", lease.request.photo.photo_id, error)
 
     def delete(self, lease: Lease) -> None:
-        """Delete a message; one that is gone is no error. Raises ClientError, BotoCoreError."""
+        """Delete a message; an expired receipt handle is not an error. Raises ClientError, BotoCoreError."""
         try:
             self._sqs.delete_message(QueueUrl=self._queue_url, ReceiptHandle=lease.receipt_handle)
         except ClientError as error:
@@ -114,7 +114,7 @@ class Leases:
     def _lease(self, message: "MessageTypeDef") -> Lease:
         """Parse a message. Raises MalformedRequest."""
         sent_at = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
-        request = read(message["Body"], bucket=self._uploads_bucket, sent_at=sent_at)
+        request = parse_review_request(message["Body"], bucket=self._uploads_bucket, sent_at=sent_at)
         receive_count = int(message["Attributes"]["ApproximateReceiveCount"])
         return Lease(uuid.uuid4().hex, request, message["ReceiptHandle"], receive_count)
 
@@ -131,5 +131,5 @@ class Leases:
                 QueueUrl=self._queue_url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
             )
         except ClientError as error:
-            # The message was deleted or received by another consumer. The label decides between their answers.
+            # The message was deleted, or another consumer received it. Then the label of the first answer is final.
             log.info("a visibility timeout was not changed: %s", error_code(error))

@@ -16,14 +16,14 @@ DAYS = 30
 """How many days of photos are read."""
 
 BINS = 10
-JUDGED = ("LowConfidence", "NotAVehicle")
-"""The reasons of review requests for which the model gave an answer."""
+CLASSIFIED_REASONS = ("LowConfidence", "NotAVehicle")
+"""The reasons of review requests for photos that the model has classified."""
 
 MIN_PHOTOS = 30
-"""How many photos each half needs for a drift."""
+"""How many photos each half needs, so that drift is computed."""
 
 STABLE_BELOW, DRIFTING_FROM = 0.1, 0.2
-"""The usual limits of the population stability index (Siddiqi, Credit Risk Scorecards, 2006)."""
+"""The customary limits of the population stability index (Siddiqi, Credit Risk Scorecards, 2006)."""
 
 _MIN_SHARE = 1e-4  # in place of 0, whose logarithm is infinite
 
@@ -45,11 +45,11 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Observed:
+class RecentPhotos:
     """The recent photos that one model classified, oldest first.
 
-    `unanswered` counts the photos in review and those whose review timed out: the model's confidence in them is not
-    recorded. `others` counts the photos of the same time that other models classified.
+    `unanswered` counts the photos in review and those whose review timed out; their confidence is not recorded.
+    `others` counts the photos of the same period that other models classified.
     """
 
     points: list[Point]
@@ -118,12 +118,12 @@ def recent(decisions: Decisions, labels: Labels) -> list[Point]:
     At most LABELS_READ labels are read. Photos older than the oldest of them are left out, and so are labels of photos
     whose decisions were not read: otherwise the share of reviewed photos would be wrong.
     """
-    return _recent(decisions.all(), list(labels.recent(LABELS_READ, days=DAYS)))
+    return _recent(decisions.list_newest(), list(labels.recent(LABELS_READ, days=DAYS)))
 
 
-def of_model(decisions: Decisions, labels: Labels, version: str, since: datetime | None = None) -> Observed:
+def recent_of_model(decisions: Decisions, labels: Labels, version: str, since: datetime | None = None) -> RecentPhotos:
     """Return the recent photos that the model `version` classified; it has been champion since `since`."""
-    decided, answered = decisions.all(), list(labels.recent(LABELS_READ, days=DAYS))
+    decided, answered = decisions.list_newest(), list(labels.recent(LABELS_READ, days=DAYS))
     seen = _recent(decided, answered)
     start = _start(answered)
     waiting_since = max(start, since) if since else start
@@ -134,14 +134,14 @@ def of_model(decisions: Decisions, labels: Labels, version: str, since: datetime
         and one.get("model_version") == version
         and datetime.fromisoformat(one["decided_at"]) >= start
     }
-    # The entry of a photo in review does not name the model.
+    # The item of a photo in review does not contain the model version.
     without_answer |= {
         str(one["photo_id"])
-        for one in decisions.in_review()
-        if one.get("reason") in JUDGED and datetime.fromisoformat(one["requested_at"]) >= waiting_since
+        for one in decisions.list_in_review()
+        if one.get("reason") in CLASSIFIED_REASONS and datetime.fromisoformat(one["requested_at"]) >= waiting_since
     }
     own = [point for point in seen if point.model_version == version]
-    return Observed(own, len(without_answer - {label.photo_id for label in answered}), len(seen) - len(own))
+    return RecentPhotos(own, len(without_answer - {label.photo_id for label in answered}), len(seen) - len(own))
 
 
 def _recent(decided: Sequence[Mapping[str, Any]], answered: Sequence[Label]) -> list[Point]:
@@ -191,7 +191,7 @@ def drift(observed: Sequence[Point]) -> float | None:
 
 
 def drift_level(index: float | None) -> str:
-    """Describe a population stability index in words.
+    """Describe a population stability index.
 
     >>> drift_level(None), drift_level(0.05), drift_level(0.1), drift_level(0.25)
     ('Too few photos', 'Stable', 'Slight drift', 'Drifting')

@@ -1,6 +1,6 @@
 """Photos for the console: read from S3, decoded, and encoded again as JPEG without EXIF.
 
-The browser never gets the bytes of an uploaded file or a presigned URL, so a crafted file cannot attack it.
+The browser never receives the bytes of an uploaded file or a presigned URL, so a crafted file cannot exploit it.
 """
 
 import io
@@ -25,14 +25,14 @@ _CACHE_BYTES = 48 * 1024 * 1024
 
 
 class PhotoNotShown(Exception):
-    """The photo cannot be shown. The message tells the reviewer why."""
+    """The photo cannot be shown. The message is for the reviewer and contains the reason."""
 
 
 class Photos:
-    """The photos of one stage as JPEG files. A cache in memory keeps those used last."""
+    """The photos of one stage as JPEG files. The most recently used ones are cached in memory."""
 
     def __init__(self, deployed: Deployed, aws: Aws) -> None:
-        """Reads the stage's uploads bucket only."""
+        """Read from the uploads bucket of the stage only."""
         self._deployed = deployed
         self._aws = aws
         self._cache: OrderedDict[tuple[str, str], bytes] = OrderedDict()

@@ -1,4 +1,4 @@
-"""The review queue and its dead-letter queue: their figures, and the redrive of failed requests."""
+"""The review queue and its dead-letter queue: message counts, and the redrive of failed requests."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from console.aws import Aws
 from console.labels import Labels
-from console.request import MalformedRequest, read, redacted
+from console.review_request import MalformedRequest, parse_review_request, redacted
 from deploy.outputs import Deployed
 from functions.shared.dynamodb import attributes, values
 from functions.shared.photo_table import IN_REVIEW
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
 _CACHE_S = 3.0
-_MAX_PAGES = 10  # of up to 1 MB each; the figure may be too small beyond that
+_MAX_PAGES = 10  # of up to 1 MB each; photos on further pages are not counted
 _VISIBILITY_TIMEOUT_S = 5
 _MAX_DEAD_LETTERS = 50
 
 
 @dataclass(frozen=True)
-class Figures:
+class QueueFigures:
     """The figures at the top of the Review page.
 
-    `waiting` and `leased` are the visible and the leased messages; `drivers` counts the drivers who wait for an
-    answer, `oldest_s` is the longest of their waits in seconds; `dead` counts the messages in the dead-letter queue.
+    `waiting` and `leased` count the visible and the leased messages; `drivers` counts the drivers who wait for an
+    answer, `oldest_s` is the longest wait in seconds; `dead` counts the messages in the dead-letter queue.
     """
 
     waiting: int
@@ -43,7 +43,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A message that was received too often without an answer. `problem` is None when it can be answered now."""
+    """A message that reached maxReceiveCount without an answer. `problem` is None when it can be answered now."""
 
     message_id: str
     sent_at: str
@@ -56,29 +56,29 @@ class Queue:
     """The review queue and its dead-letter queue."""
 
     def __init__(self, deployed: Deployed, aws: Aws, labels: Labels) -> None:
-        """The queues of one stage."""
+        """Read the queues of one stage."""
         self._deployed = deployed
         self._aws = aws
         self._labels = labels
         self._lock = threading.Lock()
-        self._figures: tuple[float, Figures] | None = None  # with the time of the count
+        self._figures: tuple[float, QueueFigures] | None = None  # the time of the measurement, the figures
 
-    def figures(self) -> Figures:
+    def figures(self) -> QueueFigures:
         """Return the current figures. The result is cached for 3 seconds."""
         with self._lock:
             if self._figures is None or time.monotonic() - self._figures[0] > _CACHE_S:
-                self._figures = (time.monotonic(), self._count())
+                self._figures = (time.monotonic(), self._measure())
             return self._figures[1]
 
     def dead_letters(self) -> list[DeadLetter]:
-        """Return up to 50 dead letters; they become visible to other consumers 5 seconds later."""
+        """Return up to 50 messages of the dead-letter queue; other consumers can receive them 5 seconds later."""
         return [letter for letter, _ in self._receive_dead_letters()]
 
     def redrive(self, *, everything: bool = False) -> tuple[int, list[DeadLetter]]:
-        """Send the dead letters that can be answered back to the review queue, or all of them with `everything`.
+        """Send the failed requests that can be answered back to the review queue, or all of them with `everything`.
 
-        Returns how many were sent, and those that stayed. Each is sent before it is deleted, so a failure in between
-        duplicates a request and never loses one.
+        Returns how many were sent, and those that stayed. Each is sent before it is deleted: a failure in between
+        duplicates a request but does not lose it.
         """
         sent, stayed = 0, []
         sqs = self._aws.sqs
@@ -109,34 +109,34 @@ class Queue:
             new = [m for m in received.get("Messages", []) if m["MessageId"] not in found]
             if not new:
                 break
-            found.update({message["MessageId"]: (self._letter(message), message) for message in new})
+            found.update({message["MessageId"]: (self._parse_dead_letter(message), message) for message in new})
         return list(found.values())
 
-    def _letter(self, message: "MessageTypeDef") -> DeadLetter:
+    def _parse_dead_letter(self, message: "MessageTypeDef") -> DeadLetter:
         sent_at = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
         try:
-            read(message["Body"], bucket=self._deployed.uploads_bucket, sent_at=sent_at)
+            parse_review_request(message["Body"], bucket=self._deployed.uploads_bucket, sent_at=sent_at)
             problem = None
         except MalformedRequest as error:
             problem = str(error)
         receives = int(message["Attributes"].get("ApproximateReceiveCount", 0))
         return DeadLetter(message["MessageId"], timestamp(sent_at), receives, problem, redacted(message["Body"]))
 
-    def _count(self) -> Figures:
-        visible, leased = self._depth(self._deployed.review_queue_url)
-        drivers, oldest = self._waiting_drivers()
+    def _measure(self) -> QueueFigures:
+        visible, leased = self._count_messages(self._deployed.review_queue_url)
+        drivers, oldest = self._count_waiting_drivers()
         moment = now()
         midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-        return Figures(
+        return QueueFigures(
             waiting=visible,
             leased=leased,
             drivers=drivers,
             oldest_s=(moment - oldest).total_seconds() if oldest else None,
-            answers_today=self._labels.answered_since(midnight),
-            dead=sum(self._depth(self._deployed.review_dead_letter_queue_url)),
+            answers_today=self._labels.count_written_since(midnight),
+            dead=sum(self._count_messages(self._deployed.review_dead_letter_queue_url)),
         )
 
-    def _depth(self, url: str) -> tuple[int, int]:
+    def _count_messages(self, url: str) -> tuple[int, int]:
         """Return the numbers of visible and of leased messages."""
         names: list[QueueAttributeNameType] = [
             "ApproximateNumberOfMessages",
@@ -145,8 +145,8 @@ class Queue:
         found = self._aws.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
         return int(found[names[0]]), int(found[names[1]])
 
-    def _waiting_drivers(self) -> tuple[int, datetime | None]:
-        """Count the photos in review whose execution still waits; the time is that of the oldest request."""
+    def _count_waiting_drivers(self) -> tuple[int, datetime | None]:
+        """Return how many photos in review have a waiting execution, and the time of the oldest request."""
         pages = self._aws.dynamodb.get_paginator("scan").paginate(
             TableName=self._deployed.photo_table,
             FilterExpression="#status = :in_review AND #expires_at > :now",

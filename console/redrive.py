@@ -21,7 +21,7 @@ def main() -> int:
         prog="console.redrive", description="Send failed review requests back to the reviewers."
     )
     parser.add_argument("--list", action="store_true", help="only list them")
-    parser.add_argument("--all", action="store_true", help="also those that still cannot be answered")
+    parser.add_argument("--all", action="store_true", help="also send those that cannot be answered")
     arguments = parser.parse_args()
     try:
         deployed, aws = Deployed.of(outputs(connect())), Aws()
@@ -35,7 +35,7 @@ def main() -> int:
         return 1
     print(f"{sent} sent back to the review queue.")
     if stayed:
-        print(f"{len(stayed)} stayed, because they still cannot be answered (--all sends them too):")
+        print(f"{len(stayed)} stayed, because they cannot be answered (--all sends them too):")
         show(stayed)
     return 0
 

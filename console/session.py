@@ -21,10 +21,10 @@ class NotLeased(LookupError):
 
 @dataclass(eq=False)
 class Answer:
-    """An answer in its undo window or on its way.
+    """An answer that is not delivered yet.
 
-    `due` is when it is delivered, on the monotonic clock. `attempts` counts the failed deliveries; `delivering` is
-    true while one runs.
+    `due` is the time of its delivery on the monotonic clock, the end of the undo window. `attempts` counts the failed
+    deliveries; `delivering` is true during a delivery.
     """
 
     lease: Lease
@@ -41,7 +41,7 @@ class Answer:
         return self.lease.request.photo.photo_id
 
     def can_be_undone(self, moment: float) -> bool:
-        """Whether nothing of the answer was delivered at `moment`: a failed delivery may have written its label."""
+        """Whether no delivery was attempted before `moment`. A failed delivery may have written the label."""
         return not self.attempts and not self.delivering and moment < self.due
 
 
@@ -61,7 +61,7 @@ class Outcome:
 
 @dataclass(eq=False)
 class Session:
-    """One reviewer. `leased` holds the current request and the next one, `answers` what is not delivered yet."""
+    """The session of one reviewer: `leased` are the current request and the next, `answers` the undelivered answers."""
 
     reviewer: str
     leased: list[Lease] = field(default_factory=list)
@@ -85,5 +85,5 @@ class Session:
         raise NotLeased("This photo is no longer yours: it was answered, or it went back to the queue.")
 
     def leases(self) -> list[Lease]:
-        """Every message that the session keeps invisible: its leased requests, and those of undelivered answers."""
+        """All leases that must be extended: those of the leased requests and of the undelivered answers."""
         return [*self.leased, *(answer.lease for answer in self.answers)]

@@ -1,4 +1,4 @@
-"""The console in a terminal: the photo is drawn with half blocks, and each answer has a key."""
+"""The console in a terminal: photos are drawn with half-block characters, and each answer has a key."""
 
 import os
 import select
@@ -29,7 +29,7 @@ _POLL_S = 2.0
 _KEY_TIMEOUT_S = 0.2
 _UPPER_HALF = "▀"
 _BAR_WIDTH = 24
-_TEXT_LINES = 18  # lines of the terminal below and above the photo
+_TEXT_LINES = 18  # lines of the terminal above and below the photo
 
 
 def run(deployed: Deployed, aws: Aws, choices: Iterable[Choice], *, undo_s: float) -> int:
@@ -50,7 +50,7 @@ class Terminal:
     """The terminal of one reviewer."""
 
     def __init__(self, console: Console, desk: Desk, session: Session, photos: Photos) -> None:
-        """Prints to `console` and takes requests from `desk` for `session`."""
+        """Print to `console` and take requests from `desk` for `session`."""
         self._console = console
         self._desk = desk
         self._session = session
@@ -124,17 +124,17 @@ class Terminal:
 
     def _page(self, lease: Lease) -> Panel:
         request = lease.request
-        words = Table.grid(padding=(0, 2))
-        words.add_row("Reason", Text(printable(request.explanation)))
+        details = Table.grid(padding=(0, 2))
+        details.add_row("Reason", Text(printable(request.explanation)))
         if lease.is_label_only(datetime.now(UTC)):
-            words.add_row(
+            details.add_row(
                 "Note", Text("The driver no longer waits. Your answer is kept as a label for training.", "yellow")
             )
         for name, share in sorted((request.probabilities or {}).items(), key=lambda item: -item[1]):
             bar = Text("█" * round(share * _BAR_WIDTH), "cyan") + Text(
                 "░" * (_BAR_WIDTH - round(share * _BAR_WIDTH)), "dim"
             )
-            words.add_row(name, bar + Text(f" {share:.1%}"))
+            details.add_row(name, bar + Text(f" {share:.1%}"))
         keys = Text("   ").join(
             [Text(f"[{c.key.upper()}] ", "bold") + Text(c.name) for c in self._keys.values()]
             + [
@@ -145,7 +145,7 @@ class Terminal:
         )
         # Text, not markup: the name of the file is untrusted.
         title = Text(f" {printable(request.driver_id)} · {printable(request.file_name)} ")
-        return Panel(Group(self._photo(lease), words, Text(), keys), title=title, border_style="green")
+        return Panel(Group(self._photo(lease), details, Text(), keys), title=title, border_style="green")
 
     def _photo(self, lease: Lease) -> Text:
         width = max(10, min(self._console.width - 4, 100))

@@ -1,7 +1,7 @@
-"""The trade-off of the threshold: the reviews and the errors that each threshold costs.
+"""The trade-off of the threshold: how many reviews and errors each threshold leads to.
 
 There are two sources. The operating points in a model's evaluation.json were measured after its training, on photos
-outside of the training set. The points of console.monitoring are the stage's recent photos.
+outside of the training set. The points of console.monitoring are the recent photos of the stage.
 """
 
 import math
@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from console.champion import Model
-from console.monitoring import Observed
+from console.monitoring import RecentPhotos
 from functions.shared.vehicles import OTHER
 
-SHOWN = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995)
-"""The thresholds of a table."""
+TABLE_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995)
+"""The thresholds that a table of operating points shows."""
 
 CHOSEN = "chosen"
 IN_FORCE = "in force"
 
-_SAME = 0.0025
-"""Half the step between two operating points: a threshold further away than this was not measured."""
+_TOLERANCE = 0.0025
+"""Half the distance between two operating points. A threshold further from all of them was not measured."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class OperatingPoint:
         """Parse an entry of a report's `operating_points`; None when it lacks `threshold` or `decided`."""
         if not isinstance(entry, Mapping):
             return None
-        threshold, decided = share(entry.get("threshold")), share(entry.get("decided"))
+        threshold, decided = parse_share(entry.get("threshold")), parse_share(entry.get("decided"))
         if threshold is None or decided is None:
             return None
         names = ("wrong", "wrong_upper", "others_accepted", "others_accepted_upper")
-        return cls(threshold, decided, **{name: share(entry.get(name)) for name in names})
+        return cls(threshold, decided, **{name: parse_share(entry.get(name)) for name in names})
 
 
 @dataclass(frozen=True)
@@ -66,24 +66,24 @@ class Policy:
     @classmethod
     def of(cls, model: Model) -> "Policy | None":
         """Return the policy in a model's model.json, or None when there is none or it is incomplete."""
-        stated = model.about.get("policy")
+        stated = model.metadata.get("policy")
         if not isinstance(stated, Mapping):
             return None
-        wrong, others, accepted = (share(stated.get(name)) for name in cls.__dataclass_fields__)
+        wrong, others, accepted = (parse_share(stated.get(name)) for name in cls.__dataclass_fields__)
         return None if wrong is None or others is None or accepted is None else cls(wrong, others, accepted)
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """The policy as a sentence.
 
-        >>> Policy(0.01, 0.05, 0.03).words
+        >>> Policy(0.01, 0.05, 0.03).description
         'At most 1% of the automatic decisions may be wrong, when 5% of all photos show none of our vehicles. \
 At most 3% of these non-vehicles may be let through.'
         """
         return (
-            f"At most {short(self.wrong_at_most)} of the automatic decisions may be wrong, when "
-            f"{short(self.others_share)} of all photos show none of our vehicles. "
-            f"At most {short(self.others_accepted_at_most)} of these non-vehicles may be let through."
+            f"At most {format_percent(self.wrong_at_most)} of the automatic decisions may be wrong, when "
+            f"{format_percent(self.others_share)} of all photos show none of our vehicles. "
+            f"At most {format_percent(self.others_accepted_at_most)} of these non-vehicles may be let through."
         )
 
     def expected_reviews(self, point: OperatingPoint) -> float | None:
@@ -100,7 +100,7 @@ At most 3% of these non-vehicles may be let through.'
     def problems(self, point: OperatingPoint) -> list[str]:
         """Return one sentence for each upper bound of an operating point that is above the policy's limit."""
         return [
-            f"{what} may be up to {short(value)}; the policy allows {short(limit)}."
+            f"{what} may be up to {format_percent(value)}; the policy allows {format_percent(limit)}."
             for what, value, limit in (
                 ("Errors among automatic decisions", point.wrong_upper, self.wrong_at_most),
                 ("Non-vehicles let through", point.others_accepted_upper, self.others_accepted_at_most),
@@ -144,12 +144,12 @@ class TradeOff:
         if threshold is None:
             return None
         nearest = min(self.points, key=lambda point: abs(point.threshold - threshold))
-        return nearest if abs(nearest.threshold - threshold) <= _SAME + 1e-9 else None
+        return nearest if abs(nearest.threshold - threshold) <= _TOLERANCE + 1e-9 else None
 
     def rows(self, more: Iterable[float] = ()) -> list[Row]:
-        """Return rows for the measured thresholds of SHOWN, the chosen one, the one in force, and those of `more`."""
+        """Return a row for each measured threshold: TABLE_THRESHOLDS, the chosen one, the one in force, and `more`."""
         chosen, in_force = self.at(self.chosen), self.at(self.in_force)
-        found = [*map(self.at, SHOWN), chosen, in_force, *map(self.at, more)]
+        found = [*map(self.at, TABLE_THRESHOLDS), chosen, in_force, *map(self.at, more)]
         points = {point.threshold: point for point in found if point}
         return [
             Row(
@@ -181,7 +181,7 @@ class Effect:
         return 1000 * self.reviews / self.photos if self.photos else None
 
 
-def effect(observed: Observed, threshold: float) -> Effect:
+def effect(observed: RecentPhotos, threshold: float) -> Effect:
     """Return the effect that a threshold in [0, 1] would have had.
 
     A photo that the model classifies as `other` goes to a reviewer at every threshold. So does one without a recorded
@@ -193,30 +193,30 @@ def effect(observed: Observed, threshold: float) -> Effect:
     return Effect(threshold, photos, photos - len(automatic), len(labelled), labelled.count(False))
 
 
-def share(value: Any) -> float | None:
+def parse_share(value: Any) -> float | None:
     """Return a number in [0, 1] of a JSON document, or None for any other value.
 
-    >>> share(0.25), share(None), share("0.25"), share(True), share(float("nan")), share(7)
-    (0.25, None, None, None, None, None)
+    >>> [parse_share(value) for value in (0.25, None, "0.25", True, float("nan"), 7)]
+    [0.25, None, None, None, None, None]
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value) or not 0 <= value <= 1:
         return None
     return float(value)
 
 
-def short(value: float) -> str:
+def format_percent(value: float) -> str:
     """Format a share as a percentage with at most two decimal places.
 
-    >>> short(0.01), short(0.005), short(0.0123), short(1.0)
+    >>> format_percent(0.01), format_percent(0.005), format_percent(0.0123), format_percent(1.0)
     ('1%', '0.5%', '1.23%', '100%')
     """
     return f"{100 * value:.2f}".rstrip("0").rstrip(".") + "%"
 
 
-def bounded(value: float | None, upper: float | None) -> str:
-    """Format a share and its upper bound.
+def format_with_bound(value: float | None, upper: float | None) -> str:
+    """Format a share and its upper bound as percentages.
 
-    >>> bounded(0.012, 0.018), bounded(0.012, None), bounded(None, None)
+    >>> format_with_bound(0.012, 0.018), format_with_bound(0.012, None), format_with_bound(None, None)
     ('1.2% (≤1.8%)', '1.2%', '–')
     """
     if value is None:

@@ -1,11 +1,11 @@
-"""The trade-off as line charts: the share of an error over the share decided automatically."""
+"""The trade-off as line charts: each error rate over the share decided automatically."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from console.drawing import Tick
-from console.tradeoff import CHOSEN, IN_FORCE, OperatingPoint, TradeOff, bounded, short
+from console.tradeoff import CHOSEN, IN_FORCE, OperatingPoint, TradeOff, format_percent, format_with_bound
 
 WIDTH, HEIGHT = 480.0, 340.0
 LEFT, RIGHT, TOP, BOTTOM = 72.0, 20.0, 44.0, 68.0
@@ -103,17 +103,18 @@ def _chart(trade_off: TradeOff, name: str, title: str, y_title: str, limit: floa
     for kind, point in marked.items():
         value, upper = _values(point, name) if point else (None, None)
         if point and value is not None:
-            text = f"{kind}: threshold {point.threshold:.3f}, {bounded(value, upper)}, {point.decided:.1%} decided"
-            marks.append(Mark(x(point.decided), y(value), None if upper is None else y(upper), _css(kind), text))
+            shares = f"{format_with_bound(value, upper)}, {point.decided:.1%} decided"
+            text = f"{kind}: threshold {point.threshold:.3f}, {shares}"
+            marks.append(Mark(x(point.decided), y(value), None if upper is None else y(upper), _css_class(kind), text))
     return Chart(
         title,
         y_title,
         path([(point.decided, value) for point, value, _ in known]),
         path([(point.decided, upper) for point, _, upper in known if upper is not None]),
-        [Tick(x(left + i * x_step), short(left + i * x_step)) for i in range(round((1 - left) / x_step) + 1)],
-        [Tick(y(i * y_step), short(i * y_step)) for i in range(round(top / y_step) + 1)],
+        [Tick(x(left + i * x_step), format_percent(left + i * x_step)) for i in range(round((1 - left) / x_step) + 1)],
+        [Tick(y(i * y_step), format_percent(i * y_step)) for i in range(round(top / y_step) + 1)],
         y(limit) if limit is not None else None,
-        short(limit) if limit is not None else "",
+        format_percent(limit) if limit is not None else "",
         marks,
         largest > top,
     )
@@ -123,7 +124,7 @@ def _values(point: OperatingPoint, name: str) -> tuple[float | None, float | Non
     return getattr(point, name), getattr(point, f"{name}_upper")
 
 
-def _css(kind: str) -> str:
+def _css_class(kind: str) -> str:
     return kind.replace(" ", "-")
 
 

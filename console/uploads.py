@@ -23,12 +23,12 @@ _CONTENT_TYPES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PN": "image/png", b"RIF":
 
 
 class InvalidUpload(ValueError):
-    """The upload is refused; the message says why."""
+    """The upload is refused; the message gives the reason."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a photo. `entry` is its decision, else its entry in the photo table, else None."""
+    """The progress of a photo. `entry` is its decision, else its item in the photo table, else None."""
 
     steps: list[Step]
     entry: dict[str, Any] | None
@@ -45,7 +45,7 @@ class Uploads:
     """The photos that this process has uploaded."""
 
     def __init__(self, deployed: Deployed, aws: Aws, decisions: Decisions) -> None:
-        """Uploads to the stage's uploads bucket."""
+        """Upload to the uploads bucket of the stage."""
         self._deployed = deployed
         self._aws = aws
         self._decisions = decisions
@@ -62,7 +62,7 @@ class Uploads:
             raise InvalidUpload(TOO_LARGE)
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,40}", driver) or driver.strip(".") == "":
             raise InvalidUpload("A driver ID has up to 40 letters, digits, dots, dashes and underscores.")
-        key = f"uploads/{driver}/{secrets.token_hex(4)}-{clean(name)}"
+        key = f"uploads/{driver}/{secrets.token_hex(4)}-{safe_file_name(name)}"
         put = self._aws.s3.put_object(
             Bucket=self._deployed.uploads_bucket,
             Key=key,
@@ -85,12 +85,12 @@ class Uploads:
             if photo_id not in self._uploaded:
                 return None
             photo, since = self._uploaded[photo_id]
-        entry = self._decisions.find(photo_id)
+        entry = self._decisions.find_entry(photo_id)
         execution = str(entry["execution"]) if entry else self._execution(photo.key, since)
-        return Progress(self._decisions.steps(execution) if execution else [], entry)
+        return Progress(self._decisions.read_steps(execution) if execution else [], entry)
 
     def _execution(self, key: str, since: datetime) -> str | None:
-        """Return the execution of a photo. Only its input names the photo, so each recent one is described once."""
+        """Return the execution of a photo, found by the inputs of recent executions. Each is described once."""
         with self._lock:
             if key in self._executions:
                 return self._executions[key]
@@ -114,10 +114,10 @@ class Uploads:
             return self._executions.get(key)
 
 
-def clean(name: str) -> str:
+def safe_file_name(name: str) -> str:
     """Return the last segment of a file name without control characters, at most 120 characters long.
 
-    >>> clean("C:\\\\photos\\\\my bike.jpg")
+    >>> safe_file_name("C:\\\\photos\\\\my bike.jpg")
     'my bike.jpg'
     """
     last = re.split(r"[/\\]", name)[-1]

@@ -3,13 +3,13 @@
 `python -m local up`, `status` and `down` for people; `start`, `stop` and `running` for programs.
 
 - `lifecycle`, `processes`, `server`, `settings`: one server process per port and folder, with an empty state at each
-  start; `supervisor`: ends the server's child processes with it
+  start; `supervisor`: ends child processes together with the server
 - `security`, `signatures`, `credentials`: authentication of requests; `clients`: the environment of AWS clients
 - `lambdas`: Lambda workers with the code, packages and variables that they have on AWS
 - `states`: Task states, executions and callbacks of Step Functions, and its SageMaker integrations
 - `sagemaker`: training and processing jobs, models, endpoints, model registry
 - `alarms`, `metrics`, `events`, `logs`, `cloudformation`: differences between ministack and AWS
-- `patches`, `install`: replace functions of ministack; each module says which ones and why
+- `patches`, `install`: replace functions of ministack; the docstring of each module lists them with the reason
 """
 
 from local.clients import use

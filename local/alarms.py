@@ -29,8 +29,8 @@ from local import patches
 EVALUATE_S = 5.0
 # A state from SetAlarmState lasts until the next evaluation, on AWS some seconds to a minute.
 MANUAL_STATE_S = 30.0
-# Data points may arrive out of order; the search for points of a period stops at points this much older.
-SLACK_S = 300.0
+# Data points may arrive out of order. The search for points of a period ends at points that are older by this.
+LATE_DATA_S = 300.0
 COMPARE: dict[str, Callable[[float, float], bool]] = {
     "GreaterThanOrEqualToThreshold": operator.ge,
     "GreaterThanThreshold": operator.gt,
@@ -41,12 +41,12 @@ _manual_until: dict[str, float] = {}
 
 
 def period_values(alarm: dict[str, Any], now: float) -> list[float | None]:
-    """The alarm's statistic in each of its evaluation periods, newest first; None for a period without data."""
+    """Return the statistic of an alarm in each evaluation period, newest first; None for a period without data."""
     dimensions = cloudwatch._dims_key({pair["Name"]: pair["Value"] for pair in alarm.get("Dimensions") or ()})
     points = cloudwatch._metrics.get((alarm["Namespace"], alarm["MetricName"], dimensions)) or []
     period, count = alarm["Period"], alarm["EvaluationPeriods"]
     oldest = now - period * count
-    recent = list(itertools.takewhile(lambda point: point["Timestamp"] > oldest - SLACK_S, reversed(points)))
+    recent = list(itertools.takewhile(lambda point: point["Timestamp"] > oldest - LATE_DATA_S, reversed(points)))
     statistic = alarm.get("ExtendedStatistic") or alarm.get("Statistic") or "Average"
     found: list[float | None] = []
     for index in range(count):
@@ -57,7 +57,7 @@ def period_values(alarm: dict[str, Any], now: float) -> list[float | None]:
 
 
 def next_state(alarm: dict[str, Any], found: list[float | None]) -> tuple[str, str] | None:
-    """State and reason for the values of the periods; None when the alarm keeps its state."""
+    """Return state and reason for the values of the periods; None when the alarm keeps its state."""
     breaches = COMPARE[alarm["ComparisonOperator"]]
     threshold, missing = alarm["Threshold"], alarm.get("TreatMissingData") or "missing"
     present = [value for value in found if value is not None]

@@ -1,7 +1,7 @@
 """The environment variables with which AWS clients use one embedded AWS.
 
-Settings for other accounts would direct the clients elsewhere or make them fail: profiles and configuration files,
-session tokens, endpoints of single services, certificates, proxies. They are removed.
+Settings for other accounts are removed, because clients would use another endpoint or fail: profiles, configuration
+files, session tokens, endpoints of single services, certificates, proxies.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 
 
 def environment(server: ServerInfo, caller: Mapping[str, str]) -> dict[str, str]:
-    """The caller's variables, with the AWS variables replaced by those for `server`.
+    """Return the caller's variables with the AWS variables for `server`.
 
-    Proxies are kept; `no_proxy` excludes the server from them.
+    Proxies are kept; `no_proxy` excludes the server.
     """
-    kept = {name: value for name, value in caller.items() if not _is_of_aws(name)}
+    kept = {name: value for name, value in caller.items() if not _is_aws_variable(name)}
     listed = ",".join(caller.get(name, "") for name in ("no_proxy", "NO_PROXY")).split(",")
     direct = ",".join(dict.fromkeys(host for host in [*listed, HOST, "localhost"] if host))
     return {**kept, **variables(server), "no_proxy": direct, "NO_PROXY": direct}
 
 
 def variables(server: ServerInfo) -> dict[str, str]:
-    """The AWS variables for `server`."""
+    """Return the AWS variables for `server`."""
     key = server.access_key()
     return {
         "AWS_ENDPOINT_URL": server.url,
@@ -49,7 +49,7 @@ def use(server: ServerInfo) -> None:
 
 
 def exports(server: ServerInfo, caller: Mapping[str, str]) -> str:
-    """Shell commands that turn the caller's environment into that of `environment`."""
+    """Return the shell commands that change the caller's environment to that of `environment`."""
     wanted = environment(server, caller)
     lines = [f"unset {name}" for name in sorted(caller.keys() - wanted.keys()) if name.isidentifier()]
     if not any(name.lower() in PROXIES for name in caller):
@@ -62,5 +62,5 @@ def exports(server: ServerInfo, caller: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-def _is_of_aws(name: str) -> bool:
+def _is_aws_variable(name: str) -> bool:
     return name.startswith("AWS_") or name == "BOTO_CONFIG"

@@ -57,8 +57,8 @@ def _without_effect(kind: str) -> dict[str, Callable[..., Any]]:
     return {"create": create, "update": update, "delete": lambda _physical_id, _properties: None}
 
 
-def _content(response: tuple[int, Any, bytes]) -> dict[str, Any]:
-    """The JSON content of a response; raises ValueError with the message of an error response."""
+def _parse_response(response: tuple[int, Any, bytes]) -> dict[str, Any]:
+    """Return the JSON content of a response; raises ValueError with the message of an error response."""
     status, _headers, body = response
     content: dict[str, Any] = json.loads(body) if body else {}
     if status >= 400:
@@ -79,7 +79,7 @@ def _sagemaker(service: SageMaker, kind: str, create_operation: str, attribute: 
 
     def create(logical_id: str, properties: Properties, stack_name: str) -> Created:
         name = properties.get(name_key) or f"{stack_name}-{logical_id}-{uuid.uuid4().hex[:8]}"[-63:].strip("-")
-        arn = _call(service, create_operation, {**_typed(properties), name_key: name})[f"{kind}Arn"]
+        arn = _call(service, create_operation, {**_with_numbers(properties), name_key: name})[f"{kind}Arn"]
         return arn, {name_key: name, attribute: arn}
 
     def update(physical_id: str, _old: Properties, _new: Properties, _stack_name: str) -> Created:
@@ -95,8 +95,8 @@ def _sagemaker(service: SageMaker, kind: str, create_operation: str, attribute: 
     return {"create": create, "update": update, "delete": delete}
 
 
-def _typed(properties: Properties) -> Properties:
-    """The properties with numbers instead of the texts that a template has."""
+def _with_numbers(properties: Properties) -> Properties:
+    """Return the properties with numbers in place of numeric strings."""
 
     def convert(key: str, value: Any) -> Any:
         if isinstance(value, dict):
@@ -114,7 +114,7 @@ def _typed(properties: Properties) -> Properties:
 def _state_machine_version() -> dict[str, Callable[..., Any]]:
     def create(_logical_id: str, properties: Properties, _stack_name: str) -> Created:
         request = {"stateMachineArn": properties["StateMachineArn"]}
-        arn = _content(stepfunctions._publish_state_machine_version(request))["stateMachineVersionArn"]
+        arn = _parse_response(stepfunctions._publish_state_machine_version(request))["stateMachineVersionArn"]
         return arn, {"Arn": arn}
 
     def delete(physical_id: str, _properties: Properties) -> None:
@@ -133,12 +133,12 @@ def _state_machine_alias() -> dict[str, Callable[..., Any]]:
     def create(logical_id: str, properties: Properties, _stack_name: str) -> Created:
         name = properties.get("Name", logical_id)
         request = {"name": name, "routingConfiguration": routing(properties)}
-        arn = _content(stepfunctions._create_state_machine_alias(request))["stateMachineAliasArn"]
+        arn = _parse_response(stepfunctions._create_state_machine_alias(request))["stateMachineAliasArn"]
         return arn, {"Arn": arn}
 
     def update(physical_id: str, _old: Properties, new: Properties, _stack_name: str) -> Created:
         request = {"stateMachineAliasArn": physical_id, "routingConfiguration": routing(new)}
-        _content(stepfunctions._update_state_machine_alias(request))
+        _parse_response(stepfunctions._update_state_machine_alias(request))
         return physical_id, {"Arn": physical_id}
 
     def delete(physical_id: str, _properties: Properties) -> None:
@@ -151,7 +151,7 @@ def _composite_alarm() -> dict[str, Callable[..., Any]]:
     def put(name: str, properties: Properties) -> Created:
         enabled = str(properties.get("ActionsEnabled", True)).lower() != "false"
         request = {**properties, "AlarmName": name, "ActionsEnabled": enabled}
-        _content(cloudwatch._put_composite_alarm({}, request, False, True))
+        _parse_response(cloudwatch._put_composite_alarm({}, request, False, True))
         return name, {"Arn": _arn("cloudwatch", f"alarm:{name}")}
 
     def create(logical_id: str, properties: Properties, stack_name: str) -> Created:
@@ -178,10 +178,12 @@ def _archive() -> dict[str, Callable[..., Any]]:
 
     def create(logical_id: str, properties: Properties, stack_name: str) -> Created:
         name = properties.get("ArchiveName") or f"{stack_name}-{logical_id}"[:48]
-        return name, {"Arn": _content(eventbridge._create_archive(request(name, properties)))["ArchiveArn"]}
+        return name, {"Arn": _parse_response(eventbridge._create_archive(request(name, properties)))["ArchiveArn"]}
 
     def update(physical_id: str, _old: Properties, new: Properties, _stack_name: str) -> Created:
-        return physical_id, {"Arn": _content(eventbridge._update_archive(request(physical_id, new)))["ArchiveArn"]}
+        return physical_id, {
+            "Arn": _parse_response(eventbridge._update_archive(request(physical_id, new)))["ArchiveArn"]
+        }
 
     def delete(physical_id: str, _properties: Properties) -> None:
         eventbridge._delete_archive({"ArchiveName": physical_id})

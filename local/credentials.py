@@ -22,7 +22,7 @@ class AccessKey:
 
 
 def random_key() -> AccessKey:
-    """A random key in AWS's form: AKIA and 16 characters, and a secret of 40 characters."""
+    """Return a random key in the format of AWS: AKIA and 16 characters, and a secret of 40 characters."""
     key_id = "AKIA" + "".join(secrets.choice(KEY_ID_CHARACTERS) for _ in range(16))
     return AccessKey(key_id, secrets.token_urlsafe(30))
 

@@ -3,7 +3,7 @@
 Patches: ministack's `eventbridge._invoke_target` and `_dispatch_to_stepfunctions` drop such an event with a warning,
 and `stepfunctions._start_execution` accepts input that is not JSON. On AWS "errors that result from missing permissions
 to a target, or if a target resource no longer exists" are not retried and go to the dead-letter queue (Amazon
-EventBridge User Guide, "Debugging event delivery"); StartExecution answers InvalidExecutionInput.
+EventBridge User Guide, "Debugging event delivery"); StartExecution returns InvalidExecutionInput.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ logger = logging.getLogger("local.events")
 _failure: contextvars.ContextVar[tuple[str, str] | None] = contextvars.ContextVar("failure", default=None)
 
 
-def _send_to_dead_letters(queue_arn: str, target: dict[str, Any], rule: dict[str, Any], event: dict[str, Any]) -> None:
+def _send_to_dead_letter_queue(
+    queue_arn: str, target: dict[str, Any], rule: dict[str, Any], event: dict[str, Any]
+) -> None:
     code, message = _failure.get() or ("", "")
     url = sqs._queue_name_to_url.get(queue_arn.rpartition(":")[2])
     if url is None:
@@ -39,7 +41,7 @@ def _send_to_dead_letters(queue_arn: str, target: dict[str, Any], rule: dict[str
 
 
 def _start_workflow(arn: str, payload: str) -> None:
-    """Start the target's execution, or keep the reason of the refusal."""
+    """Start the execution of the target; store the reason in `_failure` when it is refused."""
     if stepfunctions._resolve_state_machine_arn(arn) is None:
         _failure.set(("NO_RESOURCE", f"State Machine Does Not Exist: '{arn}'"))
         return
@@ -61,7 +63,7 @@ def install() -> None:
             if _failure.get() is not None:
                 logger.warning("Event for %s was not delivered: %s", target.get("Arn"), _failure.get())
                 if queue_arn:
-                    _send_to_dead_letters(queue_arn, target, rule or {}, view.event_with_detail())
+                    _send_to_dead_letter_queue(queue_arn, target, rule or {}, view.event_with_detail())
         finally:
             _failure.reset(token)
 

@@ -34,6 +34,6 @@ def apply_patches(settings: Settings) -> None:
 
 
 def end_processes() -> None:
-    """End every process the server has started."""
+    """End every process that the server has started."""
     service.end_processes()
     lambda_runtime.reset()

@@ -36,7 +36,7 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class LocalAwsError(RuntimeError):
-    """The embedded AWS could not be started or stopped; the message is one sentence for a person."""
+    """The embedded AWS could not be started or stopped; the message is one sentence for the user."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,12 @@ class ServerInfo:
 
 
 def running(settings: Settings | None = None) -> ServerInfo | None:
-    """The embedded AWS of this folder (default: LOCAL_AWS_DIR), when it answers on its port (LOCAL_AWS_PORT), or None.
+    """Return the embedded AWS of this folder (LOCAL_AWS_DIR) if it responds on its port (LOCAL_AWS_PORT), or None.
 
     Checks the process first, because another server may listen on the port.
     """
     settings = settings or Settings.from_environment()
-    process = processes.server_of(settings)
+    process = processes.find_server(settings)
     if process is None or not processes.listens(process, settings.port):
         return None
     try:
@@ -86,10 +86,10 @@ def _status(settings: Settings) -> dict[str, Any]:
 
 
 def start(settings: Settings | None = None, *, timeout_s: float = 60.0) -> tuple[ServerInfo, bool]:
-    """Start the server with a clean state and wait until it answers.
+    """Start the server with an empty state and wait until it responds.
 
     Returns the server and whether it was started now (False: it was running already).
-    Raises LocalAwsError when the port belongs to something else or the server does not come up in `timeout_s`.
+    Raises LocalAwsError when another process uses the port or the server does not respond within `timeout_s`.
     """
     settings = settings or Settings.from_environment()
     with _locked(_create_private_folder(settings.directory)):
@@ -109,7 +109,7 @@ def start(settings: Settings | None = None, *, timeout_s: float = 60.0) -> tuple
 def stop(settings: Settings | None = None) -> bool:
     """Stop the server and every process it started and remove its temporary files; False if none was running.
 
-    Raises LocalAwsError when none was running and the port belongs to something else, which is left alone.
+    Raises LocalAwsError when none was running and another process uses the port; that process is not stopped.
     """
     settings = settings or Settings.from_environment()
     stopped = False
@@ -171,8 +171,8 @@ def _is_excluded(name: str) -> bool:
 
 
 def _stop_own(settings: Settings) -> bool:
-    """End the server of this folder, even if it does not answer."""
-    process = processes.server_of(settings)
+    """End the server of this folder, even if it does not respond."""
+    process = processes.find_server(settings)
     return process is not None and _end_process(process.pid)
 
 
@@ -180,23 +180,23 @@ def _create_private_folder(directory: Path) -> Path:
     """Create the folder for this user only; raises LocalAwsError when it belongs to another user."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if directory.stat().st_uid != os.getuid():
-        raise LocalAwsError(f"The folder {directory} belongs to another account; set LOCAL_AWS_DIR to one of your own.")
+        raise LocalAwsError(f"The folder {directory} belongs to another user; set LOCAL_AWS_DIR to one of your own.")
     directory.chmod(0o700)
     return directory
 
 
 def _end_process(pid: int) -> bool:
-    """SIGTERM to the server, then SIGKILL to it and its children; returns whether there was a process."""
+    """Send SIGTERM to the server, then SIGKILL to it and its children; returns whether the process existed."""
     try:
         process = psutil.Process(pid)
-        family = [process, *process.children(recursive=True)]
+        tree = [process, *process.children(recursive=True)]
         process.send_signal(signal.SIGTERM)
     except psutil.Error:
         return False
-    _gone, alive = psutil.wait_procs(family, timeout=STOP_GRACE_S)
-    for survivor in alive:
+    _gone, alive = psutil.wait_procs(tree, timeout=STOP_GRACE_S)
+    for remaining in alive:
         with contextlib.suppress(psutil.Error):
-            survivor.kill()
+            remaining.kill()
     psutil.wait_procs(alive, timeout=STOP_GRACE_S)
     return True
 

@@ -18,28 +18,14 @@ from ministack.services import sqs, stepfunctions
 from local import patches
 from local.lambdas import emf
 
-# AWS publishes every minute; here a change is published sooner, so that tests of alarms do not wait.
-MEASURE_S, REPEAT_S = 2.0, 60.0
-ENDINGS = {
+# AWS publishes every minute; here a changed value is published within POLL_S, so that tests of alarms do not wait.
+POLL_S, PUBLISH_S = 2.0, 60.0
+METRICS_BY_STATUS = {
     "SUCCEEDED": "ExecutionsSucceeded",
     "FAILED": "ExecutionsFailed",
     "TIMED_OUT": "ExecutionsTimedOut",
     "ABORTED": "ExecutionsAborted",
 }
-
-
-def _put(namespace: str, dimension: tuple[str, str], values: dict[str, tuple[float, str]]) -> None:
-    pair = [{"Name": dimension[0], "Value": dimension[1]}]
-    now = time.time()
-    data = [
-        {"MetricName": name, "Dimensions": pair, "Value": value, "Unit": unit, "Timestamp": now}
-        for name, (value, unit) in values.items()
-    ]
-    emf.put(namespace, data)
-
-
-def _seconds(stamp: str) -> float:
-    return datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp()
 
 
 def publish_execution_metrics(execution: dict[str, Any]) -> None:
@@ -48,14 +34,14 @@ def publish_execution_metrics(execution: dict[str, Any]) -> None:
     if execution["status"] == "RUNNING":
         values["ExecutionsStarted"] = (1.0, "Count")
     else:
-        values = {name: (float(execution["status"] == status), "Count") for status, name in ENDINGS.items()}
-        duration = _seconds(execution["stopDate"]) - _seconds(execution["startDate"])
-        values["ExecutionTime"] = (duration * 1000, "Milliseconds")
-    _put("AWS/States", ("StateMachineArn", execution["stateMachineArn"]), values)
+        values = {name: (float(execution["status"] == status), "Count") for status, name in METRICS_BY_STATUS.items()}
+        duration = datetime.fromisoformat(execution["stopDate"]) - datetime.fromisoformat(execution["startDate"])
+        values["ExecutionTime"] = (duration.total_seconds() * 1000, "Milliseconds")
+    emf.put_metrics("AWS/States", {"StateMachineArn": execution["stateMachineArn"]}, values)
 
 
 def queue_metrics(queue: dict[str, Any], now: float) -> dict[str, tuple[float, str]]:
-    """The AWS/SQS metrics of one queue. The age is that of the oldest message, in seconds."""
+    """Return the AWS/SQS metrics of one queue as {name: (value, unit)}."""
     messages = list(queue["messages"])
     visible = sum(message["visible_at"] <= now for message in messages)
     oldest = min((message["sent_at"] for message in messages), default=now)
@@ -69,15 +55,15 @@ def queue_metrics(queue: dict[str, Any], now: float) -> dict[str, tuple[float, s
 def _publish_queue_metrics() -> None:
     published: dict[Any, tuple[float, dict[str, tuple[float, str]]]] = {}
     while True:
-        time.sleep(MEASURE_S)
+        time.sleep(POLL_S)
         now = time.time()
         for (account, region, url), queue in sqs._queues.all_items():
             values = queue_metrics(queue, now)
             last, before = published.get((account, region, url), (0.0, {}))
-            if values != before or now - last >= REPEAT_S:
+            if values != before or now - last >= PUBLISH_S:
                 published[(account, region, url)] = (now, values)
                 with request_scope(account, region):
-                    _put("AWS/SQS", ("QueueName", url.rpartition("/")[2]), values)
+                    emf.put_metrics("AWS/SQS", {"QueueName": url.rpartition("/")[2]}, values)
 
 
 def install() -> None:

@@ -14,12 +14,12 @@ COMMAND = ["-m", "local.server"]
 SHOWN_CHARACTERS = 80
 
 
-def server_of(settings: Settings) -> psutil.Process | None:
-    """The server of this folder: the process in its pid file, or the one that listens on the port; else None.
+def find_server(settings: Settings) -> psutil.Process | None:
+    """Return the server of this folder: the process in its pid file, or the one that listens on the port, or None.
 
     The process must belong to this user, run `local.server`, and have been started for this folder.
     """
-    for pid in _candidates(settings):
+    for pid in _candidate_pids(settings):
         if pid is not None and _folder_served_by(pid) == settings.directory:
             return psutil.Process(pid)
     return None
@@ -35,10 +35,10 @@ def listens(process: psutil.Process, port: int) -> bool:
 
 
 def describe_listener(port: int) -> str:
-    """A description of the process that listens on the port, for an error message."""
-    pid = _listener(port)
+    """Return a description of the process that listens on the port, for an error message."""
+    pid = _find_listener(port)
     if pid is None:
-        return "a process of another account"
+        return "a process of another user"
     folder = _folder_served_by(pid)
     if folder is not None:
         return f"the embedded AWS of {folder}"
@@ -49,31 +49,31 @@ def describe_listener(port: int) -> str:
     return f"process {pid} ({command[:SHOWN_CHARACTERS]})" if command else f"process {pid}"
 
 
-def _candidates(settings: Settings) -> Iterator[int | None]:
-    yield _recorded(settings.pid_file)
-    yield _listener(settings.port)
+def _candidate_pids(settings: Settings) -> Iterator[int | None]:
+    yield _read_pid(settings.pid_file)
+    yield _find_listener(settings.port)
 
 
-def _recorded(pid_file: Path) -> int | None:
+def _read_pid(pid_file: Path) -> int | None:
     try:
         return int(pid_file.read_text())
     except (OSError, ValueError):
         return None
 
 
-def _listener(port: int) -> int | None:
-    """The process that listens on the port; None when this user may not see it."""
+def _find_listener(port: int) -> int | None:
+    """Return the process that listens on the port; None when this user has no access to it."""
     try:
         sockets = psutil.net_connections("tcp")
     except psutil.AccessDenied:
-        # macOS shows a user the sockets of their own processes only, one process at a time.
+        # On macOS a user can list only the sockets of their own processes, one process at a time.
         return next((process.pid for process in psutil.process_iter() if listens(process, port)), None)
     found = [item for item in sockets if item.status == psutil.CONN_LISTEN and item.laddr.port == port]
     return next((item.pid for item in found if item.laddr.ip in (HOST, "0.0.0.0", "::")), None)  # noqa: S104
 
 
 def _folder_served_by(pid: int) -> Path | None:
-    """The folder of the embedded AWS that this user runs as process `pid`; None when it is another program."""
+    """Return the folder of the embedded AWS that this user runs as process `pid`; None for another program."""
     try:
         process = psutil.Process(pid)
         if process.uids().real != os.getuid() or process.cmdline()[-2:] != COMMAND:

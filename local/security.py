@@ -1,8 +1,8 @@
-"""Refuse requests of web pages and requests without a valid signature.
+"""Refuse requests from web pages and requests without a valid signature.
 
 A web page can reach a port of the loopback interface: a form or a `text/plain` POST needs no preflight, and with DNS
-rebinding (a name that resolves to 127.0.0.1) the page has the same origin. AWS clients send neither Origin nor
-Sec-Fetch-Site, and send the expected Host.
+rebinding (a name that resolves to 127.0.0.1) the page has the same origin. AWS clients send the expected Host
+and neither Origin nor Sec-Fetch-Site.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-class ClientGone(Exception):
-    """The client closed the connection before it had sent its request."""
+class ClientDisconnected(Exception):
+    """The client closed the connection before the end of its request."""
 
 
 def protected(application: Application, settings: Settings) -> Application:
-    """Wrap `application`: answer 403 to all but authenticated requests of AWS clients, and send no CORS headers."""
+    """Wrap `application`: respond with 403 unless an AWS client sent and signed the request; remove CORS headers."""
     hosts = {f"{name}:{settings.port}".encode() for name in (HOST, "localhost")}
 
     async def protect(scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,11 +51,11 @@ async def _http(application: Application, hosts: set[bytes], scope: Scope, recei
     try:
         _refuse_browsers(scope, hosts)
         await signatures.verify(Request.from_scope(scope), body.read)
-    except ClientGone:
+    except ClientDisconnected:
         return
     except Refused as refused:
         logger.warning("Refused %s %r: %s", scope["method"], scope["path"], refused.message)
-        await _answer(scope, refused, send)
+        await _send_refusal(scope, refused, send)
         return
     await application(scope, body.receive, _without_cors(send))
 
@@ -64,13 +64,13 @@ def _refuse_browsers(scope: Scope, hosts: set[bytes]) -> None:
     headers: list[tuple[bytes, bytes]] = scope["headers"]
     values = {name.lower(): value for name, value in headers}
     if [value for name, value in headers if name.lower() == b"host"] != [values.get(b"host")]:
-        raise Refused("AccessDenied", "The request has to have one Host header.")
+        raise Refused("AccessDenied", "The request must have exactly one Host header.")
     if values[b"host"].lower() not in hosts:
         names = " or ".join(sorted(host.decode() for host in hosts))
-        raise Refused("AccessDenied", f"The Host header has to be {names}.")
-    # Browsers send "none" for an address that was typed, for example a presigned URL.
+        raise Refused("AccessDenied", f"The Host header must be {names}.")
+    # Browsers send "none" for an address that the user entered, for example a presigned URL.
     if b"origin" in values or values.get(b"sec-fetch-site", b"none") != b"none" or scope["method"] == "OPTIONS":
-        raise Refused("AccessDenied", "The embedded AWS does not answer requests of web pages.")
+        raise Refused("AccessDenied", "The embedded AWS refuses requests from web pages.")
 
 
 class _Body:
@@ -85,7 +85,7 @@ class _Body:
         while more:
             message = await self._receive()
             if message["type"] != "http.request":
-                raise ClientGone
+                raise ClientDisconnected
             self._parts.append(message.get("body", b""))
             more = message.get("more_body", False)
         return list(self._parts)
@@ -107,8 +107,8 @@ def _without_cors(send: Send) -> Send:
     return send_without_cors
 
 
-async def _answer(scope: Scope, refused: Refused, send: Send) -> None:
-    """Answer 403 in the format of the caller's SDK: XML for S3 and the Query protocol, otherwise JSON."""
+async def _send_refusal(scope: Scope, refused: Refused, send: Send) -> None:
+    """Send 403 in the format of the caller's protocol: XML for S3 and the Query protocol, otherwise JSON."""
     headers = dict(scope["headers"])
     kind, body = "application/json", json.dumps({"__type": refused.code, "message": refused.message})
     authorization = headers.get(b"authorization", b"")

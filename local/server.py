@@ -17,7 +17,7 @@ from local.settings import ACCOUNT_ID, CLIENT_VARIABLES, HOST, Settings
 
 def configure(settings: Settings) -> None:
     """Create the access key, and set the variables that ministack reads when it is imported."""
-    # Other users may not read what this process and its children write.
+    # Only this user may read the files that this process and its children write.
     os.umask(0o077)
     key = credentials.random_key()
     credentials.write(key, settings.directory)
@@ -76,7 +76,7 @@ async def serve(settings: Settings) -> None:
     config.bind = [f"{HOST}:{settings.port}"]
     config.keep_alive_timeout = 75
     config.loglevel = "WARNING"
-    # The state is lost anyway, so stopping does not wait for open requests.
+    # The state is not kept, so stopping does not wait for open requests.
     serving = asyncio.ensure_future(hypercorn_serve(protected, config, shutdown_trigger=asyncio.Event().wait))
     await asyncio.wait({serving, asyncio.ensure_future(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
     if serving.done():
@@ -84,7 +84,7 @@ async def serve(settings: Settings) -> None:
 
 
 def main() -> None:
-    """Run the server; end its child processes in any case."""
+    """Run the server; end its child processes even after an error."""
     settings = Settings.from_environment()
     configure(settings)
     code = 1

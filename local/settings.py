@@ -24,7 +24,8 @@ class Settings:
     """Port, folder and region of one embedded AWS.
 
     `directory` is where the server writes its log, temporary files and jobs. Two servers need two ports and two
-    directories. `lambda_slots` is the number of concurrent Lambda invocations; more of them wait.
+    directories. `lambda_slots` is the maximum number of concurrent Lambda invocations; further ones wait.
+    `authorization` enforces IAM policies.
     """
 
     port: int = 4566

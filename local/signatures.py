@@ -1,10 +1,10 @@
 """Verify the signatures of requests (Signature Version 4).
 
 Sources: "AWS Signature Version 4 for API requests" (IAM User Guide) and "Authenticating Requests" (Amazon S3 API
-Reference). The signature is in the Authorization header or in the query string (presigned); the body is signed as a
-whole, in chunks, or, where the client says so, not at all.
+Reference). The signature is in the Authorization header or in the query string (presigned). The body is signed as a
+whole, in chunks, or not at all, as the header x-amz-content-sha256 states.
 
-ministack never checks the root user's signature, and that of others only when it enforces IAM. This module calls its
+ministack never verifies signatures of the root user, and those of others only when it enforces IAM. This module calls
 `sigv4.header_signature_failure` (computes the signature), `iam_evaluator._sigv2_check` (S3's older presigned URLs) and
 `iam_evaluator.resolve_credential` (secrets of the root user, IAM users and STS sessions).
 """
@@ -35,7 +35,7 @@ V4_QUERY = frozenset(
     {"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders", "X-Amz-Signature"}
 )
 V2_QUERY = frozenset({"AWSAccessKeyId", "Signature", "Expires"})
-CLAIMS = frozenset({"x-amz-algorithm", "x-amz-credential", "x-amz-signature", "awsaccesskeyid"})
+CREDENTIAL_QUERY = frozenset({"x-amz-algorithm", "x-amz-credential", "x-amz-signature", "awsaccesskeyid"})
 HASH = re.compile(r"[0-9a-f]{64}")
 SIGNED_CHUNKS = frozenset({"STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"})
 UNSIGNED = frozenset({sigv4.UNSIGNED_PAYLOAD, "STREAMING-UNSIGNED-PAYLOAD-TRAILER"})
@@ -63,7 +63,7 @@ class Request:
 
     @classmethod
     def from_scope(cls, scope: Mapping[str, Any]) -> Request:
-        """The request of an ASGI scope; raises Refused when a header of the signature is there twice."""
+        """The request of an ASGI scope; raises Refused when a header of the signature was sent twice."""
         headers: dict[str, str] = {}
         for raw_name, value in scope["headers"]:
             name, text = raw_name.decode("latin-1").lower(), sigv4.decode_header_value(value)
@@ -81,7 +81,7 @@ async def verify(request: Request, read: Read) -> None:
     `read` returns the parts of the body. It is called after the access key has been checked.
     """
     if "authorization" in request.headers:
-        if any(name.lower() in CLAIMS for name in request.query):
+        if any(name.lower() in CREDENTIAL_QUERY for name in request.query):
             raise Refused("InvalidArgument", "Only one auth mechanism allowed.")
         await _verify_header(request, read)
     elif request.query.keys() >= V4_QUERY:
@@ -130,13 +130,15 @@ async def _compare(
     presigned: bool,
 ) -> None:
     """Compare the signature with a computed one; `stated` is the hash of the body, None to compute it."""
-    # ministack determines the caller by itself; it must be the one that is checked here.
+    # ministack determines the caller itself. It must be the caller that is verified here.
     if router.extract_access_key_id(request.headers, request.query) != signature.access_key_id:
-        raise Refused("IncompleteSignature", "The request names two access keys.")
+        raise Refused("IncompleteSignature", "The request contains two access keys.")
     signed = signature.signed_headers.split(";")
-    loose = [name for name in request.headers if name.startswith("x-amz-") and name not in signed]
-    if "host" not in signed or loose:
-        raise Refused("AccessDenied", f"There were headers present in the request which were not signed: {loose}")
+    unsigned_headers = [name for name in request.headers if name.startswith("x-amz-") and name not in signed]
+    if "host" not in signed or unsigned_headers:
+        raise Refused(
+            "AccessDenied", f"There were headers present in the request which were not signed: {unsigned_headers}"
+        )
     body = await read()
     if stated is None or HASH.fullmatch(stated):
         actual = _hash(body)
@@ -196,8 +198,8 @@ def _secret(key_id: str, token: Any) -> str:
 def _unknown(key_id: str) -> Refused:
     return Refused(
         "UnrecognizedClientException",
-        f"The embedded AWS does not know the access key {key_id[:4]}…, or its session token; each start of it has a "
-        'new key. Take over the current one: eval "$(make -s credentials)"',
+        f"The access key {key_id[:4]}… or its session token is not valid for this embedded AWS, which creates a new "
+        'key at each start. Use the current key: eval "$(make -s credentials)"',
     )
 
 

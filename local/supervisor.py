@@ -1,7 +1,7 @@
 """Run a command that ends with the server: `python supervisor.py COMMAND...`, standard library only.
 
 Standard input is a pipe from the server. When it is closed, because the server has ended, the supervisor kills the
-command's process group. On Linux the kernel kills the command when the supervisor ends. SIGTERM is passed on to the
+command's process group. On Linux the kernel kills the command when the supervisor ends. SIGTERM is forwarded to the
 command's process group.
 """
 

@@ -1,4 +1,4 @@
-"""The commands that people run against a deployed system. `python -m operate --help` lists them.
+"""The commands for a deployed stack. `python -m operate --help` lists them.
 
-They call AWS with the names in the stack's outputs and do not depend on where the stack runs.
+They read the names of AWS resources from the outputs of the stack, which may run on AWS or on the embedded AWS.
 """

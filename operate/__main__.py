@@ -43,13 +43,13 @@ def main() -> int:
         console.print(f"{arguments.command} failed: {error}", style="bold red", markup=False)
         return 1
     except KeyboardInterrupt:
-        console.print(f"{arguments.command} was interrupted; what it started in AWS continues.")
+        console.print(f"{arguments.command} was interrupted; executions that it started continue.")
         return 130
     return code or 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    """The parser; `run` of the parsed arguments is the command's function, called with target and arguments."""
+    """Return the parser. The parsed `run` is the function of the command; it takes the target and the arguments."""
     parser = argparse.ArgumentParser(prog="operate", description="Work with the deployed system.")
     commands = parser.add_subparsers(dest="command", required=True)
 
@@ -66,15 +66,15 @@ def _parser() -> argparse.ArgumentParser:
         help="promote even if a check fails, unless the probe fails; accept data without photos of other classes",
     )
     command.add_argument("--dry-run", action="store_true", help="stop after the verdict")
-    command.add_argument("--classes", default="", help="the vehicles to tell apart, comma-separated")
+    command.add_argument("--classes", default="", help="the vehicles to classify, comma-separated")
     add("initial-model", _initial_model, "deploy the initial model where there is no champion")
-    add("status", _status, "running executions, queues, the model in production and where it comes from")
-    command = add("rollback", _rollback, "put an earlier model back into production")
+    add("status", _status, "running executions, queue lengths, the model in production and its parent")
+    command = add("rollback", _rollback, "restore an earlier model")
     command.add_argument("--to", default="", help="the model; by default the champion's predecessor")
     command.add_argument("--reason", default=rollback.REASON, help="recorded with the model that is rolled back")
-    command = add("threshold", _threshold, "the effect of the threshold in force and of another one")
+    command = add("threshold", _threshold, "reviews and errors at the threshold in force and at another one")
     command.add_argument("--at", default="", help="a threshold from 0 to 1, or `model` for the model's own")
-    add("bench", _bench, "latency, throughput and memory, each beside its baseline")
+    add("bench", _bench, "latency, throughput and memory, each with its baseline")
     command = add("evaluate", _evaluate, "evaluate the champion on a folder of class folders")
     command.add_argument("photos", type=Path)
     command = add("upload", _upload, "upload photos and follow each to its decision")
@@ -122,7 +122,7 @@ def _bench(target: Target, _arguments: Arguments) -> None:
 
 
 def _memory_reader(target: Target) -> Callable[[], int] | None:
-    """A function that returns the memory of the embedded AWS and its processes in bytes; None for a real account."""
+    """Return a function that returns the memory of the embedded AWS in bytes; None for a real account."""
     server = local.running() if target.is_local else None
     if server is None:
         return None
@@ -161,7 +161,7 @@ def _upload(target: Target, arguments: Arguments) -> None:
     figures = summary(results)
     terminal.print_figures(figures)
     if figures["lost"]:
-        raise CommandError(f"{figures['lost']} photos have no outcome yet. Look at their executions' history.")
+        raise CommandError(f"{figures['lost']} photos have no outcome yet. Check the history of their executions.")
 
 
 if __name__ == "__main__":

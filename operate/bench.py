@@ -1,4 +1,4 @@
-"""Measure latency, throughput and memory, each beside its baseline from the same run."""
+"""Measure latency, throughput and memory, each with a baseline from the same run."""
 
 import json
 import threading
@@ -31,27 +31,30 @@ SAMPLE_INTERVAL_S = 0.25
 def run(
     deployed: Deployed, photos: list[Source], report: Path, read_memory: Callable[[], int] | None
 ) -> dict[str, Any]:
-    """Measure, print and write the report; returns it. `read_memory` returns the bytes that the whole system uses.
+    """Measure, print and write the report; returns it. `read_memory` returns the memory of all processes in bytes.
 
     Raises CommandError when a photo was lost or an event was published twice.
     """
     chosen = [photos[number % len(photos)] for number in range(max(SEQUENTIAL, BURST))]
-    with EventListener(deployed.event_bus) as listener, _sampled(read_memory) as samples:
+    with EventListener(deployed.event_bus) as listener, _sample_memory(read_memory) as samples:
         console.print(f"Warming up, then {SEQUENTIAL} photos one after the other …")
         upload(deployed, listener, chosen[:WARM_UP], _no_progress, max_in_flight=4)
         sequential = upload(deployed, listener, chosen[:SEQUENTIAL], _no_progress, max_in_flight=1)
-        console.print(f"{SEQUENTIAL} times the model alone …")
+        console.print(f"Invoking the endpoint {SEQUENTIAL} times …")
         model_alone_ms = _invoke_endpoint(deployed, chosen[:SEQUENTIAL])
         console.print(f"A burst of {BURST} photos …")
         started = time.monotonic()
         burst = upload(deployed, listener, chosen[:BURST], _no_progress, max_in_flight=BURST)
         burst_s = time.monotonic() - started
-    single, many = summary(sequential), summary(burst)
+    sequential_figures, burst_figures = summary(sequential), summary(burst)
     figures = {
         "photo_to_outcome_ms": asdict(Latency.of([one.latency_ms for one in sequential if one.latency_ms is not None])),
         "model_alone_ms": asdict(Latency.of(model_alone_ms)),
         "burst": {
-            **{name: many[name] for name in ("uploaded", "routed", "in_review", "rejected", "lost", "duplicated")},
+            **{
+                name: burst_figures[name]
+                for name in ("uploaded", "routed", "in_review", "rejected", "lost", "duplicated")
+            },
             "seconds": round(burst_s, 1),
             "photos_per_s": round(len(burst) / burst_s, 1),
         },
@@ -60,8 +63,9 @@ def run(
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text(json.dumps(figures, indent=2), encoding="utf-8")
     _print_figures(figures)
-    if single["lost"] or many["lost"] or many["duplicated"]:
-        raise CommandError(f"{single['lost'] + many['lost']} photos were lost, {many['duplicated']} have two outcomes.")
+    lost, duplicated = sequential_figures["lost"] + burst_figures["lost"], burst_figures["duplicated"]
+    if lost or duplicated:
+        raise CommandError(f"{lost} photos were lost, {duplicated} have two outcomes.")
     return figures
 
 
@@ -79,8 +83,8 @@ def _invoke_endpoint(deployed: Deployed, photos: list[Source]) -> list[float]:
 
 
 @contextmanager
-def _sampled(read_memory: Callable[[], int] | None) -> Iterator[list[int]]:
-    """Read the memory every SAMPLE_INTERVAL_S during the block; the list is complete at its end."""
+def _sample_memory(read_memory: Callable[[], int] | None) -> Iterator[list[int]]:
+    """Sample the memory, in bytes, every SAMPLE_INTERVAL_S during the block; the list is complete at its end."""
     samples: list[int] = []
     done = threading.Event()
 
@@ -118,4 +122,4 @@ def _print_figures(figures: dict[str, Any]) -> None:
 
 
 def _no_progress(_result: UploadResult, _done: int, _total: int) -> None:
-    """Print nothing."""
+    """Report no progress."""

@@ -1,4 +1,4 @@
-"""The main job from an empty account: deploy, stage data, train, upload photos, print the outcomes."""
+"""The demo: deploy, stage data, train, upload photos, print the outcomes."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ SOURCES = {
     "photos": "your own photos",
     "generated": "DRAWN pictures: every step ran, but the model did not learn from photos",
 }
-"""The source of the training data, in words."""
+"""Descriptions of the sources of training data."""
 
 
 def run(target: Target) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def run(target: Target) -> dict[str, Any]:
     console.print(f"Report: {REPORT.relative_to(ROOT)}")
     if lost := [result.photo for result in results if result.outcome == LOST]:
         raise CommandError(
-            f"{len(lost)} photos have no outcome, the first is {lost[0]}. Look at its execution's history."
+            f"{len(lost)} photos have no outcome, the first is {lost[0]}. Check the history of its execution."
         )
     return figures
 
@@ -67,8 +67,8 @@ def staged_input(deployed: Deployed, target: Target, force: bool = False) -> dic
     staged = stage_data.stage(DATA, report=terminal.print_line, without_other=force)
     if staged.source == "generated" and not target.is_local:
         raise CommandError(
-            "There is no CIFAR-100 archive and no network to download it, and no model is trained on drawn pictures in "
-            "a real account. Set CIFAR100_ARCHIVE to cifar-100-python.tar.gz, or TRAINING_PHOTOS to photos of your own."
+            "The CIFAR-100 archive could not be downloaded, and in a real account no model is trained on drawn "
+            "pictures. Set CIFAR100_ARCHIVE to cifar-100-python.tar.gz, or TRAINING_PHOTOS to photos of your own."
         )
     archive = ROOT / "build" / "source" / "sourcedir.tar.gz"
     archive.parent.mkdir(parents=True, exist_ok=True)
@@ -77,13 +77,13 @@ def staged_input(deployed: Deployed, target: Target, force: bool = False) -> dic
 
 
 def staged_source() -> str:
-    """The source of the staged data: `cifar100`, `photos` or `generated`."""
+    """Return the source of the staged data: `cifar100`, `photos` or `generated`."""
     source: str = json.loads((DATA / "train" / "about.json").read_text(encoding="utf-8"))["source"]
     return source
 
 
 def demo_photos(folder: Path) -> list[Source]:
-    """Test photos of every vehicle, photos of other classes, and one file that is not a photo."""
+    """Return test photos of every vehicle, photos of other classes, and one file that is not a photo."""
     vehicles = set(configured_vehicles())
     by_label: dict[str, list[Source]] = {}
     for source in find_photos(folder).sources:
@@ -93,7 +93,7 @@ def demo_photos(folder: Path) -> list[Source]:
     for label, sources in by_label.items():
         if label in vehicles or label in others:
             chosen += sources[: PHOTOS_PER_VEHICLE if label in vehicles else PHOTOS_PER_OTHER_CLASS]
-    return [*chosen, Source("broken.jpg", b"\xff\xd8\xff\xe0 this was a photo once", "broken")]
+    return [*chosen, Source("broken.jpg", b"\xff\xd8\xff\xe0 not a JPEG file", "broken")]
 
 
 def _as_json(result: UploadResult) -> dict[str, Any]:

@@ -1,5 +1,5 @@
-"""The error that a command ends with."""
+"""The error that ends a command."""
 
 
 class CommandError(Exception):
-    """The message says what failed and what to do next."""
+    """A command failed; the message contains the reason and what to do."""

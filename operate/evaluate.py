@@ -28,7 +28,7 @@ from training.inference import Model, model_fn, predict_probabilities
 
 
 class EvaluationError(Exception):
-    """There is nothing to evaluate; the message says what to do."""
+    """No photo can be evaluated; the message contains the reason and what to do."""
 
 
 def evaluate_photos(model: Model, photos: Path, show_progress: bool = False) -> dict[str, Any]:

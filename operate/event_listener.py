@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 SOURCE = "scones.vehicles"
 _PROBE_SOURCE = "scones.event-listener"
 _TARGET_ID = "listener"
-# EventBridge documents that a new rule may need a moment before it matches events.
+# "Allow a short period of time for changes to take effect" (Amazon EventBridge API Reference, PutRule).
 RULE_TIMEOUT_S = 90
 
 
 class EventListener:
     """A temporary SQS queue that a temporary rule of the bus sends events to; both are deleted at the end of `with`.
 
-    Entering publishes probe events and returns when one has arrived, so that no later event is missed.
+    `with` publishes probe events and starts when one has arrived, so that no later event is missed.
     """
 
     def __init__(self, bus: str, source: str = SOURCE) -> None:
@@ -72,7 +72,7 @@ class EventListener:
             Name=self._name,
             EventBusName=self._bus,
             EventPattern=json.dumps({"source": [self._source, _PROBE_SOURCE]}),
-            Description="A command in a terminal follows the system; delete this rule when that command has ended",
+            Description="Temporary: sends events to a command that is running. Delete it when the command has ended.",
         )["RuleArn"]
         statement = {
             "Effect": "Allow",

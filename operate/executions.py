@@ -31,7 +31,7 @@ def start(state_machine: str, execution_input: dict[str, Any]) -> str:
 
 
 def follow(execution: str, workflow: str, failure_note: str = "") -> dict[str, Any]:
-    """Print each state when it is entered first, and the progress of a training job; returns the execution's output.
+    """Print each state when it is first entered, and the progress of a training job; returns the execution's output.
 
     Raises CommandError with error, cause and `failure_note` when the execution did not succeed.
     """
@@ -48,7 +48,7 @@ def follow(execution: str, workflow: str, failure_note: str = "") -> dict[str, A
             for event in _events_after(states, execution, last_event):
                 last_event = event["id"]
                 state = event.get("stateEnteredEventDetails", {}).get("name", "")
-                # A loop that waits for an endpoint enters its states again and again.
+                # A loop that polls an endpoint enters its states repeatedly.
                 if state and state not in printed:
                     printed.add(state)
                     console.print(f"  {duration(time.monotonic() - started):>12}  {state}")
@@ -72,7 +72,7 @@ def follow(execution: str, workflow: str, failure_note: str = "") -> dict[str, A
 
 
 def _events_after(states: "SFNClient", execution: str, last_id: int) -> "list[HistoryEventTypeDef]":
-    """The events after `last_id`, oldest first. Reads the history backwards, so that a poll reads only what is new."""
+    """Return the events after `last_id`, oldest first. Reads backwards, so that a poll reads new events only."""
     found: list[HistoryEventTypeDef] = []
     for page in states.get_paginator("get_execution_history").paginate(executionArn=execution, reverseOrder=True):
         for event in page["events"]:
@@ -93,18 +93,18 @@ class _TrainingLog:
         self._lines: list[str] = []
 
     def find_job(self, event: "HistoryEventTypeDef") -> None:
-        """Take the job's name from the input of the state that starts it."""
+        """Read the name of the job from the input of the state that starts it."""
         entered = event.get("stateEnteredEventDetails", {})
         if entered.get("name") == TRAINING_STATE:
             self._job = json.loads(entered["input"])["run"]["name"]
 
     def progress(self) -> list[tuple[int, int]]:
-        """The progress lines since the last call, as (pictures whose features are computed, all pictures)."""
+        """Return the progress since the last call, as (images whose features are computed, all images)."""
         found = [match for line in self._new_lines() if (match := _PROGRESS.search(line))]
         return [(int(match[1]), int(match[2])) for match in found]
 
     def last_lines(self, count: int) -> list[str]:
-        """The last `count` lines."""
+        """Return the last `count` lines."""
         self._new_lines()
         return self._lines[-count:]
 
@@ -128,7 +128,7 @@ class _TrainingLog:
                 request["nextToken"] = self._token
             answer = self._logs.get_log_events(**request)
         except self._logs.exceptions.ResourceNotFoundException:
-            return []  # SageMaker creates log group and stream with the job's first line.
+            return []  # SageMaker creates the log group and stream when the job writes its first line.
         self._token = answer["nextForwardToken"]
         lines = [event["message"] for event in answer["events"]]
         self._lines += lines

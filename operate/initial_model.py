@@ -21,7 +21,7 @@ from training.vehicles import configured_vehicles, imagenet_classes
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# A folder of this name beside the artifact contains photos for the probe, in folders named after the classes.
+# A folder of this name next to the artifact contains photos for the probe, in folders named after the classes.
 GOLDEN = "golden"
 FOLDER = Path(__file__).resolve().parent.parent / "build" / "initial"
 
@@ -29,8 +29,8 @@ FOLDER = Path(__file__).resolve().parent.parent / "build" / "initial"
 def ensure_initial_model(deployed: Deployed, artifact: Path | None = None) -> bool:
     """Deploy the model.tar.gz `artifact` when the stage has no champion; returns whether it was deployed.
 
-    By default, the artifact is built from the backbone and the initial head beside the training code. Follows the
-    execution to its end. Raises CommandError when the model did not get into production.
+    By default, the artifact is built from the backbone and the initial head in training/. Waits for the end of the
+    execution. Raises CommandError when the model was not promoted.
     """
     if ModelTable(deployed.model_table, boto3.client("dynamodb")).champion():
         return False
@@ -40,7 +40,7 @@ def ensure_initial_model(deployed: Deployed, artifact: Path | None = None) -> bo
     if output["reason"] == "ChampionExists":
         return False
     if output["outcome"] != "promoted":
-        raise CommandError(f"The initial model is not in production ({output['reason']}): {output['verdict']}")
+        raise CommandError(f"The initial model was not promoted ({output['reason']}): {output['verdict']}")
     console.print(f"In production: {output['model_version']}: {output['verdict']}")
     return True
 

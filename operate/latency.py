@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Latency:
-    """Count, median, 95th percentile and maximum, in milliseconds; None, except the count, when there is no value."""
+    """Count, median, 95th percentile and maximum in milliseconds. Without values, all but the count are None."""
 
     count: int
     p50: float | None = None

@@ -1,6 +1,6 @@
 """Find the photos in a folder on disk, and the class folder of each.
 
-The commands that stage, evaluate and upload photos share this module, so that all three find the same photos:
+The commands that stage, evaluate and upload photos use this module, so that they all apply the same rules:
 
 - The class of a photo is the name of the first folder below the root; folders below that one are ignored.
 - Hidden files and folders (names that begin with a dot, at every level) and folders that programs create
@@ -41,7 +41,7 @@ _MAX_NAMES = 5
 
 
 class PhotoFolderError(Exception):
-    """The folder cannot be used; the message names the path and says what to do."""
+    """The folder cannot be used; the message contains the path and what to do."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def _walk(folder: Path, parents: tuple[tuple[int, int], ...]) -> Iterator[tuple[
 
 
 def _is_ignored(file: Path) -> bool:
-    """Return whether a file is not even reported: a note, or a hidden file that is not a photo."""
+    """Return whether a file is left out without being reported: a note, or a hidden file that is not a photo."""
     suffix = file.suffix.lower()
     if _is_hidden(file.name):
         return suffix not in MEDIA_TYPES and suffix not in UNSUPPORTED

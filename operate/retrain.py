@@ -71,12 +71,12 @@ def publish_training_input(deployed: Deployed, train: Path, source: Path) -> dic
 
 
 def golden_photos(train: Path) -> Iterator[tuple[str, bytes]]:
-    """Holdout photos for the probe of a new endpoint, as (class/name, PNG); the class is a vehicle or `other`."""
+    """Yield holdout photos for the probe of a new endpoint, as (class/name, PNG); a class is a vehicle or `other`."""
     _, holdout = split_holdout(dataset.load(train))
     vehicles = configured_vehicles()
     by_class = {**{name: holdout.with_labels([name]) for name in vehicles}, OTHER: holdout.without_labels(vehicles)}
     for name, photos in by_class.items():
-        # At equal distances, because the photos of other classes are sorted by class.
+        # At equal distances, because the photos of `other` are sorted by class.
         for number in range(0, len(photos), max(1, len(photos) // GOLDEN_PER_CLASS))[:GOLDEN_PER_CLASS]:
             file = io.BytesIO()
             Image.fromarray(photos.images[number]).save(file, "PNG")
@@ -94,21 +94,21 @@ def follow(execution: str) -> dict[str, Any]:
 
 
 def print_result(output: dict[str, Any]) -> None:
-    """Print challenger and champion side by side, each check with its limit, and the verdict."""
+    """Print the figures of challenger and champion, each check with its limit, and the verdict."""
     challenger, champion = output.get("challenger"), output.get("compared_with")
     if challenger:
         grid = _table("On the frozen holdout", {"": "left", "challenger": "right", "champion": "right"})
         for key, title, number_format in COMPARED:
-            grid.add_row(title, *(_figure(model, key, number_format) for model in (challenger, champion)))
+            grid.add_row(title, *(_format_figure(model, key, number_format) for model in (challenger, champion)))
         console.print(grid)
     if checks := [Check.from_state(row) for row in output.get("checks") or ()]:
-        console.print(_checks(checks))
+        console.print(_checks_table(checks))
     outcome = output["outcome"]
     reason = f" ({output['reason']})" if output.get("reason") else ""
     console.print(f"[{'green' if outcome == 'promoted' else 'yellow'}]{outcome}{reason}[/]: {output['verdict']}")
 
 
-def _checks(checks: Sequence[Check]) -> Table:
+def _checks_table(checks: Sequence[Check]) -> Table:
     grid = _table("The checks", {"check": "left", "value": "right", "limit": "right", "passed": "left"})
     for check in checks:
         value, limit = check.numbers
@@ -118,13 +118,13 @@ def _checks(checks: Sequence[Check]) -> Table:
 
 
 def _table(title: str, columns: dict[str, str]) -> Table:
-    """A table with these headings, each with its justification."""
+    """Return a table; `columns` maps each heading to its justification."""
     grid = Table(title=title, title_justify="left")
     for heading, justify in columns.items():
-        grid.add_column(heading, justify=justify)  # type: ignore[arg-type]  # one of rich's words
+        grid.add_column(heading, justify=justify)  # type: ignore[arg-type]  # a literal of rich
     return grid
 
 
-def _figure(model: dict[str, Any] | None, key: str, number_format: str) -> str:
+def _format_figure(model: dict[str, Any] | None, key: str, number_format: str) -> str:
     value = (model or {}).get(key)
     return "—" if value is None else format(value, number_format)

@@ -8,13 +8,13 @@ from operate.errors import CommandError
 from operate.terminal import console
 
 WORKFLOW = "rollback-model"
-REASON = "asked for with make rollback"
+REASON = "requested with make rollback"
 
 
 def roll_back(deployed: Deployed, to: str = "", reason: str = REASON) -> dict[str, Any]:
-    """Put model `to`, or the champion's predecessor, back into production; returns the execution's output.
+    """Restore model `to`, by default the predecessor of the champion; returns the output of the execution.
 
-    Raises CommandError when the rollback was refused or failed; then the champion stays.
+    Raises CommandError when the rollback was refused or failed; the champion then stays in production.
     """
     request = {"trigger": "manual", "reason": reason, **({"to": to} if to else {})}
     output = executions.follow(executions.start(deployed.rollback_model_arn, request), WORKFLOW)
@@ -24,11 +24,11 @@ def roll_back(deployed: Deployed, to: str = "", reason: str = REASON) -> dict[st
 
 
 def print_result(output: dict[str, Any]) -> None:
-    """Print which model is champion, which was marked, and which were skipped."""
+    """Print the restored model, the marked model and the skipped models."""
     for model, why in output["skipped"].items():
         console.print(f"{model} was skipped: it {why}.", markup=False, soft_wrap=True)
     if output["mark_removed"]:
         console.print(f"{output['champion']} was marked as rolled back; the mark is removed.", soft_wrap=True)
     console.print(f"{output['champion']} is in production again.", soft_wrap=True)
     console.print(f"{output['rolled_back']} is marked as rolled back: later rollbacks skip it.", soft_wrap=True)
-    console.print(f"To put it back all the same: make rollback TO={output['rolled_back']}", soft_wrap=True)
+    console.print(f"To restore it anyway: make rollback TO={output['rolled_back']}", soft_wrap=True)

@@ -39,22 +39,22 @@ from training.images import PhotoError, downscale
 from training.vehicles import OTHER, configured_vehicles
 
 LAYOUT = 2
-"""The version of the files written here; a change makes data staged by older code be staged again."""
+"""The version of the file layout. Data with another version is staged again."""
 
 SAMPLES_PER_VEHICLE = 40
 SAMPLES_PER_OTHER_CLASS = 20
 OTHER_CLASSES_SAMPLED = 8
 SAMPLED_FIRST = ("bus", "pickup_truck", "train", "tank", "tractor", "house", "dolphin")
-"""Other classes that are sampled first; most are vehicles, which the model confuses most often."""
+"""The other classes that are sampled first: mostly vehicles, because the model confuses them most often."""
 
 TEST_FRACTION = 0.2  # of the photos in TRAINING_PHOTOS
 
 Reporter = Callable[[str], None]
-"""Called with each line of progress."""
+"""A function that is called with each line of progress."""
 
 
 class StagingError(Exception):
-    """There is no usable data; the message says which source failed and what to do."""
+    """There is no usable data; the message contains the source and what to do."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Staged:
 
 @dataclass(frozen=True)
 class Source:
-    """A source of data: its name, what identifies its content, and a function that reads (training, test) images."""
+    """A source of data: its name, a fingerprint of its content, and a function that reads (training, test) images."""
 
     name: str
     fingerprint: str
@@ -89,7 +89,7 @@ def stage(out: Path, report: Reporter = print, without_other: bool = False) -> S
     """Write the data of the first available source to `out`, unless `out` already holds it.
 
     Raises StagingError when the configured source is missing or damaged, when it lacks images of a vehicle, and when it
-    has no image of anything else, unless `without_other` accepts that.
+    has no image of another class, unless `without_other` is set.
     """
     source = _choose_source(report)
     marker = {
@@ -165,8 +165,8 @@ def _require_classes(counts: dict[str, int], source: str, without_other: bool) -
         )
     if not without_other and not set(counts) - set(vehicles):
         raise StagingError(
-            f"the {source} data has no image of anything but {', '.join(vehicles)}, so nothing can measure whether the "
-            f"model recognises other things. Add photos of other things in a folder such as {OTHER}/, or pass "
+            f"the {source} data has no image of anything but {', '.join(vehicles)}, so nothing measures whether the "
+            f"model rejects other things. Add photos of other things in a folder such as {OTHER}/, or pass "
             "FORCE=yes to train without"
         )
 
@@ -198,7 +198,7 @@ def _read_photos(folder: Path, report: Reporter) -> tuple[Dataset, Dataset]:
             left_out.append(LeftOut(photo.name, str(error)))
             continue
         labels.append(str(photo.class_name))
-        # By a hash of the content, so that copies of a photo are all in the same part.
+        # By a hash of the content, so that all copies of a photo are in the same part.
         is_test.append(int(hashlib.sha256(content).hexdigest()[:8], 16) / 16**8 < TEST_FRACTION)
     for line in describe_left_out(left_out):
         report(f"data: {line}")
@@ -247,10 +247,10 @@ def _file_fingerprint(path: Path) -> str:
 
 
 def _folder_fingerprint(folder: Path) -> str:
-    """Return a text that changes when a photo is added, removed or changed."""
+    """Return a string that changes when a photo is added, removed or changed."""
     digest = hashlib.sha256()
     for photo in find_photos(folder).photos:
-        # With the mode, because a photo that could not be read may be readable now.
+        # Includes the mode, because a photo may become readable.
         digest.update(os.fsencode(f"{_file_fingerprint(photo.path)} {photo.path.stat().st_mode}\n"))
     return f"{folder} {digest.hexdigest()}"
 

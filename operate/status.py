@@ -58,7 +58,7 @@ def _print_queues(deployed: Deployed) -> None:
 
 
 def _queue_length(visible: int, in_flight: int) -> str:
-    """The length of a queue in words.
+    """Return the length of a queue as text.
 
     >>> _queue_length(0, 0), _queue_length(3, 0), _queue_length(0, 1)
     ('the queue is empty', '3 waiting', '0 waiting, 1 open in a console')
@@ -85,7 +85,7 @@ def _print_models(deployed: Deployed) -> None:
     for heading in ("model", "verdict", "registered", "parent", "labels snapshot", "code"):
         grid.add_column(heading, overflow="fold")
     recorded = {model.model_version: model for model in table.all_promoted()}
-    for package in _packages(sagemaker, deployed.app_name):
+    for package in _describe_newest_packages(sagemaker, deployed.app_name):
         metadata = package.get("CustomerMetadataProperties", {})
         version = metadata.get("model_version", "?")
         verdict = _verdict(package["ModelApprovalStatus"], recorded.get(version))
@@ -102,25 +102,25 @@ def _print_models(deployed: Deployed) -> None:
         if model.rolled_back_at:
             line = f"{model.model_version} was rolled back at {model.rolled_back_at}: {model.rolled_back_reason}"
             console.print(line, markup=False)
-    console.print(_champion(champion, datetime.now(UTC)))
+    console.print(_champion_line(champion, datetime.now(UTC)))
 
 
 def _verdict(approval: str, model: Champion | None) -> str:
-    """The verdict on a registered model; `model` is its record when it was ever in production."""
+    """Return the verdict on a registered model; `model` is its record, None when it was never in production."""
     if model is None:
         return approval.lower()
     verdict = "initial, not compared" if model.is_initial else approval.lower()
     return f"{verdict}, rolled back" if model.rolled_back_at else verdict
 
 
-def _champion(champion: Champion, now: datetime) -> str:
-    """One line about the model in production.
+def _champion_line(champion: Champion, now: datetime) -> str:
+    """Return one line about the model in production.
 
     >>> now = datetime(2026, 11, 27, 12, 5, 10, tzinfo=UTC)
-    >>> _champion(Champion("v1", "v1", "s3://a", promoted_at="2026-11-27T12:00:00Z"), now)
+    >>> _champion_line(Champion("v1", "v1", "s3://a", promoted_at="2026-11-27T12:00:00Z"), now)
     'In production: v1, for 5 min 10 s'
-    >>> _champion(Champion("v1", "v1", "s3://a", origin="initial"), now)
-    'In production: v1, an initial model without a verdict: it was not compared with another'
+    >>> _champion_line(Champion("v1", "v1", "s3://a", origin="initial"), now)
+    'In production: v1, an initial model, which was not compared with another'
     """
     since = champion.restored_at or champion.promoted_at
     line = f"In production: {champion.model_version}"
@@ -129,12 +129,12 @@ def _champion(champion: Champion, now: datetime) -> str:
     if champion.restored_at:
         line += ", restored by a rollback"
     if champion.is_initial:
-        line += ", an initial model without a verdict: it was not compared with another"
+        line += ", an initial model, which was not compared with another"
     return line
 
 
-def _packages(sagemaker: "SageMakerClient", group: str) -> list[Any]:
-    """The ten newest model packages of a group, described; none when there is no group yet."""
+def _describe_newest_packages(sagemaker: "SageMakerClient", group: str) -> list[Any]:
+    """Return the descriptions of the ten newest model packages of a group; [] when the group does not exist."""
     try:
         listed = sagemaker.list_model_packages(
             ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending", MaxResults=10
@@ -145,7 +145,7 @@ def _packages(sagemaker: "SageMakerClient", group: str) -> list[Any]:
 
 
 def _short_hash(uri: str | None) -> str:
-    """The first digits of the hash in a content-addressed S3 URI.
+    """Return the first eight digits of the hash in a content-addressed S3 URI.
 
     >>> _short_hash("s3://b/source/0123456789abcdef/sourcedir.tar.gz")
     '01234567'

@@ -1,4 +1,4 @@
-"""Synthetic photos: simple drawings of vehicles and other things, for use without any data and without a network."""
+"""Synthetic photos: simple drawings of vehicles and other things, for use without data and without a network."""
 
 from collections.abc import Callable
 
@@ -35,7 +35,7 @@ def synthetic_photos(count_per_label: int, seed: int) -> Dataset:
 
 
 class _Pen:
-    """Draws in coordinates from 0 to 1, which are shifted, scaled and mirrored at random on the canvas."""
+    """Draws in coordinates from 0 to 1, which are shifted, scaled and mirrored at random."""
 
     def __init__(self, draw: ImageDraw.ImageDraw, generator: np.random.Generator) -> None:
         self._draw = draw

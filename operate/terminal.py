@@ -16,12 +16,12 @@ _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 def print_line(text: str) -> None:
-    """Print one line without interpreting markup, because it may contain a file name."""
+    """Print one line without interpreting markup, because the text may contain file names."""
     console.print(text, markup=False, soft_wrap=True)
 
 
 def duration(seconds: float) -> str:
-    """A duration in its two largest units.
+    """Format a duration, given in seconds, in its two largest units.
 
     >>> duration(310), duration(8.4), duration(3600), duration(93_784)
     ('5 min 10 s', '8 s', '1 h 0 min', '1 d 2 h')
@@ -36,7 +36,7 @@ def duration(seconds: float) -> str:
 
 
 def print_upload(result: UploadResult, done: int, total: int) -> None:
-    """Print one line about a photo whose outcome is known: `done` of `total`."""
+    """Print the outcome of a photo; `done` of `total` photos have one."""
     console.print(f"  {done:>4}/{total}  {_upload_line(result)}", soft_wrap=True)
 
 

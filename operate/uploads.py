@@ -1,4 +1,4 @@
-"""Upload photos as drivers do and follow each one to its outcome."""
+"""Upload photos under the prefix of drivers and wait for the outcome of each."""
 
 import time
 from collections import Counter
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 DRIVERS = 12
 MAX_IN_FLIGHT = 3
 UPLOAD_THREADS = 8
-# A cold endpoint with all its retries publishes an event sooner than this.
+# Longer than a cold start of the endpoint with all retries.
 EVENT_TIMEOUT_S = 60.0
 # A duplicate of an event arrives within this time after the event.
 DUPLICATE_TIMEOUT_S = 2.0
@@ -76,7 +76,7 @@ class Selection:
 class UploadResult:
     """The outcome of one uploaded photo. `sent_at` is epoch seconds; `event_counts` counts its events by detail-type.
 
-    `decision` is the detail of the event that ended it.
+    `decision` is the detail of the event with the decision or the rejection.
     """
 
     source: Source
@@ -89,13 +89,13 @@ class UploadResult:
 
     @property
     def duplicated(self) -> bool:
-        """Whether an event about this photo was published twice, or two events contradict each other."""
+        """Whether an event about this photo was published twice, or it was both routed and rejected."""
         ends = self.event_counts["Driver Routed"] + self.event_counts["Photo Rejected"]
         return ends > 1 or self.event_counts["Review Requested"] > 1
 
     @property
     def latency_ms(self) -> float | None:
-        """From the start of the upload to the decision or rejection; None when a reviewer was asked."""
+        """Milliseconds from the start of the upload to the decision or rejection; None after a review request."""
         ended = self.decision.get("decided_at") or self.decision.get("rejected_at")
         if not ended or self.event_counts["Review Requested"]:
             return None
@@ -116,7 +116,7 @@ def find_photos(path: Path) -> Selection:
     """Read one file, or every photo under a folder; `~` is the home folder.
 
     Photos have labels only in a folder of class folders: one in which a folder is named after a vehicle. Raises
-    CommandError when there is no photo, and when a class folder is named almost like a vehicle.
+    CommandError when there is no photo, and when the name of a class folder is similar to a vehicle's.
     """
     path = path.expanduser()
     shown = printable(path)
@@ -144,7 +144,7 @@ def find_photos(path: Path) -> Selection:
 
 
 def object_key(run: str, number: int, source: Source) -> str:
-    """The S3 key of photo `number` of a run.
+    """Return the S3 key of photo `number` of a run.
 
     >>> object_key("20261127", 3, Source("bike.jpg", b""))
     'uploads/driver-04/20261127-0003-bike.jpg'
@@ -219,11 +219,11 @@ def _read_outcomes(deployed: Deployed, results: Iterable[UploadResult]) -> None:
 
 
 def summary(results: Sequence[UploadResult]) -> dict[str, Any]:
-    """Counts by outcome, the accuracy of the routed photos, and latency in milliseconds.
+    """Return counts by outcome, the accuracy of the routed photos, and latency in milliseconds.
 
     A routed photo is correct when the decision names the vehicle of its label, or `other` where the label is none of
-    our vehicles; photos without a label are not counted. `p50_ms` and `p95_ms` are over the photos that needed no
-    reviewer. A figure over no photo is None.
+    our vehicles; photos without a label are not counted. `p50_ms` and `p95_ms` are over the photos without a
+    review. Accuracy and latency are None when they have no photo.
     """
     outcomes = Counter(result.outcome for result in results)
     labelled = [result for result in results if result.outcome == ROUTED and result.source.label]

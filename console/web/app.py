@@ -16,7 +16,7 @@ STATIC = Path(__file__).parent / "static"
 
 
 def create_app(services: Services, *, hosts: Iterable[str]) -> FastAPI:
-    """Return the console, which accepts the `hosts` as Host header. It closes the services when it stops."""
+    """Return the application. It accepts `hosts` as the Host header and closes the services at shutdown."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -35,5 +35,5 @@ def create_app(services: Services, *, hosts: Iterable[str]) -> FastAPI:
 
 
 def favicon() -> Response:
-    """Return the icon; browsers ask for it at this path."""
+    """Return the icon. Browsers request it at this path."""
     return Response((STATIC / "icon.svg").read_bytes(), media_type="image/svg+xml")

@@ -1,4 +1,4 @@
-"""Exception handlers: errors of AWS are 502 Bad Gateway, and an unknown page is an HTML page."""
+"""Exception handlers: an AWS error becomes 502 Bad Gateway, an unknown page an HTML page with status 404."""
 
 import logging
 

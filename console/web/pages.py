@@ -1,4 +1,4 @@
-"""Renders the templates."""
+"""Render the templates."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ class Pages:
     """The pages of one stage."""
 
     def __init__(self, stage: str, choices: tuple[Choice, ...], csrf_token: str) -> None:
-        """`csrf_token` is the token that the pages send with every POST."""
+        """`csrf_token`: the token that pages send with every POST."""
         self._environment = Environment(
             loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )

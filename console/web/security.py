@@ -1,8 +1,8 @@
-"""Protects the console from other sites in the same browser.
+"""Protect the console from other sites in the same browser.
 
-The console listens on loopback and uses its user's AWS credentials, so any site that the user visits could send
-requests to it. The check of Host prevents DNS rebinding, those of Origin and a token prevent cross-site request
-forgery, and the Content-Security-Policy allows only scripts and resources that the console serves.
+The console listens on loopback and uses the AWS credentials of its user, so any site that the user visits could send
+requests to it. The check of Host prevents DNS rebinding, the checks of Origin and token prevent cross-site request
+forgery, and the Content-Security-Policy allows only the scripts, styles and images of the console.
 """
 
 import hmac
@@ -68,7 +68,7 @@ class Guard:
     def _refusal(self, method: str, headers: Headers) -> str | None:
         if headers.get("host", "") not in self._hosts:
             return "The Host header is not an address of the console."
-        # `none`: the user entered the address. Browsers without Sec-Fetch-Site are left to the other checks.
+        # `none`: the user entered the address. For browsers without Sec-Fetch-Site the other checks apply.
         if headers.get("sec-fetch-site", "none") not in {"same-origin", "none"} and not _is_navigation(method, headers):
             return "Cross-site requests are refused."
         if method in _SAFE_METHODS:
@@ -81,5 +81,5 @@ class Guard:
 
 
 def _is_navigation(method: str, headers: Headers) -> bool:
-    """Whether a link was followed; the site with the link cannot read the response."""
+    """Whether the user followed a link; the linking site cannot read the response."""
     return method == "GET" and headers.get("sec-fetch-mode") == "navigate"

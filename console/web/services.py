@@ -56,7 +56,7 @@ class Services:
         lease_s: int = LEASE_S,
         tab_timeout_s: float = TAB_TIMEOUT_S,
     ) -> "Services":
-        """Return the services of one stage, to be closed; the times are those of Desk and Tabs."""
+        """Return the services of one stage; call `close`. The times, in seconds, are those of Desk and Tabs."""
         choices = tuple(choices)
         csrf_token = new_token()
         desk = Desk(deployed, aws, choices, undo_s=undo_s, lease_s=lease_s)
@@ -91,7 +91,7 @@ async def _reviewer_name(reviewer: Annotated[str | None, Cookie()] = None) -> st
 
 
 def reviewer_name(cookie: str | None) -> str:
-    """Return the reviewer's name: that of the cookie, else of the variable REVIEWER, else of the process's user."""
+    """Return the reviewer's name: that of the cookie, else in the variable REVIEWER, else the user of the process."""
     for name in (unquote(cookie or ""), os.environ.get("REVIEWER", "")):
         if REVIEWER_NAME.fullmatch(name):
             return name

@@ -8,24 +8,24 @@ from console.desk import Desk
 from console.session import Session
 
 TAB_TIMEOUT_S = 15.0
-"""After so many seconds without a request a tab counts as closed, and its leases go back to the queue."""
+"""Seconds without a request after which a tab counts as closed; its leases are given back to the queue."""
 
 
 class Tabs:
     """The session of each browser tab."""
 
     def __init__(self, desk: Desk, timeout_s: float = TAB_TIMEOUT_S) -> None:
-        """Starts a thread that closes sessions after `timeout_s`."""
+        """Start a thread that closes sessions after `timeout_s` without a request."""
         self._desk = desk
         self._timeout_s = timeout_s
-        self._sessions: dict[str, tuple[Session, float]] = {}  # with the time of the last request
+        self._sessions: dict[str, tuple[Session, float]] = {}  # the session and the time of the last request
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._close_timed_out, name="tabs", daemon=True)
         self._thread.start()
 
     def session(self, tab: str, reviewer: str) -> Session:
-        """Return the session of a tab, a new one for a new tab. Raises ValueError when `tab` is no identifier."""
+        """Return the session of a tab, a new one for a new tab. Raises ValueError when `tab` is not an identifier."""
         if not re.fullmatch(r"[0-9a-f]{32}", tab):
             raise ValueError("a tab is identified by 32 hexadecimal digits")
         with self._lock:

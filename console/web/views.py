@@ -13,9 +13,9 @@ from console.champion import Model
 from console.durations import duration
 from console.leases import Lease
 from console.monitoring import Point
-from console.queue import Figures
+from console.queue import QueueFigures
 from console.session import Session
-from console.tradeoff import bounded
+from console.tradeoff import format_with_bound
 from console.uploads import Progress
 
 FIGURES = (
@@ -30,7 +30,7 @@ FIGURES = (
 """The figures of a model's report: name, title, explanation."""
 
 DECIDED_BY = {"model": "model", "reviewer": "reviewer", "fallback": "timed out"}
-"""`decided_by` for people."""
+"""Display texts of `decided_by`."""
 
 
 def session(state: Session, leased: Sequence[Lease], undo_s: float) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def leased_request(lease: Lease, now: datetime) -> dict[str, Any]:
     }
 
 
-def figures(counted: Figures) -> dict[str, Any]:
+def figures(counted: QueueFigures) -> dict[str, Any]:
     """Return the figures at the top of the Review page."""
     return asdict(counted)
 
@@ -173,12 +173,12 @@ def seconds(value: float | None) -> str:
 
 
 def decided_by(value: str) -> str:
-    """Return `decided_by` for people."""
+    """Return the display text of `decided_by`."""
     return DECIDED_BY.get(value, value)
 
 
 FILTERS: dict[str, Callable[..., str]] = {
-    "bounded": bounded,
+    "bounded": format_with_bound,
     "clock": clock,
     "decided_by": decided_by,
     "percent": percent,

@@ -1,1 +1,1 @@
-"""Lambda: isolated workers, limited concurrency, AWS's error types, metrics from log lines."""
+"""Lambda: isolated workers, limited concurrency, the error types of AWS, metrics from log lines."""

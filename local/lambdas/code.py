@@ -1,7 +1,7 @@
-"""Functions and layers whose code is not in S3 are refused.
+"""Refuse functions and layers whose code is not in S3.
 
-Patches: for a missing object `lambda_svc._fetch_code_from_s3` returns None, and the function then answers 200 "Mock
-response"; CloudFormation's handler of AWS::Lambda::LayerVersion does the same. AWS answers
+Patches: for a missing object `lambda_svc._fetch_code_from_s3` returns None, and invocations then return 200 "Mock
+response"; CloudFormation's handler of AWS::Lambda::LayerVersion does the same. AWS returns
 InvalidParameterValueException (Lambda API Reference, "CreateFunction").
 """
 

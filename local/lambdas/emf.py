@@ -6,6 +6,7 @@ Source: "Specification: Embedded metric format", Amazon CloudWatch User Guide.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,8 +15,8 @@ from ministack.services import cloudwatch
 from local import patches
 
 
-def metrics_in(text: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """(namespace, MetricData of PutMetricData) for each directive of each embedded metric line in `text`.
+def parse_metrics(text: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Yield (namespace, MetricData of PutMetricData) for each directive of each embedded metric line in `text`.
 
     A list of values becomes Values, each with count 1; a metric without a value in the line is skipped.
     """
@@ -52,18 +53,31 @@ def _data(record: dict[str, Any], directive: dict[str, Any], timestamp_s: float)
 
 
 def publish(text: str) -> None:
-    """Put the metrics in `text` into the account and region of the calling thread."""
-    for namespace, data in metrics_in(text):
-        put(namespace, data)
+    """Publish the metrics in `text` in the account and region of the calling thread."""
+    for namespace, data in parse_metrics(text):
+        put_metric_data(namespace, data)
 
 
-def put(namespace: str, data: list[dict[str, Any]]) -> None:
-    """PutMetricData in the account and region of the calling thread; alarms are evaluated."""
+def put_metrics(namespace: str, dimensions: dict[str, str], values: dict[str, tuple[float, str]]) -> None:
+    """Publish metrics, given as {name: (value, unit)}, in the account and region of the calling thread."""
+    pairs = [{"Name": name, "Value": value} for name, value in dimensions.items()]
+    now = time.time()
+    put_metric_data(
+        namespace,
+        [
+            {"MetricName": name, "Dimensions": pairs, "Value": value, "Unit": unit, "Timestamp": now}
+            for name, (value, unit) in values.items()
+        ],
+    )
+
+
+def put_metric_data(namespace: str, data: list[dict[str, Any]]) -> None:
+    """Call PutMetricData in the account and region of the calling thread; alarms are evaluated."""
     if data:
         cloudwatch._put_metric_data({}, {"Namespace": namespace, "MetricData": data}, False, True)
 
 
 def install() -> None:
-    """Check that ministack still has the function that `put` calls."""
+    """Check that ministack has the function that `put_metric_data` calls."""
     original = patches.replace(cloudwatch, "_put_metric_data", "params cbor_data is_cbor is_json", lambda *_: None)
     cloudwatch._put_metric_data = original

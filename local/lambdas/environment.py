@@ -1,7 +1,7 @@
-"""The environment of a Lambda worker: its code, its layers, boto3, and environment variables.
+"""The environment of a Lambda worker: code, layers, boto3 and environment variables.
 
 On AWS a function can import its zip, its layers and the boto3 of the runtime, not the packages of the machine that
-deployed it. So a worker runs without site-packages and gets a folder with links to boto3 and its dependencies.
+deployed it. Therefore a worker runs without site-packages and gets a folder with links to boto3 and its dependencies.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import os
-import shutil
 import sys
 import tempfile
 import threading
@@ -39,7 +38,7 @@ RESERVED = frozenset(
 _extraction = threading.Lock()
 
 
-def sdk_folder(parent: Path) -> Path:
+def create_sdk_folder(parent: Path) -> Path:
     """A folder under `parent` with links to boto3 and its dependencies only."""
     folder = parent / "sdk"
     with _extraction:
@@ -48,15 +47,17 @@ def sdk_folder(parent: Path) -> Path:
         staging = Path(tempfile.mkdtemp(dir=parent))
         for name in SDK_DISTRIBUTIONS:
             distribution = importlib.metadata.distribution(name)
-            tops = {file.parts[0] for file in distribution.files or () if not file.parts[0].startswith(("..", "__"))}
-            for top in tops:
+            top_levels = {
+                file.parts[0] for file in distribution.files or () if not file.parts[0].startswith(("..", "__"))
+            }
+            for top in top_levels:
                 os.symlink(str(distribution.locate_file(top)), staging / top)
         staging.rename(folder)
     return folder
 
 
-def unpacked(archives: list[bytes], parent: Path) -> Path:
-    """Extract archives over each other, once per content; returns the folder. Raises zipfile.BadZipFile."""
+def extract_archives(archives: list[bytes], parent: Path) -> Path:
+    """Extract archives into one folder, once per content; returns the folder. Raises zipfile.BadZipFile."""
     digest = hashlib.sha256()
     for archive in archives:
         digest.update(hashlib.sha256(archive).digest())
@@ -115,7 +116,3 @@ def variables(
         "LAMBDA_TASK_ROOT": str(code),
         "_HANDLER": str(config.get("Handler", "")),
     }
-
-
-def remove(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)

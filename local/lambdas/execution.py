@@ -4,7 +4,7 @@ Patches in ministack's `lambda_svc`:
 - `_execute_function_warm` starts a process for each concurrent call. AWS limits concurrency ("Understanding Lambda
   function scaling"); here the invocations over the limit wait.
 - `_inbound_invoke_depth` counts chained invocations by a header that only ministack's own worker sends. AWS counts them
-  in the trace header that the SDK passes on ("Use Lambda recursive loop detection").
+  in the trace header that the SDK forwards ("Use Lambda recursive loop detection").
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LINEAGE = re.compile(r"Lineage=[^;]*:(\d+)")
 
 
 class Slots:
-    """At most `count` invocations at a time; the others wait in the order of their arrival."""
+    """Limits concurrent invocations to `count`; the others wait in the order of their arrival."""
 
     def __init__(self, count: int) -> None:
         self._free = count
@@ -37,6 +37,7 @@ class Slots:
 
     @contextlib.contextmanager
     def acquired(self) -> Iterator[None]:
+        """Hold a slot during the block; waits for a free one."""
         ready = threading.Event()
         with self._lock:
             if self._free > 0:
@@ -100,7 +101,7 @@ def install(settings: Settings) -> None:
                 answer = worker.run(event, request_id, depth)
             finally:
                 lambda_svc.release_worker(worker)
-                worker.released()
+                worker.end_if_discarded()
         emf.publish(answer["log"])
         report.set_current(answer["report"])
         report.publish_metrics(config["FunctionName"], answer["report"], "error" in answer)

@@ -1,8 +1,8 @@
 """Worker processes: one per concurrent invocation of a function, in ministack's pool.
 
 Patch: `lambda_runtime._worker_class_for` returns `LambdaWorker`. ministack's own worker imports from the server's
-site-packages, reports every exception as Runtime.HandlerError and ends after it. On AWS the errorType is the name of
-the exception's class, and the execution environment is used again ("Understanding the Lambda execution environment
+site-packages, reports every exception as Runtime.HandlerError and then ends. On AWS the errorType is the name of
+the exception's class, and the execution environment is reused ("Understanding the Lambda execution environment
 lifecycle").
 """
 
@@ -34,15 +34,15 @@ INIT_TIMEOUT_S = 30.0
 WORKER_SCRIPT = Path(__file__).with_name("worker.py")
 
 
-class WorkerDied(Exception):
-    """The worker process ended before it answered."""
+class WorkerExited(Exception):
+    """The worker process ended before it returned a response."""
 
 
 class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
     """A process that has imported the handler and runs one invocation at a time.
 
     ministack kills the process in `_proc` when a function is updated, also during an invocation. On AWS an invocation
-    finishes with the old code. So the process is kept in `_process`, and ends after the invocation.
+    finishes with the old code. Therefore the process is stored in `_process`, and ends after the invocation.
     """
 
     settings: Settings
@@ -60,7 +60,7 @@ class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
     def run(self, event: Any, request_id: str, depth: int) -> dict[str, Any]:
         """Invoke the handler; returns {"body": value} or {"error": payload}, with "log": text and "report": Report.
 
-        The payloads are AWS's: errorType is the exception's class name, Runtime.ImportModuleError, Sandbox.Timedout...
+        The error payload is that of AWS: errorType is a class name, Runtime.ImportModuleError, Sandbox.Timedout …
         """
         init_ms = None
         log = ""
@@ -83,7 +83,7 @@ class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
         self.end()
         try:
             answer, log = self._start()
-        except (TimeoutError, WorkerDied, BrokenPipeError):
+        except (TimeoutError, WorkerExited, BrokenPipeError):
             code = self.end()
             text = f"RequestId: {request_id} Error: Runtime exited during initialisation (exit status {code})"
             return _failed("Runtime.ExitError", text, ""), self._output_so_far()
@@ -107,7 +107,7 @@ class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
             self.end()
             text = f"RequestId: {request_id} Error: Task timed out after {timeout_s:.2f} seconds"
             return _failed("Sandbox.Timedout", text, self._output_so_far())
-        except (WorkerDied, BrokenPipeError):
+        except (WorkerExited, BrokenPipeError):
             code = self.end()
             reason = f"signal: {-code}" if code < 0 else f"exit status {code}"
             text = f"RequestId: {request_id} Error: Runtime exited with error: {reason}"
@@ -136,8 +136,8 @@ class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
             process.stderr.close()
         return code
 
-    def released(self) -> None:
-        """Called after each invocation: end the process when the function was updated or deleted during it."""
+    def end_if_discarded(self) -> None:
+        """End the process when the function was updated or deleted during the invocation."""
         with self._state:
             if self._discarded:
                 self.end()
@@ -152,10 +152,10 @@ class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
         settings = self.settings
         folder = settings.work / "lambda"
         folder.mkdir(parents=True, exist_ok=True)
-        code = environment.unpacked([self.code_zip], folder / "code")
+        code = environment.extract_archives([self.code_zip], folder / "code")
         contents = [lambda_svc._resolve_layer_zip(layer) for layer in self.config.get("Layers") or ()]
         archives = [content for content in contents if content]
-        layers = environment.unpacked(archives, folder / "layers") if archives else None
+        layers = environment.extract_archives(archives, folder / "layers") if archives else None
         _account, region = lambda_runtime._account_region_from_function_config(self.config)
         self._pending_output = self._pending_result = b""
         variables = environment.variables(
@@ -174,7 +174,7 @@ class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
         init = {
             "handler": self.config.get("Handler", ""),
             "code_path": environment.code_path(code, layers),
-            "sdk_path": [str(environment.sdk_folder(folder))],
+            "sdk_path": [str(environment.create_sdk_folder(folder))],
         }
         self._send(init)
         return self._receive("init", INIT_TIMEOUT_S)
@@ -186,7 +186,7 @@ class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
         self._process.stdin.flush()
 
     def _receive(self, request_id: str, timeout_s: float) -> tuple[dict[str, Any], str]:
-        """Wait for the answer; returns it and the output before it. Raises TimeoutError or WorkerDied."""
+        """Wait for the response; returns it and the output before it. Raises TimeoutError or WorkerExited."""
         process = self._process
         assert process is not None
         assert process.stdout is not None
@@ -200,14 +200,14 @@ class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
         open_pipes = {results, output}
         while b"\n" not in self._pending_result or (end_of_output not in self._pending_output and output in open_pipes):
             if results not in open_pipes and b"\n" not in self._pending_result:
-                raise WorkerDied
+                raise WorkerExited
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 raise TimeoutError
             for descriptor, _event in poller.poll(remaining * 1000):
                 data = os.read(descriptor, 65536)
                 if not data:
-                    # A worker that ends closes both pipes; the other may still hold output.
+                    # A worker that ends closes both pipes; the other one may still contain output.
                     poller.unregister(descriptor)
                     open_pipes.discard(descriptor)
                 elif descriptor == results:
@@ -230,7 +230,7 @@ def _failed(kind: str, message: str, log: str) -> dict[str, Any]:
 
 
 def _trace_id(function: str, depth: int) -> str:
-    """AWS's trace header. botocore sends it with each call; its lineage counts chained invocations."""
+    """Return the X-Ray trace header. botocore sends it with each call; its lineage counts chained invocations."""
     root = f"1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]}"
     return f"Root={root};Parent={uuid.uuid4().hex[:16]};Sampled=0;Lineage=1:{function[:8]}:{depth}"
 

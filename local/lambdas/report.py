@@ -32,7 +32,7 @@ class Report:
     memory_mb: int
 
     def line(self, request_id: str, memory_size_mb: int) -> str:
-        """AWS's REPORT line."""
+        """Return the REPORT line, as on AWS."""
         fields = [
             f"REPORT RequestId: {request_id}",
             f"Duration: {self.duration_ms:.2f} ms",
@@ -49,7 +49,7 @@ _report: contextvars.ContextVar[Report | None] = contextvars.ContextVar("report"
 
 
 def set_current(report: Report) -> None:
-    """Keep the report for the log lines, which ministack writes next on the same thread."""
+    """Store the report for the log lines, which ministack writes next on the same thread."""
     _report.set(report)
 
 
@@ -57,15 +57,7 @@ def publish_metrics(function: str, report: Report, failed: bool) -> None:
     """Publish the AWS/Lambda metrics of one invocation."""
     values = {"Invocations": (1.0, "Count"), "Errors": (float(failed), "Count")}
     values |= {"Throttles": (0.0, "Count"), "Duration": (report.duration_ms, "Milliseconds")}
-    dimensions = [{"Name": "FunctionName", "Value": function}]
-    now = time.time()
-    emf.put(
-        "AWS/Lambda",
-        [
-            {"MetricName": name, "Dimensions": dimensions, "Value": value, "Unit": unit, "Timestamp": now}
-            for name, (value, unit) in values.items()
-        ],
-    )
+    emf.put_metrics("AWS/Lambda", {"FunctionName": function}, values)
 
 
 def _write(config: dict[str, Any], report: Report, request_id: str, text: str) -> None:

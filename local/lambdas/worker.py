@@ -1,9 +1,9 @@
 """The runtime in a Lambda worker process: standard library only, started as `python -I -S worker.py`.
 
-Standard input has one JSON message per line: the initialisation, then the invocations. Each is answered by one JSON
-line on the original standard output. The handler's output goes to standard error; a line of MARKER and the request id
-marks the end of an invocation's output. When standard input is closed, because the server has ended, the worker kills
-its process group.
+Standard input has one JSON message per line: the initialisation, then the invocations. The response to each is one
+JSON line on the original standard output. The output of the handler goes to standard error; a line of MARKER and the
+request id marks its end. When standard input is closed, because the server has ended, the worker kills its process
+group.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class _RequestIdFilter(logging.Filter):
 def _error(
     error: BaseException, request_id: str, kind: str | None = None, message: str | None = None
 ) -> dict[str, Any]:
-    """Lambda's error payload. As on AWS, the stack trace has no frames of the runtime."""
+    """Return the error payload of Lambda. As on AWS, the stack trace has no frames of the runtime."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
     frames = [frame for frame in frames if "importlib" not in frame.filename]
     return {
@@ -114,7 +114,7 @@ def _finish_output(request_id: str) -> None:
 
 
 def _memory_mb() -> int:
-    """Peak resident memory. On Linux ru_maxrss includes the peak of the server that forked this process."""
+    """Return the peak resident memory. On Linux ru_maxrss includes the peak of the server that forked this process."""
     if sys.platform == "linux":
         with open("/proc/self/status") as status:
             return next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM:"))

@@ -1,4 +1,4 @@
-"""Access to the other services: S3, CloudWatch Logs, metrics, events, account and region.
+"""Access to the other services: S3, CloudWatch Logs and EventBridge.
 
 Uses ministack's request scope (account and region of the calling thread) and `app.call_service_handler_sync`.
 """
@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -23,8 +23,10 @@ from ministack.core.responses import get_account_id, get_region
 from ministack.services import eventbridge
 
 from local.credentials import AccessKey
-from local.lambdas import emf
 from local.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 
 class DataError(Exception):
@@ -37,7 +39,7 @@ def arn(kind: str, name: str) -> str:
 
 
 def root_access_key(account: str) -> AccessKey:
-    """The access key of an account's root user; ministack takes an id of twelve digits for the account's id."""
+    """Return the access key of an account's root user. ministack interprets an id of twelve digits as an account id."""
     return AccessKey(account, os.environ["AWS_SECRET_ACCESS_KEY"])
 
 
@@ -45,16 +47,6 @@ def start_thread(name: str, function: Callable[..., None], *arguments: Any) -> N
     """Run `function` on a new thread, in the account and region of the caller."""
     context = contextvars.copy_context()
     threading.Thread(target=context.run, args=(function, *arguments), name=name, daemon=True).start()
-
-
-def put_metrics(namespace: str, dimensions: dict[str, str], values: dict[str, tuple[float, str]]) -> None:
-    """Publish metrics, given as {name: (value, unit)}."""
-    pairs = [{"Name": name, "Value": value} for name, value in dimensions.items()]
-    data = [
-        {"MetricName": name, "Dimensions": pairs, "Value": value, "Unit": unit, "Timestamp": time.time()}
-        for name, (value, unit) in values.items()
-    ]
-    emf.put(namespace, data)
 
 
 def publish_event(detail_type: str, resource: str, detail: dict[str, Any]) -> None:
@@ -69,15 +61,15 @@ def publish_event(detail_type: str, resource: str, detail: dict[str, Any]) -> No
 
 
 class Storage:
-    """S3 through its HTTP API. Not for the event loop, which would wait for itself."""
+    """S3 through its HTTP API. Do not call it on the event loop: the loop has to serve the request."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._clients: dict[tuple[str, str], Any] = {}
+        self._clients: dict[tuple[str, str], S3Client] = {}
         self._lock = threading.Lock()
 
     @property
-    def client(self) -> Any:
+    def client(self) -> S3Client:
         """The S3 client for the calling thread's account and region. Clients are thread-safe, creating one is not."""
         account, region = get_account_id(), get_region()
         with self._lock:
@@ -94,28 +86,28 @@ class Storage:
             return self._clients[account, region]
 
     def exists(self, uri: str) -> bool:
-        """Whether there is an object with this key or prefix."""
-        bucket, key = split(uri)
+        """Whether an object with this key or prefix exists."""
+        bucket, key = parse_s3_uri(uri)
         try:
             return bool(self.client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("KeyCount"))
         except ClientError:
             return False
 
-    def fetch(self, uri: str, target: Path) -> None:
-        """Download one object; raises DataError."""
-        bucket, key = split(uri)
+    def download(self, uri: str, target: Path) -> None:
+        """Download one object. Raises DataError when it does not exist."""
+        bucket, key = parse_s3_uri(uri)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             self.client.download_file(bucket, key, str(target))
         except ClientError as error:
             raise DataError(f"Could not find data at {uri}.") from error
 
-    def fetch_prefix(self, uri: str, folder: Path) -> int:
+    def download_prefix(self, uri: str, folder: Path) -> int:
         """Download all objects whose key starts with the prefix, to the paths of SageMaker's File mode.
 
         Returns the number of objects. The path in `folder` is the part of the key after the last slash of the prefix.
         """
-        bucket, prefix = split(uri)
+        bucket, prefix = parse_s3_uri(uri)
         folder.mkdir(parents=True, exist_ok=True)
         count = 0
         try:
@@ -125,32 +117,32 @@ class Storage:
                     key = item["Key"]
                     if key.endswith("/"):
                         continue
-                    relative = _below(key, prefix)
-                    self.fetch(f"s3://{bucket}/{key}", folder / relative)
+                    relative = _relative_path(key, prefix)
+                    self.download(f"s3://{bucket}/{key}", folder / relative)
                     count += 1
         except ClientError as error:
             raise DataError(f"Could not list {uri}: {error}") from error
         return count
 
-    def store(self, path: Path, uri: str) -> None:
+    def upload(self, path: Path, uri: str) -> None:
         """Upload a file."""
-        bucket, key = split(uri)
+        bucket, key = parse_s3_uri(uri)
         self.client.upload_file(str(path), bucket, key)
 
-    def store_folder(self, folder: Path, uri: str) -> int:
+    def upload_folder(self, folder: Path, uri: str) -> int:
         """Upload every file under `folder` below the prefix; returns the number of files."""
         files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
         for path in files:
-            self.store(path, f"{uri.rstrip('/')}/{path.relative_to(folder).as_posix()}")
+            self.upload(path, f"{uri.rstrip('/')}/{path.relative_to(folder).as_posix()}")
         return len(files)
 
-    def store_text(self, text: str, uri: str) -> None:
-        """Put a text as an object."""
-        bucket, key = split(uri)
+    def put_text(self, text: str, uri: str) -> None:
+        """Write a text as an object."""
+        bucket, key = parse_s3_uri(uri)
         self.client.put_object(Bucket=bucket, Key=key, Body=text.encode())
 
 
-def _below(key: str, prefix: str) -> str:
+def _relative_path(key: str, prefix: str) -> str:
     """The path of an object in File mode: relative to the prefix when that is a folder, otherwise the file name."""
     if prefix.endswith("/"):
         return key[len(prefix) :]
@@ -159,8 +151,8 @@ def _below(key: str, prefix: str) -> str:
     return key[prefix.rfind("/") + 1 :]
 
 
-def split(uri: str) -> tuple[str, str]:
-    """Bucket and key of an S3 URI."""
+def parse_s3_uri(uri: str) -> tuple[str, str]:
+    """Return bucket and key of an S3 URI."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     return bucket, key
 
@@ -181,7 +173,7 @@ def pack(folder: Path, archive: Path) -> None:
 
 
 class LogStream:
-    """A log stream of CloudWatch Logs. A line is sent at most FLUSH_S after it was written."""
+    """A log stream of CloudWatch Logs. Lines are sent every FLUSH_S seconds."""
 
     FLUSH_S = 0.2
 
@@ -204,7 +196,7 @@ class LogStream:
                 self._timer.start()
 
     def flush(self) -> None:
-        """Send the lines that are waiting."""
+        """Send the lines that are not sent yet."""
         with self._lock:
             lines, self._lines, self._timer = self._lines, [], None
         if lines:

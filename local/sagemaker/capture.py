@@ -29,7 +29,7 @@ class Capture:
         self._lock = threading.Lock()
 
     def record(self, variant: str, inference_id: str, sent: tuple[bytes, str], received: tuple[bytes, str]) -> None:
-        """Capture an invocation, by chance as configured; `sent` and `received` are (body, content type)."""
+        """Capture an invocation with the configured probability; `sent` and `received` are (body, content type)."""
         if not self._config.get("EnableCapture", True):
             return
         chance = random.uniform(0, 100)  # noqa: S311 (a sample, not a secret)
@@ -52,7 +52,7 @@ class Capture:
             start_thread("data capture", self._flush_later)
 
     def flush(self) -> None:
-        """Write what was captured."""
+        """Write the captured invocations to S3."""
         with self._lock:
             lines, self._lines = self._lines, {}
         now = datetime.now(UTC)
@@ -60,7 +60,7 @@ class Capture:
             name = f"{now:%M-%S-%f}-{uuid.uuid4()}.jsonl"
             base = self._config["DestinationS3Uri"].rstrip("/")
             uri = f"{base}/{self._endpoint}/{variant}/{now:%Y/%m/%d/%H}/{name}"
-            self._storage.store_text("\n".join(written) + "\n", uri)
+            self._storage.put_text("\n".join(written) + "\n", uri)
 
     def _flush_later(self) -> None:
         threading.Event().wait(FLUSH_S)

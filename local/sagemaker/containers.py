@@ -1,7 +1,7 @@
-"""A process that runs in place of a SageMaker container.
+"""A process in place of a SageMaker container.
 
-Its /opt/ml is a folder. Its output goes to CloudWatch Logs while it runs. It ends with the server. Its environment is
-AWS's variables and those of the request, with the folder in place of /opt/ml.
+A folder replaces /opt/ml. The output is sent to CloudWatch Logs while the process runs. The process ends with the
+server. Its environment consists of the variables of AWS and those of the request, with the folder in place of /opt/ml.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from local.settings import CLIENT_VARIABLES, Settings
 SUPERVISOR = Path(__file__).resolve().parent.parent / "supervisor.py"
 OPT_ML = re.compile(r"/opt/ml(?=/|$)")
 KEPT_LINES = 200
-# What a shell neither splits nor expands, as in shlex.quote.
+# A path that a shell neither splits nor expands, as in shlex.quote.
 SHELL_SAFE = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
 _links: dict[Path, Path] = {}
 _links_lock = threading.Lock()
 
 
 def containers_folder(work: Path) -> Path:
-    """The folder below which each container has its home: `work`/sagemaker.
+    """Return the parent of the home folders of all containers: `work`/sagemaker, or a link to it.
 
-    When a shell would split or expand that path, a link to it: in a container on AWS the path is /opt/ml, so that
-    scripts need not quote it. `remove_links` removes the links.
+    The link is used when a shell would split or expand the path. On AWS the path is /opt/ml, so scripts need not quote
+    it. `remove_links` removes the links.
     """
     folder = work / "sagemaker"
     if SHELL_SAFE.fullmatch(str(folder)):
@@ -105,20 +105,21 @@ class Container:
         return code
 
     def alive(self) -> bool:
+        """Return whether the process has not ended."""
         return self._process.poll() is None
 
     def terminate(self) -> None:
-        """SIGTERM to everything in the container."""
+        """Send SIGTERM to the process group."""
         if self.alive():
             self._process.terminate()
 
     def kill(self) -> None:
-        """SIGKILL to everything in the container: closing the pipe makes the supervisor send it."""
+        """Send SIGKILL to the process group, by closing the pipe to the supervisor."""
         if self._process.stdin is not None:
             self._process.stdin.close()
 
     def stop(self, grace_s: float) -> int:
-        """SIGTERM, then SIGKILL after `grace_s`; returns the exit code."""
+        """Send SIGTERM, and SIGKILL after `grace_s` seconds; returns the exit code."""
         self.terminate()
         code = self.wait(grace_s)
         if code is None:
@@ -150,7 +151,7 @@ class Container:
 
 
 def environment(settings: Settings, home: Path, given: dict[str, str]) -> dict[str, str]:
-    """The environment of a container: AWS's variables, then `given`, with `home`/opt/ml in place of /opt/ml."""
+    """Return the environment of a container: AWS's variables, then `given`, with `home`/opt/ml for /opt/ml."""
     folder = str(home / "opt" / "ml")
     temporary = home / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)

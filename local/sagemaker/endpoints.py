@@ -9,13 +9,14 @@ from typing import Any
 
 from ministack.core.responses import get_account_id, get_region
 
-from local.sagemaker.aws import DataError, Storage, arn, put_metrics, start_thread
+from local.lambdas import emf
+from local.sagemaker.aws import DataError, Storage, arn, start_thread
 from local.sagemaker.capture import Capture
 from local.sagemaker.errors import SageMakerError, validation_error
 from local.sagemaker.jobs import logger
 from local.sagemaker.models import EndpointConfigs, Models
 from local.sagemaker.records import Records, page
-from local.sagemaker.variants import NoAnswer, NotHealthy, Unreachable, Variant
+from local.sagemaker.variants import NoResponse, NotHealthy, Unreachable, Variant
 from local.settings import Settings
 
 # "Real-time inference ... payload sizes up to 25 MB", Amazon SageMaker AI Developer Guide, Inference options.
@@ -38,14 +39,14 @@ class Endpoint:
         self.deleted = threading.Event()
         self.lock = threading.Lock()
 
-    def set(self, status: str, failure_reason: str | None = None) -> None:
+    def set_status(self, status: str, failure_reason: str | None = None) -> None:
         """Set status and failure reason."""
         self.status = status
         self.failure_reason = failure_reason
         self.modified = time.time()
 
-    def choose(self, target: str) -> Variant:
-        """The variant for an invocation: the target variant, or one chosen by weight. Raises ValidationError."""
+    def choose_variant(self, target: str) -> Variant:
+        """Return the target variant, or without one a variant chosen by weight. Raises ValidationError."""
         variants = self.variants
         if target:
             for variant in variants:
@@ -81,9 +82,9 @@ class Endpoints:
         with endpoint.lock:
             if endpoint.status != "InService":
                 in_progress = endpoint.status in ("Creating", "Updating", "Deleting")
-                word = "in-progress" if in_progress else endpoint.status.lower()
-                raise validation_error(f'Cannot update {word} endpoint "{endpoint.arn}".')
-            endpoint.set("Updating")
+                status = "in-progress" if in_progress else endpoint.status.lower()
+                raise validation_error(f'Cannot update {status} endpoint "{endpoint.arn}".')
+            endpoint.set_status("Updating")
             endpoint.pending = config
         start_thread(f"update {endpoint.name}", self._deploy, endpoint, config)
         return {"EndpointArn": endpoint.arn}
@@ -93,7 +94,7 @@ class Endpoints:
         with endpoint.lock:
             if endpoint.status in ("Creating", "Updating"):
                 raise validation_error(f'Cannot delete in-progress endpoint "{endpoint.arn}".')
-            endpoint.set("Deleting")
+            endpoint.set_status("Deleting")
             endpoint.deleted.set()
         start_thread(f"delete {endpoint.name}", self._remove, endpoint)
         return {}
@@ -148,21 +149,21 @@ class Endpoints:
         return self._endpoints.require(name, validation_error(f'Could not find endpoint "{arn("endpoint", name)}".'))
 
     def invoke_endpoint(self, name: str, body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
-        """Invoke; returns body and headers. Raises ValidationError, ModelError or ServiceUnavailable."""
+        """Invoke an endpoint; returns body and headers. Raises ValidationError, ModelError or ServiceUnavailable."""
         endpoint = self._endpoints.get(name)
         if endpoint is None or endpoint.status not in ("InService", "Updating"):
             raise SageMakerError("ValidationError", f"Endpoint {name} of account {get_account_id()} not found.")
         if len(body) > MAX_BODY_BYTES:
             raise SageMakerError("ValidationError", f"Request size exceeds the limit of {MAX_BODY_BYTES} bytes.", 413)
-        variant = endpoint.choose(headers.get("x-amzn-sagemaker-target-variant", ""))
+        variant = endpoint.choose_variant(headers.get("x-amzn-sagemaker-target-variant", ""))
         content_type = headers.get("content-type", "application/octet-stream")
         sent = {"Content-Type": content_type, "Accept": headers.get("accept", "*/*")}
         for header in ("x-amzn-sagemaker-custom-attributes", "x-amzn-sagemaker-inference-id"):
             if header in headers:
                 sent[header] = headers[header]
         began = time.monotonic()
-        status, answer, kind = self._ask(endpoint, variant, body, sent)
-        self._count(endpoint, variant, status, time.monotonic() - began)
+        status, answer, kind = self._invoke_variant(endpoint, variant, body, sent)
+        self._publish_metrics(endpoint, variant, status, time.monotonic() - began)
         if status >= 400 or status == 0:
             raise _model_error(endpoint, variant, status, answer)
         if endpoint.capture is not None:
@@ -170,19 +171,19 @@ class Endpoints:
             endpoint.capture.record(variant.name, inference_id, (body, content_type), (answer, kind))
         return answer, {"Content-Type": kind, "x-Amzn-Invoked-Production-Variant": variant.name}
 
-    def _ask(
+    def _invoke_variant(
         self, endpoint: Endpoint, variant: Variant, body: bytes, headers: dict[str, str]
     ) -> tuple[int, bytes, str]:
         try:
             return variant.invoke(body, headers)
-        except NoAnswer as error:
+        except NoResponse as error:
             return 0, str(error).encode(), "text/plain"
         except Unreachable as error:
-            self._count(endpoint, variant, 503, 0.0)
+            self._publish_metrics(endpoint, variant, 503, 0.0)
             text = f"Endpoint {endpoint.name} has no healthy instance at the moment."
             raise SageMakerError("ServiceUnavailable", text, 503) from error
 
-    def _count(self, endpoint: Endpoint, variant: Variant, status: int, seconds: float) -> None:
+    def _publish_metrics(self, endpoint: Endpoint, variant: Variant, status: int, seconds: float) -> None:
         where = {"EndpointName": endpoint.name, "VariantName": variant.name}
         values = {
             "Invocations": (1.0, "None"),
@@ -190,10 +191,10 @@ class Endpoints:
             "Invocation5XXErrors": (float(status >= 500 or status == 0), "None"),
             "ModelLatency": (seconds * 1e6, "Microseconds"),
         }
-        put_metrics("AWS/SageMaker", where, values)
+        emf.put_metrics("AWS/SageMaker", where, values)
 
     def _deploy(self, endpoint: Endpoint, config: dict[str, Any]) -> None:
-        """Start the variants of `config`. The old ones serve until all new ones are healthy, and stay if one is not."""
+        """Start the variants of `config`. The old ones serve until all new ones are healthy, and stay if one fails."""
         started: list[Variant] = []
         try:
             for definition in config["ProductionVariants"]:
@@ -209,7 +210,7 @@ class Endpoints:
             with endpoint.lock:
                 endpoint.pending = None
                 # After a failed update the endpoint is in service with its previous variants.
-                endpoint.set("InService" if endpoint.variants else "Failed", str(error))
+                endpoint.set_status("InService" if endpoint.variants else "Failed", str(error))
             return
         capture = config.get("DataCaptureConfig")
         with endpoint.lock:
@@ -218,7 +219,7 @@ class Endpoints:
             if capture:
                 endpoint.capture = Capture(endpoint.name, capture, self._storage)
             endpoint.config, endpoint.pending = config, None
-            endpoint.set("InService")
+            endpoint.set_status("InService")
         for variant in previous:
             variant.stop()
         if last_capture is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 
 class SageMakerError(Exception):
-    """An error response: error code, message and HTTP status. `details` are further members of it."""
+    """An error response: error code, message and HTTP status. `details` are its further members."""
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -17,10 +17,10 @@ class SageMakerError(Exception):
 
 
 def validation_error(message: str) -> SageMakerError:
-    """A ValidationException."""
+    """Return a ValidationException."""
     return SageMakerError("ValidationException", message)
 
 
 def in_use(message: str) -> SageMakerError:
-    """A ResourceInUse error."""
+    """Return a ResourceInUse error."""
     return SageMakerError("ResourceInUse", message)

@@ -47,17 +47,17 @@ class Job:
 
     @property
     def opt_ml(self) -> Path:
-        """The folder that stands for /opt/ml."""
+        """The folder in place of /opt/ml."""
         return self.home / "opt" / "ml"
 
     def with_container_paths(self, text: str) -> str:
-        """The text with /opt/ml instead of the folder that stands for it."""
+        """Return a text with /opt/ml in place of the folder."""
         for folder in (self.opt_ml, self.opt_ml.resolve()):
             text = text.replace(str(folder), "/opt/ml")
         return text
 
     def log_stream(self, group: str) -> LogStream:
-        """A new log stream of the job."""
+        """Create a log stream for the job."""
         return LogStream(group, f"{self.name}/algo-1-{int(self.created)}")
 
     def check_stop(self) -> None:

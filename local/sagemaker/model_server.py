@@ -4,8 +4,8 @@
 
 The entry point (SAGEMAKER_PROGRAM, by default inference.py, in MODEL_DIR/code) may define model_fn, input_fn,
 predict_fn and output_fn, or transform_fn instead of the last three; each may take one more argument, the context.
-GET /ping answers 200 when the model is loaded; POST /invocations answers the result of output_fn. PORT_FILE receives
-the port and, after a space, the value that each request has to send in the header X-Secret.
+GET /ping returns 200 when the model is loaded; POST /invocations returns the result of output_fn. The server writes to
+PORT_FILE its port and, after a space, the value that each request must send in the header X-Secret.
 """
 
 from __future__ import annotations

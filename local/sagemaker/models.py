@@ -23,7 +23,7 @@ class Models:
         name = request["ModelName"]
         containers = _containers(request)
         if len(containers) != 1:
-            raise validation_error("The embedded AWS runs models of one container: give PrimaryContainer.")
+            raise validation_error("The embedded AWS supports models with one container only: set PrimaryContainer.")
         url = self._resolved(containers[0]).get("ModelDataUrl")
         if url and not self._storage.exists(url):
             raise validation_error(f"Could not find model data at {url}.")
@@ -51,11 +51,11 @@ class Models:
         return self._models.require(name, validation_error(f'Could not find model "{arn("model", name)}".'))
 
     def container(self, name: str) -> dict[str, Any]:
-        """The container definition of a model, with the values of its model package."""
+        """Return the container definition of a model, with the values of its model package."""
         return self._resolved(_containers(self.find(name))[0])
 
     def _resolved(self, container: dict[str, Any]) -> dict[str, Any]:
-        """Add image, data and environment of the model package that a container names."""
+        """Return a container definition with image, data and environment of the model package that it names."""
         if "ModelPackageName" not in container:
             return container
         package = self._registry.find(container["ModelPackageName"])

@@ -80,13 +80,13 @@ class ProcessingJob(Job):
         application = self.request["AppSpecification"]
         entrypoint = list(application.get("ContainerEntrypoint", ()))
         if not entrypoint:
-            raise JobFailed("ClientError: the embedded AWS has no images; give AppSpecification.ContainerEntrypoint.")
+            raise JobFailed("ClientError: the embedded AWS has no images; set AppSpecification.ContainerEntrypoint.")
         command = [self._rewritten(part) for part in [*entrypoint, *application.get("ContainerArguments", ())]]
         for part in command:
             if part.endswith(".sh") and Path(part).is_file():
                 Path(part).write_text(self._rewritten(Path(part).read_text()))
         given = {
-            # Nothing is installed: a script that runs pip finds its requirements satisfied, or fails.
+            # pip cannot install packages: a script that runs it succeeds only if its requirements are satisfied.
             "PIP_NO_INDEX": "1",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             **self.request.get("Environment", {}),
@@ -110,7 +110,7 @@ class ProcessingJob(Job):
             if source is None:
                 raise JobFailed("ClientError: the embedded AWS reads S3Input only.")
             folder = self._folder(source.get("LocalPath", f"/opt/ml/processing/input/{item['InputName']}"))
-            if not self.storage.fetch_prefix(source["S3Uri"], folder):
+            if not self.storage.download_prefix(source["S3Uri"], folder):
                 raise DataError(f'No S3 objects found under S3 URL "{source["S3Uri"]}" given in input data source.')
 
     def _outputs(self) -> list[dict[str, Any]]:
@@ -118,10 +118,10 @@ class ProcessingJob(Job):
         return [output["S3Output"] for output in config.get("Outputs", ()) if "S3Output" in output]
 
     def _upload(self, output: dict[str, Any]) -> None:
-        self.storage.store_folder(self._folder(output["LocalPath"]), output["S3Uri"])
+        self.storage.upload_folder(self._folder(output["LocalPath"]), output["S3Uri"])
 
     def _folder(self, path: str) -> Path:
-        """The folder for a path in the container; raises JobFailed for a path outside of /opt/ml/processing."""
+        """Return the folder for a path in the container; raises JobFailed for a path outside of /opt/ml/processing."""
         if not path.startswith("/opt/ml/processing") or ".." in path:
             raise JobFailed(f"ClientError: LocalPath {path} is not under /opt/ml/processing.")
         return Path(self._rewritten(path))

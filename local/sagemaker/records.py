@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Records(Generic[T]):
-    """Records of one kind by name, separate for each account and region; those of the calling thread are used."""
+    """Records of one kind by name, in the account and region of the calling thread."""
 
     def __init__(self) -> None:
         self._records: dict[tuple[str, str, str], T] = {}
@@ -29,11 +29,11 @@ class Records(Generic[T]):
             self._records[self._key(name)] = record
 
     def get(self, name: str) -> T | None:
-        """The record with this name, or None."""
+        """Return the record with this name, or None."""
         return self._records.get(self._key(name))
 
     def require(self, name: str, missing: Exception) -> T:
-        """The record with this name; raises `missing` when there is none."""
+        """Return the record with this name; raises `missing` when there is none."""
         record = self.get(name)
         if record is None:
             raise missing
@@ -56,7 +56,7 @@ class Records(Generic[T]):
 def page(
     request: dict[str, Any], items: list[dict[str, Any]], name_key: str, status_key: str | None = None
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """One page of a List operation, filtered and sorted by the parameters that all List operations have.
+    """Return one page of a List operation, filtered and sorted by the parameters that all List operations have.
 
     Returns the items, and {"NextToken": ...} or {}. Raises ValidationException for a bad token.
     """

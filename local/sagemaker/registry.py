@@ -91,7 +91,7 @@ class Registry:
             raise validation_error("Either ModelPackageName or ModelPackageGroupName must be provided.")
         taken = validation_error(f"Model Package already exists: {package['ModelPackageArn']}")
         self._packages.add(package["ModelPackageArn"], package, lambda: taken)
-        self._announce(package)
+        self._publish_state_change(package)
         return {"ModelPackageArn": package["ModelPackageArn"]}
 
     def describe_model_package(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class Registry:
         if metadata:
             package["CustomerMetadataProperties"] = metadata
         if "ModelApprovalStatus" in changes:
-            self._announce(package)
+            self._publish_state_change(package)
         return {"ModelPackageArn": package["ModelPackageArn"]}
 
     def delete_model_package(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -150,7 +150,7 @@ class Registry:
         return {"ModelPackageSummaryList": chosen, **more}
 
     def find(self, name: str) -> dict[str, Any]:
-        """A package by its ARN or its name; raises ValidationException."""
+        """Return a package by its ARN or name; raises ValidationException when it does not exist."""
         address = name if name.startswith("arn:") else arn("model-package", name.lower())
         return self._packages.require(address, validation_error(f"ModelPackage {address} does not exist."))
 
@@ -159,7 +159,7 @@ class Registry:
         return self._groups.require(name, validation_error(missing))
 
     @staticmethod
-    def _announce(package: dict[str, Any]) -> None:
+    def _publish_state_change(package: dict[str, Any]) -> None:
         shown = ("ModelPackageArn", "ModelPackageGroupName", "ModelPackageVersion", "ModelPackageStatus")
         detail = {key: package[key] for key in (*shown, "ModelApprovalStatus") if key in package}
         publish_event("SageMaker Model Package State Change", package["ModelPackageArn"], detail)

@@ -62,19 +62,19 @@ class SageMaker:
         )
 
     def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        """Run one operation; raises SageMakerError. It may wait for S3, so it must not run on the event loop."""
+        """Run one operation; raises SageMakerError. It may call S3, so it must not run on the event loop."""
         model = self._operation(operation)
         validation.validate(model, request)
         method = self._method(operation)
         if method is None:
-            raise SageMakerError("UnknownOperationException", f"The embedded AWS does not have {operation}.")
+            raise SageMakerError("UnknownOperationException", f"The embedded AWS does not implement {operation}.")
         answer = method(request)
         if operation.startswith("Create"):
-            self.tags.keep(request, answer)
+            self.tags.add_from_create(request, answer)
         return answer
 
     def job(self, kind: str, name: str) -> Job:
-        """An existing job; `kind` is Training or Processing."""
+        """Return an existing job; `kind` is Training or Processing."""
         return {"Training": self.training.find, "Processing": self.processing.find}[kind](name)
 
     @staticmethod
@@ -108,12 +108,12 @@ class SageMaker:
             answer = json.dumps(self.call(operation, request)).encode()
             return 200, {"Content-Type": "application/x-amz-json-1.1"}, answer
         except SageMakerError as error:
-            return _refusal(error, rest=invocation is not None)
+            return _error_response(error, rest=invocation is not None)
         except ValueError as error:
-            return _refusal(SageMakerError("SerializationException", str(error)), rest=False)
+            return _error_response(SageMakerError("SerializationException", str(error)), rest=False)
 
 
-def _refusal(error: SageMakerError, rest: bool) -> Answer:
+def _error_response(error: SageMakerError, rest: bool) -> Answer:
     if rest:
         content = {"Message": error.message, "ErrorCode": error.code, **error.details}
         return (

@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Tags:
-    """The operations on tags; also keeps the tags of Create operations."""
+    """The operations on tags, and the tags of Create operations."""
 
     def __init__(self) -> None:
         self._tags: dict[str, dict[str, str]] = {}
@@ -24,8 +24,8 @@ class Tags:
             self._tags.get(request["ResourceArn"], {}).pop(key, None)
         return {}
 
-    def keep(self, request: dict[str, Any], answer: dict[str, Any]) -> None:
-        """Keep the tags of a Create operation whose response is the ARN of the new resource."""
+    def add_from_create(self, request: dict[str, Any], answer: dict[str, Any]) -> None:
+        """Add the tags of a Create operation whose response is the ARN of the new resource."""
         if request.get("Tags") and len(answer) == 1:
             (address,) = answer.values()
             self.add_tags({"ResourceArn": address, "Tags": request["Tags"]})

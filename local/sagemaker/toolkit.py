@@ -19,8 +19,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 MAX_REASON = 1024
 
 
-def decoded(hyperparameters: dict[str, str]) -> dict[str, Any]:
-    """The values decoded as JSON, or as text when they are not JSON."""
+def decode_hyperparameters(hyperparameters: dict[str, str]) -> dict[str, Any]:
+    """Return the values decoded from JSON, or unchanged when they are not JSON."""
     values: dict[str, Any] = {}
     for name, text in hyperparameters.items():
         try:
@@ -31,7 +31,7 @@ def decoded(hyperparameters: dict[str, str]) -> dict[str, Any]:
 
 
 def arguments(values: dict[str, Any]) -> list[str]:
-    """The command-line arguments: `--name value` for each hyperparameter by name; `-n value` for one-letter names."""
+    """Return the command-line arguments: `--name value` per hyperparameter, `-n value` for one-letter names."""
     result = []
     for name in sorted(values):
         value = values[name]
@@ -42,7 +42,7 @@ def arguments(values: dict[str, Any]) -> list[str]:
 
 
 def variables(job: dict[str, Any], values: dict[str, Any], channels: Iterable[str], program: str) -> dict[str, str]:
-    """The SM_* variables of a job with one instance.
+    """Return the SM_* variables of a job with one instance.
 
     `job` is the CreateTrainingJob request, `values` the decoded hyperparameters of the user.
     """
@@ -84,7 +84,7 @@ def variables(job: dict[str, Any], values: dict[str, Any], channels: Iterable[st
 
 
 def resource_config(instance: str) -> dict[str, Any]:
-    """The content of resourceconfig.json."""
+    """Return the content of resourceconfig.json."""
     return {
         "current_host": "algo-1",
         "current_instance_type": instance,
@@ -95,7 +95,7 @@ def resource_config(instance: str) -> dict[str, Any]:
 
 
 def input_data_config(job: dict[str, Any]) -> dict[str, Any]:
-    """The content of inputdataconfig.json."""
+    """Return the content of inputdataconfig.json."""
     return {
         channel["ChannelName"]: {
             "TrainingInputMode": channel.get("InputMode", "File"),
@@ -108,14 +108,14 @@ def input_data_config(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def command(code: Path, program: str, args: list[str]) -> list[str]:
-    """The command for an entry point: Python for .py, otherwise the shell."""
+    """Return the command for an entry point: Python for .py, otherwise the shell."""
     if program.endswith(".py"):
         return [sys.executable, program, *args]
     return ["/bin/sh", "-c", f'./{program} "$@"', program, *args]
 
 
-def unsatisfied(requirements: Path) -> list[str]:
-    """The requirements that this environment does not satisfy, each with the reason.
+def unsatisfied_requirements(requirements: Path) -> list[str]:
+    """Return the requirements that this environment does not satisfy, each with the reason.
 
     A container installs them with pip; here a job runs in the server's environment.
     """
@@ -142,7 +142,7 @@ def unsatisfied(requirements: Path) -> list[str]:
 
 
 def failure_reason(run: list[str], code: int, output: Iterable[str], written: Path) -> str:
-    """The FailureReason of a failed script: the text in /opt/ml/output/failure, or the end of its output."""
+    """Return the FailureReason of a failed script: the text in /opt/ml/output/failure, or the end of its output."""
     own = written.read_text(errors="replace").strip() if written.is_file() else ""
     if own:
         return f"AlgorithmError: {own[: MAX_REASON - 40]}, exit code: {code}"
@@ -154,7 +154,7 @@ def failure_reason(run: list[str], code: int, output: Iterable[str], written: Pa
 
 
 def _end_of_output(lines: list[str]) -> str:
-    """The lines after the last 'Traceback' line, or the last five lines."""
+    """Return the lines after the last 'Traceback' line, or the last five lines."""
     starts = [index for index, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
     return "\n".join(lines[starts[-1] + 1 :] if starts else lines[-5:])
 

@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from local.lambdas import emf
 from local.sagemaker import toolkit
-from local.sagemaker.aws import DataError, Storage, arn, pack, put_metrics, start_thread, unpack
+from local.sagemaker.aws import DataError, Storage, arn, pack, start_thread, unpack
 from local.sagemaker.containers import Container, environment
 from local.sagemaker.errors import in_use, validation_error
 from local.sagemaker.jobs import Job, JobFailed, JobStopped, logger
@@ -75,13 +76,13 @@ class TrainingJob(Job):
             self.clean_up()
 
     def _run(self) -> None:
-        values = toolkit.decoded(self.request.get("HyperParameters", {}))
+        values = toolkit.decode_hyperparameters(self.request.get("HyperParameters", {}))
         program = str(values.get("sagemaker_program", ""))
         source = str(values.get("sagemaker_submit_directory", ""))
         if not program or not source:
             raise JobFailed(
-                "AlgorithmError: the embedded AWS runs script mode only; "
-                "give the hyperparameters sagemaker_program and sagemaker_submit_directory, exit code: 1"
+                "AlgorithmError: the embedded AWS supports script mode only; "
+                "set the hyperparameters sagemaker_program and sagemaker_submit_directory, exit code: 1"
             )
         user_values = {name: value for name, value in values.items() if not name.startswith("sagemaker_")}
         self.check_stop()
@@ -103,8 +104,8 @@ class TrainingJob(Job):
         code = self.opt_ml / "code"
         log = self.log_stream(LOG_GROUP)
         requirements = code / "requirements.txt"
-        if requirements.is_file() and (problems := toolkit.unsatisfied(requirements)):
-            text = f"AlgorithmError: InstallRequirementsError: requirements.txt asks for {', '.join(problems)}"
+        if requirements.is_file() and (problems := toolkit.unsatisfied_requirements(requirements)):
+            text = f"AlgorithmError: InstallRequirementsError: requirements.txt needs {', '.join(problems)}"
             log.write(text)
             log.flush()
             raise JobFailed(f"{text}, exit code: 1")
@@ -141,7 +142,7 @@ class TrainingJob(Job):
                     continue
                 name = definition["Name"]
                 self.metrics[name] = {"MetricName": name, "Value": value, "Timestamp": time.time()}
-                put_metrics(LOG_GROUP, {"TrainingJobName": self.name}, {name: (value, "None")})
+                emf.put_metrics(LOG_GROUP, {"TrainingJobName": self.name}, {name: (value, "None")})
 
     def _fetch_channels(self) -> None:
         for channel in self.request.get("InputDataConfig", ()):
@@ -150,7 +151,7 @@ class TrainingJob(Job):
                 raise JobFailed("ClientError: the embedded AWS reads S3DataSource with S3DataType S3Prefix only.")
             uri = source["S3Uri"]
             folder = self.opt_ml / "input" / "data" / channel["ChannelName"]
-            if not self.storage.fetch_prefix(uri, folder):
+            if not self.storage.download_prefix(uri, folder):
                 raise DataError(
                     f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the '
                     f"bucket exists in the selected region ({self.settings.region}), that objects exist under that S3 "
@@ -159,7 +160,7 @@ class TrainingJob(Job):
 
     def _fetch_code(self, source: str) -> None:
         archive = self.home / "sourcedir.tar.gz"
-        self.storage.fetch(source, archive)
+        self.storage.download(source, archive)
         try:
             unpack(archive, self.opt_ml / "code")
         except (tarfile.TarError, OSError, EOFError) as error:
@@ -185,7 +186,7 @@ class TrainingJob(Job):
         if even_if_empty or any(folder.iterdir()):
             archive = self.home / uri.rsplit("/", 1)[1]
             pack(folder, archive)
-            self.storage.store(archive, uri)
+            self.storage.upload(archive, uri)
 
     def _upload_if_any(self) -> None:
         """Upload the content of the model folder of a stopped job."""

@@ -14,12 +14,12 @@ from local.sagemaker.errors import validation_error
 
 
 def service_model() -> ServiceModel:
-    """botocore's model of SageMaker; ministack uses the same object for `aws-sdk:sagemaker` tasks."""
+    """Return botocore's model of SageMaker; ministack uses the same object for `aws-sdk:sagemaker` tasks."""
     return cast(ServiceModel, _service_model("sagemaker"))
 
 
 def validate(operation: OperationModel, request: dict[str, Any]) -> None:
-    """Raise ValidationException when `request` breaks the model: types, required members, lengths, patterns, enums."""
+    """Raise ValidationException when `request` violates types, required members, lengths, patterns or enums."""
     shape = operation.input_shape
     if shape is None:
         return
@@ -33,7 +33,7 @@ def validate(operation: OperationModel, request: dict[str, Any]) -> None:
 
 
 def _constraints(value: Any, shape: Any, path: str) -> Iterator[str]:
-    """The violations that ParamValidator does not check: upper limits, patterns and enumerations."""
+    """Yield the violations that ParamValidator does not report: upper limits, patterns and enumerations."""
     if shape.type_name == "structure":
         for name, item in value.items():
             if item is not None and name in shape.members:
@@ -72,7 +72,7 @@ def _matches(pattern: str, value: str) -> bool:
     try:
         return re.fullmatch(pattern, value, re.DOTALL) is not None
     except re.error:
-        # A pattern in Java's syntax that Python does not have; the value is not checked.
+        # The pattern uses Java syntax that Python does not support; the value is not checked.
         return True
 
 

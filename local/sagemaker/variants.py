@@ -20,7 +20,7 @@ from local.sagemaker.model_server import SECRET_HEADER
 from local.settings import HOST, Settings
 
 SERVER = Path(__file__).with_name("model_server.py")
-# AWS retries until the start-up health check times out; a model that fails three times here fails then, too.
+# AWS retries until the start-up health check times out. Three attempts here give the same result sooner.
 START_ATTEMPTS = 3
 START_TIMEOUT_S = 120.0
 FIRST_RESTART_S, LONGEST_RESTART_S = 0.5, 30.0
@@ -29,21 +29,22 @@ DRAIN_S = 60.0
 
 
 class NotHealthy(Exception):
-    """The model server did not answer /ping; the message is AWS's FailureReason."""
+    """The model server did not respond to /ping; the message is the FailureReason of AWS."""
 
 
 class Unreachable(Exception):
     """No model server process is running."""
 
 
-class NoAnswer(Exception):
+class NoResponse(Exception):
     """The model server ended or timed out during an invocation."""
 
 
 class Variant:
     """A production variant.
 
-    `start` returns when the model answers /ping. A server that ends later is restarted, with exponential backoff.
+    `start` returns when the model server responds to /ping. A server that ends later is restarted with exponential
+    backoff.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class Variant:
         shutil.rmtree(self._home, ignore_errors=True)
 
     def invoke(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes, str]:
-        """Invoke the model; returns status, body and content type. Raises Unreachable or NoAnswer."""
+        """Invoke the model; returns status, body and content type. Raises Unreachable or NoResponse."""
         with self._lock:
             self._busy += 1
         try:
@@ -121,13 +122,13 @@ class Variant:
             content = response.read()
         except TimeoutError as error:
             connection.close()
-            raise NoAnswer(
+            raise NoResponse(
                 "Your invocation timed out while waiting for a response from container primary. Review the latency "
                 "metrics for each container in Amazon CloudWatch, resolve the issue, and try again."
             ) from error
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            raise NoAnswer("Connection to the container primary was lost.") from error
+            raise NoResponse("Connection to the container primary was lost.") from error
         self._connections.put(connection)
         return response.status, content, response.headers.get("Content-Type", "application/octet-stream")
 
@@ -146,7 +147,7 @@ class Variant:
         url = self._container_definition.get("ModelDataUrl")
         if url:
             archive = self._home / "model.tar.gz"
-            self._storage.fetch(url, archive)
+            self._storage.download(url, archive)
             try:
                 unpack(archive, model)
             except (tarfile.TarError, OSError, EOFError) as error:
@@ -154,7 +155,7 @@ class Variant:
             archive.unlink()
 
     def _launch(self, deadline: float) -> bool:
-        """Start the process and wait for /ping; returns False when it ended or did not answer in time."""
+        """Start the process and wait for /ping; returns False when it ended or did not respond in time."""
         port_file = self._home / "port"
         port_file.unlink(missing_ok=True)
         model = self._home / "opt" / "ml" / "model"

@@ -1,7 +1,7 @@
 """Task tokens: wait for the callback, and refuse callbacks that are late, repeated or for an unknown token.
 
 Patches: ministack's `stepfunctions._send_task_success`, `_send_task_failure` and `_send_task_heartbeat` accept a second
-callback and output that is not JSON, and answer TaskDoesNotExist for an unknown token. AWS answers TaskTimedOut,
+callback and output that is not JSON, and return TaskDoesNotExist for an unknown token. AWS returns TaskTimedOut,
 InvalidOutput and InvalidToken (Step Functions API Reference, "SendTaskSuccess").
 """
 
@@ -75,7 +75,7 @@ def _close(token: str) -> None:
 
 
 def _refusal(token: str) -> Any:
-    """The error response for a token that no task waits for, or None."""
+    """Return the error response for a token that no task waits for, or None."""
     entry = stepfunctions._task_tokens.get(token)
     if entry is not None and not entry["event"].is_set():
         return None

@@ -1,4 +1,4 @@
-"""Executions: stop in any state, time out, start without a delay.
+"""Executions: stop them in any state, time them out, start them without a delay.
 
 Patches in ministack's `stepfunctions`:
 - `_run_execution` sleeps 0.15 s before the first state and ignores TimeoutSeconds of the state machine, after which AWS
@@ -46,15 +46,18 @@ class RunningExecution:
 
     @classmethod
     def of(cls, arn: str) -> RunningExecution:
+        """Return the running execution with this ARN; creates the object on the first call."""
         with cls._lock:
             return cls._running.setdefault(arn, cls(arn))
 
     @classmethod
-    def forget(cls, arn: str) -> None:
+    def remove(cls, arn: str) -> None:
+        """Remove an execution that has ended."""
         with cls._lock:
             cls._running.pop(arn, None)
 
     def stop(self) -> None:
+        """Set `stopped` and call the callbacks of `on_stop`."""
         self.stopped.set()
         for callback in list(self._callbacks):
             callback()
@@ -80,7 +83,7 @@ _current: contextvars.ContextVar[RunningExecution] = contextvars.ContextVar("exe
 
 
 def current_execution() -> RunningExecution:
-    """The execution of the calling thread; outside of an execution, one that is never stopped."""
+    """Return the execution of the calling thread; outside of an execution, one that is never stopped."""
     return _current.get(None) or RunningExecution("")
 
 
@@ -148,7 +151,7 @@ def install() -> None:
         finally:
             _current.reset(token)
             run.ended.set()
-            RunningExecution.forget(exec_arn)
+            RunningExecution.remove(exec_arn)
 
     def stop_execution(data: dict[str, Any]) -> Any:
         answer = original_stop(data)

@@ -50,7 +50,7 @@ def run_child(resource: str, input_data: dict[str, Any]) -> dict[str, Any]:
         if cancelled.is_set():
             stepfunctions._stop_execution({"executionArn": arn, "error": "States.Aborted", "cause": "Parent stopped"})
             break
-    RunningExecution.forget(arn)
+    RunningExecution.remove(arn)
     described = _described(execution, decode=resource.endswith(".sync:2"))
     if execution["status"] != "SUCCEEDED":
         raise _ExecutionError("States.TaskFailed", json.dumps(described))
@@ -61,7 +61,7 @@ def _described(execution: dict[str, Any], decode: bool) -> dict[str, Any]:
     answer = {name: execution[key] for name, key in NAMES.items() if execution.get(key) is not None}
     for name in ("StartDate", "StopDate"):
         if name in answer:
-            answer[name] = int(datetime.fromisoformat(answer[name].replace("Z", "+00:00")).timestamp() * 1000)
+            answer[name] = int(datetime.fromisoformat(answer[name]).timestamp() * 1000)
     if decode:
         for name in ("Input", "Output"):
             with contextlib.suppress(KeyError, ValueError):

@@ -35,7 +35,7 @@ POLL_S = 0.05
 
 
 def _execution_error(error: SageMakerError) -> _ExecutionError:
-    """The error of the optimized integration for a refused call."""
+    """Return the error of the optimized integration for a failed call."""
     name = (
         f"{error.code.removesuffix('Exception')}Exception"
         if error.code in MODELED_ERRORS
@@ -49,7 +49,7 @@ def _execution_error(error: SageMakerError) -> _ExecutionError:
 
 
 def _with_milliseconds(value: Any) -> Any:
-    """The answer with times in epoch milliseconds, as in the optimized integrations."""
+    """Return the response with times in epoch milliseconds, as in the optimized integrations."""
     if isinstance(value, dict):
         return {
             key: int(item * 1000) if _is_time(key, item) else _with_milliseconds(item) for key, item in value.items()
@@ -64,7 +64,7 @@ def _is_time(name: str, value: Any) -> bool:
 
 
 def _run_job(service: SageMaker, kind: str, name: str) -> dict[str, Any]:
-    """Wait for the end of a job; raises States.TaskFailed unless it completes. Stops the job with its state."""
+    """Wait for the end of a job; raises States.TaskFailed unless it completes. Stops the job with the state."""
     job = service.job(kind, name)
     cancelled = tasks.cancelled()
     while not job.ended.wait(POLL_S):

@@ -6,9 +6,9 @@ Patches in ministack's `stepfunctions`:
 - `_execute_task` ignores HeartbeatSeconds, TimeoutSecondsPath, MaxDelaySeconds and JitterStrategy, retries after the
   execution was stopped, and waits for the callback of a function that has failed.
 - `_error_matches` matches States.Runtime and States.DataLimitExceeded with States.ALL; on AWS they are not caught.
-- `_resolve_params_obj` gives null for a path that selects nothing; AWS fails with States.ParameterPathFailure.
-- `_call_lambda` decodes a text result as JSON and names throttling Lambda.Unknown; on AWS a text stays a text, and
-  throttling is Lambda.TooManyRequestsException.
+- `_resolve_params_obj` returns null for a path that selects nothing; AWS fails with States.ParameterPathFailure.
+- `_call_lambda` decodes a string result as JSON and reports throttling as Lambda.Unknown; on AWS the result stays a
+  string, and throttling is Lambda.TooManyRequestsException.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _cancelled: contextvars.ContextVar[threading.Event] = contextvars.ContextVar("ca
 
 
 def cancelled() -> threading.Event:
-    """Set when the attempt of the calling thread has timed out or its execution was stopped."""
+    """Return an event that is set when the calling thread's attempt has timed out or its execution was stopped."""
     return _cancelled.get(None) or threading.Event()
 
 
@@ -100,7 +100,7 @@ class TaskState:
         return self._call_with_timeout(self._resource, effective, deadline)
 
     def _call_with_timeout(self, resource: str, effective: JSON, deadline: float | None) -> JSON:
-        """Call the service; on another thread when the call may have to be abandoned."""
+        """Call the service; on another thread if the call can time out or be stopped."""
         if deadline is None and ".sync" not in resource:
             return stepfunctions._invoke_resource(resource, effective)
         execution, cancel = current_execution(), threading.Event()
@@ -125,7 +125,7 @@ class TaskState:
         raise _ExecutionError("States.Timeout", "")
 
     def _seconds(self, field: str, effective: JSON) -> float | None:
-        """TimeoutSeconds or HeartbeatSeconds, from a value or a path."""
+        """Return TimeoutSeconds or HeartbeatSeconds, from the field or from its path."""
         if f"{field}Seconds" in self._definition:
             return float(self._definition[f"{field}Seconds"])
         path = self._definition.get(f"{field}SecondsPath")
@@ -147,7 +147,7 @@ class TaskState:
         delay = retrier.get("IntervalSeconds", 1) * retrier.get("BackoffRate", 2.0) ** counts.get(index, 0)
         delay = min(delay, retrier.get("MaxDelaySeconds", delay))
         if retrier.get("JitterStrategy") == "FULL":
-            delay = random.uniform(0, delay)  # noqa: S311 (a pause, not a secret)
+            delay = random.uniform(0, delay)  # noqa: S311 (a delay, not a secret)
         counts[index] = counts.get(index, 0) + 1
         stepfunctions._scaled_sleep(delay)
         return True

@@ -53,7 +53,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
 
 @pytest.fixture(scope="session")
 def session_stage(deployed: Deployed) -> Stage:
-    """The stage with everything that earlier tests left in it."""
+    """The stage with the queues as earlier tests left them."""
     return Stage(deployed, Aws())
 
 
@@ -66,7 +66,7 @@ def stage(session_stage: Stage) -> Stage:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    """The Chromium of the variable CHROMIUM or of the path. Without one the tests of the browser are skipped."""
+    """The Chromium that the variable CHROMIUM names or that PATH contains; without one the test is skipped."""
     executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if not executable:
         pytest.skip("no Chromium is installed: apt-get install chromium")

@@ -52,7 +52,7 @@ class Stage:
             self.aws.events.disable_rule(Name=rule)
 
     def desk(self, **options: Any) -> Desk:
-        """Return a desk of this stage; close it."""
+        """Return a desk of this stage; the caller closes it."""
         return Desk(self.deployed, self.aws, choices(), **options)
 
     def request_reviews(
@@ -64,7 +64,7 @@ class Stage:
         name: str = "photo",
         photo: Callable[[int], bytes] | None = None,
     ) -> list[Requested]:
-        """Start executions that request reviews of `number` new photos, as if the model had been unsure."""
+        """Start executions that request reviews of `number` new photos, as if their confidence were low."""
         photo = photo or draw_photo
         requested = []
         for _ in range(number):
@@ -108,7 +108,7 @@ class Stage:
         )
         return Requested(photo_id, key, started["executionArn"])
 
-    def waiting(self) -> int:
+    def queue_length(self) -> int:
         """Return the number of messages in the review queue, leased or not."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         found = self.aws.sqs.get_queue_attributes(QueueUrl=self.deployed.review_queue_url, AttributeNames=names)
@@ -116,7 +116,7 @@ class Stage:
 
     def wait_for_requests(self, number: int, timeout_s: float = 60) -> None:
         """Wait until the review queue has `number` messages."""
-        eventually(self.waiting, lambda found: found >= number, what=f"{number} requests", timeout_s=timeout_s)
+        eventually(self.queue_length, lambda found: found >= number, what=f"{number} requests", timeout_s=timeout_s)
 
     def decisions(self) -> dict[str, dict[str, Any]]:
         """Return all decisions by the id of their photo."""
@@ -232,7 +232,7 @@ class Stage:
 
 
 def draw_photo(number: int) -> bytes:
-    """Return a small JPEG, another one for each number."""
+    """Return a small JPEG that differs for each number."""
     generator = random.Random(number)  # noqa: S311  # a picture, not a secret
     image = Image.new("RGB", (320, 240), (generator.randrange(120, 255), generator.randrange(120, 255), 220))
     pen = ImageDraw.Draw(image)

@@ -23,7 +23,7 @@ OFFLINE_ERROR = "ERR_INTERNET_DISCONNECTED"
 
 
 class BrowserTab:
-    """A tab with a page of the console. It records the errors in the page and the requests to other sites."""
+    """A tab of the console. It records errors of the page and requests to other sites."""
 
     def __init__(self, browser: Browser, address: str, width: str = "desktop", scheme: Any = "light") -> None:
         w, h = WIDTHS[width]
@@ -153,7 +153,7 @@ def test_a_closed_browser_returns_its_photo_to_the_queue(stage: Stage, chromium:
     assert photo_on_screen(page) == taken
 
 
-def test_a_browser_that_sends_no_more_requests_loses_its_photo(stage: Stage, chromium: Browser) -> None:
+def test_the_photo_of_a_browser_that_sends_no_requests_returns_to_the_queue(stage: Stage, chromium: Browser) -> None:
     stage.request_reviews()
     stage.wait_for_requests(1)
     with serve_console(stage, tab_timeout_s=1.5) as address:
@@ -188,7 +188,7 @@ def test_a_dropped_photo_is_uploaded_and_followed_to_its_decision(stage: Stage, 
         expect(bike.locator(".states li").first).to_have_text("ClassifyPhoto")
         # Without an endpoint the workflow retries before it requests a review.
         expect(bike).to_have_attribute("data-status", "in_review", timeout=60_000)
-        expect(bike.locator(".states li.here")).to_have_text("RequestReview")
+        expect(bike.locator(".states li.current")).to_have_text("RequestReview")
         screenshot(page, "upload", "desktop")
         assert tab.violations() == []
         reviewing = tab.context.new_page()
@@ -199,7 +199,7 @@ def test_a_dropped_photo_is_uploaded_and_followed_to_its_decision(stage: Stage, 
         reviewing.keyboard.press("m")
         result = bike.locator(".upload-result")
         expect(result).to_have_text("Bay B: motorcycle, decided by reviewer", timeout=20_000)
-        # The preview of a file that is no photo fails to load.
+        # The preview of a file that is not a photo fails to load.
         tab.errors[:] = [error for error in tab.errors if "blob:" not in error]
     finally:
         stage.uploads_start_executions(False)
@@ -289,7 +289,7 @@ def test_the_trade_off_is_drawn_and_its_text_can_be_read(
     assert inside
 
 
-def test_drivers_are_filtered_by_bay_and_by_who_decided(full_stage: Stage, tab: BrowserTab) -> None:
+def test_decisions_are_filtered_by_bay_and_decider(full_stage: Stage, tab: BrowserTab) -> None:
     page = tab.open("/drivers")
     page.locator("#decided_by").select_option("fallback")
     page.get_by_role("button", name="Filter").click()
@@ -321,10 +321,10 @@ def test_a_label_has_the_name_that_the_reviewer_entered(stage: Stage, tab: Brows
     (requested,) = stage.request_reviews()
     stage.wait_for_requests(1)
     page = tab.open("/")
-    page.locator("#who").click()
+    page.locator("#reviewer").click()
     page.locator("#rename-name").fill("Zoë O'Hara")
     page.keyboard.press("Enter")
-    expect(page.locator("#who-name")).to_have_text("Zoë O'Hara")
+    expect(page.locator("#reviewer-name")).to_have_text("Zoë O'Hara")
     photo_on_screen(page)
     page.keyboard.press("b")
     assert eventually(lambda: stage.label(requested))["reviewer"] == "Zoë O'Hara"

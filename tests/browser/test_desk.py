@@ -80,7 +80,7 @@ def test_a_hundred_requests_answered_by_two_reviewers_at_once_become_a_hundred_d
     assert sum(counts.values()) == 100
     assert min(counts.values()) > 20
     assert median(seconds) < 1
-    assert stage.waiting() == 0
+    assert stage.queue_length() == 0
 
 
 def test_an_answer_is_a_label_an_event_and_a_decision(stage: Stage) -> None:
@@ -174,7 +174,7 @@ def test_a_photo_whose_review_timed_out_can_still_get_a_label(stage: Stage) -> N
     assert completed_events(stage, requested)[0]["detail"]["accepted"] is False
     assert stage.label(requested)
     assert stage.decisions()[requested.photo_id]["decided_by"] == "fallback"
-    assert stage.waiting() == 0
+    assert stage.queue_length() == 0
 
 
 def test_a_driver_who_waits_comes_before_reviews_that_timed_out(stage: Stage) -> None:
@@ -215,7 +215,7 @@ def test_a_delivery_that_stopped_after_the_label_is_finished_by_the_next_desk(st
     assert (decision["vehicle"], decision["decided_by"]) == ("bicycle", "reviewer")
     (event,) = completed_events(stage, requested)
     assert (event["detail"]["reviewer"], event["detail"]["accepted"]) == ("ada", True)
-    assert stage.waiting() == 0
+    assert stage.queue_length() == 0
 
 
 def test_a_malformed_message_reaches_the_dead_letter_queue_after_five_receives(stage: Stage) -> None:

@@ -125,7 +125,7 @@ def test_redrive_sends_back_the_requests_that_can_be_answered_and_lists_the_rest
     assert "1 stayed" in ran.stdout
     assert "never-shown" not in ran.stdout
     assert json.loads(message["Body"])["task_token"] not in ran.stdout
-    assert stage.waiting() == 1
+    assert stage.queue_length() == 1
 
 
 def test_the_command_serves_the_console_until_it_is_interrupted(stage: Stage, environment: dict[str, str]) -> None:

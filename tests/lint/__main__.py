@@ -13,7 +13,7 @@ SKIPPED = {".git", ".venv", "build", "__pycache__"}
 
 
 def repository_files(root: Path) -> list[Path]:
-    """The files under version control and new ones, without ignored ones; every file where there is no repository."""
+    """Return the tracked and the new files, without ignored ones; without a repository, every file."""
     listing = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=root,
@@ -29,7 +29,7 @@ def repository_files(root: Path) -> list[Path]:
 
 
 def problems(root: Path) -> Iterator[str]:
-    """Every problem in the files of a checkout, one line each. Files that are not UTF-8 text are skipped."""
+    """Yield one line for each problem in a checkout. Files that are not UTF-8 text are skipped."""
     for file in repository_files(root):
         try:
             text = file.read_text(encoding="utf-8")

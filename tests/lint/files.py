@@ -16,11 +16,11 @@ EXEMPT = (
     "constraints.txt",
     "tests/browser/axe/*",
 )
-"""Templates, generated files, data, licences and code of others."""
+"""Templates, generated files, data, licences and third-party code."""
 
 
 def long_files(path: str, text: str) -> Iterator[str]:
-    """One line when the file is longer than MAX_LINES."""
+    """Yield one line when the file has more than MAX_LINES lines."""
     lines = len(text.splitlines())
     if lines > MAX_LINES and not any(fnmatch(path, pattern) for pattern in EXEMPT):
         yield f"{path}: {lines} lines, at most {MAX_LINES}; split it by idea"

@@ -1,7 +1,7 @@
 """Forbidden names: private words that were replaced by the terms of the AWS, PyTorch, SciPy and HTTP documentation.
 
-Prose is not checked. In Python files the names that the code defines are: modules, classes, functions, parameters,
-variables, attributes and import aliases. In other files only names that no text would contain by chance.
+Prose is not checked. In Python files all defined names are checked: modules, classes, functions, parameters,
+variables, attributes and import aliases. In other files only TEXTS are checked, which do not occur in prose.
 """
 
 import ast
@@ -32,7 +32,7 @@ WORDS = (
     Name("taught", "distillation_weight"),
     Name("nothings", "blank_images"),
 )
-"""Forbidden as a part of an identifier too: `crown` forbids `crown_table` and `CrownTable`."""
+"""Forbidden as a word in an identifier: `crown` forbids `crown_table` and `CrownTable`."""
 
 NAMES = (
     Name("conclude_retraining", "record_retraining"),
@@ -59,7 +59,7 @@ NAMES = (
     Name("shrunk", "progressive_resize", ("training/*",)),
     Name("trials", "robustness", ("training/*",)),
 )
-"""Forbidden as a whole identifier. Words that other code may use are forbidden only where they had the meaning."""
+"""Forbidden as a whole identifier. Common words are forbidden only in the files where they had a private meaning."""
 
 MODULES = (
     Name("functions/build_dataset/throne", "endpoint_repair"),
@@ -84,14 +84,14 @@ TEXTS = (
     Name("ConcludeRetraining", "RecordRetraining"),
     Name("SeamBroken", "PatchFailed"),
 )
-"""Names of states and of resources: forbidden in the text of every file that is not a page."""
+"""Names of states and resources, forbidden in the text of every file except Markdown."""
 
 THIS = ("tests/lint/*", "tests/unit/lint/*")
-"""The files that contain the forbidden names in order to check them."""
+"""The check itself and its tests, which contain the forbidden names."""
 
 
 def forbidden_names(path: str, text: str) -> Iterator[str]:
-    """One line per forbidden name in a file: `path:line: name, use other`. `path` is relative to the repository."""
+    """Yield a line per forbidden name in a file: `path:line: name, use other`. `path` is relative to the repository."""
     module = path.removesuffix(".py").removesuffix("/__init__")
     for name in MODULES:
         if any(fnmatch(part, name.forbidden) for part in _prefixes(module)):
@@ -130,7 +130,7 @@ def _matching(path: str, identifier: str) -> Iterator[Name]:
 
 
 def _identifiers(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Line and name of everything that the module defines or binds."""
+    """Yield line and name of everything that the module defines or binds."""
     for node in ast.walk(tree):
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():

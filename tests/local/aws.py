@@ -29,7 +29,7 @@ class Aws:
         self._clients: dict[str, Any] = {}
 
     def client(self, name: str) -> Any:
-        """The client of a service, always the same one."""
+        """Return the client of a service; one per service."""
         if name not in self._clients:
             self._clients[name] = boto3.client(
                 name,
@@ -41,7 +41,7 @@ class Aws:
             )
         return self._clients[name]
 
-    def bucket(self) -> str:
+    def create_bucket(self) -> str:
         """Create a bucket; returns its name."""
         name = f"bucket-{uuid.uuid4().hex[:12]}"
         self.client("s3").create_bucket(
@@ -49,14 +49,14 @@ class Aws:
         )
         return name
 
-    def function(self, code: str | dict[str, str], handler: str = "app.handler", **options: Any) -> str:
+    def create_function(self, code: str | dict[str, str], handler: str = "app.handler", **options: Any) -> str:
         """Create a Lambda function from the source of app.py, or from {path: source}; returns its name."""
         name = f"function-{uuid.uuid4().hex[:12]}"
         self.client("lambda").create_function(
             FunctionName=name,
             Runtime="python3.12",
             Handler=handler,
-            Code={"ZipFile": zipped(code)},
+            Code={"ZipFile": zip_file(code)},
             **{"Role": ROLE, "Timeout": 20, **options},
         )
         return name
@@ -66,26 +66,28 @@ class Aws:
         answer = self.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event))
         return json.loads(answer["Payload"].read()), "FunctionError" in answer
 
-    def logs(self, group: str, **filters: Any) -> list[str]:
-        """The messages of a log group."""
+    def log_messages(self, group: str, **filters: Any) -> list[str]:
+        """Return the messages of a log group."""
         events = self.client("logs").filter_log_events(logGroupName=group, **filters)["events"]
         return [event["message"] for event in events]
 
-    def state_machine(self, definition: dict[str, Any]) -> str:
+    def create_state_machine(self, definition: dict[str, Any]) -> str:
         """Create a state machine; returns its ARN."""
         answer = self.client("stepfunctions").create_state_machine(
             name=f"machine-{uuid.uuid4().hex[:12]}", roleArn=ROLE, definition=json.dumps(definition)
         )
         return str(answer["stateMachineArn"])
 
-    def execute(self, definition: dict[str, Any], execution_input: Any = None, timeout_s: float = 30) -> dict[str, Any]:
+    def run_to_end(
+        self, definition: dict[str, Any], execution_input: Any = None, timeout_s: float = 30
+    ) -> dict[str, Any]:
         """Run a definition to its end; returns the description of the execution, its output decoded."""
         started = self.client("stepfunctions").start_execution(
-            stateMachineArn=self.state_machine(definition), input=json.dumps(execution_input or {})
+            stateMachineArn=self.create_state_machine(definition), input=json.dumps(execution_input or {})
         )
-        return self.execution(started["executionArn"], timeout_s)
+        return self.wait_for_execution(started["executionArn"], timeout_s)
 
-    def execution(self, arn: str, timeout_s: float = 30) -> dict[str, Any]:
+    def wait_for_execution(self, arn: str, timeout_s: float = 30) -> dict[str, Any]:
         """Wait for the end of an execution; returns its description, its output decoded."""
         states = self.client("stepfunctions")
         described = eventually(
@@ -96,8 +98,8 @@ class Aws:
         return {**described, "output": json.loads(described.get("output") or "null")}
 
 
-def zipped(code: str | dict[str, str]) -> bytes:
-    """A zip file of the source of app.py, or of {path: source}."""
+def zip_file(code: str | dict[str, str]) -> bytes:
+    """Return a zip file of the source of app.py, or of {path: source}."""
     files = {"app.py": code} if isinstance(code, str) else code
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -106,8 +108,8 @@ def zipped(code: str | dict[str, str]) -> bytes:
     return buffer.getvalue()
 
 
-def refusal(call: Any, **request: Any) -> tuple[str, str]:
-    """Call an operation that is refused; returns error code and message."""
+def call_refused(call: Any, **request: Any) -> tuple[str, str]:
+    """Call an operation that must fail with ClientError; returns error code and message."""
     with pytest.raises(ClientError) as caught:
         call(**request)
     return caught.value.response["Error"]["Code"], caught.value.response["Error"]["Message"]

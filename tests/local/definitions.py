@@ -6,7 +6,7 @@ from typing import Any
 
 
 def task(resource: str, parameters: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
-    """A Task state that ends the execution unless `fields` say otherwise."""
+    """A Task state that ends the execution unless `fields` override that."""
     state = {"Type": "Task", "Resource": resource, "End": True, **fields}
     return state if parameters is None else {**state, "Parameters": parameters}
 

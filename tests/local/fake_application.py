@@ -1,4 +1,4 @@
-"""A minimal application that SageMaker can train and serve: its "model" is a word."""
+"""A minimal application that SageMaker can train and serve. Its "model" is a word, which prefixes each response."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def input_fn(body, content_type):
     return body
 
 def predict_fn(data, model):
-    if data == "die":
+    if data == "exit":
         os._exit(3)
-    if data == "who":
+    if data == "process id":
         return str(os.getpid())
     return f"{model} {data}"
 
@@ -76,7 +76,7 @@ files = sorted(str(p.relative_to(source)) for p in source.rglob("*") if p.is_fil
 """
 
 
-def targz(files: dict[str, str]) -> bytes:
+def tar_gz(files: dict[str, str]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         for path, source in files.items():
@@ -87,7 +87,7 @@ def targz(files: dict[str, str]) -> bytes:
     return buffer.getvalue()
 
 
-def unique(prefix: str) -> str:
+def unique_name(prefix: str) -> str:
     return f"{prefix}-{uuid.uuid4().hex[:10]}"
 
 
@@ -98,7 +98,7 @@ class FakeApplication:
         self.aws = aws
         self.sagemaker = aws.client("sagemaker")
         self.s3 = aws.client("s3")
-        self.bucket = aws.bucket()
+        self.bucket = aws.create_bucket()
         self.put("data/train/a.txt", b"a")
         self.put("data/train/deep/b.txt", b"b")
 
@@ -113,10 +113,10 @@ class FakeApplication:
     def training_request(
         self, hyperparameters: dict[str, str] | None = None, source: dict[str, str] | None = None, **changes: Any
     ) -> dict[str, Any]:
-        code = targz({"train.py": TRAIN, "inference.py": INFERENCE, **(source or {})})
+        code = tar_gz({"train.py": TRAIN, "inference.py": INFERENCE, **(source or {})})
         channel = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{self.bucket}/data/train"}
         return {
-            "TrainingJobName": unique("job"),
+            "TrainingJobName": unique_name("job"),
             "RoleArn": ROLE,
             "AlgorithmSpecification": {
                 "TrainingImage": "image",
@@ -135,12 +135,12 @@ class FakeApplication:
             **changes,
         }
 
-    def train(self, *args: Any, **changes: Any) -> str:
+    def start_training(self, *args: Any, **changes: Any) -> str:
         request = self.training_request(*args, **changes)
         self.sagemaker.create_training_job(**request)
         return str(request["TrainingJobName"])
 
-    def trained(self, name: str) -> dict[str, Any]:
+    def wait_for_training(self, name: str) -> dict[str, Any]:
         """Wait for the end of a training job; returns its description."""
         return dict(
             eventually(
@@ -161,7 +161,7 @@ class FakeApplication:
 
         output = {"S3Uri": f"s3://{self.bucket}/reports", "LocalPath": f"{base}/report", "S3UploadMode": "EndOfJob"}
         return {
-            "ProcessingJobName": unique("processing"),
+            "ProcessingJobName": unique_name("processing"),
             "RoleArn": ROLE,
             "ProcessingResources": {
                 "ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}
@@ -180,7 +180,7 @@ class FakeApplication:
     def shell_processing_request(self) -> dict[str, Any]:
         """The same job with a shell command as entry point, which names paths of the container unquoted."""
         request = self.processing_request()
-        archive = self.put("code/sourcedir.tar.gz", targz({"compare.py": EVALUATE}))
+        archive = self.put("code/sourcedir.tar.gz", tar_gz({"compare.py": EVALUATE}))
         request["ProcessingInputs"][0]["S3Input"]["S3Uri"] = archive
         request["AppSpecification"]["ContainerEntrypoint"] = [
             "bash",
@@ -190,7 +190,7 @@ class FakeApplication:
         ]
         return request
 
-    def processed(self, name: str) -> dict[str, Any]:
+    def wait_for_processing(self, name: str) -> dict[str, Any]:
         """Wait for the end of a processing job; returns its description."""
         return dict(
             eventually(
@@ -199,22 +199,22 @@ class FakeApplication:
             )
         )
 
-    def model_archive(self, word: str, inference: str = INFERENCE) -> str:
-        archive = targz({"word.txt": word, "code/inference.py": inference})
+    def put_model_archive(self, word: str, inference: str = INFERENCE) -> str:
+        archive = tar_gz({"word.txt": word, "code/inference.py": inference})
         return self.put(f"models/{uuid.uuid4().hex}/model.tar.gz", archive)
 
-    def model(self, word: str, inference: str = INFERENCE, environment: dict[str, str] | None = None) -> str:
-        name = unique("model")
+    def create_model(self, word: str, inference: str = INFERENCE, environment: dict[str, str] | None = None) -> str:
+        name = unique_name("model")
         container = {
             "Image": "image",
-            "ModelDataUrl": self.model_archive(word, inference),
+            "ModelDataUrl": self.put_model_archive(word, inference),
             "Environment": environment or {},
         }
         self.sagemaker.create_model(ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
         return name
 
-    def endpoint_config(self, model: str, **options: Any) -> str:
-        name = unique("config")
+    def create_endpoint_config(self, model: str, **options: Any) -> str:
+        name = unique_name("config")
         variant = {
             "VariantName": "AllTraffic",
             "ModelName": model,
@@ -224,24 +224,24 @@ class FakeApplication:
         self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], **options)
         return name
 
-    def endpoint(self, word: str, environment: dict[str, str] | None = None, **options: Any) -> str:
+    def create_endpoint(self, word: str, environment: dict[str, str] | None = None, **options: Any) -> str:
         """Create an endpoint and wait until it is in service; returns its name."""
-        name = unique("endpoint")
-        config = self.endpoint_config(self.model(word, environment=environment), **options)
+        name = unique_name("endpoint")
+        config = self.create_endpoint_config(self.create_model(word, environment=environment), **options)
         self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
-        assert self.settled(name)["EndpointStatus"] == "InService"
+        assert self.wait_for_endpoint(name)["EndpointStatus"] == "InService"
         return name
 
-    def settled(self, name: str) -> dict[str, Any]:
+    def wait_for_endpoint(self, name: str) -> dict[str, Any]:
         """Wait until an endpoint is not changing; returns its description."""
         return dict(
             eventually(
                 lambda: self.sagemaker.describe_endpoint(EndpointName=name),
-                lambda it: it["EndpointStatus"] not in ("Creating", "Updating", "Deleting"),
+                lambda found: found["EndpointStatus"] not in ("Creating", "Updating", "Deleting"),
             )
         )
 
-    def ask(self, endpoint: str, text: str, **options: Any) -> str:
+    def invoke(self, endpoint: str, text: str, **options: Any) -> str:
         answer = self.aws.client("sagemaker-runtime").invoke_endpoint(
             EndpointName=endpoint, ContentType="text/plain", Body=text.encode(), **options
         )

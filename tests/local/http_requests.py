@@ -14,7 +14,7 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 
 from local.settings import HOST
-from tests.local.aws import ROLE, Aws, zipped
+from tests.local.aws import ROLE, Aws, zip_file
 
 
 def send(
@@ -72,7 +72,7 @@ def cors_headers(response: http.client.HTTPResponse) -> list[str]:
 
 def create_function_body(name: str) -> bytes:
     """The body of a CreateFunction request."""
-    code = base64.b64encode(zipped("def handler(event, context): return 1")).decode()
+    code = base64.b64encode(zip_file("def handler(event, context): return 1")).decode()
     return json.dumps(
         {
             "FunctionName": name,

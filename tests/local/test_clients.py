@@ -1,4 +1,4 @@
-"""Clients use the embedded AWS whatever the environment and the configuration files say."""
+"""Clients use the embedded AWS regardless of environment variables and configuration files."""
 
 from __future__ import annotations
 
@@ -104,14 +104,14 @@ def test_a_function_does_not_read_the_configuration_of_the_user(home: Path, monk
             def handler(event, context):
                 return [bucket["Name"] for bucket in boto3.client("s3").list_buckets()["Buckets"]]
         """
-        bucket = aws.bucket()
-        assert aws.invoke(aws.function(code)) == ([bucket], False)
+        bucket = aws.create_bucket()
+        assert aws.invoke(aws.create_function(code)) == ([bucket], False)
 
 
 def shell(script: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    take_over = f'eval "$({sys.executable} -m local credentials)"'
+    export_credentials = f'eval "$({sys.executable} -m local credentials)"'
     return subprocess.run(
-        ["sh", "-ec", f"{take_over}\n{script}"], env=environment, capture_output=True, text=True, timeout=120
+        ["sh", "-ec", f"{export_credentials}\n{script}"], env=environment, capture_output=True, text=True, timeout=120
     )
 
 

@@ -24,7 +24,7 @@ def deploy(
     (formation.update_stack if update else formation.create_stack)(StackName=name, TemplateBody=template)
     stack = eventually(
         lambda: formation.describe_stacks(StackName=name)["Stacks"][0],
-        lambda it: not it["StackStatus"].endswith("IN_PROGRESS"),
+        lambda found: not found["StackStatus"].endswith("IN_PROGRESS"),
     )
     events = formation.describe_stack_events(StackName=name)["StackEvents"]
     reasons = [event.get("ResourceStatusReason") for event in events]
@@ -92,7 +92,7 @@ def test_types_that_ministack_lacks_are_created_and_deleted(aws: Aws) -> None:
     assert outputs["Group"] == "arn:aws:sagemaker:eu-west-1:000000000000:model-package-group/stack-group"
     states = aws.client("stepfunctions")
     execution = states.start_execution(stateMachineArn=outputs["Alias"])["executionArn"]
-    assert aws.execution(execution)["output"] == {"word": "x"}
+    assert aws.wait_for_execution(execution)["output"] == {"word": "x"}
 
     alarms = aws.client("cloudwatch")
     alarms.set_alarm_state(AlarmName="one", StateValue="ALARM", StateReason="tried")
@@ -115,7 +115,7 @@ def test_types_that_ministack_lacks_are_created_and_deleted(aws: Aws) -> None:
 
 @pytest.mark.parametrize("source", ["string", "s3"])
 def test_an_update_of_the_substitutions_changes_the_state_machine(aws: Aws, source: str) -> None:
-    bucket = aws.bucket()
+    bucket = aws.create_bucket()
     aws.client("s3").put_object(Bucket=bucket, Key="machine.asl.json", Body=DEFINITION.encode())
     where: dict[str, Any] = {"DefinitionString": DEFINITION}
     if source == "s3":
@@ -129,4 +129,4 @@ def test_an_update_of_the_substitutions_changes_the_state_machine(aws: Aws, sour
     for word, update in (("one", False), ("two", True)):
         machine = deploy(aws, name, resources(word), {"Arn": {"Ref": "Machine"}}, update)["Arn"]
         execution = states.start_execution(stateMachineArn=machine)["executionArn"]
-        assert aws.execution(execution)["output"] == {"word": word}
+        assert aws.wait_for_execution(execution)["output"] == {"word": word}

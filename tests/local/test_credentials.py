@@ -41,7 +41,7 @@ def test_only_a_function_can_sign_as_its_role(tmp_path: Path) -> None:
                 except Exception as error:
                     return [boto3.client("sts").get_caller_identity()["Arn"], error.response["Error"]["Code"]]
         """
-        name = aws.function(code, Role=role)
+        name = aws.create_function(code, Role=role)
         arn = f"arn:aws:sts::000000000000:assumed-role/reader/{name}"
         assert aws.invoke(name) == ([arn, "AccessDenied"], False)
         function = aws.client("lambda").get_function_configuration(FunctionName=name)["FunctionArn"]

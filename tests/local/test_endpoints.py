@@ -14,8 +14,8 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local.aws import ROLE, Aws, refusal
-from tests.local.fake_application import FakeApplication, unique
+from tests.local.aws import ROLE, Aws, call_refused
+from tests.local.fake_application import FakeApplication, unique_name
 from tests.support.waiting import eventually
 
 
@@ -26,17 +26,17 @@ def application(aws: Aws) -> FakeApplication:
 
 @pytest.fixture(scope="module")
 def endpoint(application: FakeApplication) -> str:
-    return application.endpoint("hello")
+    return application.create_endpoint("hello")
 
 
-def test_an_endpoint_answers_with_its_model(application: FakeApplication, endpoint: str) -> None:
+def test_an_endpoint_invokes_its_model(application: FakeApplication, endpoint: str) -> None:
     answer = application.aws.client("sagemaker-runtime").invoke_endpoint(
         EndpointName=endpoint, ContentType="text/plain", Body=b"driver"
     )
     assert answer["Body"].read() == b"hello driver"
     assert answer["InvokedProductionVariant"] == "AllTraffic"
     assert answer["ContentType"] == "text/plain"
-    eventually(lambda: "loading" in application.aws.logs(f"/aws/sagemaker/Endpoints/{endpoint}"))
+    eventually(lambda: "loading" in application.aws.log_messages(f"/aws/sagemaker/Endpoints/{endpoint}"))
 
 
 def test_an_error_of_the_model_is_a_model_error(application: FakeApplication, endpoint: str) -> None:
@@ -53,15 +53,15 @@ def test_an_error_of_the_model_is_a_model_error(application: FakeApplication, en
 def test_the_largest_request_of_a_container_can_be_configured(application: FakeApplication, endpoint: str) -> None:
     large = "x" * 7_000_000
     with pytest.raises(ClientError) as caught:
-        application.ask(endpoint, large)
+        application.invoke(endpoint, large)
     assert caught.value.response["OriginalStatusCode"] == 413
-    roomy = application.endpoint("hello", environment={"TS_MAX_REQUEST_SIZE": str(8_000_000)})
-    assert application.ask(roomy, large) == f"hello {large}"
+    configured = application.create_endpoint("hello", environment={"TS_MAX_REQUEST_SIZE": str(8_000_000)})
+    assert application.invoke(configured, large) == f"hello {large}"
 
 
-def test_a_model_server_answers_the_embedded_aws_only(application: FakeApplication, endpoint: str) -> None:
+def test_a_model_server_refuses_requests_of_other_clients(application: FakeApplication, endpoint: str) -> None:
     """Other users and web pages can reach the port of the model server."""
-    assert application.ask(endpoint, "you") == "hello you"
+    assert application.invoke(endpoint, "you") == "hello you"
     server = psutil.Process(application.aws.server.pid)
     sockets = [found for child in server.children(recursive=True) for found in child.net_connections("tcp")]
     ports = {found.laddr.port for found in sockets if found.status == psutil.CONN_LISTEN}
@@ -75,73 +75,73 @@ def test_a_model_server_answers_the_embedded_aws_only(application: FakeApplicati
 
 
 def test_a_model_server_that_ends_is_restarted(application: FakeApplication) -> None:
-    endpoint = application.endpoint("back")
+    endpoint = application.create_endpoint("back")
     runtime = application.aws.client("sagemaker-runtime")
     with pytest.raises(runtime.exceptions.ModelError):
-        application.ask(endpoint, "die")
+        application.invoke(endpoint, "exit")
     codes = set()
 
     def answer() -> str | None:
         try:
-            return application.ask(endpoint, "again")
+            return application.invoke(endpoint, "again")
         except ClientError as error:
             codes.add(error.response["Error"]["Code"])
             return None
 
     assert eventually(answer) == "back again"
     assert codes <= {"ServiceUnavailable", "ModelError"}
-    os.kill(int(application.ask(endpoint, "who")), signal.SIGKILL)
+    os.kill(int(application.invoke(endpoint, "process id")), signal.SIGKILL)
     assert eventually(answer) == "back again"
 
 
 def test_unknown_endpoints_are_refused(application: FakeApplication) -> None:
     with pytest.raises(ClientError) as caught:
-        application.ask("nothing", "x")
+        application.invoke("nothing", "x")
     assert caught.value.response["Error"] == {
         "Code": "ValidationError",
         "Message": "Endpoint nothing of account 000000000000 not found.",
     } | {key: value for key, value in caught.value.response["Error"].items() if key not in ("Code", "Message")}
-    code, message = refusal(application.sagemaker.describe_endpoint, EndpointName="nothing")
+    code, message = call_refused(application.sagemaker.describe_endpoint, EndpointName="nothing")
     assert code == "ValidationException"
     assert message == 'Could not find endpoint "arn:aws:sagemaker:eu-west-1:000000000000:endpoint/nothing".'
 
 
 def test_an_endpoint_with_a_broken_model_fails(application: FakeApplication) -> None:
-    name = unique("endpoint")
-    config = application.endpoint_config(application.model("broken"))
+    name = unique_name("endpoint")
+    config = application.create_endpoint_config(application.create_model("broken"))
     application.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
     with pytest.raises(ClientError):
-        application.ask(name, "x")
-    described = application.settled(name)
+        application.invoke(name, "x")
+    described = application.wait_for_endpoint(name)
     assert described["EndpointStatus"] == "Failed"
     assert "did not pass the ping health check" in described["FailureReason"]
-    lines = application.aws.logs(f"/aws/sagemaker/Endpoints/{name}")
+    lines = application.aws.log_messages(f"/aws/sagemaker/Endpoints/{name}")
     assert any("the model is broken" in line for line in lines)
     application.sagemaker.delete_endpoint(EndpointName=name)
 
 
 def test_an_update_does_not_interrupt_the_service(application: FakeApplication) -> None:
-    endpoint = application.endpoint("old")
+    endpoint = application.create_endpoint("old")
     answers: list[Any] = []
     done = threading.Event()
 
     def keep_invoking() -> None:
         while not done.is_set():
             try:
-                answers.append(application.ask(endpoint, "x"))
+                answers.append(application.invoke(endpoint, "x"))
             except ClientError as error:
                 answers.append(error)
             time.sleep(0.01)
 
     thread = threading.Thread(target=keep_invoking)
     thread.start()
-    config = application.endpoint_config(application.model("new"))
+    config = application.create_endpoint_config(application.create_model("new"))
     application.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=config)
     assert (
         "in-progress"
-        in refusal(application.sagemaker.update_endpoint, EndpointName=endpoint, EndpointConfigName=config)[1]
+        in call_refused(application.sagemaker.update_endpoint, EndpointName=endpoint, EndpointConfigName=config)[1]
     )
-    described = application.settled(endpoint)
+    described = application.wait_for_endpoint(endpoint)
     eventually(lambda: answers[-1] == "new x")
     done.set()
     thread.join()
@@ -151,14 +151,14 @@ def test_an_update_does_not_interrupt_the_service(application: FakeApplication) 
 
 
 def test_after_a_failed_update_the_previous_model_serves(application: FakeApplication) -> None:
-    endpoint = application.endpoint("kept")
+    endpoint = application.create_endpoint("kept")
     before = application.sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointConfigName"]
-    config = application.endpoint_config(application.model("broken"))
+    config = application.create_endpoint_config(application.create_model("broken"))
     application.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=config)
-    described = application.settled(endpoint)
+    described = application.wait_for_endpoint(endpoint)
     assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", before)
     assert "ping health check" in described["FailureReason"]
-    assert application.ask(endpoint, "x") == "kept x"
+    assert application.invoke(endpoint, "x") == "kept x"
 
 
 def test_captured_invocations_are_in_s3(application: FakeApplication) -> None:
@@ -168,8 +168,8 @@ def test_captured_invocations_are_in_s3(application: FakeApplication) -> None:
         "DestinationS3Uri": f"s3://{application.bucket}/capture",
         "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
     }
-    endpoint = application.endpoint("captured", DataCaptureConfig=capture)
-    application.ask(endpoint, "me", InferenceId="photo-1")
+    endpoint = application.create_endpoint("captured", DataCaptureConfig=capture)
+    application.invoke(endpoint, "me", InferenceId="photo-1")
     prefix = f"capture/{endpoint}/AllTraffic/{time.strftime('%Y/%m/%d', time.gmtime())}/"
     listed = eventually(
         lambda: application.s3.list_objects_v2(Bucket=application.bucket, Prefix=prefix).get("Contents")
@@ -181,8 +181,8 @@ def test_captured_invocations_are_in_s3(application: FakeApplication) -> None:
 
 
 def test_deleting_an_endpoint_ends_its_process(application: FakeApplication) -> None:
-    endpoint = application.endpoint("gone")
-    process = int(application.ask(endpoint, "who"))
+    endpoint = application.create_endpoint("gone")
+    process = int(application.invoke(endpoint, "process id"))
     application.sagemaker.delete_endpoint(EndpointName=endpoint)
 
     def code() -> str:
@@ -199,21 +199,23 @@ def test_deleting_an_endpoint_ends_its_process(application: FakeApplication) -> 
 def test_invalid_models_and_configurations_are_refused_as_on_aws(application: FakeApplication) -> None:
     sagemaker = application.sagemaker
     container = {"Image": "image", "ModelDataUrl": f"s3://{application.bucket}/none.tar.gz"}
-    code, message = refusal(sagemaker.create_model, ModelName="m", ExecutionRoleArn=ROLE, PrimaryContainer=container)
+    code, message = call_refused(
+        sagemaker.create_model, ModelName="m", ExecutionRoleArn=ROLE, PrimaryContainer=container
+    )
     assert (code, message) == ("ValidationException", f"Could not find model data at {container['ModelDataUrl']}.")
-    model = application.model("x")
-    container["ModelDataUrl"] = application.model_archive("x")
+    model = application.create_model("x")
+    container["ModelDataUrl"] = application.put_model_archive("x")
     again = {"ModelName": model, "ExecutionRoleArn": ROLE, "PrimaryContainer": container}
-    assert "Cannot create already existing model" in refusal(sagemaker.create_model, **again)[1]
+    assert "Cannot create already existing model" in call_refused(sagemaker.create_model, **again)[1]
     variant = {"VariantName": "v", "ModelName": "nothing", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
-    message = refusal(sagemaker.create_endpoint_config, EndpointConfigName="c", ProductionVariants=[variant])[1]
+    message = call_refused(sagemaker.create_endpoint_config, EndpointConfigName="c", ProductionVariants=[variant])[1]
     assert message == 'Could not find model "arn:aws:sagemaker:eu-west-1:000000000000:model/nothing".'
     assert (
         "Could not find endpoint configuration"
-        in refusal(sagemaker.create_endpoint, EndpointName="e", EndpointConfigName="nothing")[1]
+        in call_refused(sagemaker.create_endpoint, EndpointName="e", EndpointConfigName="nothing")[1]
     )
-    config = application.endpoint_config(model)
+    config = application.create_endpoint_config(model)
     assert config in [item["EndpointConfigName"] for item in sagemaker.list_endpoint_configs()["EndpointConfigs"]]
     sagemaker.delete_endpoint_config(EndpointConfigName=config)
     sagemaker.delete_model(ModelName=model)
-    assert "Could not find model" in refusal(sagemaker.describe_model, ModelName=model)[1]
+    assert "Could not find model" in call_refused(sagemaker.describe_model, ModelName=model)[1]

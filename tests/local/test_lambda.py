@@ -9,12 +9,12 @@ import time
 import psutil
 import pytest
 
-from tests.local.aws import ROLE, Aws, zipped
+from tests.local.aws import ROLE, Aws, zip_file
 from tests.support.waiting import eventually
 
 
 def test_a_function_answers_and_its_output_is_in_its_log_group(aws: Aws) -> None:
-    name = aws.function(
+    name = aws.create_function(
         """
         import logging
         def handler(event, context):
@@ -26,20 +26,20 @@ def test_a_function_answers_and_its_output_is_in_its_log_group(aws: Aws) -> None
     answer, failed = aws.invoke(name, {"photo": "ü.jpg"})
     assert not failed
     assert answer["photo"] == "ü.jpg"
-    messages = aws.logs(f"/aws/lambda/{name}")
+    messages = aws.log_messages(f"/aws/lambda/{name}")
     assert "printed ü.jpg" in messages
     assert any(m.startswith("[WARNING]\t") and m.endswith(f"{answer['request']}\tlogged") for m in messages)
     assert messages[-1].startswith("REPORT RequestId: ")
     assert "Init Duration: " in messages[-1]
     assert 5 < int(messages[-1].split("Max Memory Used: ")[1].split(" ")[0]) < 40
     aws.invoke(name, {"photo": "again.jpg"})
-    assert "Init Duration: " not in aws.logs(f"/aws/lambda/{name}")[-1]
+    assert "Init Duration: " not in aws.log_messages(f"/aws/lambda/{name}")[-1]
     streams = aws.client("logs").describe_log_streams(logGroupName=f"/aws/lambda/{name}")["logStreams"]
     assert [stream["logStreamName"] for stream in streams] == [answer["stream"]]
 
 
 def test_an_error_has_the_type_of_its_class_and_does_not_end_the_worker(aws: Aws) -> None:
-    name = aws.function(
+    name = aws.create_function(
         """
         import os
         class PhotoMissing(Exception): pass
@@ -70,26 +70,26 @@ def test_an_error_has_the_type_of_its_class_and_does_not_end_the_worker(aws: Aws
     ],
 )
 def test_errors_of_the_runtime_have_the_names_of_aws(aws: Aws, code: str, error_type: str, message: str) -> None:
-    error, failed = aws.invoke(aws.function(code))
+    error, failed = aws.invoke(aws.create_function(code))
     assert failed
     assert error["errorType"] == error_type
     assert message in error["errorMessage"]
 
 
 def test_a_handler_that_takes_too_long_is_ended(aws: Aws) -> None:
-    name = aws.function("import time\ndef handler(e, c):\n print('before')\n time.sleep(60)", Timeout=1)
+    name = aws.create_function("import time\ndef handler(e, c):\n print('before')\n time.sleep(60)", Timeout=1)
     error, failed = aws.invoke(name)
     assert failed
     assert error["errorType"] == "Sandbox.Timedout"
     assert "Task timed out after 1.00 seconds" in error["errorMessage"]
-    assert "before" in aws.logs(f"/aws/lambda/{name}")
+    assert "before" in aws.log_messages(f"/aws/lambda/{name}")
 
 
 def test_a_worker_can_import_its_zip_its_layers_and_boto3_only(aws: Aws) -> None:
     layer = aws.client("lambda").publish_layer_version(
-        LayerName="first", Content={"ZipFile": zipped({"python/vendored.py": "VALUE = 'layer'"})}
+        LayerName="first", Content={"ZipFile": zip_file({"python/vendored.py": "VALUE = 'layer'"})}
     )
-    name = aws.function(
+    name = aws.create_function(
         {
             "app.py": """
             import os, sys, vendored, helper, boto3, dateutil
@@ -117,7 +117,7 @@ def test_a_worker_can_import_its_zip_its_layers_and_boto3_only(aws: Aws) -> None
 
 
 def test_metric_lines_become_metrics(aws: Aws) -> None:
-    name = aws.function(
+    name = aws.create_function(
         """
         import json, time
         def handler(event, context):
@@ -143,7 +143,7 @@ def test_metric_lines_become_metrics(aws: Aws) -> None:
 
 
 def test_calls_over_the_concurrency_limit_wait(aws: Aws) -> None:
-    name = aws.function(
+    name = aws.create_function(
         """
         import os, time
         def handler(event, context):
@@ -158,8 +158,8 @@ def test_calls_over_the_concurrency_limit_wait(aws: Aws) -> None:
 
 
 def test_a_function_that_calls_another_does_not_wait_for_its_own_slot(aws: Aws) -> None:
-    inner = aws.function("def handler(e, c): return 'inner'")
-    outer = aws.function(
+    inner = aws.create_function("def handler(e, c): return 'inner'")
+    outer = aws.create_function(
         f"""
         import json, boto3
         client = boto3.client("lambda")
@@ -173,18 +173,20 @@ def test_a_function_that_calls_another_does_not_wait_for_its_own_slot(aws: Aws) 
 
 
 def test_new_code_is_used_and_a_running_call_finishes_on_the_old(aws: Aws) -> None:
-    name = aws.function("import time\ndef handler(e, c):\n time.sleep((e or {}).get('sleep', 0))\n return 'old'")
+    name = aws.create_function("import time\ndef handler(e, c):\n time.sleep((e or {}).get('sleep', 0))\n return 'old'")
     aws.invoke(name)
     with concurrent.futures.ThreadPoolExecutor(1) as caller:
         running = caller.submit(aws.invoke, name, {"sleep": 0.6})
         time.sleep(0.2)
-        aws.client("lambda").update_function_code(FunctionName=name, ZipFile=zipped("def handler(e, c): return 'new'"))
+        aws.client("lambda").update_function_code(
+            FunctionName=name, ZipFile=zip_file("def handler(e, c): return 'new'")
+        )
         assert aws.invoke(name) == ("new", False)
         assert running.result() == ("old", False)
 
 
 def test_a_deleted_function_leaves_no_process(aws: Aws) -> None:
-    name = aws.function("import os\ndef handler(e, c): return os.getpid()")
+    name = aws.create_function("import os\ndef handler(e, c): return os.getpid()")
     process, _ = aws.invoke(name)
     assert psutil.pid_exists(process)
     aws.client("lambda").delete_function(FunctionName=name)
@@ -193,7 +195,7 @@ def test_a_deleted_function_leaves_no_process(aws: Aws) -> None:
 
 @pytest.mark.parametrize("kind", ["Function", "LayerVersion"])
 def test_a_stack_whose_code_does_not_exist_is_refused(aws: Aws, kind: str) -> None:
-    where = {"S3Bucket": aws.bucket(), "S3Key": "missing.zip"}
+    where = {"S3Bucket": aws.create_bucket(), "S3Key": "missing.zip"}
     properties = {
         "Function": {"Code": where, "Handler": "app.handler", "Runtime": "python3.12", "Role": ROLE},
         "LayerVersion": {"Content": where},
@@ -203,7 +205,7 @@ def test_a_stack_whose_code_does_not_exist_is_refused(aws: Aws, kind: str) -> No
     formation.create_stack(StackName=name, TemplateBody=json.dumps(template))
     status = eventually(
         lambda: formation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"],
-        lambda it: not it.endswith("IN_PROGRESS"),
+        lambda found: not found.endswith("IN_PROGRESS"),
     )
     assert status in ("ROLLBACK_COMPLETE", "CREATE_FAILED")
     events = formation.describe_stack_events(StackName=name)["StackEvents"]
@@ -218,5 +220,5 @@ def test_a_function_whose_code_does_not_exist_is_refused(aws: Aws) -> None:
             Runtime="python3.12",
             Role=ROLE,
             Handler="app.handler",
-            Code={"S3Bucket": aws.bucket(), "S3Key": "missing.zip"},
+            Code={"S3Bucket": aws.create_bucket(), "S3Key": "missing.zip"},
         )

@@ -80,7 +80,7 @@ def test_a_port_used_by_something_else_is_refused_in_one_sentence(settings: loca
 
 
 class OtherServer(http.server.BaseHTTPRequestHandler):
-    """Another server, which answers every request with a status that names a process and a folder."""
+    """A server of another program; its responses contain a process id and a folder."""
 
     answer = b""
 
@@ -152,7 +152,7 @@ def test_processes_and_files_are_removed_with_the_server(settings: local.Setting
     server, started = local.start(settings)
     assert started
     aws = Aws(server)
-    aws.invoke(aws.function("def handler(e, c): pass"))
+    aws.invoke(aws.create_function("def handler(e, c): pass"))
     processes = psutil.Process(server.pid).children(recursive=True)
     assert processes
     if end != "down":

@@ -1,4 +1,4 @@
-"""Alarms are evaluated on their own metric, also on metrics of AWS services, and their changes are events."""
+"""Alarms: evaluation of custom metrics and metrics of AWS services, and events of state changes."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ def alarm_state(aws: Aws, name: str) -> str:
 
 
 def test_a_failed_execution_and_a_waiting_message_raise_alarms(aws: Aws) -> None:
-    ended = aws.execute(machine({"Type": "Fail", "Error": "Own"}))
+    ended = aws.run_to_end(machine({"Type": "Fail", "Error": "Own"}))
     dimension = [{"Name": "StateMachineArn", "Value": ended["stateMachineArn"]}]
     states = {"Namespace": "AWS/States", "MetricName": "ExecutionsFailed", "Statistic": "Sum"}
     put_alarm(aws, "failed", **states, Dimensions=dimension)
-    assert eventually(lambda: alarm_state(aws, "failed"), lambda it: it == "ALARM")
+    assert eventually(lambda: alarm_state(aws, "failed"), lambda found: found == "ALARM")
 
     sqs = aws.client("sqs")
     url = sqs.create_queue(QueueName="watched")["QueueUrl"]
@@ -80,7 +80,7 @@ def test_a_failed_execution_and_a_waiting_message_raise_alarms(aws: Aws) -> None
             put_alarm(aws, names[queue, metric], **waiting)
     for (queue, _metric), name in names.items():
         expected = "ALARM" if queue == "watched" else "OK"
-        assert eventually(lambda name=name: alarm_state(aws, name), lambda it, expected=expected: it == expected)
+        assert eventually(lambda name=name: alarm_state(aws, name), lambda found, expected=expected: found == expected)
 
 
 def test_a_change_of_state_is_an_event(aws: Aws) -> None:

@@ -1,4 +1,4 @@
-"""A patch that does not fit ministack fails when it is applied."""
+"""A patch for a function with other parameters fails when it is applied."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ SHELL_SCRIPT = 'cd $SM_MODEL_DIR/.. && cd code && python3 train.py "$@"'
 
 
 def links() -> set[Path]:
-    """The folders with links to folders whose paths a shell would split."""
+    """Return the folders with links that replace paths with spaces."""
     return set(Path("/tmp").glob("embedded-aws-*"))  # noqa: S108  # nothing is created here
 
 
@@ -32,20 +32,22 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeApplic
 
 
 def test_a_training_job_trains(application: FakeApplication) -> None:
-    job = application.trained(application.train({"word": json.dumps("spaced")}))
+    job = application.wait_for_training(application.start_training({"word": json.dumps("spaced")}))
     assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
 
 
-def test_a_training_script_of_the_shell_need_not_quote_its_paths(application: FakeApplication) -> None:
+def test_a_shell_script_for_training_need_not_quote_its_paths(application: FakeApplication) -> None:
     source = {"train.sh": f"#!/bin/sh\n{SHELL_SCRIPT}\n"}
-    job = application.trained(application.train({"sagemaker_program": json.dumps("train.sh")}, source))
+    job = application.wait_for_training(
+        application.start_training({"sagemaker_program": json.dumps("train.sh")}, source)
+    )
     assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
 
 
 def test_a_processing_job_with_a_shell_command_runs(application: FakeApplication) -> None:
     request = application.shell_processing_request()
     application.sagemaker.create_processing_job(**request)
-    job = application.processed(request["ProcessingJobName"])
+    job = application.wait_for_processing(request["ProcessingJobName"])
     assert job["ProcessingJobStatus"] == "Completed", job.get("FailureReason")
     report = json.loads(application.get(f"s3://{application.bucket}/reports/report.json"))
     assert report["files"] == ["a.txt", "deep/b.txt"]
@@ -54,14 +56,17 @@ def test_a_processing_job_with_a_shell_command_runs(application: FakeApplication
 def test_a_failure_reason_names_paths_of_the_container(application: FakeApplication) -> None:
     request = application.processing_request(FAIL="yes")
     application.sagemaker.create_processing_job(**request)
-    reason = application.processed(request["ProcessingJobName"])["FailureReason"]
+    reason = application.wait_for_processing(request["ProcessingJobName"])["FailureReason"]
     assert "/opt/ml/processing/code/evaluate.py" in reason
     assert "my project" not in reason
 
 
 def test_an_endpoint_answers(application: FakeApplication) -> None:
-    assert application.ask(application.endpoint("hello"), "you") == "hello you"
+    assert application.invoke(application.create_endpoint("hello"), "you") == "hello you"
 
 
 def test_a_function_answers(application: FakeApplication) -> None:
-    assert application.aws.invoke(application.aws.function("def handler(event, context): return 1")) == (1, False)
+    assert application.aws.invoke(application.aws.create_function("def handler(event, context): return 1")) == (
+        1,
+        False,
+    )

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from tests.local.aws import ROLE, Aws, refusal
+from tests.local.aws import ROLE, Aws, call_refused
 from tests.local.definitions import machine, task
-from tests.local.fake_application import FakeApplication, unique
+from tests.local.fake_application import FakeApplication, unique_name
 
 
 @pytest.fixture(scope="module")
@@ -17,58 +17,58 @@ def application(aws: Aws) -> FakeApplication:
 
 
 def test_a_job_reads_inputs_and_uploads_outputs(application: FakeApplication) -> None:
-    wanted = application.processing_request()
-    application.sagemaker.create_processing_job(**wanted)
-    job = application.processed(wanted["ProcessingJobName"])
+    request = application.processing_request()
+    application.sagemaker.create_processing_job(**request)
+    job = application.wait_for_processing(request["ProcessingJobName"])
     assert job["ProcessingJobStatus"] == "Completed", job
     report = json.loads(application.get(f"s3://{application.bucket}/reports/report.json"))
     assert report == {"files": ["a.txt", "deep/b.txt"], "config": True}
-    lines = application.aws.logs(
-        "/aws/sagemaker/ProcessingJobs", logStreamNamePrefix=f"{wanted['ProcessingJobName']}/algo-1-"
+    lines = application.aws.log_messages(
+        "/aws/sagemaker/ProcessingJobs", logStreamNamePrefix=f"{request['ProcessingJobName']}/algo-1-"
     )
     assert lines == ["evaluating"]
-    assert refusal(application.sagemaker.create_processing_job, **wanted)[0] == "ResourceInUse"
+    assert call_refused(application.sagemaker.create_processing_job, **request)[0] == "ResourceInUse"
 
 
 def test_a_shell_command_may_name_paths_of_the_container(application: FakeApplication) -> None:
-    wanted = application.shell_processing_request()
-    application.sagemaker.create_processing_job(**wanted)
-    job = application.processed(wanted["ProcessingJobName"])
+    request = application.shell_processing_request()
+    application.sagemaker.create_processing_job(**request)
+    job = application.wait_for_processing(request["ProcessingJobName"])
     assert job["ProcessingJobStatus"] == "Completed", job.get("FailureReason")
 
 
-def test_a_failed_and_a_stopped_job_say_so(application: FakeApplication) -> None:
+def test_a_failed_and_a_stopped_job_have_that_status(application: FakeApplication) -> None:
     failing = application.processing_request(FAIL="yes")
     application.sagemaker.create_processing_job(**failing)
-    job = application.processed(failing["ProcessingJobName"])
+    job = application.wait_for_processing(failing["ProcessingJobName"])
     assert job["ProcessingJobStatus"] == "Failed"
     assert "ValueError: no champion" in job["FailureReason"]
     assert job["FailureReason"].endswith("exit code: 1")
     slow = application.processing_request(SLEEP="60")
     application.sagemaker.create_processing_job(**slow)
     application.sagemaker.stop_processing_job(ProcessingJobName=slow["ProcessingJobName"])
-    assert application.processed(slow["ProcessingJobName"])["ProcessingJobStatus"] == "Stopped"
+    assert application.wait_for_processing(slow["ProcessingJobName"])["ProcessingJobStatus"] == "Stopped"
 
 
 def test_a_workflow_waits_for_a_job(application: FakeApplication) -> None:
     resource = "arn:aws:states:::sagemaker:createProcessingJob.sync"
-    done = application.aws.execute(machine(task(resource, application.processing_request())))
+    done = application.aws.run_to_end(machine(task(resource, application.processing_request())))
     assert done["output"]["ProcessingJobStatus"] == "Completed"
-    failed = application.aws.execute(machine(task(resource, application.processing_request(FAIL="yes"))))
+    failed = application.aws.run_to_end(machine(task(resource, application.processing_request(FAIL="yes"))))
     assert failed["error"] == "States.TaskFailed"
     assert "no champion" in json.loads(failed["cause"])["FailureReason"]
 
 
 def test_packages_are_versioned_approved_and_deployed(application: FakeApplication) -> None:
-    sagemaker, group = application.sagemaker, unique("vehicles")
+    sagemaker, group = application.sagemaker, unique_name("vehicles")
     sagemaker.create_model_package_group(ModelPackageGroupName=group, Tags=[{"Key": "stage", "Value": "dev"}])
     address = sagemaker.describe_model_package_group(ModelPackageGroupName=group)["ModelPackageGroupArn"]
     assert sagemaker.list_tags(ResourceArn=address)["Tags"] == [{"Key": "stage", "Value": "dev"}]
-    assert "already exists" in refusal(sagemaker.create_model_package_group, ModelPackageGroupName=group)[1]
+    assert "already exists" in call_refused(sagemaker.create_model_package_group, ModelPackageGroupName=group)[1]
     packages = []
     for word in ("first", "second"):
         specification = {
-            "Containers": [{"Image": "image", "ModelDataUrl": application.model_archive(word)}],
+            "Containers": [{"Image": "image", "ModelDataUrl": application.put_model_archive(word)}],
             "SupportedContentTypes": ["text/plain"],
             "SupportedResponseMIMETypes": ["text/plain"],
         }
@@ -87,17 +87,17 @@ def test_packages_are_versioned_approved_and_deployed(application: FakeApplicati
     properties = sagemaker.describe_model_package(ModelPackageName=packages[0])["CustomerMetadataProperties"]
     assert properties == {"word": "first", "by": "gate"}
 
-    model = unique("model")
+    model = unique_name("model")
     container = {"ModelPackageName": packages[0]}
     sagemaker.create_model(ModelName=model, ExecutionRoleArn=ROLE, PrimaryContainer=container)
-    endpoint = unique("endpoint")
-    config = application.endpoint_config(model)
+    endpoint = unique_name("endpoint")
+    config = application.create_endpoint_config(model)
     sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=config)
-    assert application.settled(endpoint)["EndpointStatus"] == "InService"
-    assert application.ask(endpoint, "x") == "first x"
+    assert application.wait_for_endpoint(endpoint)["EndpointStatus"] == "InService"
+    assert application.invoke(endpoint, "x") == "first x"
 
-    assert refusal(sagemaker.delete_model_package_group, ModelPackageGroupName=group)[0] == "ConflictException"
+    assert call_refused(sagemaker.delete_model_package_group, ModelPackageGroupName=group)[0] == "ConflictException"
     for package in packages:
         sagemaker.delete_model_package(ModelPackageName=package)
     sagemaker.delete_model_package_group(ModelPackageGroupName=group)
-    assert "does not exist" in refusal(sagemaker.list_model_packages, ModelPackageGroupName=group)[1]
+    assert "does not exist" in call_refused(sagemaker.list_model_packages, ModelPackageGroupName=group)[1]

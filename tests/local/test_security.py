@@ -44,13 +44,13 @@ BROWSER_HEADERS = [
 
 
 def test_a_page_cannot_create_and_run_a_function_with_a_form(aws: Aws) -> None:
-    """A POST of text/plain needs no preflight; ministack created the function, and ran it, without any credentials."""
+    """A POST of text/plain needs no preflight. ministack alone creates and runs the function without credentials."""
     page = {"Origin": "https://example.com", "Sec-Fetch-Site": "cross-site", "Content-Type": "text/plain"}
     for headers in (page, {"Content-Type": "text/plain"}):
-        made = send(aws, "POST", "/2015-03-31/functions", create_function_body("from-a-page"), headers)
-        run = send(aws, "POST", "/2015-03-31/functions/from-a-page/invocations", b"{}", headers)
-        assert (made.status, run.status) == (403, 403)
-        assert not cors_headers(made)
+        created = send(aws, "POST", "/2015-03-31/functions", create_function_body("from-a-page"), headers)
+        invoked = send(aws, "POST", "/2015-03-31/functions/from-a-page/invocations", b"{}", headers)
+        assert (created.status, invoked.status) == (403, 403)
+        assert not cors_headers(created)
     names = [function["FunctionName"] for function in aws.client("lambda").list_functions()["Functions"]]
     assert "from-a-page" not in names
 
@@ -66,15 +66,15 @@ def test_a_request_with_headers_of_a_browser_is_refused_even_if_it_is_signed(aws
 
 @pytest.mark.parametrize("path", ["/", "/2015-03-31/functions", "/bucket/key"])
 def test_a_preflight_is_refused(aws: Aws, path: str) -> None:
-    asking = {"Origin": "https://example.com", "Access-Control-Request-Method": "POST"}
-    for headers in (asking, {}, signed_headers(aws, "OPTIONS", path)):
+    preflight = {"Origin": "https://example.com", "Access-Control-Request-Method": "POST"}
+    for headers in (preflight, {}, signed_headers(aws, "OPTIONS", path)):
         answer = send(aws, "OPTIONS", path, headers=headers)
         assert answer.status == 403
         assert not cors_headers(answer)
 
 
-def test_an_answer_allows_no_other_origin(aws: Aws) -> None:
-    bucket = aws.bucket()
+def test_a_response_has_no_cors_headers(aws: Aws) -> None:
+    bucket = aws.create_bucket()
     rule = {"AllowedMethods": ["GET"], "AllowedOrigins": ["*"]}
     aws.client("s3").put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [rule]})
     for service, path in (("lambda", "/2015-03-31/functions"), ("s3", f"/{bucket}")):
@@ -92,9 +92,9 @@ def test_a_web_socket_is_refused(aws: Aws) -> None:
 
 @pytest.mark.parametrize(("method", "path"), PATHS, ids=str)
 def test_every_path_needs_credentials(aws: Aws, method: str, path: str) -> None:
-    bucket = aws.bucket()
-    made_up = signed_headers(aws, method, path, secret="made-up")  # noqa: S106
-    for headers in ({}, made_up):
+    bucket = aws.create_bucket()
+    wrong_secret = signed_headers(aws, method, path, secret="made-up")  # noqa: S106
+    for headers in ({}, wrong_secret):
         answer = send(aws, method, path, headers=headers)
         assert answer.status == 403
         assert not cors_headers(answer)

@@ -23,13 +23,13 @@ from tests.local.http_requests import client_with_key, create_function_body, sen
 
 @pytest.mark.parametrize("service", ["s3", "sqs", "iam", "dynamodb", "stepfunctions", "sagemaker", "lambda", "sts"])
 @pytest.mark.parametrize("key_id", ["", "test", "000000000000", "AKIAIOSFODNN7EXAMPLE"])
-def test_an_invalid_signature_is_an_error_that_the_sdk_understands(aws: Aws, service: str, key_id: str) -> None:
+def test_an_invalid_signature_is_a_client_error_of_the_sdk(aws: Aws, service: str, key_id: str) -> None:
     secret = aws.key.secret_access_key if key_id in ("test", "AKIAIOSFODNN7EXAMPLE") else "made-up"
-    asking = client_with_key(aws, service, key_id, secret)
+    client = client_with_key(aws, service, key_id, secret)
     calls = {"s3": "list_buckets", "sqs": "list_queues", "iam": "list_users", "dynamodb": "list_tables"}
     calls |= {"stepfunctions": "list_state_machines", "sagemaker": "list_models", "lambda": "list_functions"}
     with pytest.raises(ClientError) as caught:
-        getattr(asking, calls.get(service, "get_caller_identity"))()
+        getattr(client, calls.get(service, "get_caller_identity"))()
     error = caught.value.response["Error"]
     unknown = key_id in ("test", "AKIAIOSFODNN7EXAMPLE")
     assert error["Code"] == ("UnrecognizedClientException" if unknown else "SignatureDoesNotMatch")
@@ -37,7 +37,7 @@ def test_an_invalid_signature_is_an_error_that_the_sdk_understands(aws: Aws, ser
 
 
 def test_a_signature_is_valid_for_its_request_only(aws: Aws) -> None:
-    bucket, path = aws.bucket(), "/2015-03-31/functions"
+    bucket, path = aws.create_bucket(), "/2015-03-31/functions"
     body = create_function_body("changed")
     good = signed_headers(aws, "POST", path, body)
     assert send(aws, "POST", path, create_function_body("another"), good).status == 403
@@ -65,7 +65,7 @@ def test_a_signature_is_valid_for_fifteen_minutes(
 
 @pytest.mark.parametrize("version", ["s3v4", None], ids=["version 4", "boto3's default, version 2"])
 def test_a_presigned_url_gives_access_to_one_object_until_it_expires(aws: Aws, version: str | None) -> None:
-    bucket = aws.bucket()
+    bucket = aws.create_bucket()
     s3 = client_with_key(aws, "s3", signature_version=version)
     for key in ("a name with + and ü", "other"):
         s3.put_object(Bucket=bucket, Key=key, Body=b"content")
@@ -86,7 +86,7 @@ def test_a_presigned_url_gives_access_to_one_object_until_it_expires(aws: Aws, v
 
 
 def test_a_presigned_upload_and_a_presigned_call_of_another_service_work(aws: Aws) -> None:
-    bucket = aws.bucket()
+    bucket = aws.create_bucket()
     s3 = client_with_key(aws, "s3", signature_version="s3v4")
     url = s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "k"}).removeprefix(aws.server.url)
     assert send(aws, "PUT", url, b"content").status == 200
@@ -102,7 +102,7 @@ def test_a_presigned_upload_and_a_presigned_call_of_another_service_work(aws: Aw
 @pytest.mark.parametrize("payload_signing", [True, False])
 def test_bodies_of_every_size_arrive_whole(aws: Aws, size: int, payload_signing: bool) -> None:
     s3 = client_with_key(aws, "s3", s3={"payload_signing_enabled": payload_signing})
-    bucket, body = aws.bucket(), os.urandom(size)
+    bucket, body = aws.create_bucket(), os.urandom(size)
     s3.put_object(Bucket=bucket, Key="k", Body=body, Metadata={"name": "a  b"}, ContentType="text/plain")
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == body
 
@@ -110,7 +110,7 @@ def test_bodies_of_every_size_arrive_whole(aws: Aws, size: int, payload_signing:
 @pytest.mark.parametrize("changed", [False, True])
 def test_a_body_that_is_signed_in_chunks_is_verified(aws: Aws, changed: bool) -> None:
     """Other SDKs upload like this ("Signature calculations: transferring payload in multiple chunks", S3 API)."""
-    bucket, content = aws.bucket(), b"x" * 1000
+    bucket, content = aws.create_bucket(), b"x" * 1000
     headers = {"x-amz-content-sha256": "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "x-amz-decoded-content-length": "1000"}
     headers["content-encoding"] = "aws-chunked"
     chunk = (
@@ -141,7 +141,7 @@ def test_a_body_that_is_signed_in_chunks_is_verified(aws: Aws, changed: bool) ->
         assert aws.client("s3").get_object(Bucket=bucket, Key="k")["Body"].read() == content
 
 
-def test_users_and_sessions_sign_with_secrets_of_their_own(aws: Aws) -> None:
+def test_users_and_sessions_sign_with_their_own_secrets(aws: Aws) -> None:
     def identity(key_id: str, secret: str, token: str | None = None) -> str:
         return str(client_with_key(aws, "sts", key_id, secret, token).get_caller_identity()["Arn"])
 
@@ -150,13 +150,13 @@ def test_users_and_sessions_sign_with_secrets_of_their_own(aws: Aws) -> None:
     key = iam.create_access_key(UserName="ada")["AccessKey"]
     identity(key["AccessKeyId"], key["SecretAccessKey"])
     session = aws.client("sts").assume_role(RoleArn=ROLE, RoleSessionName="session")["Credentials"]
-    held = session["AccessKeyId"], session["SecretAccessKey"]
-    identity(*held, session["SessionToken"])
+    session_key = session["AccessKeyId"], session["SecretAccessKey"]
+    identity(*session_key, session["SessionToken"])
     for wrong in (
         (key["AccessKeyId"], aws.key.secret_access_key),
         (key["AccessKeyId"], key["SecretAccessKey"], "token"),
-        held,
-        (*held, "another token"),
+        session_key,
+        (*session_key, "another token"),
         (session["AccessKeyId"], aws.key.secret_access_key, session["SessionToken"]),
     ):
         with pytest.raises(ClientError):

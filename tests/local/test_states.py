@@ -26,7 +26,7 @@ def handler(event, context):
 
 @pytest.fixture(scope="module")
 def function(aws: Aws) -> str:
-    return aws.function(FAILING)
+    return aws.create_function(FAILING)
 
 
 def events(aws: Aws, arn: str) -> list[str]:
@@ -35,7 +35,7 @@ def events(aws: Aws, arn: str) -> list[str]:
 
 
 def test_an_execution_starts_at_once(aws: Aws) -> None:
-    arn = aws.state_machine(machine({"Type": "Pass", "Result": 1, "End": True}))
+    arn = aws.create_state_machine(machine({"Type": "Pass", "Result": 1, "End": True}))
     states = aws.client("stepfunctions")
 
     def seconds() -> float:
@@ -50,15 +50,15 @@ def test_an_execution_starts_at_once(aws: Aws) -> None:
 
 def test_errors_are_caught_by_the_class_of_the_exception(aws: Aws, function: str) -> None:
     catch = [{"ErrorEquals": ["PhotoMissing"], "ResultPath": "$.error", "Next": "Caught"}]
-    ended = aws.execute(machine(invoke(function, {"fail": True}, Catch=catch), Caught={"Type": "Pass", "End": True}))
+    ended = aws.run_to_end(machine(invoke(function, {"fail": True}, Catch=catch), Caught={"Type": "Pass", "End": True}))
     assert ended["status"] == "SUCCEEDED"
     assert ended["output"]["error"]["Error"] == "PhotoMissing"
     assert json.loads(ended["output"]["error"]["Cause"])["errorMessage"].startswith("no photo")
 
 
 def test_invocations_of_a_workflow_are_counted(aws: Aws) -> None:
-    function = aws.function(FAILING)
-    aws.execute(machine(invoke(function, {"fail": True})))
+    function = aws.create_function(FAILING)
+    aws.run_to_end(machine(invoke(function, {"fail": True})))
     statistics = aws.client("cloudwatch").get_metric_statistics(
         Namespace="AWS/Lambda",
         MetricName="Errors",
@@ -84,7 +84,7 @@ def test_retries_wait_at_most_the_maximum_delay(aws: Aws, function: str) -> None
     ]
     parameters = {"fail": True, "attempt.$": "$$.State.RetryCount"}
     began = time.monotonic()
-    ended = aws.execute(machine(invoke(function, parameters, Retry=retry)))
+    ended = aws.run_to_end(machine(invoke(function, parameters, Retry=retry)))
     assert ended["status"] == "FAILED"
     assert ended["error"] == "PhotoMissing"
     assert "no photo 2" in ended["cause"]
@@ -96,18 +96,18 @@ def test_retries_wait_at_most_the_maximum_delay(aws: Aws, function: str) -> None
 def test_a_state_times_out(aws: Aws, function: str, timeout: dict[str, Any]) -> None:
     catch = [{"ErrorEquals": ["States.Timeout"], "Next": "Late"}]
     definition = machine(invoke(function, {"sleep": 3}, Catch=catch, **timeout), Late={"Type": "Succeed"})
-    ended = aws.execute(definition, {"limit": 1})
+    ended = aws.run_to_end(definition, {"limit": 1})
     assert ended["status"] == "SUCCEEDED"
     assert ended["output"]["Error"] == "States.Timeout"
 
 
 def test_the_time_limit_of_the_machine_ends_the_execution(aws: Aws) -> None:
     definition = {**machine({"Type": "Wait", "Seconds": 60, "End": True}), "TimeoutSeconds": 1}
-    assert aws.execute(definition)["status"] == "TIMED_OUT"
+    assert aws.run_to_end(definition)["status"] == "TIMED_OUT"
 
 
 def test_a_path_that_selects_nothing_fails_the_state(aws: Aws, function: str) -> None:
-    ended = aws.execute(machine(invoke(function, {"key.$": "$.photo.key"})), {"photo": {}})
+    ended = aws.run_to_end(machine(invoke(function, {"key.$": "$.photo.key"})), {"photo": {}})
     assert ended["status"] == "FAILED"
     assert ended["error"] == "States.ParameterPathFailure"
     assert "The JSONPath '$.photo.key' specified for the field 'key.$' could not be found" in ended["cause"]
@@ -129,7 +129,7 @@ def token_function(aws: Aws) -> tuple[str, str]:
             if event["fail"]: raise ReviewPending("another request is open")
             queue.send_message(QueueUrl="{url}", MessageBody=event["token"])
     """
-    return aws.function(code), url
+    return aws.create_function(code), url
 
 
 def receive(aws: Aws, url: str) -> str:
@@ -140,14 +140,14 @@ def receive(aws: Aws, url: str) -> str:
 def test_a_callback_ends_the_state_once(aws: Aws) -> None:
     function, url = token_function(aws)
     states = aws.client("stepfunctions")
-    arn = aws.state_machine(callback_machine(function, TimeoutSeconds=20))
+    arn = aws.create_state_machine(callback_machine(function, TimeoutSeconds=20))
     execution = states.start_execution(stateMachineArn=arn, input='{"fail": false}')["executionArn"]
     token = receive(aws, url)
     with pytest.raises(states.exceptions.InvalidOutput):
         states.send_task_success(taskToken=token, output="not json")
     states.send_task_heartbeat(taskToken=token)
     states.send_task_success(taskToken=token, output='{"vehicle": "bicycle"}')
-    assert aws.execution(execution)["output"] == {"vehicle": "bicycle"}
+    assert aws.wait_for_execution(execution)["output"] == {"vehicle": "bicycle"}
     with pytest.raises(states.exceptions.TaskTimedOut):
         states.send_task_success(taskToken=token, output="{}")
     with pytest.raises(states.exceptions.InvalidToken):
@@ -157,7 +157,7 @@ def test_a_callback_ends_the_state_once(aws: Aws) -> None:
 def test_a_callback_whose_function_fails_fails_at_once(aws: Aws) -> None:
     function, _url = token_function(aws)
     began = time.monotonic()
-    ended = aws.execute(callback_machine(function, TimeoutSeconds=30), {"fail": True})
+    ended = aws.run_to_end(callback_machine(function, TimeoutSeconds=30), {"fail": True})
     assert ended["error"] == "ReviewPending"
     assert time.monotonic() - began < 5
 
@@ -174,7 +174,7 @@ def test_a_missing_callback_times_out(aws: Aws, limit: dict[str, int], error: st
     catch = [{"ErrorEquals": ["States.ALL"], "Next": "Caught"}]
     definition = callback_machine(function, Catch=catch, **limit)
     definition["States"]["Caught"] = {"Type": "Pass", "End": True}
-    ended = aws.execute(definition, {"fail": False})
+    ended = aws.run_to_end(definition, {"fail": False})
     assert ended["output"]["Error"] == error
     states = aws.client("stepfunctions")
     with pytest.raises(states.exceptions.TaskTimedOut):
@@ -190,7 +190,7 @@ def test_a_stopped_execution_ends_in_any_state(aws: Aws, function: str, kind: st
         "retry": invoke(function, {"fail": True}, Retry=retry),
     }[kind]
     states = aws.client("stepfunctions")
-    arn = aws.state_machine(machine(first, Never={"Type": "Pass", "End": True}))
+    arn = aws.create_state_machine(machine(first, Never={"Type": "Pass", "End": True}))
     execution = states.start_execution(stateMachineArn=arn, input='{"fail": false}')["executionArn"]
     eventually(lambda: len(events(aws, execution)) >= {"wait": 2, "callback": 3, "retry": 4}[kind])
     states.stop_execution(executionArn=execution, error="Stop", cause="test")
@@ -200,26 +200,28 @@ def test_a_stopped_execution_ends_in_any_state(aws: Aws, function: str, kind: st
     assert events(aws, execution)[-1] == "ExecutionAborted"
 
 
-def test_a_nested_execution_gives_its_output_and_ends_with_its_parent(aws: Aws) -> None:
+def test_a_nested_execution_returns_its_output_and_ends_with_its_parent(aws: Aws) -> None:
     states = aws.client("stepfunctions")
-    child = aws.state_machine(
+    child = aws.create_state_machine(
         machine({"Type": "Wait", "SecondsPath": "$.wait", "Next": "Done"}, Done={"Type": "Succeed"})
     )
     resource = "arn:aws:states:::states:startExecution.sync:2"
     nested = machine(task(resource, {"StateMachineArn": child, "Input": {"wait.$": "$.wait"}}, OutputPath="$.Output"))
-    assert aws.execute(nested, {"wait": 0})["output"] == {"wait": 0}
+    assert aws.run_to_end(nested, {"wait": 0})["output"] == {"wait": 0}
 
-    parent = states.start_execution(stateMachineArn=aws.state_machine(nested), input='{"wait": 60}')["executionArn"]
+    parent = states.start_execution(stateMachineArn=aws.create_state_machine(nested), input='{"wait": 60}')[
+        "executionArn"
+    ]
     children = eventually(lambda: states.list_executions(stateMachineArn=child, statusFilter="RUNNING")["executions"])
     states.stop_execution(executionArn=parent)
-    assert aws.execution(children[0]["executionArn"])["status"] == "ABORTED"
-    assert aws.execution(parent)["status"] == "ABORTED"
+    assert aws.wait_for_execution(children[0]["executionArn"])["status"] == "ABORTED"
+    assert aws.wait_for_execution(parent)["status"] == "ABORTED"
 
 
 def test_a_failed_nested_execution_is_a_failed_task(aws: Aws) -> None:
-    child = aws.state_machine(machine({"Type": "Fail", "Error": "Own", "Cause": "why"}))
+    child = aws.create_state_machine(machine({"Type": "Fail", "Error": "Own", "Cause": "why"}))
     nested = machine(task("arn:aws:states:::states:startExecution.sync:2", {"StateMachineArn": child}))
-    ended = aws.execute(nested)
+    ended = aws.run_to_end(nested)
     assert ended["error"] == "States.TaskFailed"
     assert json.loads(ended["cause"])["Error"] == "Own"
 
@@ -230,7 +232,7 @@ def test_service_integrations_reach_their_service(aws: Aws) -> None:
     put = {"Name": "/test/threshold", "Value.$": "States.Format('{}', $.value)", "Overwrite": True}
     send = {"QueueUrl": url, "MessageBody": {"limit.$": "States.StringToJson('3600')"}}
     entry = {"Source": "test", "DetailType": "Tested", "Detail": {"a.$": "$.value"}}
-    ended = aws.execute(
+    ended = aws.run_to_end(
         machine(
             task("arn:aws:states:::aws-sdk:ssm:putParameter", put, ResultPath="$.put", End=False, Next="Send"),
             Send=task("arn:aws:states:::sqs:sendMessage", send, ResultPath="$.sent", End=False, Next="Publish"),
@@ -245,11 +247,11 @@ def test_service_integrations_reach_their_service(aws: Aws) -> None:
 
 
 def test_a_function_that_does_not_exist_is_named(aws: Aws) -> None:
-    ended = aws.execute(machine(invoke("nothing", {})))
+    ended = aws.run_to_end(machine(invoke("nothing", {})))
     assert ended["error"] == "Lambda.ResourceNotFoundException"
 
 
 def test_stopping_an_execution_that_has_ended_is_refused(aws: Aws) -> None:
-    ended = aws.execute(machine({"Type": "Pass", "End": True}))
+    ended = aws.run_to_end(machine({"Type": "Pass", "End": True}))
     with pytest.raises(ClientError):
         aws.client("stepfunctions").stop_execution(executionArn=ended["executionArn"])

@@ -12,8 +12,8 @@ from datetime import datetime
 import psutil
 import pytest
 
-from tests.local.aws import Aws, refusal
-from tests.local.fake_application import FakeApplication, unique
+from tests.local.aws import Aws, call_refused
+from tests.local.fake_application import FakeApplication, unique_name
 from tests.support.waiting import eventually
 
 
@@ -22,10 +22,10 @@ def application(aws: Aws) -> FakeApplication:
     return FakeApplication(aws)
 
 
-def test_a_job_trains_and_leaves_model_output_metrics_and_log(application: FakeApplication) -> None:
+def test_a_job_writes_model_output_metrics_and_log(application: FakeApplication) -> None:
     hyperparameters = {"word": json.dumps("good"), "epochs": "3", "sagemaker_region": '"eu-west-1"'}
-    name = application.train(hyperparameters, Environment={"DATA": "/opt/ml/input/data", "OWN": "yes"})
-    job = application.trained(name)
+    name = application.start_training(hyperparameters, Environment={"DATA": "/opt/ml/input/data", "OWN": "yes"})
+    job = application.wait_for_training(name)
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Completed", "Completed"), job
     phases = [transition["Status"] for transition in job["SecondaryStatusTransitions"]]
     assert phases == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
@@ -56,48 +56,48 @@ def test_a_job_trains_and_leaves_model_output_metrics_and_log(application: FakeA
     assert not {"LOCAL_AWS_DIR", "GATEWAY_PORT", "PYTEST_CURRENT_TEST"} & set(environment)
     assert eventually(lambda: not os.path.exists(folder))
 
-    messages = application.aws.logs("/aws/sagemaker/TrainingJobs", logStreamNamePrefix=f"{name}/algo-1-")
+    messages = application.aws.log_messages("/aws/sagemaker/TrainingJobs", logStreamNamePrefix=f"{name}/algo-1-")
     assert "epoch=2 accuracy=0.7;" in messages
 
 
-def test_plain_and_json_hyperparameters_mean_the_same(application: FakeApplication) -> None:
+def test_hyperparameters_may_be_plain_text_or_json(application: FakeApplication) -> None:
     request = application.training_request({"word": "plain"})
     for name in ("sagemaker_program", "sagemaker_submit_directory"):
         request["HyperParameters"][name] = json.loads(request["HyperParameters"][name])
     application.sagemaker.create_training_job(**request)
-    assert application.trained(request["TrainingJobName"])["TrainingJobStatus"] == "Completed"
+    assert application.wait_for_training(request["TrainingJobName"])["TrainingJobStatus"] == "Completed"
 
 
 def test_output_is_in_the_log_while_the_job_runs_and_stop_ends_it(application: FakeApplication) -> None:
-    name = application.train({"sleep": "60"})
+    name = application.start_training({"sleep": "60"})
     eventually(
-        lambda: application.aws.logs("/aws/sagemaker/TrainingJobs", logStreamNamePrefix=f"{name}/"),
+        lambda: application.aws.log_messages("/aws/sagemaker/TrainingJobs", logStreamNamePrefix=f"{name}/"),
         lambda lines: "epoch=0 accuracy=0.5;" in lines,
     )
     children = psutil.Process(application.aws.server.pid).children(recursive=True)
     script = [process for process in children if "--sleep" in process.cmdline()]
     assert application.sagemaker.describe_training_job(TrainingJobName=name)["SecondaryStatus"] == "Training"
     application.sagemaker.stop_training_job(TrainingJobName=name)
-    job = application.trained(name)
+    job = application.wait_for_training(name)
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "Stopped")
     assert script
     assert not any(process.is_running() for process in script)
-    code, message = refusal(application.sagemaker.stop_training_job, TrainingJobName=name)
+    code, message = call_refused(application.sagemaker.stop_training_job, TrainingJobName=name)
     assert code == "ValidationException"
     assert "in status Stopped" in message
 
 
 def test_a_job_that_takes_too_long_is_stopped(application: FakeApplication) -> None:
-    name = application.train({"sleep": "60"}, StoppingCondition={"MaxRuntimeInSeconds": 1})
-    job = application.trained(name)
+    name = application.start_training({"sleep": "60"}, StoppingCondition={"MaxRuntimeInSeconds": 1})
+    job = application.wait_for_training(name)
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
 
 
 @pytest.mark.parametrize(
     ("fail", "reason"), [("raise", "ValueError: told to fail"), ("written", "the photos are gone")]
 )
-def test_a_failed_script_gives_its_reason(application: FakeApplication, fail: str, reason: str) -> None:
-    job = application.trained(application.train({"fail": fail}))
+def test_a_failed_script_has_a_failure_reason(application: FakeApplication, fail: str, reason: str) -> None:
+    job = application.wait_for_training(application.start_training({"fail": fail}))
     assert job["TrainingJobStatus"] == "Failed"
     assert job["FailureReason"].startswith("AlgorithmError: ")
     assert reason in job["FailureReason"]
@@ -108,7 +108,7 @@ def test_a_failed_script_gives_its_reason(application: FakeApplication, fail: st
 
 def test_requirements_that_are_not_met_are_named(application: FakeApplication) -> None:
     source = {"requirements.txt": "boto3>=1  # fine\nnumpy==0.1\nno-such-package\nother; python_version < '3'\n"}
-    job = application.trained(application.train(source=source))
+    job = application.wait_for_training(application.start_training(source=source))
     assert job["TrainingJobStatus"] == "Failed"
     assert "InstallRequirementsError" in job["FailureReason"]
     assert "numpy==0.1 (installed: " in job["FailureReason"]
@@ -121,33 +121,34 @@ def test_missing_data_fails_the_job(application: FakeApplication) -> None:
     request = application.training_request()
     request["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"] = f"s3://{application.bucket}/nothing/"
     application.sagemaker.create_training_job(**request)
-    job = application.trained(request["TrainingJobName"])
+    job = application.wait_for_training(request["TrainingJobName"])
     assert job["FailureReason"].startswith('ClientError: No S3 objects found under S3 URL "s3://')
 
 
 def test_bad_requests_are_refused_with_the_codes_of_aws(application: FakeApplication) -> None:
     sagemaker = application.sagemaker
-    assert refusal(sagemaker.describe_training_job, TrainingJobName="nothing") == (
+    assert call_refused(sagemaker.describe_training_job, TrainingJobName="nothing") == (
         "ValidationException",
         "Requested resource not found.",
     )
     request = application.training_request()
     sagemaker.create_training_job(**request)
-    assert refusal(sagemaker.create_training_job, **request)[0] == "ResourceInUse"
-    application.trained(request["TrainingJobName"])
-    code, message = refusal(sagemaker.create_training_job, **{**request, "TrainingJobName": "under_score"})
+    assert call_refused(sagemaker.create_training_job, **request)[0] == "ResourceInUse"
+    application.wait_for_training(request["TrainingJobName"])
+    code, message = call_refused(sagemaker.create_training_job, **{**request, "TrainingJobName": "under_score"})
     assert code == "ValidationException"
     assert "Value 'under_score' at 'trainingJobName' failed to satisfy constraint" in message
     bad_instance = {**request["ResourceConfig"], "InstanceType": "ml.huge"}
-    code, message = refusal(
-        sagemaker.create_training_job, **{**request, "TrainingJobName": unique("job"), "ResourceConfig": bad_instance}
+    code, message = call_refused(
+        sagemaker.create_training_job,
+        **{**request, "TrainingJobName": unique_name("job"), "ResourceConfig": bad_instance},
     )
     assert code == "ValidationException"
     assert "resourceConfig.instanceType" in message
 
 
 def test_jobs_are_listed_newest_first_by_page(application: FakeApplication) -> None:
-    prefix = unique("listed")
+    prefix = unique_name("listed")
     names = [f"{prefix}-{number}" for number in range(3)]
     for name in names:
         application.sagemaker.create_training_job(**application.training_request(TrainingJobName=name))
@@ -157,4 +158,4 @@ def test_jobs_are_listed_newest_first_by_page(application: FakeApplication) -> N
     listed = [job["TrainingJobName"] for job in first["TrainingJobSummaries"] + second["TrainingJobSummaries"]]
     assert listed == names[::-1]
     for name in names:
-        application.trained(name)
+        application.wait_for_training(name)

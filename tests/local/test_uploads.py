@@ -25,16 +25,16 @@ class Pipeline:
 
     def __init__(self, aws: Aws) -> None:
         self.aws = aws
-        self.bucket = aws.bucket()
+        self.bucket = aws.create_bucket()
         code = "import boto3\ndef handler(event, context): return event"
-        first, second = aws.function(code), aws.function(code)
+        first, second = aws.create_function(code), aws.create_function(code)
 
         def step(function: str, **after: Any) -> dict[str, Any]:
             parameters = {"FunctionName": function, "Payload.$": "$"}
             resource = "arn:aws:states:::lambda:invoke"
             return {"Type": "Task", "Resource": resource, "Parameters": parameters, "OutputPath": "$.Payload", **after}
 
-        self.machine = aws.state_machine(
+        self.machine = aws.create_state_machine(
             {"StartAt": "First", "States": {"First": step(first, Next="Second"), "Second": step(second, End=True)}}
         )
         events = aws.client("events")
@@ -64,7 +64,7 @@ class Pipeline:
         return list(
             eventually(
                 self.executions,
-                lambda all_: len(all_) >= count and all(item["status"] != "RUNNING" for item in all_),
+                lambda found: len(found) >= count and all(item["status"] != "RUNNING" for item in found),
                 timeout_s=60,
             )
         )
@@ -80,7 +80,7 @@ def test_every_key_arrives_unchanged(pipeline: Pipeline) -> None:
     etags = {key: pipeline.upload(key) for key in KEYS}
     seen = {}
     for execution in pipeline.ended(before + len(KEYS)):
-        output = pipeline.aws.execution(execution["executionArn"])["output"]
+        output = pipeline.aws.wait_for_execution(execution["executionArn"])["output"]
         seen[output["photo"]["key"]] = output["photo"]
     for key, etag in etags.items():
         assert seen[key] == {"bucket": pipeline.bucket, "key": key, "etag": etag, "size": 5}
@@ -109,8 +109,8 @@ def test_each_upload_of_a_burst_starts_one_execution(pipeline: Pipeline) -> None
     executions = pipeline.ended(before + 200)
     assert Counter(execution["status"] for execution in executions) == {"SUCCEEDED": before + 200}
     server = psutil.Process(pipeline.aws.server.pid)
-    family = [server, *server.children(recursive=True)]
-    assert sum(process.memory_info().rss for process in family) < 1_000_000_000
+    processes = [server, *server.children(recursive=True)]
+    assert sum(process.memory_info().rss for process in processes) < 1_000_000_000
 
 
 @pytest.mark.parametrize("cause", ["machine is gone", "input is not JSON"])
@@ -119,7 +119,7 @@ def test_an_event_that_cannot_be_delivered_is_in_the_dead_letter_queue(aws: Aws,
     sqs, events = aws.client("sqs"), aws.client("events")
     url = sqs.create_queue(QueueName=name)["QueueUrl"]
     queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    machine = aws.state_machine({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})
+    machine = aws.create_state_machine({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})
     template = "{not json" if cause == "input is not JSON" else '{"photo": <photo>}'
     target = {
         "Id": "workflow",

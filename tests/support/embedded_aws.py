@@ -11,7 +11,7 @@ import local
 
 @contextmanager
 def started(settings: local.Settings) -> Iterator[local.ServerInfo]:
-    """Start an embedded AWS; stop it when the block ends, also when something in the block fails."""
+    """Start an embedded AWS; stop it at the end of the block, even after an error."""
     server, _ = local.start(settings)
     try:
         yield server

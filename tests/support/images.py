@@ -12,21 +12,21 @@ from training.dataset import Dataset
 
 
 def png(image: Any) -> bytes:
-    """An array of pixels as a PNG file."""
+    """Return an array of pixels as a PNG file."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, "PNG")
     return file.getvalue()
 
 
 def jpeg(width: int = 640, height: int = 480) -> bytes:
-    """A valid JPEG file of a gradient."""
+    """Return a JPEG file of a gradient."""
     file = io.BytesIO()
     Image.linear_gradient("L").resize((width, height)).convert("RGB").save(file, "JPEG")
     return file.getvalue()
 
 
-def enlarged(photo: bytes, side: int) -> bytes:
-    """The photo with side x side pixels and random noise, so that its PNG file is large."""
+def enlarge(photo: bytes, side: int) -> bytes:
+    """Return the photo as a large PNG file: side x side pixels with random noise."""
     pixels = np.asarray(Image.open(io.BytesIO(photo)).convert("RGB").resize((side, side)), dtype=np.int16)
     noise = np.random.default_rng(0).integers(-6, 7, pixels.shape, dtype=np.int16)
     file = io.BytesIO()
@@ -35,14 +35,14 @@ def enlarged(photo: bytes, side: int) -> bytes:
 
 
 def png_of_megapixels(megapixels: int) -> bytes:
-    """A small PNG file with many pixels of one colour."""
+    """Return a small PNG file with many pixels of one colour."""
     file = io.BytesIO()
     Image.new("1", (10_000, megapixels * 100)).save(file, "PNG")
     return file.getvalue()
 
 
 def drawn_dataset(bicycles: int, motorcycles: int, others: int, seed: int) -> Dataset:
-    """Drawn photos: so many bicycles and motorcycles, and so many of each of two other classes."""
+    """Return drawn photos: the given numbers of bicycles and motorcycles, and `others` of each of two other classes."""
     drawn = synthetic_photos(max(bicycles, motorcycles, others), seed)
     counts = {"bicycle": bicycles, "motorcycle": motorcycles, "house": others, "maple_tree": others}
     return drawn[np.concatenate([np.flatnonzero(drawn.labels == name)[:count] for name, count in counts.items()])]

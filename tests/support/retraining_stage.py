@@ -1,4 +1,4 @@
-"""A stage whose model is trained again, and what tests observe of it."""
+"""A stage whose model is retrained: executions, endpoint, models and training data."""
 
 import contextlib
 import io
@@ -25,7 +25,7 @@ from functions.shared.photo import Photo
 from operate.event_listener import EventListener
 from tests.support.images import png
 from tests.support.training_code import COPY_READY_MODEL, COPY_READY_REPORT
-from tests.support.upload_stage import ended_execution
+from tests.support.upload_stage import wait_for_execution
 from tests.support.waiting import eventually
 from training.dataset import Dataset
 
@@ -61,7 +61,7 @@ class RetrainingStage:
         return champion
 
     def poll_endpoints_faster(self) -> None:
-        """Wait POLL_S between two looks at an endpoint: those of the embedded AWS are updated in seconds."""
+        """Describe endpoints every POLL_S seconds, because the embedded AWS updates them in seconds."""
         states = client("stepfunctions")
         for machine in (self.deployed.retrain_model_arn, self.deployed.rollback_model_arn):
             definition = json.loads(states.describe_state_machine(stateMachineArn=machine)["definition"])
@@ -73,14 +73,14 @@ class RetrainingStage:
     # The endpoint
 
     def endpoint(self) -> tuple[str, str]:
-        """Status and configuration; ("None", "") when there is no endpoint."""
+        """Return status and configuration; ("None", "") when there is no endpoint."""
         try:
             found = client("sagemaker").describe_endpoint(EndpointName=self.deployed.endpoint_name)
         except ClientError:
             return "None", ""
         return found["EndpointStatus"], found["EndpointConfigName"]
 
-    def settled_endpoint(self) -> tuple[str, str]:
+    def wait_for_endpoint(self) -> tuple[str, str]:
         """Wait until the endpoint is not changing; returns status and configuration."""
         settled: tuple[str, str] = eventually(
             self.endpoint, lambda found: found[0] in ("InService", "Failed", "None"), what="the endpoint to settle"
@@ -98,15 +98,15 @@ class RetrainingStage:
         return version
 
     def serves_champion(self) -> bool:
-        """Whether the endpoint is in service with the champion."""
+        """Return whether the endpoint is in service with the champion."""
         champion = self.champion
-        return self.settled_endpoint() == ("InService", champion.endpoint_config) and (
+        return self.wait_for_endpoint() == ("InService", champion.endpoint_config) and (
             self.served_version() == champion.model_version
         )
 
     @contextlib.contextmanager
-    def invoked_continuously(self, pause_s: float = 0.4) -> Iterator[list[str]]:
-        """Invoke the endpoint again and again during the block: the versions that answered, or the errors instead."""
+    def invoke_continuously(self, pause_s: float = 0.4) -> Iterator[list[str]]:
+        """Invoke the endpoint repeatedly during the block; yields the list of model versions or error messages."""
         answers: list[str] = []
         done = threading.Event()
 
@@ -134,21 +134,21 @@ class RetrainingStage:
         )["executionArn"]
         return arn
 
-    def ended(self, execution: str) -> dict[str, Any]:
+    def wait_for_execution(self, execution: str) -> dict[str, Any]:
         """Wait for the end of an execution; returns its description."""
-        return ended_execution(execution, RETRAINING_TIMEOUT_S)
+        return wait_for_execution(execution, RETRAINING_TIMEOUT_S)
 
     def retrain(self, **options: Any) -> dict[str, Any]:
         """Retrain and return the output of an execution that succeeded."""
-        ended = self.ended(self.start(**options))
+        ended = self.wait_for_execution(self.start(**options))
         assert ended["status"] == "SUCCEEDED", (ended.get("error"), ended.get("cause"))
         output: dict[str, Any] = json.loads(ended["output"])
         return output
 
-    def failed_retraining(self, **options: Any) -> tuple[str, str]:
-        """Retrain and return error and cause of an execution that failed and published its rejection."""
+    def retrain_with_failure(self, **options: Any) -> tuple[str, str]:
+        """Retrain; returns error and cause of the execution, which must fail and publish its rejection."""
         with EventListener(self.deployed.event_bus) as listener:
-            ended = self.ended(self.start(**options))
+            ended = self.wait_for_execution(self.start(**options))
             assert ended["status"] == "FAILED", ended.get("output")
             detail_type, detail = next(listener.events(20))
         assert detail_type == "Model Rejected"
@@ -171,14 +171,14 @@ class RetrainingStage:
         raise AssertionError(f"{execution} did not enter {state}: {self.entered_states(execution)}")
 
     def entered_states(self, execution: str) -> list[str]:
-        """The states that an execution has entered, in order."""
+        """Return the states that an execution has entered, in order."""
         pages = client("stepfunctions").get_paginator("get_execution_history").paginate(executionArn=execution)
         details = (event.get("stateEnteredEventDetails") for page in pages for event in page["events"])
         return [detail["name"] for detail in details if detail]
 
     @contextlib.contextmanager
-    def paused_before(self, state: str) -> Iterator[None]:
-        """Executions started in the block wait in PAUSE_STATE before `state`, so that they can be stopped there."""
+    def pause_before(self, state: str) -> Iterator[None]:
+        """Let executions that start in the block wait in PAUSE_STATE before `state`, where they can be stopped."""
         states = client("stepfunctions")
         machine = self.deployed.retrain_model_arn
         definition = states.describe_state_machine(stateMachineArn=machine)["definition"]
@@ -193,7 +193,7 @@ class RetrainingStage:
     def stop(self, execution: str) -> None:
         """Stop an execution."""
         client("stepfunctions").stop_execution(executionArn=execution)
-        assert self.ended(execution)["status"] == "ABORTED"
+        assert self.wait_for_execution(execution)["status"] == "ABORTED"
 
     # Training code, models and data
 
@@ -229,16 +229,16 @@ class RetrainingStage:
         files |= {path: text.encode() for path, text in replaced.items()}
         return self.put(f"source/{name}/sourcedir.tar.gz", training_source.pack(files))
 
-    def without_comparison(self) -> dict[str, str]:
-        """Files for `publish_code` with which the evaluation job copies the champion's report instead of comparing."""
+    def files_without_comparison(self) -> dict[str, str]:
+        """Return files for `publish_code`: the evaluation job copies the champion's report instead of comparing."""
         key = f"retraining/{self.champion.model_version}/evaluation.json"
         report = client("s3").get_object(Bucket=self.deployed.ml_bucket, Key=key)["Body"].read()
         return {"training/compare.py": COPY_READY_REPORT, "evaluation.json": report.decode()}
 
-    def model_archive(self, replaced: Mapping[str, str] | None = None, **about: Any) -> bytes:
-        """The champion's model.tar.gz with some files replaced, and with `about` merged into its model.json."""
+    def build_model_archive(self, replaced: Mapping[str, str] | None = None, **metadata: Any) -> bytes:
+        """Return the champion's model.tar.gz with some files replaced and `metadata` merged into its model.json."""
         files = self._champion_files()
-        described = {**json.loads(files["model.json"]), **about}
+        described = {**json.loads(files["model.json"]), **metadata}
         files["model.json"] = json.dumps(described).encode()
         return training_source.pack(files | {path: text.encode() for path, text in (replaced or {}).items()})
 
@@ -249,7 +249,7 @@ class RetrainingStage:
             content = (Path(folder) / "images.npz").read_bytes()
         return self.put(f"datasets/base/{name}/images.npz", content).removesuffix("images.npz")
 
-    def label(self, key: str, image: Any, vehicle: str) -> Photo:
+    def add_label(self, key: str, image: Any, vehicle: str) -> Photo:
         """Upload a photo and label it as the review console does."""
         content = png(image)
         etag = client("s3").put_object(Bucket=self.deployed.uploads_bucket, Key=key, Body=content)["ETag"].strip('"')
@@ -276,12 +276,12 @@ class RetrainingStage:
 
 
 def _with_pause(part: dict[str, Any], state: str) -> dict[str, Any]:
-    """A part of a definition whose transitions to `state` lead to PAUSE_STATE."""
+    """Return a part of a definition with PAUSE_STATE in place of each transition to `state`."""
     return {key: PAUSE_STATE if key in ("Next", "Default") and value == state else value for key, value in part.items()}
 
 
-def training_log(job: str) -> list[str]:
-    """The log lines of a training job."""
+def read_training_log(job: str) -> list[str]:
+    """Return the log lines of a training job."""
     group: dict[str, Any] = {"logGroupName": "/aws/sagemaker/TrainingJobs"}
     (stream,) = client("logs").describe_log_streams(**group, logStreamNamePrefix=f"{job}/")["logStreams"]
     found = client("logs").get_log_events(**group, logStreamName=stream["logStreamName"], startFromHead=True)

@@ -1,4 +1,4 @@
-"""What the tests of training share: a recipe that fits in a second, and photos as files."""
+"""Helpers for tests of training: a recipe that trains within a second, and photos as files."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Files that replace parts of the training code or of a model: a fast training, and each way to fail."""
+"""Files that replace parts of the training code or of a model, to train fast or to fail."""
 
 # Writes the model in the folder `ready` of the source archive under the name of this job, without training.
 COPY_READY_MODEL = """

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FINISHED = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 
 
-def ended_execution(execution: str, timeout_s: float = 120) -> dict[str, Any]:
+def wait_for_execution(execution: str, timeout_s: float = 120) -> dict[str, Any]:
     """Wait for the end of an execution; returns its description."""
     states: SFNClient = boto3.client("stepfunctions")
     ended: dict[str, Any] = eventually(
@@ -75,7 +75,7 @@ class UploadStage:
         """Start an execution and wait for its end; returns its description."""
         states: SFNClient = boto3.client("stepfunctions")
         started = states.start_execution(stateMachineArn=state_machine, input=json.dumps(execution_input))
-        return ended_execution(started["executionArn"])
+        return wait_for_execution(started["executionArn"])
 
 
 class _ValidatingListener(EventListener):

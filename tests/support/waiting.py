@@ -1,4 +1,4 @@
-"""Wait for an effect that becomes visible in a while."""
+"""Wait for an effect that becomes visible later."""
 
 import time
 from collections.abc import Callable
@@ -8,17 +8,17 @@ import pytest
 
 
 def eventually(
-    look: Callable[[], Any], good: Callable[[Any], bool] = bool, *, what: str = "", timeout_s: float = 120
+    read: Callable[[], Any], condition: Callable[[Any], bool] = bool, *, what: str = "", timeout_s: float = 120
 ) -> Any:
-    """Call `look` until `good` accepts what it returns, and return that; fail the test after `timeout_s`.
+    """Call `read` until its result meets `condition`, and return the result; fail the test after `timeout_s`.
 
-    `what` names the effect in the failure's message, which also shows the last value seen.
+    The failure message contains `what`, the name of the effect, and the last result.
     """
     deadline = time.monotonic() + timeout_s
     while True:
-        seen = look()
-        if good(seen):
+        seen = read()
+        if condition(seen):
             return seen
         if time.monotonic() > deadline:
-            pytest.fail(f"waited {timeout_s:g} s for {what or 'an effect'}; last seen: {seen}")
+            pytest.fail(f"waited {timeout_s:g} s for {what or 'an effect'}; last result: {seen}")
         time.sleep(0.05)

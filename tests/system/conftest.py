@@ -44,7 +44,7 @@ def deployed(target: Target) -> Deployed:
 
 @pytest.fixture(scope="session")
 def drawn_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with drawn photos to train on and to upload; these tests need a model, not a good one."""
+    """A folder with drawn photos to train on and to upload. The tests do not depend on the accuracy of the model."""
     folder = tmp_path_factory.mktemp("data")
     synthetic_photos(30, seed=0).save(folder / "train" / "images.npz")
     photos = synthetic_photos(10, seed=1)
@@ -103,7 +103,7 @@ def retraining_stage(embedded_aws: local.ServerInfo, tmp_path_factory: pytest.Te
 @pytest.fixture(scope="session")
 def fast_code(retraining_stage: RetrainingStage) -> str:
     """Training code that copies the first champion and its evaluation report, for tests that need another champion."""
-    return retraining_stage.publish_code("fast", retraining_stage.without_comparison())
+    return retraining_stage.publish_code("fast", retraining_stage.files_without_comparison())
 
 
 @pytest.fixture(scope="session")

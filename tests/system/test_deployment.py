@@ -1,4 +1,4 @@
-"""Deploying, deploying again, removing."""
+"""Deploying a stage, deploying it again, and removing it."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tests.support.upload_stage import UploadStage
 
 
 def all_resources() -> dict[str, list[str]]:
-    """The names of the account's resources, by kind."""
+    """Return the names of the resources of the account, by kind."""
     clients: dict[str, Any] = {name: boto3.client(name) for name in (
         "s3", "sqs", "lambda", "stepfunctions", "dynamodb", "events", "logs", "iam", "ssm", "sns", "cloudwatch",
     )}  # fmt: skip
@@ -40,13 +40,13 @@ def resources_of(found: dict[str, list[str]], stage: str) -> dict[str, list[str]
     }
 
 
-def test_deploying_again_changes_nothing_and_says_so(target: Target, deployed: Deployed) -> None:
+def test_deploying_again_changes_nothing_and_reports_that(target: Target, deployed: Deployed) -> None:
     lines: list[str] = []
     assert Deployed.of(system.deploy(target, progress=lines.append)) == deployed
     assert any("nothing to deploy" in line for line in lines)
 
 
-def test_a_stage_can_be_removed_to_the_last_resource_and_made_again(embedded_aws: Any) -> None:
+def test_a_stage_can_be_removed_completely_and_deployed_again(embedded_aws: Any) -> None:
     other = Target("local", "second")
     system.deploy(other, progress=lambda line: None)
     assert len(resources_of(all_resources(), "second")) >= 10

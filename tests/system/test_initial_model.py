@@ -32,9 +32,9 @@ def fresh(retraining_stage: RetrainingStage) -> Iterator[RetrainingStage]:
 
 @pytest.fixture(scope="module")
 def artifact(retraining_stage: RetrainingStage, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model.tar.gz with a folder of golden photos beside it."""
+    """A model.tar.gz with a folder of golden photos next to it."""
     folder = tmp_path_factory.mktemp("initial")
-    (folder / "model.tar.gz").write_bytes(retraining_stage.model_archive(version=VERSION))
+    (folder / "model.tar.gz").write_bytes(retraining_stage.build_model_archive(version=VERSION))
     (folder / "golden" / "bicycle").mkdir(parents=True)
     (folder / "golden" / "bicycle" / "one.png").write_bytes(
         png(retraining_stage.photos.with_labels(["bicycle"]).images[0])
@@ -46,12 +46,12 @@ def test_a_model_that_does_not_load_leaves_the_stage_as_it_was(
     retraining_stage: RetrainingStage, fresh: RetrainingStage, tmp_path: Path
 ) -> None:
     (tmp_path / "model.tar.gz").write_bytes(
-        retraining_stage.model_archive({"code/inference.py": FAILING_MODEL}, version=VERSION)
+        retraining_stage.build_model_archive({"code/inference.py": FAILING_MODEL}, version=VERSION)
     )
     with pytest.raises(CommandError, match="EndpointNotInService"):
         ensure_initial_model(fresh.deployed, tmp_path / "model.tar.gz")
     assert fresh.table.champion() is None
-    assert fresh.settled_endpoint() == ("None", "")
+    assert fresh.wait_for_endpoint() == ("None", "")
 
 
 def test_a_fresh_stage_answers_with_the_initial_model(fresh: RetrainingStage, artifact: Path) -> None:
@@ -69,12 +69,12 @@ def test_a_fresh_stage_answers_with_the_initial_model(fresh: RetrainingStage, ar
     assert client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix)["KeyCount"] == 1
 
 
-def test_the_status_says_that_the_champion_has_no_verdict(fresh: RetrainingStage) -> None:
+def test_the_status_shows_that_the_initial_model_was_not_compared(fresh: RetrainingStage) -> None:
     with console.capture() as printed:
         status.show(fresh.deployed)
     text = " ".join(printed.get().split())
     assert f"In production: {VERSION}" in text
-    assert "an initial model without a verdict" in text
+    assert "an initial model, which was not compared with another" in text
 
 
 def test_a_stage_with_a_champion_gets_no_initial_model(fresh: RetrainingStage, artifact: Path) -> None:

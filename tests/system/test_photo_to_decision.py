@@ -9,7 +9,7 @@ import pytest
 import events
 from operate.event_listener import EventListener
 from operate.uploads import LOST, REJECTED, ROUTED, Source, UploadResult
-from tests.support.images import enlarged, jpeg, png_of_megapixels
+from tests.support.images import enlarge, jpeg, png_of_megapixels
 from tests.support.upload_stage import UploadStage
 from tests.support.waiting import eventually
 
@@ -62,7 +62,7 @@ def test_an_unusable_file_is_rejected_with_the_reason(
 
 def test_a_photo_of_many_megabytes_reaches_the_model(upload_stage: UploadStage) -> None:
     # More than the default limit of a model container.
-    photo = enlarged(upload_stage.photo_of("bicycle").content, 2600)
+    photo = enlarge(upload_stage.photo_of("bicycle").content, 2600)
     assert 7_000_000 < len(photo) < 20_000_000
     (result,) = upload_stage.upload(Source("large.png", photo))
     assert result.outcome == ROUTED
@@ -93,7 +93,7 @@ def test_a_workflow_of_another_team_gets_the_decision_as_output(upload_stage: Up
     assert output["decided_by"] == "model"
 
 
-def test_a_nested_start_gets_the_decision_too(upload_stage: UploadStage) -> None:
+def test_a_nested_execution_returns_the_decision(upload_stage: UploadStage) -> None:
     photo = upload_stage.put("partners/orders-43.png", upload_stage.photo_of("motorcycle").content)
     states: Any = boto3.client("stepfunctions")
     caller = states.create_state_machine(
@@ -101,9 +101,9 @@ def test_a_nested_start_gets_the_decision_too(upload_stage: UploadStage) -> None
         roleArn="arn:aws:iam::000000000000:role/another-team",
         definition=json.dumps(
             {
-                "StartAt": "Ask",
+                "StartAt": "ClassifyPhoto",
                 "States": {
-                    "Ask": {
+                    "ClassifyPhoto": {
                         "Type": "Task",
                         "Resource": "arn:aws:states:::states:startExecution.sync:2",
                         "Parameters": {
@@ -141,7 +141,7 @@ def test_in_a_burst_every_photo_has_exactly_one_outcome(upload_stage: UploadStag
     assert len({result.photo.photo_id for result in results}) == len(photos)
 
 
-def test_the_functions_metrics_arrive(upload_stage: UploadStage) -> None:
+def test_the_metrics_of_the_functions_are_in_cloudwatch(upload_stage: UploadStage) -> None:
     upload_stage.upload(upload_stage.photo_of("bicycle", 2))
     cloudwatch: Any = boto3.client("cloudwatch")
 
@@ -152,7 +152,7 @@ def test_the_functions_metrics_arrive(upload_stage: UploadStage) -> None:
     eventually(lambda: names() >= expected, what=f"{expected} in CloudWatch", timeout_s=20)
 
 
-def test_the_logs_name_the_photo_and_the_execution(upload_stage: UploadStage) -> None:
+def test_log_lines_contain_the_photo_id_and_the_execution(upload_stage: UploadStage) -> None:
     (result,) = upload_stage.upload(upload_stage.photo_of("bicycle", 3))
     logs: Any = boto3.client("logs")
 
@@ -166,7 +166,7 @@ def test_the_logs_name_the_photo_and_the_execution(upload_stage: UploadStage) ->
     assert record["correlation_id"] == result.decision["execution"]
 
 
-def test_the_upload_s_event_has_the_shape_that_aws_publishes(upload_stage: UploadStage) -> None:
+def test_the_event_of_an_upload_has_the_fields_that_aws_publishes(upload_stage: UploadStage) -> None:
     sample = events.sample("s3_object_created")
     with EventListener("default", source="aws.s3") as listener:
         photo = upload_stage.put("uploads/driver-01/shape.png", upload_stage.photo_of("bicycle").content)

@@ -1,4 +1,4 @@
-"""Outcomes of a retraining: a better challenger, a worse one, one that misses a class, a failure at each step."""
+"""Outcomes of a retraining: a better challenger, a worse one, one that misses a class, and failures of steps."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import pytest
 
 from operate.synthetic_photos import synthetic_photos
 from tests.support.images import drawn_dataset
-from tests.support.retraining_stage import RetrainingStage, training_log
+from tests.support.retraining_stage import RetrainingStage, read_training_log
 from tests.support.training_code import FAILING_JOB, FAILING_MODEL, MODEL_THAT_ANSWERS_OTHER
 from training.dataset import Dataset
 from training.holdout import in_holdout
@@ -18,10 +18,10 @@ from training.holdout import in_holdout
 
 @pytest.fixture
 def champion_unchanged(retraining_stage: RetrainingStage) -> Any:
-    """The champion is the same after the test, and every invocation during the test was answered."""
+    """Assert that the champion is the same after the test and that every invocation during the test succeeded."""
     champion = retraining_stage.champion
     assert retraining_stage.serves_champion()
-    with retraining_stage.invoked_continuously() as answers:
+    with retraining_stage.invoke_continuously() as answers:
         yield
     assert retraining_stage.champion == champion
     assert retraining_stage.serves_champion()
@@ -29,23 +29,23 @@ def champion_unchanged(retraining_stage: RetrainingStage) -> Any:
 
 
 def new_vehicles() -> Dataset:
-    """Two kinds of vehicles that the base data does not have, with labels."""
+    """Return labelled photos of two kinds of vehicles that the base data does not contain."""
     drawn = synthetic_photos(40, seed=2)
     bikes, trikes = drawn.with_labels(["bus"]), drawn.with_labels(["pickup_truck"])
     labels = np.array(["bicycle"] * len(bikes) + ["motorcycle"] * len(trikes))
     return Dataset([*bikes.images, *trikes.images], labels)
 
 
-def test_a_challenger_that_learned_people_s_labels_is_promoted(retraining_stage: RetrainingStage) -> None:
+def test_a_challenger_that_learned_from_reviewers_labels_is_promoted(retraining_stage: RetrainingStage) -> None:
     before = retraining_stage.champion
     new = new_vehicles()
     photos = [
-        retraining_stage.label(f"uploads/driver-01/new-{number:03}.png", image, str(label))
+        retraining_stage.add_label(f"uploads/driver-01/new-{number:03}.png", image, str(label))
         for number, (image, label) in enumerate(zip(new.images, new.labels, strict=True))
     ]
     # Photos whose id starts with 0 to 3 are held out for the comparison; the gate needs ten.
     assert sum(photo.photo_id[0] in "0123" for photo in photos) >= 10
-    with retraining_stage.invoked_continuously() as answers:
+    with retraining_stage.invoke_continuously() as answers:
         output = retraining_stage.retrain()
     assert (output["outcome"], output["previous_model_version"]) == ("promoted", before.model_version), output[
         "verdict"
@@ -90,7 +90,9 @@ def test_a_challenger_that_is_good_on_average_but_misses_a_class_is_rejected(
     motorcycles = np.flatnonzero((data.labels == "motorcycle") & ~in_holdout(data))
     labels = data.labels.copy()
     labels[motorcycles[8:]] = "bicycle"
-    output = retraining_stage.retrain(dataset=retraining_stage.publish_dataset("blind", Dataset(data.images, labels)))
+    output = retraining_stage.retrain(
+        dataset=retraining_stage.publish_dataset("missed-class", Dataset(data.images, labels))
+    )
     assert (output["outcome"], output["reason"]) == ("rejected", "BlindToAClass"), output["verdict"]
     assert "motorcycle" in output["verdict"]
     assert output["challenger"]["accuracy"] > 0.6
@@ -98,14 +100,14 @@ def test_a_challenger_that_is_good_on_average_but_misses_a_class_is_rejected(
 
 
 @pytest.mark.usefixtures("champion_unchanged")
-def test_a_model_that_is_only_as_good_is_not_promoted(retraining_stage: RetrainingStage, ready_code: str) -> None:
+def test_a_model_that_is_not_better_is_not_promoted(retraining_stage: RetrainingStage, ready_code: str) -> None:
     output = retraining_stage.retrain(source=ready_code)
     assert (output["outcome"], output["reason"]) == ("rejected", "NotBetter"), output["verdict"]
 
 
 @pytest.mark.usefixtures("champion_unchanged")
 def test_a_training_job_that_fails_changes_nothing(retraining_stage: RetrainingStage) -> None:
-    error, cause = retraining_stage.failed_retraining(
+    error, cause = retraining_stage.retrain_with_failure(
         source=retraining_stage.publish_code("no-disk", {"training/train.py": FAILING_JOB})
     )
     assert error == "TrainingFailed"
@@ -114,7 +116,7 @@ def test_a_training_job_that_fails_changes_nothing(retraining_stage: RetrainingS
 
 @pytest.mark.usefixtures("champion_unchanged")
 def test_an_evaluation_job_that_fails_changes_nothing(retraining_stage: RetrainingStage) -> None:
-    error, cause = retraining_stage.failed_retraining(
+    error, cause = retraining_stage.retrain_with_failure(
         source=retraining_stage.publish_code("no-report", {"training/compare.py": FAILING_JOB})
     )
     assert error == "EvaluationFailed"
@@ -124,7 +126,7 @@ def test_an_evaluation_job_that_fails_changes_nothing(retraining_stage: Retraini
 @pytest.mark.usefixtures("champion_unchanged")
 def test_an_endpoint_that_never_gets_in_service_keeps_the_champion(retraining_stage: RetrainingStage) -> None:
     code = retraining_stage.publish_code("never-loads", {"ready/code/inference.py": FAILING_MODEL})
-    error, cause = retraining_stage.failed_retraining(source=code, force=True)
+    error, cause = retraining_stage.retrain_with_failure(source=code, force=True)
     assert error == "EndpointNotInService"
     assert retraining_stage.deployed.endpoint_name in cause
 
@@ -132,7 +134,7 @@ def test_an_endpoint_that_never_gets_in_service_keeps_the_champion(retraining_st
 @pytest.mark.usefixtures("champion_unchanged")
 def test_after_a_failed_probe_the_champion_is_restored(retraining_stage: RetrainingStage) -> None:
     code = retraining_stage.publish_code("always-other", {"ready/code/inference.py": MODEL_THAT_ANSWERS_OTHER})
-    error, cause = retraining_stage.failed_retraining(source=code, force=True)
+    error, cause = retraining_stage.retrain_with_failure(source=code, force=True)
     assert error == "ProbeFailed"
     assert "golden photos" in cause
 
@@ -144,7 +146,7 @@ def test_an_alarm_after_the_update_restores_the_champion(retraining_stage: Retra
     execution = retraining_stage.start(source=ready_code, force=True)
     retraining_stage.wait_for_state(execution, "Bake")
     cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="set by a test")
-    ended = retraining_stage.ended(execution)
+    ended = retraining_stage.wait_for_execution(execution)
     cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="OK", StateReason="the test is over")
     assert (ended["status"], ended.get("error")) == ("FAILED", "AlarmAfterPromotion"), ended
     assert alarm in ended["cause"]
@@ -158,8 +160,8 @@ def test_after_all_failures_the_next_retraining_promotes(retraining_stage: Retra
 
 
 def features_of(job: str) -> tuple[int, int]:
-    """How many pictures' features a training job computed, and how many it had from an earlier job, by its log."""
-    (line,) = [line for line in training_log(job) if line.startswith("features: ")]
+    """Return how many images' features a training job computed, and how many it reused, according to its log."""
+    (line,) = [line for line in read_training_log(job) if line.startswith("features: ")]
     found = re.fullmatch(r"features: (\d+) computed, (\d+) kept", line.strip())
     assert found, line
     return int(found[1]), int(found[2])

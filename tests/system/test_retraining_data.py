@@ -1,4 +1,4 @@
-"""Retraining on wrong, drawn or one-sided data has no effect on later retrainings."""
+"""Retraining on mislabelled, drawn or incomplete data does not affect later retrainings."""
 
 import json
 from pathlib import Path
@@ -14,10 +14,10 @@ from tests.support.retraining_stage import RetrainingStage
 from training.dataset import Dataset
 
 
-def published(
+def publish(
     retraining_stage: RetrainingStage, folder: Path, data: Dataset, about: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The input of a retraining on this data, as `make retrain` publishes it."""
+    """Publish data as `make retrain` does; returns the input of a retraining on it."""
     training_source.build(folder / "sourcedir.tar.gz")
     train = save_dataset(folder, data)
     if about:
@@ -30,14 +30,14 @@ def data() -> Dataset:
     return drawn_dataset(60, 60, 30, seed=5)
 
 
-def test_right_data_are_promoted_after_data_with_swapped_folders(
+def test_a_model_of_correct_data_is_promoted_after_one_of_swapped_labels(
     retraining_stage: RetrainingStage, data: Dataset, tmp_path: Path
 ) -> None:
     """Each model is probed with the golden photos of its own data."""
     names = {"bicycle": "motorcycle", "motorcycle": "bicycle"}
     labels = np.array([names.get(str(label), str(label)) for label in data.labels])
-    first = published(retraining_stage, tmp_path / "first", Dataset(data.images, labels))
-    second = published(retraining_stage, tmp_path / "second", data)
+    first = publish(retraining_stage, tmp_path / "first", Dataset(data.images, labels))
+    second = publish(retraining_stage, tmp_path / "second", data)
     for options in (first, second):
         output = retraining_stage.retrain(**options, force=True)
         assert output["outcome"] == "promoted", output["verdict"]
@@ -51,25 +51,27 @@ def test_data_of_a_dry_run_is_not_recorded_for_later_retrainings(
 ) -> None:
     before = retraining_stage.recorded_input
     assert before
-    other = published(retraining_stage, tmp_path, Dataset([255 - picture for picture in data.images], data.labels))
+    other = publish(retraining_stage, tmp_path, Dataset([255 - picture for picture in data.images], data.labels))
     assert retraining_stage.retrain(**{**other, "source": ready_code}, dry_run=True)["reason"] == "DryRun"
     assert retraining_stage.recorded_input == before
 
 
-def test_data_with_vehicles_only_are_refused(retraining_stage: RetrainingStage, data: Dataset, tmp_path: Path) -> None:
+def test_data_without_other_classes_is_refused(
+    retraining_stage: RetrainingStage, data: Dataset, tmp_path: Path
+) -> None:
     vehicles = data.with_labels(["bicycle", "motorcycle"])
     about = {"source": "photos", "counts": vehicles.counts()}
-    output = retraining_stage.retrain(**published(retraining_stage, tmp_path, vehicles, about))
+    output = retraining_stage.retrain(**publish(retraining_stage, tmp_path, vehicles, about))
     assert (output["outcome"], output["reason"]) == ("rejected", "TrainingDataRefused"), output["verdict"]
     assert output["model_version"] is None
     assert retraining_stage.serves_champion()
 
 
-def test_a_model_of_drawn_pictures_is_not_called_better(
+def test_the_verdict_on_a_model_of_drawn_pictures_does_not_claim_an_improvement(
     retraining_stage: RetrainingStage, ready_code: str, data: Dataset, tmp_path: Path
 ) -> None:
     about = {"source": "generated", "counts": data.counts()}
-    options = {**published(retraining_stage, tmp_path, data, about), "source": ready_code}
+    options = {**publish(retraining_stage, tmp_path, data, about), "source": ready_code}
     output = retraining_stage.retrain(**options, force=True, dry_run=True)
     assert "would be promoted: trained and judged on drawn pictures" in output["verdict"]
     assert "better" not in output["verdict"]

@@ -1,4 +1,4 @@
-"""Retraining while photos arrive, while another retraining runs, and when rules start it."""
+"""Retraining while photos are uploaded, while another retraining runs, and started by rules."""
 
 import json
 import time
@@ -14,13 +14,13 @@ from operate import status
 from operate.terminal import console
 from tests.support.images import png
 from tests.support.retraining_stage import RetrainingStage, client
-from tests.support.upload_stage import FINISHED, UploadStage, ended_execution
+from tests.support.upload_stage import FINISHED, UploadStage, wait_for_execution
 from tests.support.waiting import eventually
 
 RATE = 5.0
 
 
-def test_while_the_endpoint_is_updated_every_photo_gets_its_decision_from_a_model(
+def test_during_an_endpoint_update_the_model_decides_every_photo(
     retraining_stage: RetrainingStage, ready_code: str
 ) -> None:
     upload_stage = UploadStage(retraining_stage.deployed, [])
@@ -46,7 +46,7 @@ def test_while_the_endpoint_is_updated_every_photo_gets_its_decision_from_a_mode
             time.sleep(max(0.0, began + len(sent) / RATE - time.monotonic()))
         rate = len(sent) / (time.monotonic() - began)
     promoted_at = serves.result()
-    assert retraining_stage.ended(execution)["status"] == "SUCCEEDED"
+    assert retraining_stage.wait_for_execution(execution)["status"] == "SUCCEEDED"
     after = retraining_stage.champion.model_version
     assert after != before
     photos = [
@@ -64,17 +64,17 @@ def test_while_the_endpoint_is_updated_every_photo_gets_its_decision_from_a_mode
         if sent_at > promoted_at:
             assert decision["model_version"] == after, photo
     # A decision is written before its execution ends; photos of other tests may still wait for a reviewer.
-    ours = {decision["execution"] for decision in decisions}
-    assert len(ours) == len(photos)
+    own_executions = {decision["execution"] for decision in decisions}
+    assert len(own_executions) == len(photos)
     ended: dict[str, dict[str, Any]] = eventually(
         lambda: (
-            (seen := executions_of(retraining_stage.deployed.classify_photo_arn)).keys() >= ours
-            and all(seen[arn]["status"] in FINISHED for arn in ours)
+            (seen := executions_of(retraining_stage.deployed.classify_photo_arn)).keys() >= own_executions
+            and all(seen[arn]["status"] in FINISHED for arn in own_executions)
             and seen
         ),
         what="the executions of the stream to end",
     )
-    assert {ended[arn]["status"] for arn in ours} == {"SUCCEEDED"}
+    assert {ended[arn]["status"] for arn in own_executions} == {"SUCCEEDED"}
     assert not {one["status"] for one in ended.values()} & {"FAILED", "TIMED_OUT", "ABORTED"}
 
 
@@ -83,15 +83,15 @@ def trained_model(execution: str) -> str:
     states: Any = client("stepfunctions")
     history = states.get_execution_history(executionArn=execution, maxResults=30)["events"]
     entered = (event.get("stateEnteredEventDetails") or {} for event in history)
-    carried = next(one["input"] for one in entered if one.get("name") == "BuildDataset")
-    name: str = json.loads(carried)["run"]["name"]
+    entered_input = next(one["input"] for one in entered if one.get("name") == "BuildDataset")
+    name: str = json.loads(entered_input)["run"]["name"]
     return name
 
 
 def test_of_two_retrainings_at_once_one_trains(retraining_stage: RetrainingStage, ready_code: str) -> None:
     with ThreadPoolExecutor(2) as pool:
         both = list(pool.map(lambda _: retraining_stage.start(source=ready_code, dry_run=True), range(2)))
-    outputs = [json.loads(retraining_stage.ended(execution)["output"]) for execution in both]
+    outputs = [json.loads(retraining_stage.wait_for_execution(execution)["output"]) for execution in both]
     assert {output["reason"] for output in outputs} == {"DryRun", "RetrainingRunning"}
     assert sum("Train" in retraining_stage.entered_states(execution) for execution in both) == 1
     assert retraining_stage.serves_champion()
@@ -103,7 +103,7 @@ def test_a_second_retraining_ends_while_the_first_trains(retraining_stage: Retra
     second = retraining_stage.retrain(source=ready_code)
     assert (second["outcome"], second["reason"]) == ("rejected", "RetrainingRunning")
     assert first in second["verdict"]
-    assert json.loads(retraining_stage.ended(first)["output"])["reason"] == "DryRun"
+    assert json.loads(retraining_stage.wait_for_execution(first)["output"])["reason"] == "DryRun"
 
 
 def executions_of(state_machine: str) -> dict[str, dict[str, Any]]:
@@ -113,7 +113,7 @@ def executions_of(state_machine: str) -> dict[str, dict[str, Any]]:
     return {one["executionArn"]: one for page in pages for one in page["executions"]}
 
 
-def started_by(retraining_stage: RetrainingStage, detail_type: str, detail: dict[str, Any]) -> dict[str, Any]:
+def start_by_event(retraining_stage: RetrainingStage, detail_type: str, detail: dict[str, Any]) -> dict[str, Any]:
     """Publish an event; returns the description of the retraining that it started, when that has ended."""
     retrain_model = retraining_stage.deployed.retrain_model_arn
     before = set(executions_of(retrain_model))
@@ -126,7 +126,7 @@ def started_by(retraining_stage: RetrainingStage, detail_type: str, detail: dict
     bus: Any = client("events")
     assert bus.put_events(Entries=[entry])["FailedEntryCount"] == 0
     (arn,) = eventually(lambda: set(executions_of(retrain_model)) - before, what="a retraining to start")
-    return ended_execution(arn)
+    return wait_for_execution(arn)
 
 
 def test_drift_starts_a_retraining_that_needs_a_new_label(retraining_stage: RetrainingStage, ready_code: str) -> None:
@@ -134,14 +134,14 @@ def test_drift_starts_a_retraining_that_needs_a_new_label(retraining_stage: Retr
     retraining_stage.put("training/current.json", recorded)
     sample = events.sample("drift_detected")["detail"]
 
-    ended = started_by(retraining_stage, "Drift Detected", sample)
+    ended = start_by_event(retraining_stage, "Drift Detected", sample)
     assert json.loads(ended["input"]) == {"trigger": "drift"}
     assert json.loads(ended["output"])["reason"] == "NothingNew"
 
-    retraining_stage.label("uploads/driver-02/drifted.png", retraining_stage.photos.images[0], "bicycle")
+    retraining_stage.add_label("uploads/driver-02/drifted.png", retraining_stage.photos.images[0], "bicycle")
     # One new label is enough for drift, but not for the schedule that counts labels.
     assert retraining_stage.retrain(trigger="labels")["reason"] == "NothingNew"
-    ended = started_by(retraining_stage, "Drift Detected", sample)
+    ended = start_by_event(retraining_stage, "Drift Detected", sample)
     assert "Train" in retraining_stage.entered_states(ended["executionArn"])
     assert json.loads(ended["output"])["new_labels"] == 1
     assert retraining_stage.serves_champion()
@@ -162,7 +162,7 @@ def test_a_schedule_starts_retrainings(
     assert json.loads(target["Input"]) == {"trigger": trigger}
 
 
-def test_the_status_shows_the_chain_of_models(retraining_stage: RetrainingStage, fast_code: str) -> None:
+def test_the_status_shows_a_model_and_its_parent(retraining_stage: RetrainingStage, fast_code: str) -> None:
     parent = retraining_stage.champion
     child = retraining_stage.retrain(source=fast_code, force=True)["model_version"]
     with console.capture() as printed:

@@ -15,13 +15,13 @@ from tests.support.training_code import FAILING_JOB, FAILING_MODEL, MODEL_THAT_A
 
 DEFINITION = Path(workflows.__file__).parent / "asl" / "retrain-model.asl.json"
 
-# The Task and Wait states, by the path on which an execution enters them.
-BETTER = (
+# The Task and Wait states, by the case in which an execution enters them.
+PROMOTION_STATES = (
     *("BuildDataset", "Train", "Evaluate", "JudgeChallenger", "CreateModel", "CreateEndpointConfig", "FindEndpoint"),
     *("UpdateEndpoint", "WaitForEndpoint", "DescribeEndpoint", "ProbeEndpoint", "Bake", "ProbeAgain"),
     *("Promote", "AnnouncePromotion"),
 )
-BROKEN = (
+RESTORE_STATES = (
     "InspectEndpoint",
     "RestoreEndpoint",
     "WaitForRestore",
@@ -29,23 +29,29 @@ BROKEN = (
     "Reject",
     "AnnounceRejection",
 )
-ENDPOINT_LOST = ("CreateEndpoint", "DeleteFailedEndpoint", "RecreateEndpoint")
-ENDPOINT_FAILED = ("DeleteOldEndpoint",)
-NO_CHAMPION = ("DeleteNewEndpoint",)
-# These last long enough to be stopped in the middle; in the others an execution is stopped before the state.
-LONG = ("BuildDataset", "Train", "Evaluate", "WaitForEndpoint", "ProbeEndpoint", "Bake", "WaitForRestore")
+MISSING_ENDPOINT_STATES = ("CreateEndpoint", "DeleteFailedEndpoint", "RecreateEndpoint")
+FAILED_ENDPOINT_STATES = ("DeleteOldEndpoint",)
+NO_CHAMPION_STATES = ("DeleteNewEndpoint",)
+# An execution is stopped during these states, and before the others, which are too short.
+LONG_STATES = ("BuildDataset", "Train", "Evaluate", "WaitForEndpoint", "ProbeEndpoint", "Bake", "WaitForRestore")
 
 
-def test_every_task_and_wait_state_is_stopped_in_a_test() -> None:
+def test_the_lists_contain_every_task_and_wait_state() -> None:
     states = json.loads(DEFINITION.read_text())["States"]
-    lasting = {name for name, state in states.items() if state["Type"] in ("Task", "Wait")}
-    assert lasting == {*BETTER, *BROKEN, *ENDPOINT_LOST, *ENDPOINT_FAILED, *NO_CHAMPION}
+    names = {name for name, state in states.items() if state["Type"] in ("Task", "Wait")}
+    assert names == {
+        *PROMOTION_STATES,
+        *RESTORE_STATES,
+        *MISSING_ENDPOINT_STATES,
+        *FAILED_ENDPOINT_STATES,
+        *NO_CHAMPION_STATES,
+    }
 
 
 @pytest.fixture(scope="module")
 def codes(retraining_stage: RetrainingStage, ready_code: str, fast_code: str) -> dict[str, str]:
     """Training code by the outcome of its retraining."""
-    fast = retraining_stage.without_comparison()
+    fast = retraining_stage.files_without_comparison()
     return {
         "compared": ready_code,
         "ready": fast_code,
@@ -59,29 +65,29 @@ def codes(retraining_stage: RetrainingStage, ready_code: str, fast_code: str) ->
 
 def stop_in(retraining_stage: RetrainingStage, state: str, code: str, before: Callable[[], None] | None = None) -> None:
     """Stop a retraining that uses `code` in `state`; `before` is called when it trains."""
-    with nullcontext() if state in LONG else retraining_stage.paused_before(state):
+    with nullcontext() if state in LONG_STATES else retraining_stage.pause_before(state):
         execution = retraining_stage.start(source=code, force=True)
         if before:
             retraining_stage.wait_for_state(execution, "Train")
             before()
-        retraining_stage.wait_for_state(execution, state if state in LONG else PAUSE_STATE)
+        retraining_stage.wait_for_state(execution, state if state in LONG_STATES else PAUSE_STATE)
         retraining_stage.stop(execution)
 
 
 def assert_next_retraining_works(retraining_stage: RetrainingStage) -> None:
     """The next retraining takes over the lock and restores the champion, even without new labels."""
-    retraining_stage.settled_endpoint()
+    retraining_stage.wait_for_endpoint()
     output = retraining_stage.retrain(trigger="labels")
     assert output["reason"] == "NothingNew", output
     assert retraining_stage.serves_champion()
 
 
-@pytest.mark.parametrize("state", BETTER)
+@pytest.mark.parametrize("state", PROMOTION_STATES)
 def test_stopped_while_a_better_model_is_trained_and_promoted(
     retraining_stage: RetrainingStage, codes: dict[str, str], state: str
 ) -> None:
     before = retraining_stage.champion.model_version
-    with retraining_stage.invoked_continuously() as answers:
+    with retraining_stage.invoke_continuously() as answers:
         stop_in(retraining_stage, state, codes["compared" if state == "Evaluate" else "ready"])
         assert_next_retraining_works(retraining_stage)
     assert all(answer.startswith("vehicles-learn-") for answer in answers), answers
@@ -89,19 +95,19 @@ def test_stopped_while_a_better_model_is_trained_and_promoted(
         assert retraining_stage.champion.model_version == before
 
 
-@pytest.mark.parametrize("state", BROKEN)
+@pytest.mark.parametrize("state", RESTORE_STATES)
 def test_stopped_while_the_champion_is_restored(
     retraining_stage: RetrainingStage, codes: dict[str, str], state: str
 ) -> None:
     before = retraining_stage.champion
-    with retraining_stage.invoked_continuously() as answers:
+    with retraining_stage.invoke_continuously() as answers:
         stop_in(retraining_stage, state, codes["fails" if "Reject" in state else "always other"])
         assert_next_retraining_works(retraining_stage)
     assert retraining_stage.champion == before
     assert all(answer.startswith("vehicles-learn-") for answer in answers), answers
 
 
-@pytest.mark.parametrize("state", ENDPOINT_LOST)
+@pytest.mark.parametrize("state", MISSING_ENDPOINT_STATES)
 def test_stopped_while_a_deleted_endpoint_is_created_again(
     retraining_stage: RetrainingStage, codes: dict[str, str], state: str
 ) -> None:
@@ -111,7 +117,7 @@ def test_stopped_while_a_deleted_endpoint_is_created_again(
     assert retraining_stage.champion == before
 
 
-@pytest.mark.parametrize("state", ENDPOINT_FAILED)
+@pytest.mark.parametrize("state", FAILED_ENDPOINT_STATES)
 def test_stopped_while_a_failed_endpoint_is_replaced(
     retraining_stage: RetrainingStage, codes: dict[str, str], state: str
 ) -> None:
@@ -147,18 +153,23 @@ def delete_endpoint(retraining_stage: RetrainingStage) -> None:
 
 
 def fail_endpoint(retraining_stage: RetrainingStage) -> None:
-    """Replace the endpoint by one in status Failed, whose model never answered."""
+    """Replace the endpoint by one in status Failed, whose model cannot be loaded."""
     sagemaker: Any = boto3.client("sagemaker")
     model = sagemaker.describe_model(ModelName=retraining_stage.champion.model_version)
-    container = {**model["PrimaryContainer"], "ModelDataUrl": retraining_stage.put("models/torn.tar.gz", b"no archive")}
-    sagemaker.create_model(ModelName="torn", PrimaryContainer=container, ExecutionRoleArn=model["ExecutionRoleArn"])
+    container = {
+        **model["PrimaryContainer"],
+        "ModelDataUrl": retraining_stage.put("models/unreadable.tar.gz", b"no archive"),
+    }
+    sagemaker.create_model(
+        ModelName="unreadable", PrimaryContainer=container, ExecutionRoleArn=model["ExecutionRoleArn"]
+    )
     variant = {
         "VariantName": "AllTraffic",
-        "ModelName": "torn",
+        "ModelName": "unreadable",
         "InstanceType": "ml.m5.large",
         "InitialInstanceCount": 1,
     }
-    sagemaker.create_endpoint_config(EndpointConfigName="torn", ProductionVariants=[variant])
+    sagemaker.create_endpoint_config(EndpointConfigName="unreadable", ProductionVariants=[variant])
     delete_endpoint(retraining_stage)
-    sagemaker.create_endpoint(EndpointName=retraining_stage.deployed.endpoint_name, EndpointConfigName="torn")
-    assert retraining_stage.settled_endpoint()[0] == "Failed"
+    sagemaker.create_endpoint(EndpointName=retraining_stage.deployed.endpoint_name, EndpointConfigName="unreadable")
+    assert retraining_stage.wait_for_endpoint()[0] == "Failed"

@@ -1,4 +1,4 @@
-"""When the model does not decide, a reviewer does."""
+"""Review of photos without a prediction, and restart of a model server."""
 
 import json
 from typing import Any
@@ -14,14 +14,14 @@ from tests.support.waiting import eventually
 def review_request(upload_stage: UploadStage, photo_id: str) -> dict[str, Any]:
     sqs: Any = boto3.client("sqs")
 
-    def look() -> Any:
+    def receive() -> Any:
         found = sqs.receive_message(
             QueueUrl=upload_stage.deployed.review_queue_url, WaitTimeSeconds=2, MaxNumberOfMessages=10
         )
         bodies = [json.loads(message["Body"]) for message in found.get("Messages", [])]
         return [body for body in bodies if body["photo"]["photo_id"] == photo_id]
 
-    request: dict[str, Any] = eventually(look, what=f"the review request of {photo_id}")[0]
+    request: dict[str, Any] = eventually(receive, what=f"the review request of {photo_id}")[0]
     return request
 
 

@@ -1,4 +1,4 @@
-"""Rollbacks: by a person, twice, during a retraining, failing, and by an alarm."""
+"""Rollbacks: started by a command or an alarm, repeated, refused during a retraining, failed, stopped."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from operate.rollback import roll_back
 from operate.terminal import console
 from tests.support.retraining_stage import RetrainingStage, client
 from tests.support.training_code import FAILING_MODEL
-from tests.support.upload_stage import ended_execution
+from tests.support.upload_stage import wait_for_execution
 from tests.support.waiting import eventually
 
 
@@ -38,13 +38,13 @@ def executions(retraining_stage: RetrainingStage) -> set[str]:
     return {one["executionArn"] for one in found["executions"]}
 
 
-def test_a_second_rollback_goes_further_back_and_skips_the_marked_model(
+def test_a_second_rollback_restores_an_earlier_model_and_skips_the_marked_one(
     retraining_stage: RetrainingStage, chain: list[str]
 ) -> None:
     earliest = retraining_stage.table.promoted(chain[0])
     assert earliest
     with (
-        retraining_stage.invoked_continuously() as answers,
+        retraining_stage.invoke_continuously() as answers,
         EventListener(retraining_stage.deployed.event_bus) as listener,
         console.capture() as printed,
     ):
@@ -84,7 +84,7 @@ def test_a_marked_model_can_be_named_and_loses_its_mark(retraining_stage: Retrai
     assert record.rolled_back_at is None
 
 
-def test_a_name_that_cannot_be_put_back_is_refused(retraining_stage: RetrainingStage, chain: list[str]) -> None:
+def test_a_model_that_cannot_be_restored_is_refused(retraining_stage: RetrainingStage, chain: list[str]) -> None:
     champion = retraining_stage.champion
     with pytest.raises(CommandError, match="is the champion already"):
         roll_back(retraining_stage.deployed, champion.model_version)
@@ -95,7 +95,7 @@ def test_a_name_that_cannot_be_put_back_is_refused(retraining_stage: RetrainingS
     assert retraining_stage.serves_champion()
 
 
-def test_while_a_retraining_runs_a_rollback_is_refused_with_a_sentence(
+def test_a_rollback_is_refused_while_a_retraining_runs(
     retraining_stage: RetrainingStage, chain: list[str], fast_code: str
 ) -> None:
     champion = retraining_stage.champion
@@ -103,7 +103,7 @@ def test_while_a_retraining_runs_a_rollback_is_refused_with_a_sentence(
     retraining_stage.wait_for_state(retraining, "Train")
     with pytest.raises(CommandError, match=r"is under way.*RetrainingRunning.*The champion stays"):
         roll_back(retraining_stage.deployed)
-    assert json.loads(retraining_stage.ended(retraining)["output"])["reason"] == "DryRun"
+    assert json.loads(retraining_stage.wait_for_execution(retraining)["output"])["reason"] == "DryRun"
     assert retraining_stage.champion == champion
     assert retraining_stage.serves_champion()
 
@@ -114,7 +114,7 @@ def test_a_rollback_that_fails_restores_the_champion(retraining_stage: Retrainin
     sagemaker: Any = client("sagemaker")
     described = sagemaker.describe_model(ModelName=champion.model_version)
     broken = "vehicles-learn-broken"
-    archive = retraining_stage.model_archive({"code/inference.py": FAILING_MODEL}, version=broken)
+    archive = retraining_stage.build_model_archive({"code/inference.py": FAILING_MODEL}, version=broken)
     artifact = retraining_stage.put("models/broken/model.tar.gz", archive)
     sagemaker.create_model(
         ModelName=broken,
@@ -125,7 +125,7 @@ def test_a_rollback_that_fails_restores_the_champion(retraining_stage: Retrainin
     sagemaker.create_endpoint_config(
         EndpointConfigName=broken, ProductionVariants=[{**variant, "InitialInstanceCount": 1}]
     )
-    with retraining_stage.invoked_continuously() as answers, pytest.raises(CommandError) as failed:
+    with retraining_stage.invoke_continuously() as answers, pytest.raises(CommandError) as failed:
         roll_back(retraining_stage.deployed, broken)
     assert f"The rollback to {broken} failed" in str(failed.value)
     assert f"{champion.model_version} is on the endpoint again" in str(failed.value)
@@ -148,7 +148,7 @@ def alarm_state(retraining_stage: RetrainingStage, alarm: str) -> Iterator[None]
         cloudwatch.set_alarm_state(AlarmName=name, StateValue="OK", StateReason="the test is over")
 
 
-def test_an_alarm_of_the_list_rolls_a_new_champion_back_and_only_once(
+def test_an_alarm_rolls_back_a_new_champion_only_once(
     retraining_stage: RetrainingStage, chain: list[str], fast_code: str
 ) -> None:
     before = retraining_stage.champion.model_version
@@ -156,7 +156,7 @@ def test_an_alarm_of_the_list_rolls_a_new_champion_back_and_only_once(
     known = executions(retraining_stage)
     with alarm_state(retraining_stage, "endpoint-errors"):
         (arn,) = eventually(lambda: executions(retraining_stage) - known, what="a rollback to start")
-        ended = ended_execution(arn)
+        ended = wait_for_execution(arn)
     output = json.loads(ended["output"])
     assert (output["outcome"], output["champion"], output["rolled_back"]) == ("rolled back", before, newest)
     record = retraining_stage.table.promoted(newest)
@@ -168,7 +168,7 @@ def test_an_alarm_of_the_list_rolls_a_new_champion_back_and_only_once(
     known = executions(retraining_stage)
     with alarm_state(retraining_stage, "endpoint-errors"):
         (arn,) = eventually(lambda: executions(retraining_stage) - known, what="a rollback to start")
-        assert json.loads(ended_execution(arn)["output"])["outcome"] == "ignored"
+        assert json.loads(wait_for_execution(arn)["output"])["outcome"] == "ignored"
     assert retraining_stage.champion.model_version == before
 
 

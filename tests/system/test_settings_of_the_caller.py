@@ -1,4 +1,4 @@
-"""Commands use the embedded AWS whatever the environment says about other accounts and networks."""
+"""Commands use the embedded AWS regardless of environment variables for other accounts and networks."""
 
 import os
 import subprocess

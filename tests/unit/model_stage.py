@@ -13,7 +13,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from console.labels import Label, key_of
+from console.labels import Label, label_key
 from deploy.outputs import Deployed
 from functions.shared.champion import Champion, ModelTable
 from functions.shared.dynamodb import attributes
@@ -176,7 +176,7 @@ def labelled(number: int, confidence: float, model_vehicle: str = "bicycle", veh
         answer_id=str(number),
     )
     body = json.dumps(asdict(label)).encode()
-    aws("s3").put_object(Bucket="scones-ml", Key=key_of(label.photo_id, requested), Body=body)
+    aws("s3").put_object(Bucket="scones-ml", Key=label_key(label.photo_id, requested), Body=body)
 
 
 def waiting(number: int, reason: str = "LowConfidence") -> None:

@@ -24,7 +24,7 @@ def page(
 ) -> HTMLResponse:
     """Return the newest decisions that pass the filter; `least` and `most` are confidences in [0, 1]."""
     wanted = Filter(bay or None, decided_by or None, _confidence(least), _confidence(most))
-    decisions = services.decisions.all()
+    decisions = services.decisions.list_newest()
     matching = [decision for decision in decisions if wanted.matches(decision)]
     return services.pages.render(
         "drivers",
@@ -39,17 +39,17 @@ def page(
 
 @router.get("/drivers/{photo_id}")
 def photo_page(photo_id: str, services: CurrentServices, reviewer: ReviewerName) -> HTMLResponse:
-    """Return the page of one photo. 404 when it has no entry in either table."""
-    entry = services.decisions.find(photo_id)
+    """Return the page of one photo. 404 when it is in neither table."""
+    entry = services.decisions.find_entry(photo_id)
     if entry is None:
-        raise HTTPException(404, "There is no entry about this photo.")
+        raise HTTPException(404, "This photo is unknown: it is neither in the decision table nor in the photo table.")
     photo = views.photo(entry)
     return services.pages.render(
         "driver",
         reviewer,
         photo=photo,
-        steps=services.decisions.steps(entry["execution"]),
-        lines=services.decisions.log_lines(photo_id, photo["at"]),
+        steps=services.decisions.read_steps(entry["execution"]),
+        lines=services.decisions.read_log_lines(photo_id, photo["at"]),
     )
 
 

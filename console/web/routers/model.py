@@ -14,19 +14,19 @@ router = APIRouter()
 @router.get("/model")
 def page(services: CurrentServices, reviewer: ReviewerName) -> HTMLResponse:
     """Return the Model page: the champion, its trade-off, its photos in production, its card and the history."""
-    serving = services.champion.read()
+    endpoint = services.champion.read()
     points = monitoring.recent(services.decisions, services.labels)
     buckets = monitoring.buckets(points)
-    trade_off = TradeOff.of(serving.champion, serving.threshold)
+    trade_off = TradeOff.of(endpoint.champion, endpoint.threshold)
     drift = monitoring.drift(points)
     return services.pages.render(
         "model",
         reviewer,
-        serving=serving,
-        figures=views.model_figures(serving.champion),
-        card=views.card(serving.champion),
+        endpoint=endpoint,
+        figures=views.model_figures(endpoint.champion),
+        card=views.card(endpoint.champion),
         points=points,
-        scatter=drawing.scatter(points, serving.threshold) if points else None,
+        scatter=drawing.scatter(points, endpoint.threshold) if points else None,
         mix=drawing.class_mix(buckets) if points else None,
         rates=drawing.rates(buckets) if points else None,
         summary=views.summary(points),

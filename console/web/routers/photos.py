@@ -1,4 +1,4 @@
-"""The photos on every page."""
+"""The photos that the pages show."""
 
 from typing import Annotated
 
@@ -28,4 +28,4 @@ def photo(photo_id: str, services: CurrentServices, size: Annotated[str, Query()
 def _find(services: Services, photo_id: str) -> Photo | None:
     if request := services.desk.find_request(photo_id):
         return request.photo
-    return services.uploads.find(photo_id) or services.decisions.photo(photo_id)
+    return services.uploads.find(photo_id) or services.decisions.find_photo(photo_id)

@@ -17,26 +17,26 @@ router = APIRouter()
 _COOKIE_S = 365 * 86400
 
 
-class InTab(BaseModel):
-    """A request from a browser tab, which is identified by 32 hexadecimal digits."""
+class TabRequest(BaseModel):
+    """The body of a request from a browser tab, which is identified by 32 hexadecimal digits."""
 
     tab: str = Field(pattern="^[0-9a-f]{32}$")
 
 
-class OnRequest(InTab):
-    """A request about a review request that the tab's session holds; `id` is that of its lease."""
+class LeaseRequest(TabRequest):
+    """The body of a request about a leased review request; `id` is the id of the lease."""
 
     id: str
 
 
-class Answer(OnRequest):
-    """An answer."""
+class AnswerRequest(LeaseRequest):
+    """The body of an answer to a review request."""
 
     vehicle: str
 
 
-class Reviewer(BaseModel):
-    """A new name of the reviewer."""
+class RenameRequest(BaseModel):
+    """The body of a change of the reviewer's name."""
 
     name: str
 
@@ -48,14 +48,14 @@ def page(services: CurrentServices, reviewer: ReviewerName) -> HTMLResponse:
 
 
 @router.post("/api/take")
-def take(body: InTab, services: CurrentServices, reviewer: ReviewerName) -> dict[str, Any]:
+def take(body: TabRequest, services: CurrentServices, reviewer: ReviewerName) -> dict[str, Any]:
     """Return the session of a tab with its current and next request, and the figures of the queue."""
     session = services.tabs.session(body.tab, reviewer)
     return _state(services, session, ahead=2) | {"figures": views.figures(services.queue.figures())}
 
 
 @router.post("/api/answer")
-def answer(body: Answer, services: CurrentServices, reviewer: ReviewerName) -> dict[str, Any]:
+def answer(body: AnswerRequest, services: CurrentServices, reviewer: ReviewerName) -> dict[str, Any]:
     """Answer a request. 409 when the session does not hold it, 422 for an unknown answer."""
     session = services.tabs.session(body.tab, reviewer)
     try:
@@ -68,7 +68,7 @@ def answer(body: Answer, services: CurrentServices, reviewer: ReviewerName) -> d
 
 
 @router.post("/api/skip")
-def skip(body: OnRequest, services: CurrentServices, reviewer: ReviewerName) -> dict[str, Any]:
+def skip(body: LeaseRequest, services: CurrentServices, reviewer: ReviewerName) -> dict[str, Any]:
     """Give a request back to the queue. 409 when the session does not hold it."""
     session = services.tabs.session(body.tab, reviewer)
     try:
@@ -79,7 +79,7 @@ def skip(body: OnRequest, services: CurrentServices, reviewer: ReviewerName) -> 
 
 
 @router.post("/api/undo")
-def undo(body: InTab, services: CurrentServices, reviewer: ReviewerName) -> dict[str, Any]:
+def undo(body: TabRequest, services: CurrentServices, reviewer: ReviewerName) -> dict[str, Any]:
     """Undo the last answer; `undone` is false when it is too late."""
     session = services.tabs.session(body.tab, reviewer)
     undone = services.desk.undo(session)
@@ -87,15 +87,15 @@ def undo(body: InTab, services: CurrentServices, reviewer: ReviewerName) -> dict
 
 
 @router.post("/api/close-session")
-def close_session(body: InTab, services: CurrentServices) -> dict[str, bool]:
+def close_session(body: TabRequest, services: CurrentServices) -> dict[str, bool]:
     """Close the session of a tab."""
     services.tabs.close_session(body.tab)
     return {"closed": True}
 
 
 @router.post("/api/reviewer")
-def rename(body: Reviewer, response: Response) -> dict[str, str]:
-    """Change the reviewer's name, which a cookie keeps. 422 for an invalid name."""
+def rename(body: RenameRequest, response: Response) -> dict[str, str]:
+    """Change the reviewer's name, which is stored in a cookie. 422 for an invalid name."""
     name = body.name.strip()
     if not REVIEWER_NAME.fullmatch(name):
         raise HTTPException(422, "A name has up to 40 letters, digits, spaces, dots, dashes and apostrophes.")
@@ -104,5 +104,5 @@ def rename(body: Reviewer, response: Response) -> dict[str, str]:
 
 
 def _state(services: Services, session: Session, *, ahead: int = 1) -> dict[str, Any]:
-    """Return the state of a session. After an action the next request is leased already, so `ahead` is 1."""
+    """Return the state of a session. `ahead` is 1 after an action, because the next request is leased already."""
     return views.session(session, services.desk.take(session, ahead=ahead), services.desk.undo_s)

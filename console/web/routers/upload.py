@@ -22,7 +22,7 @@ def page(services: CurrentServices, reviewer: ReviewerName) -> HTMLResponse:
 
 @router.post("/api/uploads")
 async def upload(request: Request, driver: str, name: str, services: CurrentServices) -> dict[str, Any]:
-    """Upload the body as a photo. 413 when it is too large, 422 when it is refused for another reason."""
+    """Upload the request body as a photo. 413 when it is too large, 422 when it is refused for another reason."""
     content = bytearray()
     async for chunk in request.stream():
         content += chunk

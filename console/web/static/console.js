@@ -2,14 +2,14 @@
 
 const token = document.querySelector('meta[name="csrf-token"]').content;
 
-export class Refused extends Error {
+export class ResponseError extends Error {
   constructor(message, status) {
     super(message);
     this.status = status;
   }
 }
 
-/** POST JSON or a Blob; resolves to the JSON of the response. Throws Refused for a status of 4xx or 5xx, TypeError when the console cannot be reached. */
+/** POST JSON or a Blob; resolves to the JSON of the response. Throws ResponseError for a status of 4xx or 5xx, TypeError when the console cannot be reached. */
 export async function post(address, body, options = {}) {
   const raw = body instanceof Blob;
   const response = await fetch(address, {
@@ -35,7 +35,7 @@ async function read(response) {
   }
   if (!response.ok) {
     const detail = typeof body.detail === "string" ? body.detail : "The console refused the request as invalid.";
-    throw new Refused(detail, response.status);
+    throw new ResponseError(detail, response.status);
   }
   return body;
 }
@@ -56,7 +56,7 @@ export function duration(seconds) {
 
 const dialog = document.getElementById("rename");
 const name = document.getElementById("rename-name");
-document.getElementById("who").addEventListener("click", () => {
+document.getElementById("reviewer").addEventListener("click", () => {
   document.getElementById("rename-problem").textContent = "";
   dialog.showModal();
   name.select();
@@ -66,7 +66,7 @@ dialog.querySelector("form").addEventListener("submit", async (event) => {
   event.preventDefault();
   try {
     const { reviewer } = await post("/api/reviewer", { name: name.value });
-    document.getElementById("who-name").textContent = reviewer;
+    document.getElementById("reviewer-name").textContent = reviewer;
     dialog.close();
   } catch (error) {
     document.getElementById("rename-problem").textContent = error.message;

@@ -1,10 +1,10 @@
 // The Review page: the requests of this tab's session, and one key for each answer.
 
-import { banner, duration, post, Refused } from "./console.js";
+import { banner, duration, post, ResponseError } from "./console.js";
 
 const POLL_MS = 2000;
 const HIDDEN_MS = 20000;
-const FRESH_MS = 150; // a key pressed sooner was meant for the previous photo
+const FRESH_MS = 150; // a key press before that was meant for the previous photo
 
 const $ = (id) => document.getElementById(id);
 const buttons = [...document.querySelectorAll(".answer")];
@@ -36,7 +36,7 @@ async function send(action, body = {}) {
     if (number === sent) show(session);
     return session;
   } catch (error) {
-    if (error instanceof Refused) {
+    if (error instanceof ResponseError) {
       announce(error.message);
       banner(error.status === 409 ? "" : error.message);
       if (error.status === 409) setTimeout(poll, 0);
@@ -82,7 +82,7 @@ async function undo() {
   if (session) announce(session.undone ? "Undone. Answer again." : "Too late to undo.");
 }
 
-/** Tell screen readers. */
+/** Announce a text to screen readers. */
 function announce(text) {
   $("status").textContent = text;
 }
@@ -199,7 +199,7 @@ function showUndo(undoable) {
 }
 
 function showNotices(notices) {
-  // A new session numbers its notices from one again.
+  // A new session numbers its notices from 1.
   if (notices.length === 0) notified = 0;
   const fresh = notices.filter((notice) => notice.number > notified);
   if (!fresh.length) return;
@@ -265,7 +265,7 @@ for (const button of buttons) {
 }
 $("undo-button").addEventListener("click", undo);
 
-// A page that is hidden for a while gives its photos back.
+// A page that is hidden for HIDDEN_MS gives its photos back to the queue.
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) {
     hiddenSince = setTimeout(closeSession, HIDDEN_MS);

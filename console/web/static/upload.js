@@ -1,8 +1,8 @@
-// The Upload page: uploads photos and follows each until its decision.
+// The Upload page: uploads photos and polls the progress of each until its decision.
 
 import { get, post } from "./console.js";
 
-const FOLLOW_MS = 700;
+const POLL_MS = 700;
 const DONE = new Set(["routed", "rejected"]);
 const MAX_PARALLEL = 3;
 
@@ -79,7 +79,7 @@ async function follow(photoId, row) {
     result(row, describe(progress), progress.status, DONE.has(progress.status) && photoId);
     if (DONE.has(progress.status)) return;
   }
-  setTimeout(() => follow(photoId, row), FOLLOW_MS);
+  setTimeout(() => follow(photoId, row), POLL_MS);
 }
 
 function states(row, { steps, status }) {
@@ -88,7 +88,7 @@ function states(row, { steps, status }) {
       const item = document.createElement("li");
       item.textContent = step.state;
       const last = index === steps.length - 1;
-      item.className = step.error ? "failed" : last && !DONE.has(status) ? "here" : "passed";
+      item.className = step.error ? "failed" : last && !DONE.has(status) ? "current" : "passed";
       if (step.error) item.title = step.error;
       return item;
     }),

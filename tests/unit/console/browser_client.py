@@ -1,4 +1,4 @@
-"""An HTTP client of the console that sends what its pages send."""
+"""An HTTP client of the console that sends the headers of its pages."""
 
 import re
 from typing import Any
@@ -36,7 +36,7 @@ class BrowserClient:
         return response
 
     def post(self, path: str, **body: Any) -> Response:
-        """POST JSON with the token that the Review page has."""
+        """POST JSON with the CSRF token of the Review page."""
         found = re.search(r'name="csrf-token" content="([^"]+)"', self.get("/").text)
         assert found
         headers = {"origin": f"http://{HOST}", TOKEN_HEADER: found[1]}

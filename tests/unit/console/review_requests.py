@@ -85,7 +85,7 @@ class FakeStepFunctions:
 
 
 class FakeEventBridge:
-    """A bus that keeps its events, and refuses as many as `refusals` says."""
+    """A bus that keeps its events, and refuses the next `refusals` calls."""
 
     def __init__(self) -> None:
         self.details: list[dict[str, Any]] = []

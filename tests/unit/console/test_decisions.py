@@ -4,7 +4,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from console.decisions import Filter, log_line, steps_of
+from console.decisions import Filter, parse_history, parse_log_line
 from tests.unit.console.review_requests import NOW
 
 
@@ -16,18 +16,20 @@ def test_the_steps_of_an_execution_have_names_and_times_but_no_inputs() -> None:
         {"type": "LambdaFunctionFailed", "timestamp": NOW, "lambdaFunctionFailedEventDetails": {"error": "Boom"}},
         {"type": "TaskStateExited", "timestamp": NOW + timedelta(seconds=2)},
     ]
-    (step,) = steps_of(events)
+    (step,) = parse_history(events)
     assert (step.state, step.seconds, step.error) == ("RequestReview", 2.0, "Boom")
     assert "secret" not in repr(step)
 
 
 def test_log_lines_leave_metrics_out() -> None:
     entry = {"level": "INFO", "message": "driver routed", "photo_id": "x", "loading_bay": "Bay A"}
-    line = log_line("assign-bay", {"timestamp": 1000, "message": json.dumps(entry)})
+    line = parse_log_line("assign-bay", {"timestamp": 1000, "message": json.dumps(entry)})
     assert line
     assert (line.message, line.more) == ("driver routed", "loading_bay=Bay A")
-    assert log_line("assign-bay", {"timestamp": 1000, "message": json.dumps({"_aws": {}, "message": "x"})}) is None
-    assert log_line("assign-bay", {"timestamp": 1000, "message": "START"}) is None
+    assert (
+        parse_log_line("assign-bay", {"timestamp": 1000, "message": json.dumps({"_aws": {}, "message": "x"})}) is None
+    )
+    assert parse_log_line("assign-bay", {"timestamp": 1000, "message": "START"}) is None
 
 
 def test_a_filter_matches_bay_decider_and_confidence() -> None:

@@ -21,7 +21,7 @@ from tests.unit import model_stage
 from tests.unit.console.review_requests import FakeAws, depth, labels, send, unreachable
 
 
-class Sender:
+class ConsoleProcess:
     """One console process with a leased request about photo 1."""
 
     def __init__(self, stage: Deployed, aws: FakeAws) -> None:
@@ -46,17 +46,17 @@ class Sender:
 
 
 @pytest.fixture
-def sender(stage: Deployed) -> Sender:
+def sender(stage: Deployed) -> ConsoleProcess:
     send(stage, 1)
-    return Sender(stage, FakeAws())
+    return ConsoleProcess(stage, FakeAws())
 
 
 def answer(lease: Lease, vehicle: str = "bicycle", reviewer: str = "ada") -> Answer:
     return Answer(lease, vehicle, reviewer, datetime.now(UTC), time.monotonic())
 
 
-def receive_again(stage: Deployed, sender: Sender, lease: Lease) -> Lease:
-    """Let SQS deliver the message a second time, by ending its visibility timeout."""
+def receive_again(stage: Deployed, sender: ConsoleProcess, lease: Lease) -> Lease:
+    """End the visibility timeout, so that SQS delivers the message again."""
     model_stage.aws("sqs").change_message_visibility(
         QueueUrl=stage.review_queue_url, ReceiptHandle=lease.receipt_handle, VisibilityTimeout=0
     )
@@ -68,7 +68,7 @@ def label(stage: Deployed) -> dict[str, Any] | None:
 
 
 def test_an_answer_becomes_a_label_an_output_and_an_event_and_the_message_is_deleted(
-    stage: Deployed, sender: Sender
+    stage: Deployed, sender: ConsoleProcess
 ) -> None:
     outcome = sender.deliver(sender.receive(), "motorcycle")
     assert (outcome.kind, outcome.message) == (ROUTED, "driver-1 → Bay B")
@@ -83,11 +83,13 @@ def test_an_answer_becomes_a_label_an_output_and_an_event_and_the_message_is_del
     assert depth(stage.review_queue_url) == (0, 0)
 
 
-def test_an_unusable_photo_is_rejected(sender: Sender) -> None:
+def test_an_unusable_photo_is_rejected(sender: ConsoleProcess) -> None:
     assert sender.deliver(sender.receive(), "unusable").message == "the photo is rejected"
 
 
-def test_without_a_label_nothing_else_is_sent(stage: Deployed, sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_label_nothing_else_is_sent(
+    stage: Deployed, sender: ConsoleProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sender.labels, "bucket", "no-such-bucket-anywhere")
     with pytest.raises(Exception, match="NoSuchBucket"):
         sender.deliver(sender.receive())
@@ -97,7 +99,7 @@ def test_without_a_label_nothing_else_is_sent(stage: Deployed, sender: Sender, m
 
 
 def test_when_step_functions_fails_there_is_a_label_but_no_event_and_the_message_stays(
-    stage: Deployed, sender: Sender
+    stage: Deployed, sender: ConsoleProcess
 ) -> None:
     sender.aws.stepfunctions.error = unreachable()
     with pytest.raises(type(unreachable())):
@@ -109,7 +111,9 @@ def test_when_step_functions_fails_there_is_a_label_but_no_event_and_the_message
     assert depth(stage.review_queue_url) == (0, 1)
 
 
-def test_when_the_event_is_refused_the_driver_is_routed_and_the_message_stays(stage: Deployed, sender: Sender) -> None:
+def test_when_the_event_is_refused_the_driver_is_routed_and_the_message_stays(
+    stage: Deployed, sender: ConsoleProcess
+) -> None:
     sender.aws.events.refusals = 1
     with pytest.raises(EventNotPublished):
         sender.deliver(sender.receive())
@@ -128,8 +132,8 @@ def test_when_the_event_is_refused_the_driver_is_routed_and_the_message_stays(st
         ("model", "The driver was already sent to Bay A."),
     ],
 )
-def test_an_expired_task_token_leaves_the_label_and_says_why(
-    stage: Deployed, sender: Sender, decided_by: str | None, message: str
+def test_an_expired_task_token_leaves_the_label_and_the_reason(
+    stage: Deployed, sender: ConsoleProcess, decided_by: str | None, message: str
 ) -> None:
     if decided_by:
         model_stage.decided(1, None, decided_by)
@@ -143,7 +147,7 @@ def test_an_expired_task_token_leaves_the_label_and_says_why(
     assert depth(stage.review_queue_url) == (0, 0)
 
 
-def test_the_answer_of_a_slower_reviewer_becomes_an_opinion(stage: Deployed, sender: Sender) -> None:
+def test_the_answer_of_a_slower_reviewer_becomes_an_opinion(stage: Deployed, sender: ConsoleProcess) -> None:
     first = sender.receive()
     second = receive_again(stage, sender, first)
     sender.deliver(first, "bicycle", "ada")
@@ -158,8 +162,8 @@ def test_the_answer_of_a_slower_reviewer_becomes_an_opinion(stage: Deployed, sen
     assert sent == [("ada", True), ("ben", False)]
 
 
-def test_a_slower_reviewer_sends_the_first_answer_if_its_process_stopped_after_the_label(
-    stage: Deployed, sender: Sender
+def test_the_second_reviewer_delivers_the_first_answer_when_its_delivery_stopped_after_the_label(
+    stage: Deployed, sender: ConsoleProcess
 ) -> None:
     first = sender.receive()
     sender.labels.save(Label.of(first.request, "bicycle", "ada", datetime.now(UTC), first.id))
@@ -167,7 +171,7 @@ def test_a_slower_reviewer_sends_the_first_answer_if_its_process_stopped_after_t
     assert sender.aws.stepfunctions.outputs["token-1"]["vehicle"] == "bicycle"
 
 
-def test_an_unfinished_delivery_is_finished_with_the_first_answer(stage: Deployed, sender: Sender) -> None:
+def test_an_unfinished_delivery_is_finished_with_the_first_answer(stage: Deployed, sender: ConsoleProcess) -> None:
     lease = sender.receive()
     sender.labels.save(Label.of(lease.request, "bicycle", "ada", datetime.now(UTC), lease.id))
     again = receive_again(stage, sender, lease)
@@ -179,7 +183,7 @@ def test_an_unfinished_delivery_is_finished_with_the_first_answer(stage: Deploye
     assert depth(stage.review_queue_url) == (0, 0)
 
 
-def test_an_announced_answer_is_not_announced_again(stage: Deployed, sender: Sender) -> None:
+def test_an_announced_answer_is_not_announced_again(stage: Deployed, sender: ConsoleProcess) -> None:
     lease = sender.receive()
     sender.deliver(lease)
     send(stage, 1)
@@ -192,7 +196,7 @@ def test_an_announced_answer_is_not_announced_again(stage: Deployed, sender: Sen
 
 
 def test_a_delivery_that_cannot_be_finished_keeps_its_message(
-    stage: Deployed, sender: Sender, caplog: pytest.LogCaptureFixture
+    stage: Deployed, sender: ConsoleProcess, caplog: pytest.LogCaptureFixture
 ) -> None:
     lease = sender.receive()
     saved = sender.labels.save(Label.of(lease.request, "bicycle", "ada", datetime.now(UTC), lease.id))
@@ -204,7 +208,7 @@ def test_a_delivery_that_cannot_be_finished_keeps_its_message(
 
 
 def test_a_failed_delivery_is_tried_later_with_one_notice_for_all_failures(
-    sender: Sender, monkeypatch: pytest.MonkeyPatch
+    sender: ConsoleProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delivery, "_MAX_BACKOFF_S", 5.0)
     sender.aws.stepfunctions.error = unreachable()

@@ -95,17 +95,17 @@ def test_two_reviewers_never_get_the_same_photo(stage: Deployed) -> None:
     assert {lease.request.photo.photo_id for lease in leases} == sent
 
 
-def test_the_desk_extends_leases_and_undelivered_answers_beyond_the_visibility_timeout(stage: Deployed) -> None:
+def test_the_desk_extends_the_leases_of_open_requests_and_undelivered_answers(stage: Deployed) -> None:
     for number in (1, 2):
         send(stage, number)
     with open_desk(stage, lease_s=2, undo_s=LONG_S) as one, open_desk(stage) as other:
         session = one.open_session("ada")
         answered, _ = one.take(session)
         one.answer(session, answered.id, "bicycle")
-        stranger = other.open_session("ben")
+        ben = other.open_session("ben")
         for _ in range(6):
             time.sleep(0.5)
-            assert other.take(stranger) == []
+            assert other.take(ben) == []
 
 
 def test_a_request_goes_back_at_once_when_its_session_closes_or_skips_it(stage: Deployed) -> None:
@@ -142,7 +142,7 @@ def test_a_photo_that_many_reviewers_skip_is_not_moved_to_the_dead_letter_queue(
         assert sum(depth(stage.review_queue_url)) == 1
 
 
-def test_a_session_can_answer_a_request_only_once(stage: Deployed) -> None:
+def test_a_request_can_be_answered_only_once(stage: Deployed) -> None:
     send(stage, 1)
     with open_desk(stage, undo_s=0) as desk:
         session = desk.open_session("ada")
@@ -216,7 +216,7 @@ def test_an_answer_that_aws_does_not_accept_is_reported_and_tried_again(
     assert aws.stepfunctions.outputs["token-1"]["vehicle"] == "bicycle"
 
 
-def test_an_answer_survives_that_s3_cannot_be_reached(stage: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_is_not_lost_while_s3_cannot_be_reached(stage: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivery, "_MAX_BACKOFF_S", 0.3)
     photo_id = send(stage, 1)
     with open_desk(stage, undo_s=0) as desk:
@@ -231,7 +231,7 @@ def test_an_answer_survives_that_s3_cannot_be_reached(stage: Deployed, monkeypat
     assert photo_id in labels(stage)
 
 
-def test_an_object_at_the_key_of_a_label_does_not_prevent_the_label(stage: Deployed) -> None:
+def test_an_invalid_object_at_the_key_of_a_label_is_replaced(stage: Deployed) -> None:
     photo_id = send(stage, 1)
     with open_desk(stage, undo_s=0) as desk:
         session = desk.open_session("ada")

@@ -8,7 +8,7 @@ from tests.unit.console.review_requests import NOW
 
 
 def point(minute: int, confidence: float, *, reviewed: bool = False, agrees: bool | None = None) -> Point:
-    """Return a photo of a minute after NOW."""
+    """Return a photo classified `minute` minutes after NOW."""
     return Point(NOW + timedelta(minutes=minute), confidence, "bicycle", reviewed, agrees)
 
 

@@ -34,7 +34,7 @@ def test_an_error_of_aws_inside_a_page_is_a_bad_gateway_with_its_code(
     assert response.json() == {"detail": f"AWS returned an error ({code})."}
 
 
-def test_an_unknown_path_is_a_page_for_people(stage: Deployed) -> None:
+def test_an_unknown_page_is_an_html_page(stage: Deployed) -> None:
     with BrowserClient(stage, FakeAws()) as browser:
         response = browser.get("/no-such-page")
     assert response.status_code == 404
@@ -42,7 +42,7 @@ def test_an_unknown_path_is_a_page_for_people(stage: Deployed) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/uploads/unknown", "/photos/unknown", "/static/unknown.js"])
-def test_an_unknown_path_below_the_pages_is_json(stage: Deployed, path: str) -> None:
+def test_an_unknown_resource_is_a_json_error(stage: Deployed, path: str) -> None:
     with BrowserClient(stage, FakeAws()) as browser:
         response = browser.get(path)
     assert response.status_code == 404

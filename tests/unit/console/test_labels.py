@@ -7,14 +7,14 @@ import pytest
 
 from console.aws import Aws
 from console.labels import Label, Labels
-from console.request import Request, read
+from console.review_request import ReviewRequest, parse_review_request
 from deploy.outputs import Deployed
 from tests.unit import model_stage
 from tests.unit.console.review_requests import BUCKET, NOW, body, labels
 
 
-def request() -> Request:
-    return read(body(), bucket=BUCKET, sent_at=NOW)
+def request() -> ReviewRequest:
+    return parse_review_request(body(), bucket=BUCKET, sent_at=NOW)
 
 
 def label(vehicle: str, reviewer: str, answer_id: str) -> Label:
@@ -22,7 +22,7 @@ def label(vehicle: str, reviewer: str, answer_id: str) -> Label:
 
 
 def test_two_answers_to_one_request_have_the_same_key_even_after_midnight() -> None:
-    request = read(body(), bucket=BUCKET, sent_at=NOW)
+    request = parse_review_request(body(), bucket=BUCKET, sent_at=NOW)
     one = Label.of(request, "bicycle", "ada", NOW, "1")
     other = Label.of(request, "motorcycle", "ben", NOW + timedelta(days=1), "2")
     assert one.key == other.key == f"labels/2026/11/23/{request.photo.photo_id}.json"
@@ -47,7 +47,7 @@ def test_saving_an_answer_again_changes_nothing(stage: Deployed) -> None:
     assert (saved["vehicle"], len(saved["opinions"])) == ("bicycle", 1)
 
 
-def test_an_object_that_is_no_label_is_replaced(stage: Deployed) -> None:
+def test_an_object_that_is_not_a_label_is_replaced(stage: Deployed) -> None:
     key = label("bicycle", "ada", "1").key
     model_stage.aws("s3").put_object(Bucket=stage.ml_bucket, Key=key, Body=b"[1, 2")
     store = Labels(stage.ml_bucket, Aws().s3)
@@ -80,4 +80,4 @@ def test_recent_labels_are_the_newest_up_to_a_limit(stage: Deployed) -> None:
 def test_answers_of_today_are_counted(stage: Deployed, number: int, counted: int) -> None:
     model_stage.labelled(number, 0.7)
     midnight = model_stage.NOW.replace(hour=0, minute=0, second=0)
-    assert Labels(stage.ml_bucket, Aws().s3).answered_since(midnight) == counted
+    assert Labels(stage.ml_bucket, Aws().s3).count_written_since(midnight) == counted

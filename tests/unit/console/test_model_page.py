@@ -1,4 +1,4 @@
-"""The Model page: the champion, its trade-off, and which models were rolled back or never compared."""
+"""The Model page: the champion, its trade-off, and the marks of rolled back and initial models."""
 
 import re
 from datetime import UTC, datetime
@@ -99,7 +99,7 @@ def test_the_page_shows_two_charts_and_a_table_with_the_chosen_threshold_marked(
     ]
 
 
-def test_the_page_says_when_the_model_has_no_trade_off(stage: Deployed) -> None:
+def test_a_model_without_operating_points_has_no_trade_off(stage: Deployed) -> None:
     model_stage.serve(report={"accuracy": 0.97})
     text = page(stage)
     assert "This model has no measured trade-off" in text
@@ -121,7 +121,7 @@ def test_the_page_describes_the_figures_of_the_report(stage: Deployed) -> None:
         assert f"<dt>{title}</dt>" in text
 
 
-def test_the_page_says_whether_the_confidence_drifts(stage: Deployed) -> None:
+def test_the_page_shows_the_drift_of_the_confidence(stage: Deployed) -> None:
     for number in range(80):
         model_stage.decided(number, 0.95 if number >= 40 else 0.45)
     text = page(stage)

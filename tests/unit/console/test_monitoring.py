@@ -1,4 +1,4 @@
-"""Which photos of a stage are monitored, and the drift of their confidence."""
+"""The photos that are monitored, and the drift of their confidence."""
 
 from datetime import timedelta
 
@@ -45,7 +45,7 @@ def test_labels_of_photos_whose_decisions_were_not_read_are_left_out(
 
 
 def point(minute: int, confidence: float, *, reviewed: bool = False, agrees: bool | None = None) -> Point:
-    """Return a photo of a minute after NOW."""
+    """Return a photo classified `minute` minutes after NOW."""
     return Point(NOW + timedelta(minutes=minute), confidence, "bicycle", reviewed, agrees)
 
 

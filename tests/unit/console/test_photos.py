@@ -1,4 +1,4 @@
-"""Photos as the browser gets them."""
+"""Photos, encoded for the browser."""
 
 import io
 
@@ -19,7 +19,7 @@ def test_a_photo_is_shown_upright_small_and_without_its_metadata() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"<svg onload=alert(1)>", b"GIF89a" + b"0" * 40, b"\xff\xd8\xff\xe0 cut"])
-def test_a_file_that_is_no_photo_is_not_shown(content: bytes) -> None:
+def test_a_file_that_is_not_a_photo_is_not_shown(content: bytes) -> None:
     with pytest.raises(PhotoNotShown):
         decode(content, 100)
 

@@ -31,7 +31,7 @@ def test_the_figures_count_requests_drivers_and_failed_requests(stage: Deployed)
     assert figures.oldest_s == pytest.approx(waited.total_seconds(), abs=30)
 
 
-def test_a_failed_request_says_what_is_wrong_without_its_task_token(stage: Deployed) -> None:
+def test_a_failed_request_is_listed_with_the_problem_but_not_the_task_token(stage: Deployed) -> None:
     dead_letter(stage, body(reason=None))
     (letter,) = queue(stage).dead_letters()
     assert letter.problem == "reason is missing or not text"

@@ -49,7 +49,7 @@ def test_an_answer_that_is_not_configured_is_unprocessable(stage: Deployed) -> N
     assert response.status_code == 422
 
 
-def test_a_tab_must_be_named_by_32_hexadecimal_digits(stage: Deployed) -> None:
+def test_an_invalid_tab_identifier_is_unprocessable(stage: Deployed) -> None:
     with BrowserClient(stage, FakeAws()) as browser:
         assert browser.post("/api/take", tab="any").status_code == 422
 

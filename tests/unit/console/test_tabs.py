@@ -36,7 +36,7 @@ def test_a_tab_that_sends_nothing_loses_its_session(stage: Deployed) -> None:
         tabs.close()
 
 
-def test_a_tab_with_another_name_is_refused(stage: Deployed) -> None:
+def test_an_invalid_tab_identifier_is_refused(stage: Deployed) -> None:
     with Desk(stage, FakeAws(), choices()) as desk:
         tabs = Tabs(desk)
         with pytest.raises(ValueError, match="32 hexadecimal digits"):

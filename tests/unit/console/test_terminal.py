@@ -1,4 +1,4 @@
-"""What the terminal prints."""
+"""Text for the terminal: photos and untrusted names."""
 
 from PIL import Image
 

@@ -9,12 +9,12 @@ def measured(*, in_force: float = 0.935) -> TradeOff:
     return TradeOff(tuple(points), None, 0.935, in_force)
 
 
-def test_entries_that_are_no_operating_points_are_left_out() -> None:
+def test_invalid_operating_points_are_ignored() -> None:
     assert OperatingPoint.from_report({"threshold": 0.9}) is None
     assert OperatingPoint.from_report("0.9") is None
     assert OperatingPoint.from_report({"threshold": 0.9, "decided": 1, "wrong": None}) == OperatingPoint(0.9, 1.0)
 
 
-def test_a_threshold_has_the_nearest_operating_point_that_was_measured() -> None:
+def test_the_nearest_measured_operating_point_is_returned() -> None:
     assert measured(in_force=0.9333).at(0.9333) == measured().at(0.935)
     assert measured().at(1.0) is None

@@ -14,7 +14,7 @@ def measured(*, in_force: float) -> TradeOff:
     return TradeOff(tuple(points), POLICY, 0.935, in_force)
 
 
-def test_a_chart_lies_within_its_frame_and_marks_the_interval() -> None:
+def test_every_point_and_interval_is_inside_the_frame() -> None:
     wrong, others = tradeoff_chart.charts(measured(in_force=0.98))
     left, top, right, bottom = tradeoff_chart.FRAME
     for chart in (wrong, others):

@@ -26,5 +26,5 @@ def test_the_summary_compares_only_photos_that_a_reviewer_answered() -> None:
 
 
 @pytest.mark.parametrize(("value", "text"), [("fallback", "timed out"), ("model", "model"), ("reviewer", "reviewer")])
-def test_people_read_that_a_review_timed_out(value: str, text: str) -> None:
+def test_a_fallback_is_displayed_as_timed_out(value: str, text: str) -> None:
     assert views.decided_by(value) == text

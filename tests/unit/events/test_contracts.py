@@ -16,7 +16,7 @@ from moto import mock_aws
 from PIL import Image
 
 import events
-from console.request import read as read_request
+from console.review_request import parse_review_request
 from functions.build_dataset.snapshot import SnapshotStore
 from functions.judge_challenger.gate import Gate, judge
 from functions.request_review.request import ReviewRequest
@@ -191,7 +191,7 @@ def test_a_review_request_is_written_and_read_by_its_contract(
     now = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
     request = ReviewRequest(photo, classification, threshold, "LowConfidence", "a token", "arn:execution", now, 900)
     check_required("review_request", json.loads(request.as_message()))
-    received = read_request(request.as_message(), bucket="uploads", sent_at=now)
+    received = parse_review_request(request.as_message(), bucket="uploads", sent_at=now)
     assert (received.photo, received.driver_id, received.task_token) == (photo, "driver-17", "a token")
     assert (received.requested_at, received.expires_at) == (now, request.expires_at)
     assert (received.reason, received.threshold, received.execution) == ("LowConfidence", threshold, "arn:execution")

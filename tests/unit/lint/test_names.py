@@ -1,4 +1,4 @@
-"""Forbidden names are found where the code defines them, and nowhere else."""
+"""Forbidden names are reported where the code defines them, and nowhere else."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_prose_and_longer_words_are_allowed(text: str) -> None:
     assert found("functions/a.py", text) == []
 
 
-def test_an_ordinary_word_is_forbidden_only_where_it_had_the_private_meaning() -> None:
+def test_a_common_word_is_forbidden_only_in_the_listed_files() -> None:
     assert found("functions/build_dataset/labels.py", "def news(): ...")
     assert not found("console/feed.py", "def news(): ...")
 
@@ -57,7 +57,7 @@ def test_a_module_of_another_folder_may_have_the_name(path: str) -> None:
     assert not [line for line in found(path) if "items" in line or "review" in line]
 
 
-def test_a_state_is_forbidden_in_definitions_and_code_but_not_on_pages() -> None:
+def test_a_state_is_forbidden_in_definitions_and_code_but_not_in_markdown() -> None:
     assert found("workflows/asl/retrain-model.asl.json", '{"Next": "GoBack?"}')
     assert found("workflows/retrain_model.py", 'Task("LookAtEndpoint")')
     assert not found("CHANGELOG.md", "`LookAtEndpoint` is now `DescribeEndpoint`")

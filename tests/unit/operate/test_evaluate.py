@@ -55,7 +55,7 @@ def test_a_model_tar_gz_is_evaluated_and_the_report_is_written(model_dir, photos
     assert "house/broken.jpg" in shown
 
 
-def test_a_folder_without_photos_is_refused_with_what_to_do(model_dir, tmp_path):
+def test_a_folder_without_photos_is_an_error_that_names_the_layout(model_dir, tmp_path):
     with pytest.raises(EvaluationError, match="class folders"):
         evaluate_photos(model_fn(model_dir), tmp_path)
 

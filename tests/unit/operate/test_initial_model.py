@@ -1,4 +1,4 @@
-"""The artifact of the initial model, built from the files beside the training code."""
+"""The artifact of the initial model, built from the files in training/."""
 
 import json
 import tarfile

@@ -253,7 +253,7 @@ def ordinary_user():
         pytest.skip("file modes are those of POSIX")
     folder = Path(tempfile.mkdtemp(prefix="photos-"))
     folder.chmod(0o777)
-    # The interpreter's own files may be out of an ordinary user's reach, and zipfile loads this codec late.
+    # zipfile imports this codec on first use, and an ordinary user may not be able to read the interpreter's files.
     "".encode("cp437")
     yield SimpleNamespace(folder=folder, become=lambda: os.seteuid(65534) if os.getuid() == 0 else None)
     if os.getuid() == 0:

@@ -16,7 +16,7 @@ from training import dataset
 
 
 @pytest.fixture(autouse=True)
-def _no_configured_source(monkeypatch, tmp_path):
+def no_configured_source(monkeypatch, tmp_path):
     for name in ("CIFAR100_ARCHIVE", "TRAINING_PHOTOS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -22,8 +22,8 @@ def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
         yield found
 
 
-def ask(deployed: Deployed, folder: Path, at: str = "", **options: Any) -> tuple[str, dict[str, Any]]:
-    """What `make threshold` prints in a terminal of 100 columns, and the report that it writes."""
+def run_threshold(deployed: Deployed, folder: Path, at: str = "", **options: Any) -> tuple[str, dict[str, Any]]:
+    """Return what `make threshold` prints in a terminal of 100 columns, and the report that it writes."""
     width, console.width = console.width, 100
     try:
         with console.capture() as printed:
@@ -34,12 +34,12 @@ def ask(deployed: Deployed, folder: Path, at: str = "", **options: Any) -> tuple
 
 
 def line(text: str, start: str) -> str:
-    """The table row whose first cell is `start`, its cells joined by a bar."""
+    """Return the table row whose first cell starts with `start`, its cells joined by a bar."""
     rows = ["|".join(cell.strip() for cell in found.strip("│ ").split("│")) for found in text.splitlines()]
     return next(found for found in rows if found.startswith(start))
 
 
-def photos_of_every_kind() -> None:
+def add_photos_of_every_kind() -> None:
     for number in range(12):
         model_stage.decided(number, 0.99)
     model_stage.decided(20, 0.94)
@@ -55,7 +55,7 @@ def photos_of_every_kind() -> None:
 def test_the_table_marks_the_chosen_threshold_and_the_one_in_force(deployed: Deployed, tmp_path: Path) -> None:
     model_stage.serve()
     model_stage.set_threshold("0.98")
-    text, report = ask(deployed, tmp_path)
+    text, report = run_threshold(deployed, tmp_path)
     assert "Its own threshold: 0.935." in text
     assert "Threshold in force: 0.980, set by an operator in /scones/test/threshold." in text
     assert "At most 1% of the automatic decisions may be wrong" in text
@@ -67,22 +67,22 @@ def test_the_table_marks_the_chosen_threshold_and_the_one_in_force(deployed: Dep
     assert report["policy"] == model_stage.POLICY
 
 
-def test_recent_photos_show_reviews_and_what_reviewers_found_wrong(deployed: Deployed, tmp_path: Path) -> None:
+def test_recent_photos_show_reviews_and_errors(deployed: Deployed, tmp_path: Path) -> None:
     model_stage.serve()
-    photos_of_every_kind()
-    text, report = ask(deployed, tmp_path)
+    add_photos_of_every_kind()
+    text, report = run_threshold(deployed, tmp_path)
     recent = report["recent_photos"]
     assert (recent["photos"], recent["without_an_answer"]) == (20, 3)
     at = {one["threshold"]: one for one in recent["thresholds"]}
     assert at[0.935]["reviews"] == 7
     assert at[0.935]["labelled"] == 0
-    # Two labelled photos more are decided; the one taken for `other` never is, nor are the three without an answer.
+    # Two more labelled photos are decided; the `other` one and the three without an answer are reviewed always.
     assert (at[0.9]["reviews"], at[0.9]["labelled"], at[0.9]["wrong"]) == (5, 2, 1)
     assert (at[0.5]["reviews_per_1000"], at[0.5]["labelled"], at[0.5]["wrong"]) == (200.0, 3, 1)
     printed = text.partition("photos of this stage")[2]
     assert line(printed, "0.900") == "0.900||250|2|1"
     assert line(printed, "0.935") == "0.935|chosen, in force|350|0|–"
-    assert "3 of them went to a person who has not answered." in text
+    assert "3 of them were sent to a reviewer and have no answer." in text
 
 
 def test_photos_of_other_models_and_old_photos_do_not_count(deployed: Deployed, tmp_path: Path) -> None:
@@ -93,20 +93,20 @@ def test_photos_of_other_models_and_old_photos_do_not_count(deployed: Deployed, 
     model_stage.decided(4, None, "fallback", version="vehicles-test-20261101-000000")
     model_stage.waiting(60 * 24 * 3)
     model_stage.waiting(5, "ModelUnavailable")
-    _, report = ask(deployed, tmp_path)
+    _, report = run_threshold(deployed, tmp_path)
     assert report["recent_photos"]["photos"] == 1
     assert report["recent_photos"]["judged_by_other_models"] == 1
 
 
 def test_a_change_is_shown_and_its_command_printed_but_nothing_is_set(deployed: Deployed, tmp_path: Path) -> None:
     model_stage.serve()
-    photos_of_every_kind()
-    text, report = ask(deployed, tmp_path, "0.9", is_local=True)
+    add_photos_of_every_kind()
+    text, report = run_threshold(deployed, tmp_path, "0.9", is_local=True)
     assert "A change from 0.935 to 0.900" in text
     assert line(text, "reviews per 1,000 photos, expected") == "reviews per 1,000 photos, expected|130|111"
     assert line(text, "reviews per 1,000, on").endswith("the 20 recent photos|350|250")
     assert line(text, "errors among decided, expected").endswith("|0.3% (≤0.7%)|0.5% (≤0.8%)")
-    assert "Against the policy: Non-vehicles let through may be up to 5.11%; the policy allows 3%." in text
+    assert "Policy violation: Non-vehicles let through may be up to 5.11%; the policy allows 3%." in text
     command = (
         "aws ssm put-parameter --region eu-west-1 --name /scones/test/threshold --type String --overwrite --value 0.9"
     )
@@ -117,10 +117,10 @@ def test_a_change_is_shown_and_its_command_printed_but_nothing_is_set(deployed: 
     assert model_stage.aws("ssm").get_parameter(Name=model_stage.PARAMETER)["Parameter"]["Value"] == "model"
 
 
-def test_a_return_to_the_models_own_threshold_is_a_change(deployed: Deployed, tmp_path: Path) -> None:
+def test_the_change_to_the_models_own_threshold_is_shown(deployed: Deployed, tmp_path: Path) -> None:
     model_stage.serve()
     model_stage.set_threshold("0.99")
-    text, _ = ask(deployed, tmp_path, "model")
+    text, _ = run_threshold(deployed, tmp_path, "model")
     assert "A change from 0.990 to 0.935" in text
     assert "--overwrite --value model" in text
 
@@ -128,18 +128,18 @@ def test_a_return_to_the_models_own_threshold_is_a_change(deployed: Deployed, tm
 @pytest.mark.parametrize("at", ["95", "-0.1", "nan", "high"])
 def test_a_value_that_is_not_a_threshold_is_refused(deployed: Deployed, tmp_path: Path, at: str) -> None:
     with pytest.raises(CommandError, match="Use a number from 0 to 1"):
-        ask(deployed, tmp_path, at)
+        run_threshold(deployed, tmp_path, at)
 
 
-def test_without_a_champion_it_says_to_train(deployed: Deployed, tmp_path: Path) -> None:
+def test_without_a_champion_the_error_suggests_a_retraining(deployed: Deployed, tmp_path: Path) -> None:
     with pytest.raises(CommandError, match=r"There is no endpoint scones-test-vehicles.*make retrain"):
-        ask(deployed, tmp_path)
+        run_threshold(deployed, tmp_path)
 
 
-def test_without_photos_it_says_to_upload_some(deployed: Deployed, tmp_path: Path) -> None:
+def test_without_photos_the_output_suggests_an_upload(deployed: Deployed, tmp_path: Path) -> None:
     model_stage.serve()
-    text, report = ask(deployed, tmp_path, "0.95")
-    assert "has judged no photo of this stage in the last 30 days" in text
+    text, report = run_threshold(deployed, tmp_path, "0.95")
+    assert "has classified no photo of this stage in the last 30 days" in text
     assert "make upload PHOTOS=" in text
     assert report["recent_photos"]["photos"] == 0
     assert report["change"]["recent_reviews_per_1000"] == [None, None]
@@ -147,25 +147,25 @@ def test_without_photos_it_says_to_upload_some(deployed: Deployed, tmp_path: Pat
 
 def test_for_a_model_without_operating_points_recent_photos_are_shown(deployed: Deployed, tmp_path: Path) -> None:
     model_stage.serve(report={"accuracy": 0.97}, about={"version": model_stage.CHAMPION, "threshold": 0.93})
-    photos_of_every_kind()
-    text, report = ask(deployed, tmp_path, "0.9")
+    add_photos_of_every_kind()
+    text, report = run_threshold(deployed, tmp_path, "0.9")
     assert "The model's report has no trade-off." in text
-    assert "The model states no policy" in text
+    assert "The model has no policy" in text
     assert report["operating_points"] == []
     assert line(text, "0.930").startswith("0.930|chosen, in force|")
     assert line(text, "reviews per 1,000, on").endswith("|350|250")
 
 
-def test_figures_of_other_photos_may_be_missing(deployed: Deployed, tmp_path: Path) -> None:
+def test_missing_figures_are_shown_as_dashes(deployed: Deployed, tmp_path: Path) -> None:
     points = [{**one, "others_accepted": None, "others_accepted_upper": None} for one in model_stage.operating_points()]
     model_stage.serve(report={"operating_points": points})
-    text, _ = ask(deployed, tmp_path)
+    text, _ = run_threshold(deployed, tmp_path)
     assert line(text, "0.935").endswith("|0.3% (≤0.7%)|–|–")
 
 
 def test_a_threshold_between_or_outside_the_measured_ones_is_reported(deployed: Deployed, tmp_path: Path) -> None:
     model_stage.serve()
     model_stage.set_threshold("0.9333")
-    assert "The threshold in force is 0.9333; 0.935 is the nearest" in ask(deployed, tmp_path)[0]
+    assert "The threshold in force is 0.9333; 0.935 is the nearest" in run_threshold(deployed, tmp_path)[0]
     model_stage.set_threshold("1")
-    assert "The threshold in force, 1, is outside the measured range." in ask(deployed, tmp_path)[0]
+    assert "The threshold in force, 1, is outside the measured range." in run_threshold(deployed, tmp_path)[0]

@@ -30,7 +30,7 @@ def test_latency_counts_from_the_upload_to_the_decision() -> None:
     assert routed("bicycle").latency_ms == pytest.approx(500)
 
 
-def test_a_wait_for_a_reviewer_is_not_latency() -> None:
+def test_a_reviewed_photo_has_no_latency() -> None:
     result = uploaded()
     result.apply("Review Requested", {"reason": "LowConfidence"})
     assert (result.outcome, result.latency_ms) == (IN_REVIEW, None)
@@ -70,7 +70,7 @@ def write(path: Path, content: bytes = b"1") -> None:
     path.write_bytes(content)
 
 
-def test_photos_of_class_folders_carry_the_name_of_their_class(tmp_path: Path) -> None:
+def test_photos_in_class_folders_have_the_name_of_the_folder_as_label(tmp_path: Path) -> None:
     write(tmp_path / "bicycle" / "one.JPG")
     write(tmp_path / "bicycle" / "2025" / "two.jpg")
     write(tmp_path / "cat" / "three.png")
@@ -117,7 +117,7 @@ def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert len(find_photos(Path("~/bikes")).sources) == 1
 
 
-def test_a_heic_file_by_itself_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+def test_a_single_heic_file_is_an_error_that_suggests_jpeg(tmp_path: Path) -> None:
     write(tmp_path / "a.heic")
     with pytest.raises(CommandError, match="Export it as JPEG"):
         find_photos(tmp_path / "a.heic")
@@ -144,7 +144,7 @@ def test_a_file_name_that_is_not_utf_8_is_printed_and_uploaded(tmp_path: Path) -
 
 @pytest.mark.parametrize("variable", ["/srv/$5 bikes", "it's here", "~/bikes", "a $(HOME) b"])
 @pytest.mark.parametrize("command", ["upload", "evaluate"])
-def test_make_passes_a_path_on_as_it_was_written(command: str, variable: str) -> None:
+def test_make_passes_a_path_unchanged(command: str, variable: str) -> None:
     root = Path(__file__).resolve().parents[3]
     argv = ["make", "--no-print-directory", "-o", ".venv/.ready", command, f"PHOTOS={variable}", "PY=printf '%s\\n'"]
     done = subprocess.run(argv, cwd=root, capture_output=True, text=True)
@@ -159,5 +159,5 @@ def test_a_folder_without_photos_is_an_error_that_names_it(missing: str, tmp_pat
         find_photos(tmp_path / missing)
 
 
-def test_lost_is_the_default() -> None:
+def test_the_default_outcome_is_lost() -> None:
     assert uploaded().outcome == LOST

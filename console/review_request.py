@@ -20,16 +20,16 @@ REASONS = {
 
 
 class MalformedRequest(ValueError):
-    """The message is not a review request of this stage. The text says why and never contains the task token."""
+    """The message is not a review request of this stage. The text gives the reason, and never the task token."""
 
 
 @dataclass(frozen=True)
-class Request:
-    """A question to a reviewer.
+class ReviewRequest:
+    """A request to classify a photo.
 
-    `vehicle`, `confidence` and `probabilities` are the model's answer, None without one. `threshold`, `confidence` and
-    the probabilities are in [0, 1]. Anyone with the `task_token` can answer the execution, so it is never shown, logged
-    or stored. `body` is the whole message, to send it again.
+    `vehicle`, `confidence` and `probabilities` are the prediction of the model, None without one. `threshold`,
+    `confidence` and the probabilities are in [0, 1]. Anyone with the `task_token` can answer the execution, so it is
+    never shown, logged or stored. `body` is the message body, to send it again.
     """
 
     photo: Photo
@@ -66,7 +66,7 @@ class Request:
         return now >= self.expires_at
 
 
-def read(body: str, *, bucket: str, sent_at: datetime) -> Request:
+def parse_review_request(body: str, *, bucket: str, sent_at: datetime) -> ReviewRequest:
     """Parse the body of a message. `bucket` is the stage's uploads bucket, `sent_at` the message's SentTimestamp.
 
     Raises MalformedRequest for anything but a review request about a photo in that bucket.
@@ -86,7 +86,7 @@ def read(body: str, *, bucket: str, sent_at: datetime) -> Request:
         raise MalformedRequest(f"the photo is in bucket {photo.bucket!r}, which is not this stage's")
     if state["photo"].get("photo_id", photo_id) != photo_id:
         raise MalformedRequest("photo_id does not belong to bucket, key and etag")
-    return Request(
+    return ReviewRequest(
         photo=photo,
         driver_id=photo.driver_id,
         vehicle=_text(state, "vehicle", optional=True),
