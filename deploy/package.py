@@ -54,19 +54,19 @@ def logical_id(name: str) -> str:
     return "".join(part.capitalize() for part in name.replace("-", "_").split("_"))
 
 
-def artefacts(build: Path) -> list[Artefact]:
+def build_artefacts(build: Path) -> list[Artefact]:
     """Build all artefacts of the app stack. The folder `build` keeps the installed dependencies between calls."""
     return [
-        Artefact("LayerKey", "layer.zip", layer(build)),
-        *(Artefact(f"{logical_id(name)}Key", f"{name}.zip", function(name)) for name in FUNCTIONS),
+        Artefact("LayerKey", "layer.zip", build_layer(build)),
+        *(Artefact(f"{logical_id(name)}Key", f"{name}.zip", build_function(name)) for name in FUNCTIONS),
         *(
-            Artefact(f"{logical_id(name)}AslKey", f"{name}.asl.json", _json(workflows.definition(name)))
+            Artefact(f"{logical_id(name)}AslKey", f"{name}.asl.json", _json(workflows.load_definition(name)))
             for name in workflows.NAMES
         ),
     ]
 
 
-def function(name: str) -> bytes:
+def build_function(name: str) -> bytes:
     """Return the zip of one function: its folder, functions/shared and vehicles.toml."""
     folders = (ROOT / "functions" / "shared", ROOT / "functions" / name)
     files = [ROOT / "vehicles.toml", ROOT / "functions" / "__init__.py"]
@@ -74,7 +74,7 @@ def function(name: str) -> bytes:
     return _zip((file.relative_to(ROOT).as_posix(), file.read_bytes()) for file in files)
 
 
-def layer(build: Path) -> bytes:
+def build_layer(build: Path) -> bytes:
     """Return the zip of the packages in functions/requirements.txt, compiled for RUNTIME."""
     requirements = ROOT / "functions" / "requirements.txt"
     stamp = hashlib.sha256(requirements.read_bytes() + RUNTIME.encode()).hexdigest()[:16]

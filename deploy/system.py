@@ -9,10 +9,10 @@ import boto3
 from botocore.exceptions import ClientError, WaiterError
 
 from deploy.errors import DeployError
-from deploy.package import PREFIX, ROOT, RUNTIME, Artefact, artefacts
+from deploy.package import PREFIX, ROOT, RUNTIME, Artefact, build_artefacts
 from deploy.stack import Progress, Stack
 from deploy.target import Target
-from deploy.templates import template
+from deploy.templates import load_template
 from functions.shared.champion import ModelTable
 from functions.shared.sagemaker import is_missing
 
@@ -45,14 +45,14 @@ def deploy(target: Target, progress: Progress = print, build: Path = BUILD) -> d
     """Create or update everything, and return the outputs of the app stack. Raises DeployError."""
     tls = "false" if target.is_local else "true"
     data = Stack(target.data_stack, progress)
-    changed = data.deploy(template("data"), {"Stage": target.stage, "RequireTls": tls})
+    changed = data.deploy(load_template("data"), {"Stage": target.stage, "RequireTls": tls})
     data_outputs = data.outputs()
-    packaged = artefacts(build)
+    packaged = build_artefacts(build)
     for artefact in _upload_missing(data_outputs["MlBucket"], packaged):
         progress(f"{artefact.key}: {len(artefact.content) / 1e6:.2f} MB uploaded")
     app = Stack(target.app_stack, progress)
     changed |= app.deploy(
-        template("app"),
+        load_template("app"),
         {
             "Stage": target.stage,
             "Runtime": RUNTIME,
@@ -99,7 +99,7 @@ def destroy(target: Target, *, with_data: bool, progress: Progress = print) -> N
     _remove_models(f"vehicles-{target.stage}-", progress)
     _remove_registry(target.app_stack, progress)
     for bucket in (data_outputs["UploadsBucket"], data_outputs["MlBucket"]):
-        progress(f"{bucket}: {_empty(bucket)} objects removed")
+        progress(f"{bucket}: {_empty_bucket(bucket)} objects removed")
     data.delete()
 
 
@@ -205,7 +205,7 @@ def _remove_log_groups(*prefixes: str) -> None:
                 logs.delete_log_group(logGroupName=group["logGroupName"])
 
 
-def _empty(bucket: str) -> int:
+def _empty_bucket(bucket: str) -> int:
     s3: S3Client = boto3.client("s3")
     removed = 0
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):

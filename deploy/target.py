@@ -35,7 +35,7 @@ class Target:
         return f"scones-{self.stage}-data"
 
 
-def target() -> Target:
+def read_target() -> Target:
     """Read TARGET (default `local`) and STAGE (default `dev`) from the environment. Raises DeployError."""
     kind, stage = os.environ.get("TARGET", LOCAL), os.environ.get("STAGE", "dev")
     if kind not in (LOCAL, AWS):
@@ -50,7 +50,7 @@ def connect() -> Target:
 
     Prints the target. Raises DeployError when there are no usable credentials.
     """
-    chosen = target()
+    chosen = read_target()
     if chosen.is_local:
         import local
 

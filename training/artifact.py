@@ -49,7 +49,7 @@ def write_model(folder: Path, head: Head, metadata: dict[str, Any], backbone: Pa
 
 
 @contextmanager
-def unpacked(model: Path) -> Iterator[Path]:
+def unpack_model(model: Path) -> Iterator[Path]:
     """Yield the folder of a model: `model` itself, or a temporary folder with the content of a model.tar.gz.
 
     Raises ModelArchiveError when there is no file `model`, or when it is no tar archive.

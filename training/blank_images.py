@@ -17,7 +17,7 @@ CANVAS_SIDE = 2 * SIDE
 Colour = tuple[int, int, int]
 
 
-def blank_images(count: int, seed: int) -> Dataset:
+def generate_blank_images(count: int, seed: int) -> Dataset:
     """Return `count` images, labelled BLANK_LABEL: noise, flat colours, gradients, stripes, text and blocks in turn."""
     generator = np.random.default_rng(seed)
     makers = (_noise, _flat, _gradient, _stripes, _text, _flat, _blocks)

@@ -86,7 +86,7 @@ def calibrate(logits: Floats, truth: Ints, policy: Policy, weights: Floats | Non
     return Calibration(float(np.exp(found.x[0])), float(found.x[1]) if fits_offset else 0.0)
 
 
-def operating_points(logits: Floats, truth: Ints, policy: Policy, seed: int = 0) -> list[OperatingPoint]:
+def estimate_operating_points(logits: Floats, truth: Ints, policy: Policy, seed: int = 0) -> list[OperatingPoint]:
     """Return the operating point of each of THRESHOLDS, estimated on cross-fitted logits (N, V + 1).
 
     The fraction of wrong decisions is the mean of 1 - calibrated confidence: a few hundred images determine it more

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.backbone import Backbone
-from training.blank_images import BLANK_LABEL, blank_images
-from training.calibrate import OperatingPoint, calibrate, choose_operating_point, operating_points
+from training.blank_images import BLANK_LABEL, generate_blank_images
+from training.calibrate import OperatingPoint, calibrate, choose_operating_point, estimate_operating_points
 from training.calibration import Calibration
 from training.dataset import Dataset, concatenate, sample, stratified_folds, targets
 from training.features import FeatureCache, ProgressCallback
@@ -90,7 +90,7 @@ def fit_classifier(
         sample(base.without_labels(vehicles), recipe.max_per_other_class, seed),
     ])  # fmt: skip
     _require_images(concatenate([sampled, labelled]).counts(), vehicles)
-    data = concatenate([sampled, labelled, blank_images(recipe.blank_images, seed)])
+    data = concatenate([sampled, labelled, generate_blank_images(recipe.blank_images, seed)])
     truth = targets(data, vehicles)
     is_labelled = np.zeros(len(data), dtype=bool)
     is_labelled[len(sampled) : len(sampled) + len(labelled)] = True
@@ -114,7 +114,7 @@ def fit_classifier(
     is_untrained = (hash_fractions(data) < backbone.min_training_hash) | is_labelled | ~_is_cifar_sized(data)
     calibration_rows = np.flatnonzero(is_untrained & (data.labels != BLANK_LABEL))
     cross_fitted, calibration_truth = logits[calibration_rows], truth[calibration_rows]
-    points = operating_points(cross_fitted, calibration_truth, policy, seed)
+    points = estimate_operating_points(cross_fitted, calibration_truth, policy, seed)
     return Classifier(
         head=fit(np.arange(len(data))),
         calibration=calibrate(cross_fitted, calibration_truth, policy),

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from training import dataset, metrics
-from training.artifact import ModelArchiveError, unpacked
+from training.artifact import ModelArchiveError, unpack_model
 from training.backbone import Backbone, Floats32
 from training.dataset import Dataset, concatenate, sample, targets
 from training.features import FeatureCache
@@ -121,7 +121,7 @@ def compare(
     Raises ModelArchiveError when a model cannot be read, ComparisonError when the holdout shows none of the vehicles.
     """
     with ExitStack() as stack:
-        folders = [stack.enter_context(unpacked(path)) for path in (challenger, champion) if path is not None]
+        folders = [stack.enter_context(unpack_model(path)) for path in (challenger, champion) if path is not None]
         models = [model_fn(folder) for folder in folders]
         vehicles = tuple(dict.fromkeys(name for model in models for name in model.classes[:-1]))
         truth = targets(holdout, vehicles)

@@ -60,7 +60,7 @@ def train(
     `cached_features` is the folder of an earlier job's feature cache; this job's is written to `features_out`. Raises
     ValueError when a vehicle has too few images.
     """
-    backbone = backbone or load_backbone(threads=_idle_cores())
+    backbone = backbone or load_backbone(threads=_choose_threads())
     policy = policy or Policy()
     recipe = recipe or _default_recipe(source)
     initial = load_initial_head(vehicles, groups if groups is not None else imagenet_classes())
@@ -149,7 +149,7 @@ def _read_source(folder: Path) -> str:
     return "unknown"
 
 
-def _idle_cores() -> int:
+def _choose_threads() -> int:
     """Return OMP_NUM_THREADS, or else 2 threads when two cores are idle and 1 on a busy machine."""
     configured = os.environ.get("OMP_NUM_THREADS", "")
     if configured.isdigit() and int(configured) > 0:
@@ -158,7 +158,7 @@ def _idle_cores() -> int:
     return 2 if idle >= 1.5 else 1
 
 
-def _arguments() -> argparse.Namespace:
+def _parse_arguments() -> argparse.Namespace:
     default = Recipe()
     parser = argparse.ArgumentParser(description="Train the vehicle classifier (SageMaker script mode).")
     parser.add_argument("--seed", type=int, default=0)
@@ -185,7 +185,7 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> int:
     """Run as a training job; return the exit status."""
-    arguments = _arguments()
+    arguments = _parse_arguments()
     start = time.monotonic()
     try:
         base, holdout = split_holdout(dataset.load(Path(arguments.training)))

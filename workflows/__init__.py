@@ -14,7 +14,7 @@ ASL_FOLDER = Path(__file__).parent / "asl"
 PAGE_FOLDER = Path(__file__).parent.parent / "docs" / "workflows"
 
 
-def path(name: str) -> Path:
+def asl_path(name: str) -> Path:
     """The file with the rendered definition of workflow `name`."""
     return ASL_FOLDER / f"{name}.asl.json"
 
@@ -24,7 +24,7 @@ def page_path(name: str) -> Path:
     return PAGE_FOLDER / f"{name}.md"
 
 
-def definition(name: str) -> dict[str, Any]:
+def load_definition(name: str) -> dict[str, Any]:
     """The Amazon States Language definition of workflow `name`, with its `${Substitution}` placeholders.
 
     Raises:
@@ -32,5 +32,5 @@ def definition(name: str) -> dict[str, Any]:
     """
     if name not in NAMES:
         raise KeyError(f"There is no workflow {name!r}; there are {', '.join(NAMES)}.")
-    loaded: dict[str, Any] = json.loads(path(name).read_text(encoding="utf-8"))
+    loaded: dict[str, Any] = json.loads(asl_path(name).read_text(encoding="utf-8"))
     return loaded

@@ -18,10 +18,10 @@ from workflows.tasks import (
     EXECUTION,
     lambda_parameters,
     on_error,
+    payload_template,
     retry,
     retry_crashes,
     retry_transient,
-    template,
 )
 
 # Longer than the Lambda's own timeout, because in a burst of photos a task also waits for a free Lambda environment.
@@ -227,12 +227,14 @@ def build() -> Any:
 
 def _decide(name: str, comment: str, *, decided_by: str, **fields: str | None) -> Any:
     """A Pass state whose output is the input of AssignBay."""
-    return Pass(name, comment=comment, parameters={**template(**fields), "decided_by": decided_by})
+    return Pass(name, comment=comment, parameters={**payload_template(**fields), "decided_by": decided_by})
 
 
 def _prepare_review(name: str, comment: str, **fields: str | None) -> Any:
     """A Pass state that writes `$.review`."""
-    return Pass(name, comment=comment, parameters={**template(**fields), **REVIEW_TIMEOUT}, result_path="$.review")
+    return Pass(
+        name, comment=comment, parameters={**payload_template(**fields), **REVIEW_TIMEOUT}, result_path="$.review"
+    )
 
 
 def _record(name: str, comment: str, *fields: str) -> Any:
@@ -240,7 +242,9 @@ def _record(name: str, comment: str, *fields: str) -> Any:
     return LambdaStep(
         name,
         comment=comment,
-        parameters=lambda_parameters(name, {**template(**{field: f"$.{field}" for field in fields}), **EXECUTION}),
+        parameters=lambda_parameters(
+            name, {**payload_template(**{field: f"$.{field}" for field in fields}), **EXECUTION}
+        ),
         output_path="$.Payload",
         timeout_seconds=LAMBDA_TIMEOUT_S,
         # The Lambda writes conditionally and is safe to repeat, so every error is retried.

@@ -39,7 +39,7 @@ LEGEND = (
 )
 
 
-def page(name: str, definition: graph.Definition) -> str:
+def render_page(name: str, definition: graph.Definition) -> str:
     """The Markdown page of workflow `name`: its flowchart and the comments of its states."""
     rows = [f"| `{state}` | {definition['States'][state]['Comment']} |" for state in graph.reachable(definition)]
     return "\n".join(
@@ -49,7 +49,7 @@ def page(name: str, definition: graph.Definition) -> str:
             f"{definition['Comment']} Generated from the definition by `python -m workflows`.",
             "",
             "```mermaid",
-            flowchart(definition),
+            render_flowchart(definition),
             "```",
             "",
             LEGEND,
@@ -62,7 +62,7 @@ def page(name: str, definition: graph.Definition) -> str:
     )
 
 
-def flowchart(definition: graph.Definition) -> str:
+def render_flowchart(definition: graph.Definition) -> str:
     """The Mermaid text of a definition, without a final newline.
 
     Raises:

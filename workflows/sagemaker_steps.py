@@ -20,7 +20,7 @@ from workflows.sdk import (
     model_monitor,
     processing,
 )
-from workflows.tasks import API_TIMEOUT_S, offline_session, retry, template
+from workflows.tasks import API_TIMEOUT_S, offline_session, payload_template, retry
 
 # One hour for the job, and 15 minutes for finding and starting an instance.
 JOB_TIMEOUT_S = 3600
@@ -263,7 +263,7 @@ def _change_endpoint(name: str, comment: str, config: str, retrier: Any, *, upda
 
 def _set_field(target: dict[str, Any], key: str, value: Any) -> None:
     target.pop(key, None)
-    target.update(template(**{key: value}))
+    target.update(payload_template(**{key: value}))
 
 
 def _channel(name: str, path: str) -> dict[str, Any]:

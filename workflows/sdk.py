@@ -14,7 +14,7 @@ from typing import Any
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _suppress_output() -> Iterator[None]:
     """Suppresses what importing the SDK prints: deprecation warnings and log lines about configuration files.
 
     Restores the level of the root logger, which the SDK sets to ERROR.
@@ -32,7 +32,7 @@ def _quiet() -> Iterator[None]:
 
 
 # `import_module` returns Any, because neither package ships type hints.
-with _quiet():
+with _suppress_output():
     steps = importlib.import_module("stepfunctions.steps")
     states = importlib.import_module("stepfunctions.steps.states")
     choice_rule = importlib.import_module("stepfunctions.steps.choice_rule")

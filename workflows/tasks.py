@@ -13,7 +13,7 @@ LAMBDA_TIMEOUT_S = 330
 EXECUTION = {"execution.$": "$$.Execution.Id"}
 
 
-def template(**values: Any) -> dict[str, Any]:
+def payload_template(**values: Any) -> dict[str, Any]:
     """A payload template of these values; the key of a JSONPath or an intrinsic function gets the suffix `.$`."""
 
     def is_path(value: Any) -> bool:
@@ -135,7 +135,7 @@ def publish_event(name: str, comment: str, *, detail_type: str) -> Any:
 
 def set_error(name: str, comment: str, *, error: str, cause: str) -> Any:
     """A Pass state that writes `$.error` as a catcher does, for a reason that is no error of a state."""
-    return Pass(name, comment=comment, parameters=template(Error=error, Cause=cause), result_path="$.error")
+    return Pass(name, comment=comment, parameters=payload_template(Error=error, Cause=cause), result_path="$.error")
 
 
 @cache

@@ -37,7 +37,7 @@ def _short_tag(loader: _Loader, suffix: str, node: yaml.Node) -> Any:
 _Loader.add_multi_constructor("!", _short_tag)
 
 
-def template(name: str) -> dict[str, Any]:
+def load_template(name: str) -> dict[str, Any]:
     """The template `data` or `app`, as CloudFormation takes it. Raises DeployError for a mistake in functions.yaml."""
     loaded = _load(name)
     if name == "app":
@@ -51,7 +51,7 @@ def render(folder: Path) -> list[Path]:
     files = []
     for name in NAMES:
         file = folder / f"{name}.template.json"
-        file.write_text(json.dumps(template(name), indent=1), encoding="utf-8")
+        file.write_text(json.dumps(load_template(name), indent=1), encoding="utf-8")
         files.append(file)
     return files
 

@@ -90,7 +90,7 @@ def judge(
         if not initial:
             groups["NotBetter"] = [_check_gain(report, gate)]
     checks = tuple(check for group in groups.values() for check in group)
-    reason = _reason(groups, force)
+    reason = _find_reason(groups, force)
     if reason is None:
         explanation = _describe_promotion(checks, champion is None, force, drawn, initial)
     else:
@@ -101,7 +101,7 @@ def judge(
     return Verdict(False, "DryRun", f"dry run: the challenger {outcome}: {explanation}", checks)
 
 
-def _reason(groups: Mapping[str, list[Check]], force: bool) -> str | None:
+def _find_reason(groups: Mapping[str, list[Check]], force: bool) -> str | None:
     if force:
         short = [check for check in groups["BelowMinimum"] if not check.passed]
         binding = [check for check in short if check.value is not None or check.check == METRICS["accuracy"]]

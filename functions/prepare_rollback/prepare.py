@@ -7,7 +7,7 @@ from functions.prepare_rollback.target import Target
 from functions.shared.champion import Champion
 
 
-def ready(request: Request, champion: Champion, target: Target, execution: str) -> dict[str, Any]:
+def ready_state(request: Request, champion: Champion, target: Target, execution: str) -> dict[str, Any]:
     """Return the state of a rollback from `champion` to `target`."""
     message = f"{target.model.model_version} is put back in place of {champion.model_version}: {request.reason}"
     return {
@@ -21,12 +21,14 @@ def ready(request: Request, champion: Champion, target: Target, execution: str) 
     }
 
 
-def ignored(request: Request, champion: Champion | None, message: str, execution: str) -> dict[str, Any]:
+def ignored_state(request: Request, champion: Champion | None, message: str, execution: str) -> dict[str, Any]:
     """Return the state for an alarm that is ignored."""
     return _state("ignored", request, champion, "Ignored", f"the alarm is ignored: {message}", execution)
 
 
-def refused(request: Request, champion: Champion | None, reason: str, message: str, execution: str) -> dict[str, Any]:
+def refused_state(
+    request: Request, champion: Champion | None, reason: str, message: str, execution: str
+) -> dict[str, Any]:
     """Return the state of a rollback that cannot begin."""
     return _state("refused", request, champion, reason, message, execution)
 

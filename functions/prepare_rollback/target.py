@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError
 
 from functions.shared.aws import error_code
 from functions.shared.champion import Champion, ModelTable
-from functions.shared.sagemaker import describe_model_of, is_missing
+from functions.shared.sagemaker import describe_served_model, is_missing
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -90,7 +90,7 @@ class Targets:
     def _artifact(self, model: Champion) -> str | None:
         """Return the address of the model's model.tar.gz, or None when SageMaker cannot deploy it any more."""
         try:
-            return describe_model_of(model.endpoint_config, self._sagemaker).artifact
+            return describe_served_model(model.endpoint_config, self._sagemaker).artifact
         except ClientError as error:
             if is_missing(error) or error_code(error) in ACCESS_DENIED:
                 return None

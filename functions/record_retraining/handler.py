@@ -57,7 +57,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if result.model_version:
         register(result)
     table.release_lock(result.execution)
-    record(result)
+    log_and_count(result)
     return {
         "event": result.as_event(),
         "output": result.as_output(),
@@ -90,7 +90,7 @@ def register(result: RetrainingResult) -> None:
         logger.info("challenger registered", model_version=result.model_version, package=package)
 
 
-def record(result: RetrainingResult) -> None:
+def log_and_count(result: RetrainingResult) -> None:
     """Log and count the result."""
     logger.info(
         "model promoted" if result.promoted else "model rejected",

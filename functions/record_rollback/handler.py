@@ -7,7 +7,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.record_rollback.result import RollbackResult, failure
+from functions.record_rollback.result import RollbackResult, describe_failure
 from functions.shared.aws import client
 from functions.shared.champion import Champion, ModelTable
 from functions.shared.observability import log_failures, make_logger_and_metrics
@@ -71,7 +71,7 @@ def restore_training_input(champion: Champion) -> None:
 def record_failure(state: dict[str, Any], execution: str) -> dict[str, Any]:
     """Release the lock and log the failure; return its error and cause."""
     table.release_lock(execution)
-    error, cause = failure(state)
+    error, cause = describe_failure(state)
     logger.error("rollback failed", error=error, cause=cause)
     metrics.add_metric("RollbacksFailed", MetricUnit.Count, 1)
     return {"event": None, "output": None, "error": error, "cause": cause}

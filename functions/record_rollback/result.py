@@ -64,7 +64,7 @@ class RollbackResult:
         }
 
 
-def failure(state: Mapping[str, Any]) -> tuple[str, str]:
+def describe_failure(state: Mapping[str, Any]) -> tuple[str, str]:
     """Return error and cause of a failed rollback, with which the execution ends."""
     error = state.get("error") or {}
     name = str(error.get("Error") or "Unknown")

@@ -39,7 +39,7 @@ class Vehicles:
 
 
 @cache
-def vehicles(path: Path = CONFIGURATION) -> Vehicles:
+def load_vehicles(path: Path = CONFIGURATION) -> Vehicles:
     """Return the configuration, read once. Raises InvalidSettings when it is missing or incomplete."""
     try:
         configuration = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -51,9 +51,9 @@ CONTEXT = {
 }
 
 
-def functions_of(workflow: str) -> dict[str, str]:
+def invoked_functions(workflow: str) -> dict[str, str]:
     """The Lambdas that a workflow invokes: the placeholder of each ARN, and the folder of its code."""
-    found = FUNCTION_ARN.findall(workflows.path(workflow).read_text(encoding="utf-8"))
+    found = FUNCTION_ARN.findall(workflows.asl_path(workflow).read_text(encoding="utf-8"))
     return {placeholder: re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() for placeholder, name in found}
 
 

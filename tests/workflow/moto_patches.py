@@ -48,7 +48,7 @@ HttpResponse = tuple[int, dict[str, str], str]
 
 
 @contextmanager
-def mocked_stage(handlers: dict[str, Handler]) -> Iterator[Stage]:
+def mock_stage(handlers: dict[str, Handler]) -> Iterator[Stage]:
     """A stage in an empty moto account, with all patches applied."""
     with ExitStack() as patches:
         patches.enter_context(patch.dict(os.environ, ENVIRONMENT))

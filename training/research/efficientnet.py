@@ -121,7 +121,7 @@ class EfficientNetLite0(nn.Module):
         return self.logits(self.features(images))
 
 
-def imagenet_network() -> EfficientNetLite0:
+def load_imagenet_network() -> EfficientNetLite0:
     """Return the network with ImageNet's weights, in evaluation mode.
 
     Raises ModuleNotFoundError when the package with the weights is not installed.

@@ -15,8 +15,8 @@ import torch
 
 from training import dataset
 from training.backbone import BACKBONE_FILE, load_backbone
-from training.blank_images import blank_images
-from training.calibrate import calibrate, choose_operating_point, operating_points
+from training.blank_images import generate_blank_images
+from training.calibrate import calibrate, choose_operating_point, estimate_operating_points
 from training.classifier import Recipe, sample_weights
 from training.dataset import Dataset, concatenate, targets
 from training.features import FeatureCache
@@ -25,7 +25,7 @@ from training.head import Head
 from training.holdout import hash_fractions, split_holdout
 from training.initial_head import INITIAL_HEAD_FILE, save_initial_head
 from training.policy import configured_policy
-from training.research.efficientnet import FEATURES, EfficientNetLite0, imagenet_network
+from training.research.efficientnet import FEATURES, EfficientNetLite0, load_imagenet_network
 from training.research.export import export
 from training.research.finetune import FinetuneRecipe, finetune, interpolate_weights
 from training.research.fingerprint import dataset_digest, fingerprint
@@ -44,7 +44,7 @@ def make_backbone(finetuned: EfficientNetLite0, path: Path, recipe: FinetuneReci
         "weights": "EfficientNet-Lite0, ImageNet",
         "blend": recipe.interpolation,
     }
-    export(interpolate_weights(imagenet_network(), finetuned, recipe.interpolation), path, metadata)
+    export(interpolate_weights(load_imagenet_network(), finetuned, recipe.interpolation), path, metadata)
 
 
 def make_initial_head(data: Dataset, backbone_file: Path, path: Path, seed: int = 0) -> None:
@@ -59,7 +59,7 @@ def make_initial_head(data: Dataset, backbone_file: Path, path: Path, seed: int 
     training_set = concatenate([
         base[~is_for_calibration].with_labels(vehicles),
         dataset.sample(base[~is_for_calibration].without_labels(vehicles), recipe.max_per_other_class, seed),
-        blank_images(recipe.blank_images, seed),
+        generate_blank_images(recipe.blank_images, seed),
     ])  # fmt: skip
     calibration_set = concatenate([
         base[is_for_calibration].with_labels(vehicles),
@@ -77,7 +77,9 @@ def make_initial_head(data: Dataset, backbone_file: Path, path: Path, seed: int 
     head = fit_head(start, features, logits, truth, weights, recipe.l2_penalty / len(truth))
     calibration_logits = head.logits(*cache.get(calibration_set.images))
     calibration_truth = targets(calibration_set, vehicles)
-    point = choose_operating_point(operating_points(calibration_logits, calibration_truth, policy, seed), policy)
+    point = choose_operating_point(
+        estimate_operating_points(calibration_logits, calibration_truth, policy, seed), policy
+    )
     save_initial_head(path, head, calibrate(calibration_logits, calibration_truth, policy), point.threshold)
     print(
         f"initial head: fitted on {len(training_set)} images, calibrated on {len(calibration_set)} others, "
@@ -85,7 +87,7 @@ def make_initial_head(data: Dataset, backbone_file: Path, path: Path, seed: int 
     )
 
 
-def finetuned_network(data: Dataset, recipe: FinetuneRecipe, seed: int, folder: Path) -> EfficientNetLite0:
+def load_or_finetune(data: Dataset, recipe: FinetuneRecipe, seed: int, folder: Path) -> EfficientNetLite0:
     """Return the ImageNet network fine-tuned on `data`, from a file in `folder` if it holds that of the same recipe.
 
     The file's name is the fingerprint of recipe, seed, vehicles and data.
@@ -97,11 +99,11 @@ def finetuned_network(data: Dataset, recipe: FinetuneRecipe, seed: int, folder: 
     file = folder / f"finetuned-{key}.pt"
     if file.is_file():
         print(f"fine-tuned weights: {file}", flush=True)
-        network = imagenet_network()
+        network = load_imagenet_network()
         network.load_state_dict(torch.load(file, weights_only=True))
         return network
     named = tuple(groups[name] for name in vehicles)
-    network = finetune(imagenet_network(), training_set, vehicles, named, recipe, seed, _step_printer())
+    network = finetune(load_imagenet_network(), training_set, vehicles, named, recipe, seed, _step_printer())
     folder.mkdir(parents=True, exist_ok=True)
     torch.save(network.state_dict(), file)
     return network
@@ -134,7 +136,7 @@ def main() -> int:
         torch.set_num_threads(arguments.threads)
     recipe = FinetuneRecipe(steps=arguments.steps, interpolation=arguments.interpolation)
     data = dataset.load(arguments.data)
-    make_backbone(finetuned_network(data, recipe, arguments.seed, arguments.folder), arguments.out, recipe)
+    make_backbone(load_or_finetune(data, recipe, arguments.seed, arguments.folder), arguments.out, recipe)
     make_initial_head(data, arguments.out, arguments.head)
     print(f"written: {arguments.out} ({arguments.out.stat().st_size / 1e6:.1f} MB) and {arguments.head}")
     return 0

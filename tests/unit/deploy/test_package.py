@@ -10,8 +10,8 @@ from pathlib import Path
 import botocore
 import pytest
 
-from deploy.package import FUNCTIONS, RUNTIME, Artefact, artefacts, logical_id
-from deploy.templates import template
+from deploy.package import FUNCTIONS, RUNTIME, Artefact, build_artefacts, logical_id
+from deploy.templates import load_template
 
 # What AWS's Python runtimes have beside the standard library: boto3 and what it needs.
 RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six.py")
@@ -28,17 +28,17 @@ VALUES = {
 
 def settings_of(function: str) -> dict[str, str]:
     """The environment that the template gives a function."""
-    variables = template("app")["Resources"][f"{function}Function"]["Properties"]["Environment"]["Variables"]
+    variables = load_template("app")["Resources"][f"{function}Function"]["Properties"]["Environment"]["Variables"]
     return {"AWS_DEFAULT_REGION": "eu-west-1", **{name: VALUES.get(name, "name") for name in variables}}
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artefact]:
-    return {artefact.parameter: artefact for artefact in artefacts(tmp_path_factory.mktemp("artefacts"))}
+    return {artefact.parameter: artefact for artefact in build_artefacts(tmp_path_factory.mktemp("artefacts"))}
 
 
 def test_building_twice_from_scratch_gives_the_same_bytes(built: dict[str, Artefact], tmp_path: Path) -> None:
-    again = {artefact.parameter: artefact for artefact in artefacts(tmp_path)}
+    again = {artefact.parameter: artefact for artefact in build_artefacts(tmp_path)}
     assert {name: artefact.key for name, artefact in again.items()} == {
         name: artefact.key for name, artefact in built.items()
     }
@@ -87,7 +87,7 @@ def test_the_layer_is_compiled_for_the_runtime_that_the_template_gets(built: dic
 
 
 def test_the_state_machines_are_valid_json_with_only_known_placeholders(built: dict[str, Artefact]) -> None:
-    resources = template("app")["Resources"]
+    resources = load_template("app")["Resources"]
     for workflow, parameter in (
         ("ClassifyPhotoWorkflow", "ClassifyPhotoAslKey"),
         ("RetrainModelWorkflow", "RetrainModelAslKey"),

@@ -10,10 +10,10 @@ import pytest
 
 from deploy import system
 from deploy.target import Target
-from deploy.templates import render, template
+from deploy.templates import load_template, render
 
-APP: dict[str, Any] = template("app")
-DATA: dict[str, Any] = template("data")
+APP: dict[str, Any] = load_template("app")
+DATA: dict[str, Any] = load_template("data")
 OUTPUTS = {
     "UploadsBucket", "MlBucket", "DecisionTable", "ReviewQueueUrl", "ReviewDeadLetterQueueUrl", "EventBus",
     "ClassifyPhotoArn", "RetrainModelArn", "RollbackModelArn", "EndpointName", "ThresholdParameter", "AlertTopicArn",
@@ -71,10 +71,10 @@ def test_no_role_may_do_everything() -> None:
 
 def test_an_upload_that_eventbridge_cannot_deliver_is_kept() -> None:
     for name, rule in of_type("AWS::Events::Rule").items():
-        (goal,) = rule["Targets"]
-        assert goal["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["UnroutedQueue", "Arn"]}}, name
-    (goal,) = APP["Resources"]["PhotoUploadedRule"]["Properties"]["Targets"]
-    assert goal["RetryPolicy"]["MaximumRetryAttempts"] > 0
+        (target,) = rule["Targets"]
+        assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["UnroutedQueue", "Arn"]}}, name
+    (target,) = APP["Resources"]["PhotoUploadedRule"]["Properties"]["Targets"]
+    assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0
     (statement,) = APP["Resources"]["UnroutedQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert statement["Principal"] == {"Service": "events.amazonaws.com"}
 
@@ -102,9 +102,9 @@ def test_every_alarm_has_an_action_and_a_description() -> None:
     ("rule", "trigger"), [("WeeklyRetrainingRule", "schedule"), ("NewLabelsRule", "labels"), ("DriftRule", "drift")]
 )
 def test_each_trigger_starts_the_same_retraining_and_says_which_it_was(rule: str, trigger: str) -> None:
-    (goal,) = APP["Resources"][rule]["Properties"]["Targets"]
-    assert goal["Arn"] == {"Ref": "RetrainModelWorkflow"}
-    assert json.loads(goal["Input"]) == {"trigger": trigger}
+    (target,) = APP["Resources"][rule]["Properties"]["Targets"]
+    assert target["Arn"] == {"Ref": "RetrainModelWorkflow"}
+    assert json.loads(target["Input"]) == {"trigger": trigger}
 
 
 def test_models_of_drawn_pictures_are_not_allowed_by_default() -> None:
@@ -149,8 +149,8 @@ def test_the_alarms_of_the_list_and_no_other_start_a_rollback() -> None:
     # CloudWatch publishes on the default bus.
     assert "EventBusName" not in rule
     assert rule["EventPattern"]["detail"]["alarmName"] == {"Fn::Split": [",", {"Ref": "RollbackAlarms"}]}
-    (goal,) = rule["Targets"]
-    assert goal["Arn"] == {"Ref": "RollbackModelWorkflow"}
+    (target,) = rule["Targets"]
+    assert target["Arn"] == {"Ref": "RollbackModelWorkflow"}
     names = [alarm["AlarmName"]["Fn::Sub"] for alarm in of_type("AWS::CloudWatch::Alarm").values()]
     assert "scones-${Stage}-endpoint-errors" in names
 

@@ -21,7 +21,7 @@ def matches(pattern: Any, event: Any) -> bool:
     )
 
 
-def transformed(transformer: dict[str, Any], event: dict[str, Any]) -> Any:
+def transform(transformer: dict[str, Any], event: dict[str, Any]) -> Any:
     """Transform an event with a template whose variables have no quotes, as EventBridge does."""
     variables = {}
     for name, path in transformer["InputPathsMap"].items():
@@ -60,7 +60,7 @@ def test_other_prefixes_buckets_and_events_do_not() -> None:
 )
 def test_any_key_reaches_the_workflow_as_it_is(key: str) -> None:
     transformer = events.rule("photo_uploaded")["InputTransformer"]
-    assert transformed(transformer, uploaded(key)) == {
+    assert transform(transformer, uploaded(key)) == {
         "photo": {"bucket": BUCKET, "key": key, "etag": "b1946ac92492d2347c6235b4d2611184", "size": 48213}
     }
 
@@ -109,7 +109,7 @@ def test_the_input_of_a_rollback_has_the_alarm_its_time_and_its_reason() -> None
     transformer = events.rule("alarm_went_off", RollbackAlarms=ALARMS)["InputTransformer"]
     alarm = events.sample("cloudwatch_alarm_state_change")
     alarm["detail"]["state"]["reason"] = 'a "quoted" reason'
-    assert transformed(transformer, alarm) == {
+    assert transform(transformer, alarm) == {
         "trigger": "alarm",
         "alarm": "scones-dev-endpoint-errors",
         "alarmed_at": "2026-11-23T01:16:40.123+0000",

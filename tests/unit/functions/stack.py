@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 import events
 from functions.shared.aws import client
-from functions.shared.dynamodb import attributes, values
+from functions.shared.dynamodb import deserialize, serialize
 from functions.shared.photo import Photo
 
 REGION = "eu-west-1"
@@ -82,8 +82,8 @@ class Stack:
         client("ssm").put_parameter(Name=THRESHOLD, Value=value, Type="String", Overwrite=True)
 
     def item(self, table: str, photo: Photo) -> dict[str, Any] | None:
-        answer = client("dynamodb").get_item(TableName=table, Key=attributes({"photo_id": photo.photo_id}))
-        return values(answer["Item"]) if "Item" in answer else None
+        answer = client("dynamodb").get_item(TableName=table, Key=serialize({"photo_id": photo.photo_id}))
+        return deserialize(answer["Item"]) if "Item" in answer else None
 
     def messages(self) -> list[dict[str, Any]]:
         """Return the bodies of all messages in the review queue, without deleting them."""

@@ -10,52 +10,52 @@ NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 OLD, NEW = Champion("v1", "v1", "s3://a"), Champion("v2", "v2", "s3://b", previous="v1")
 
 
-def runs(_: str) -> bool:
+def is_running(_: str) -> bool:
     return True
 
 
-def has_ended(_: str) -> bool:
+def is_not_running(_: str) -> bool:
     return False
 
 
 def test_the_lock_is_held_by_one_execution_which_may_acquire_it_again(table: ModelTable) -> None:
-    table.acquire_lock("one", NOW, runs)
-    table.acquire_lock("one", NOW, runs)
+    table.acquire_lock("one", NOW, is_running)
+    table.acquire_lock("one", NOW, is_running)
     with pytest.raises(RetrainingRunning, match="one"):
-        table.acquire_lock("two", NOW, runs)
+        table.acquire_lock("two", NOW, is_running)
 
 
 def test_the_lock_of_an_execution_that_ended_is_taken_over(table: ModelTable) -> None:
-    table.acquire_lock("one", NOW, runs)
-    table.acquire_lock("two", NOW, has_ended)
+    table.acquire_lock("one", NOW, is_running)
+    table.acquire_lock("two", NOW, is_not_running)
     with pytest.raises(RetrainingRunning):
-        table.acquire_lock("one", NOW, runs)
+        table.acquire_lock("one", NOW, is_running)
 
 
 def test_a_lock_expires_even_when_its_holder_seems_to_run(table: ModelTable) -> None:
-    table.acquire_lock("one", NOW, runs)
-    table.acquire_lock("two", NOW + timedelta(hours=7), runs)
+    table.acquire_lock("one", NOW, is_running)
+    table.acquire_lock("two", NOW + timedelta(hours=7), is_running)
 
 
 def test_of_two_executions_that_take_over_a_lock_one_gets_it(table: ModelTable) -> None:
-    def overtaken(holder: str) -> bool:
-        table.acquire_lock("two", NOW, has_ended)
+    def lose_the_lock(holder: str) -> bool:
+        table.acquire_lock("two", NOW, is_not_running)
         return False
 
-    table.acquire_lock("one", NOW, runs)
+    table.acquire_lock("one", NOW, is_running)
     with pytest.raises(RetrainingRunning):
-        table.acquire_lock("three", NOW, overtaken)
-    table.acquire_lock("two", NOW, runs)
+        table.acquire_lock("three", NOW, lose_the_lock)
+    table.acquire_lock("two", NOW, is_running)
 
 
 def test_only_the_holder_releases_the_lock(table: ModelTable) -> None:
-    table.acquire_lock("one", NOW, runs)
+    table.acquire_lock("one", NOW, is_running)
     table.release_lock("two")
     with pytest.raises(RetrainingRunning):
-        table.acquire_lock("two", NOW, runs)
+        table.acquire_lock("two", NOW, is_running)
     table.release_lock("one")
     table.release_lock("one")
-    table.acquire_lock("two", NOW, runs)
+    table.acquire_lock("two", NOW, is_running)
 
 
 def test_the_champion_is_read_as_it_was_promoted(table: ModelTable) -> None:

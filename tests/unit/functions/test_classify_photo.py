@@ -29,7 +29,7 @@ from tests.unit.functions.stack import (
 )
 
 
-def by_name(photo: Photo) -> dict[str, str]:
+def without_etag(photo: Photo) -> dict[str, str]:
     return {"bucket": photo.bucket, "key": photo.key}
 
 
@@ -73,7 +73,7 @@ def test_a_photo_of_a_cat_goes_to_review_at_any_confidence(
 
 def test_another_team_needs_to_name_only_bucket_and_key(stack: Stack, classify: Function) -> None:
     photo = stack.upload()
-    assert classify(photo=by_name(photo))["photo"] == photo.as_state()
+    assert classify(photo=without_etag(photo))["photo"] == photo.as_state()
 
 
 def test_a_photo_that_was_decided_is_not_classified_again(
@@ -114,7 +114,7 @@ def test_a_deleted_photo_is_missing(stack: Stack, classify: Function) -> None:
     with pytest.raises(PhotoMissing, match="deleted"):
         classify(photo=photo.as_state())
     with pytest.raises(PhotoMissing, match="deleted"):
-        classify(photo=by_name(photo))
+        classify(photo=without_etag(photo))
 
 
 def test_a_photo_in_a_bucket_that_does_not_exist_is_missing(classify: Function) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from functions.record_rollback.result import failure
+from functions.record_rollback.result import describe_failure
 from functions.shared.champion import Champion, ModelTable
 from functions.shared.training_input import read_training_input, write_training_input
 from tests.unit.functions.stack import EXECUTION, Function
@@ -18,16 +18,16 @@ ERROR = {"Error": "ProbeFailed", "Cause": '{"errorMessage": "3 of 18 golden phot
 
 
 def test_a_failure_says_what_the_endpoint_serves() -> None:
-    assert failure({"prepared": PREPARED, "error": ERROR})[1].endswith(
+    assert describe_failure({"prepared": PREPARED, "error": ERROR})[1].endswith(
         "The endpoint was not changed, and v2 stays champion."
     )
     back = {"status": "InService", "config": "v2"}
-    assert failure({"prepared": PREPARED, "error": ERROR, "restored": back}) == (
+    assert describe_failure({"prepared": PREPARED, "error": ERROR, "restored": back}) == (
         "ProbeFailed",
         "The rollback to v1 failed: 3 of 18 golden photos are right. v2 is on the endpoint again and stays champion.",
     )
     for stuck in ({"status": "Updating", "config": "v2"}, {"status": "InService", "config": "v1"}):
-        cause = failure({"prepared": PREPARED, "error": ERROR, "restored": stuck})[1]
+        cause = describe_failure({"prepared": PREPARED, "error": ERROR, "restored": stuck})[1]
         assert f"the endpoint is {stuck['status']} with {stuck['config']}" in cause
 
 

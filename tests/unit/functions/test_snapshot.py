@@ -90,7 +90,7 @@ def test_no_labels_at_all_still_leave_a_channel_to_read(account: dict[str, Any],
 def test_features_are_those_beside_the_champions_model(account: dict[str, Any], store: SnapshotStore) -> None:
     artifact = "s3://scones-ml/models/v1/output/model.tar.gz"
     account["s3"].put_object(Bucket="scones-ml", Key="models/v1/output/output.tar.gz", Body=b"features")
-    assert store.features_of(artifact) == "s3://scones-ml/models/v1/output/output.tar.gz"
+    assert store.find_features(artifact) == "s3://scones-ml/models/v1/output/output.tar.gz"
 
 
 @pytest.mark.parametrize(
@@ -102,6 +102,6 @@ def test_without_kept_features_the_channel_holds_a_note(
 ) -> None:
     account["s3"].put_object(Bucket="scones-ml", Key="models/v1/output/output.tar.gz", Body=b"features")
     for _ in range(2):
-        assert store.features_of(artifact) == "s3://scones-ml/datasets/features/"
+        assert store.find_features(artifact) == "s3://scones-ml/datasets/features/"
     (note,) = account["s3"].list_objects_v2(Bucket="scones-ml", Prefix="datasets/features/")["Contents"]
     assert note["Key"] == "datasets/features/README.txt"
