@@ -2,7 +2,7 @@
 
 `python -m workflows` renders each definition to `asl/{name}.asl.json` and its flowchart to `docs/workflows/{name}.md`.
 Both are under version control: importing the SDK takes seconds and hundreds of megabytes, so deployment and tests read
-the JSON with `definition` instead.
+the JSON with `load_definition` instead.
 """
 
 import json
@@ -15,17 +15,17 @@ PAGE_FOLDER = Path(__file__).parent.parent / "docs" / "workflows"
 
 
 def asl_path(name: str) -> Path:
-    """The file with the rendered definition of workflow `name`."""
+    """Return the file with the rendered definition of workflow `name`."""
     return ASL_FOLDER / f"{name}.asl.json"
 
 
 def page_path(name: str) -> Path:
-    """The Markdown page with the flowchart of workflow `name`."""
+    """Return the Markdown page with the flowchart of workflow `name`."""
     return PAGE_FOLDER / f"{name}.md"
 
 
 def load_definition(name: str) -> dict[str, Any]:
-    """The Amazon States Language definition of workflow `name`, with its `${Substitution}` placeholders.
+    """Return the Amazon States Language definition of workflow `name`, with its `${Substitution}` placeholders.
 
     Raises:
         KeyError: there is no workflow of that name.

@@ -53,7 +53,7 @@ class RawFields:
         super().__init__(*args, **kwargs)
 
     def to_dict(self) -> dict[str, Any]:
-        """The block as the SDK renders it, updated with the raw fields."""
+        """Return the block as the SDK renders it, updated with the raw fields."""
         rendered: dict[str, Any] = super().to_dict()  # type: ignore[misc]  # defined by the SDK's class
         return {**rendered, **self.__dict__["asl"]}
 

@@ -147,7 +147,7 @@ MISTAKES: dict[str, tuple[Callable[[States], Any], str]] = {
     ),
     "no timeout": (
         lambda s: s["Work"].pop("TimeoutSeconds"),
-        "Work: has no timeout, so a lost answer would keep the execution running for a year.",
+        "Work: has no timeout, so a lost response would keep the execution running for a year.",
     ),
     "States.ALL among others": (
         lambda s: s["Work"]["Catch"][0].update(ErrorEquals=["States.ALL", "Other"]),
