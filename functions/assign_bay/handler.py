@@ -50,7 +50,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def read_decision(photo: Photo, event: dict[str, Any]) -> Decision:
-    """Return the decision in the workflow's state."""
+    """Return the decision described by the workflow's state, with the bay of its vehicle and the current time."""
     return Decision(
         photo=photo,
         vehicle=event.get("vehicle"),
@@ -67,7 +67,7 @@ def log_and_count(assignment: Assignment) -> None:
     """Log the decision; count it only when its event was published."""
     decision = assignment.decision
     logger.info(
-        "driver routed" if assignment.announced else "decided before",
+        "driver routed" if assignment.announced else "already decided",
         vehicle=decision.vehicle,
         loading_bay=decision.bay.loading_bay,
         decided_by=decision.decided_by,

@@ -103,7 +103,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def prepare_initial_model(request: Request, artifact: str) -> dict[str, Any]:
-    """Return what the workflow needs to deploy an initial model; refused when the stage has a champion."""
+    """Return the state for the deployment of an initial model, or for its refusal when the stage has a champion."""
     champion = table.champion() or endpoint.restore_champion()
     if champion:
         logger.info("initial model refused", artifact=artifact, champion=champion.model_version)

@@ -22,7 +22,7 @@ LARGEST_DESCRIPTION_BYTES = 1024 * 1024
 
 @dataclass(frozen=True)
 class InitialModel:
-    """A model.tar.gz in S3. `version` is the one in its answers, `threshold` its own, in [0, 1], or None."""
+    """A model.tar.gz in S3. `version` is the one in its answers; `threshold` its own, in [0, 1], or None."""
 
     artifact: str
     version: str
@@ -40,11 +40,12 @@ class InitialModel:
             return cls(artifact, version, None if threshold is None else float(threshold))
         except ClientError as error:
             if error_code(error) in {*ABSENT, "NoSuchBucket", "AccessDenied"}:
-                raise InvalidInput(f"there is no {artifact} that this stage can read") from error
+                raise InvalidInput(f"there is no {artifact}, or this stage may not read it") from error
             raise
         except (tarfile.TarError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
             raise InvalidInput(
-                f"{artifact} is no model: its {DESCRIPTION} cannot be read ({error}); it must name a version"
+                f"{artifact} is no model: its {DESCRIPTION} cannot be read ({error}); "
+                f"pass a model.tar.gz whose {DESCRIPTION} has a version"
             ) from error
 
 

@@ -1,4 +1,4 @@
-"""The outcome of BuildDataset: everything that the rest of a retraining needs."""
+"""The result of BuildDataset: the input of the later states of a retraining."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -31,11 +31,15 @@ def find_obstacle(request: Request, champion: Champion | None) -> tuple[str, str
     if not request.automatic:
         return None
     if champion is None:
-        return "NoChampion", f"the trigger {request.trigger} retrains a champion, and there is none; `make retrain`"
+        return (
+            "NoChampion",
+            f"the trigger {request.trigger} needs a champion, and there is none; train one with `make retrain`",
+        )
     if not (request.dataset and request.source):
         return (
             "NoTrainingData",
-            "no model was trained and promoted in this stage, so there is no data to train on; `make retrain`",
+            "no model was trained and promoted in this stage, so there is no data to train on; "
+            "start a retraining with `make retrain`",
         )
     return None
 
@@ -48,7 +52,7 @@ class Prepared:
     photos; `features` that of the champion's features for the training channel, None when nothing is trained; `drawn`
     whether the base data are drawn pictures; `bake_s` how long a new champion is monitored, in seconds. `new_labels`
     are those that the champion was not trained on; `unjudged` those of them that neither the last judged challenger
-    nor a model that was rolled back was trained on; `required` how many of these it takes.
+    nor a model that was rolled back was trained on; `required` the number of these that a retraining needs.
     """
 
     request: Request
@@ -90,7 +94,7 @@ class Prepared:
         }
 
     def as_state(self) -> dict[str, Any]:
-        """Return the state that the workflow carries on; it always has every key."""
+        """Return the state of the workflow; it always has every key."""
         champion = self.champion
         reason, explanation = self.obstacle or (None, f"{self.new_labels} labels are new since the champion")
         return {

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LABELS = "labels/"
 PHOTOS = "datasets/photos/"
 SNAPSHOTS = "datasets/snapshots/"
-# The features channel when the champion has none: it holds a note, because a channel may not be empty.
+# The features channel when the champion has none: it holds a text file, because a channel may not be empty.
 NO_FEATURES = "datasets/features/"
 # The archive of SM_OUTPUT_DATA_DIR, which SageMaker writes beside model.tar.gz.
 FEATURES = "output.tar.gz"
@@ -65,7 +65,7 @@ class SnapshotStore:
             entries = [label.as_entry() for label, exists in zip(effective, copies, strict=True) if exists]
         if f"{PHOTOS}{NOTE}" not in copied:
             # A training job fails when one of its channels is empty.
-            self._put(f"{PHOTOS}{NOTE}", b"Copies of labelled photos. The snapshots say which of them count.\n")
+            self._put(f"{PHOTOS}{NOTE}", b"Copies of labelled photos. The snapshots list those that are used.\n")
         manifest = {"base": base, "classes": list(classes), "photos": entries}
         content = json.dumps(manifest, ensure_ascii=False, sort_keys=True, indent=1).encode()
         prefix = f"{SNAPSHOTS}{hashlib.sha256(content).hexdigest()}/"
@@ -73,7 +73,7 @@ class SnapshotStore:
         return Snapshot(f"s3://{self.bucket}/{prefix}", entries)
 
     def find_features(self, artifact: str | None) -> str:
-        """Return the S3 prefix of the features that a model's training job saved; of a note when there are none.
+        """Return the S3 prefix of the features that a model's training job saved; of a text file when there are none.
 
         `artifact` is the address of the model's model.tar.gz, None when there is no model. Features outside the ML
         bucket are ignored, because the training job may not read them.

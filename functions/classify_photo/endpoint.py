@@ -1,4 +1,4 @@
-"""The SageMaker endpoint: sends an image, checks the answer."""
+"""Invoke the SageMaker endpoint with a photo and validate its answer."""
 
 import json
 import math
@@ -54,7 +54,7 @@ class Endpoint:
     """The endpoint that serves the champion."""
 
     def __init__(self, name: str, runtime: "SageMakerRuntimeClient", vehicles: Vehicles) -> None:
-        """Answers must name classes in `vehicles`."""
+        """`name` is the endpoint's name; `vehicles` are the classes that an answer may contain, beside `other`."""
         self.name = name
         self._runtime = runtime
         self._vehicles = vehicles

@@ -49,10 +49,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def log_and_count(outcome: Outcome) -> None:
-    """Log the outcome; count it unless the photo was decided before."""
+    """Log the outcome; count it unless the photo already had a decision."""
     state = outcome.as_state()
     if not outcome.answer:
-        logger.info("decided before", outcome=state["outcome"])
+        logger.info("already decided", outcome=state["outcome"])
         return
     classification = outcome.answer.classification
     logger.info(

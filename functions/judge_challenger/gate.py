@@ -80,7 +80,7 @@ def judge(
 ) -> Verdict:
     """Apply the rule to an evaluation report, as events/contracts/evaluation_report.json describes it.
 
-    `drawn` says that the challenger was trained on drawn pictures, `initial` that the champion is an initial model.
+    `drawn`: the challenger was trained on drawn pictures; `initial`: the champion is an initial model.
     """
     challenger, champion = report["challenger"], report.get("champion")
     groups = {"BelowMinimum": _check_minimum(challenger, gate)}
@@ -143,7 +143,7 @@ def _check_gain(report: Mapping[str, Any], gate: Gate) -> Check:
     labelled = report.get("labelled")
     if labelled and labelled["photos"] >= gate.enough_labelled:
         return Check(
-            f"gain in accuracy on {labelled['photos']} labelled photos that neither model learned",
+            f"gain in accuracy on {labelled['photos']} labelled photos that neither model was trained on",
             labelled["challenger_accuracy"] - labelled["champion_accuracy"],
             1 / labelled["photos"],
         )
@@ -178,7 +178,7 @@ def _describe_promotion(checks: tuple[Check, ...], first: bool, force: bool, dra
         text = f"replaces the initial model, which was compared with nothing; all {len(checks)} checks are passed"
     else:
         text = f"better than the champion: {checks[-1]}"
-    return f"trained and judged on drawn pictures, which says nothing about photos: {text}" if drawn else text
+    return f"trained and judged on drawn pictures, so the accuracy on photos is unknown: {text}" if drawn else text
 
 
 def _describe_rejection(groups: Mapping[str, list[Check]], reason: str) -> str:

@@ -54,8 +54,8 @@ def _read_alarm_time(given: dict[str, Any]) -> datetime:
         at = datetime.fromisoformat(str(given["alarmed_at"]))
     except (KeyError, ValueError) as error:
         raise InvalidInput(
-            f"alarmed_at is {given.get('alarmed_at')!r}; an alarm must say when it went off, in ISO 8601"
+            f"alarmed_at is {given.get('alarmed_at')!r}; pass the time at which the alarm went off, in ISO 8601"
         ) from error
     if at.tzinfo is None:
-        raise InvalidInput(f"alarmed_at is {given['alarmed_at']!r}, without a time zone")
+        raise InvalidInput(f"alarmed_at is {given['alarmed_at']!r}, without a time zone; add an offset such as +00:00")
     return at

@@ -20,7 +20,7 @@ class RollbackRefused(Exception):
     """The rollback cannot begin. `reason` is the name of the outcome; the message says why, and what to do."""
 
     def __init__(self, reason: str, explanation: str) -> None:
-        """`words` is the message."""
+        """`reason` is the name of the outcome, `explanation` the message."""
         super().__init__(explanation)
         self.reason = reason
 
@@ -53,7 +53,7 @@ class Targets:
         if artifact is None:
             raise RollbackRefused(
                 "UnknownModel",
-                f"{name} cannot be put back: SageMaker has no model and endpoint configuration of that name in this "
+                f"{name} cannot be restored: SageMaker has no model and endpoint configuration of that name in this "
                 "stage. `make status` lists the models",
             )
         return Target(replace(found, artifact=found.artifact or artifact), {})
@@ -76,7 +76,7 @@ class Targets:
         reasons = "; ".join(f"{model} {why}" for model, why in skipped.items())
         raise RollbackRefused(
             "NoEarlierModel",
-            f"there is no earlier model to put back for {champion.model_version}"
+            f"there is no earlier model to restore for {champion.model_version}"
             + (f": {reasons}" if skipped else "")
             + ". Name a model with `make rollback TO=<model>`; `make status` lists them",
         )

@@ -54,7 +54,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def restore_training_input(champion: Champion) -> None:
-    """Make automatic retrainings use the training input of the restored model; an error is logged only.
+    """Make automatic retrainings use the training input of the restored model; an error is only logged.
 
     The training input is unknown for an initial model and for one that was promoted before it was recorded: then
     automatic retrainings keep the one of the model that was rolled back.

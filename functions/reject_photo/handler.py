@@ -47,7 +47,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def log_and_count(rejection: Rejection, *, announced: bool) -> None:
     """Log the rejection; count it only when its event was published."""
     logger.info(
-        "photo rejected" if announced else "rejected before", reason=rejection.reason, explanation=rejection.message
+        "photo rejected" if announced else "already rejected", reason=rejection.reason, explanation=rejection.message
     )
     if announced:
         metrics.add_dimension("reason", rejection.reason)

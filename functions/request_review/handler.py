@@ -53,7 +53,7 @@ def log_and_count(request: ReviewRequest, *, sent: bool) -> None:
     """Log the request; count it only when it was sent to the queue."""
     state = request.as_event()
     logger.info(
-        "review requested" if sent else "review requested before",
+        "review requested" if sent else "review already requested",
         reason=request.reason,
         vehicle=state["vehicle"],
         confidence=state["confidence"],

@@ -193,7 +193,7 @@ class ModelTable:
         holder = str(held.get("execution")) if held else execution
         expired = not held or str(held.get("expires_at")) <= timestamp(now)
         if not expired and is_running(holder):
-            raise RetrainingRunning(f"{holder} is under way; this execution ends without changing anything")
+            raise RetrainingRunning(f"{holder} is running; this execution ends without changing anything")
         # Of two executions that take over the same lock, one finds it changed.
         if not self._put_if(lock, "attribute_not_exists(id) OR execution = :execution", holder):
             raise RetrainingRunning("another execution took over the lock at the same time; this one ends")

@@ -1,4 +1,4 @@
-"""Checks of a verdict: a value against its limit, with one rule and one text for every place that shows it."""
+"""Checks of a verdict: a value compared with a limit, and the text that logs, events and pages show for it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -34,7 +34,7 @@ class ModelAnswerInvalid(SconesError):
 
 
 class InvalidThreshold(SconesError):
-    """The threshold parameter is missing, or holds neither `model` nor a number in [0, 1]."""
+    """The threshold parameter is missing, or is neither `model` nor a number in [0, 1]."""
 
 
 class ThresholdUnavailable(SconesError):

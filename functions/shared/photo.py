@@ -13,7 +13,7 @@ UNKNOWN_DRIVER = "unknown"
 class Photo:
     """One uploaded photo. Its identity is bucket, key and etag: a new upload under the same key is another photo.
 
-    `etag` has no quotes; it is None until S3 was asked, and empty for a photo that does not exist any more.
+    `etag` has no quotes; it is None until it is read from S3, and empty for a photo that no longer exists.
     `size` is in bytes, None while unknown.
     """
 
@@ -45,7 +45,7 @@ class Photo:
     def photo_id(self) -> str:
         """32 hexadecimal digits derived from the identity. Raises InvalidInput while the etag is unknown."""
         if self.etag is None:
-            raise InvalidInput(f"{self} has no etag yet, so it has no identity")
+            raise InvalidInput(f"{self} has no etag yet, so it has no identity; read it with Uploads.identify")
         return hashlib.sha256(f"{self.bucket}\0{self.key}\0{self.etag}".encode()).hexdigest()[:32]
 
     @property

@@ -42,7 +42,7 @@ class PhotoTable:
             if error_code(error) != "ConditionalCheckFailedException":
                 raise
             raise ReviewPending(
-                f"photo {photo_id} has a review request of another execution already; try again later"
+                f"photo {photo_id} already has a review request of another execution; try again later"
             ) from error
 
     def reject(self, photo_id: str, entry: Mapping[str, Any]) -> dict[str, Any]:

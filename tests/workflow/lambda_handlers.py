@@ -1,4 +1,4 @@
-"""The real Lambda handlers, loaded as Lambda would start them."""
+"""The real Lambda handlers, imported with the environment of a deployed stage."""
 
 import importlib
 import os

@@ -106,12 +106,12 @@ def test_an_endpoint_that_is_available_again_decides(stage: Stage) -> None:
 
 
 def test_an_invalid_response_of_the_endpoint_goes_to_review(stage: Stage) -> None:
-    stage.respond = lambda image: {"weather": "fine"}
+    stage.respond = lambda image: {"unexpected": "field"}
     stage.classify(stage.upload())
     assert stage.review_request()["reason"] == "ModelAnswerInvalid"
 
 
-@pytest.mark.parametrize(("image", "reason"), [(b"", "UnreadablePhoto"), (b"I am a text file", "UnreadablePhoto")])
+@pytest.mark.parametrize(("image", "reason"), [(b"", "UnreadablePhoto"), (b"plain text", "UnreadablePhoto")])
 def test_a_file_that_is_no_photo_is_rejected_with_the_reason(stage: Stage, image: bytes, reason: str) -> None:
     run = stage.classify(stage.upload(image))
     assert run.output()["rejected"]["reason"] == reason
@@ -200,9 +200,9 @@ def test_an_outcome_that_cannot_be_recorded_keeps_the_photo_in_the_unrouted_queu
 
 def test_a_workflow_that_starts_classify_photo_gets_the_decision_as_its_output(stage: Stage) -> None:
     parent = {
-        "StartAt": "AskScones",
+        "StartAt": "ClassifyPhoto",
         "States": {
-            "AskScones": {
+            "ClassifyPhoto": {
                 "Type": "Task",
                 "Resource": "arn:aws:states:::states:startExecution.sync:2",
                 "Parameters": {

@@ -26,14 +26,14 @@ ENDPOINT = "scones-test"
 THRESHOLD = "/scones/test/threshold"
 EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:scones-test-classify-photo:first"
 ANOTHER_EXECUTION = EXECUTION.replace("first", "second")
-# Looks like one of Step Functions; opens nothing.
-TASK_TOKEN = "AQCEAAAAKgAAAAMAAAAAAAAA-this-opens-the-execution"  # noqa: S105  # made up
+# In the format of Step Functions; it belongs to no execution.
+TASK_TOKEN = "AQCEAAAAKgAAAAMAAAAAAAAA-a-task-token-of-the-tests"  # noqa: S105  # made up
 JPEG = b"\xff\xd8\xff\xe0" + b"the rest of a photo, which only the endpoint reads" * 20
 
 
 @dataclass
 class ModelServer:
-    """A model server, which gives every photo the answer that was set last."""
+    """A model server that returns the last answer that was set, for every photo."""
 
     url: str = ""
     status: int = 200
@@ -127,7 +127,7 @@ class Function:
             aws_request_id="52fdfc07-2182-454f-963f-5f0f9a621d72",
         )
         for log in self.module.logger.handlers:
-            # pytest gives each test an output of its own; setStream would flush the closed one of the test before.
+            # pytest replaces stdout for each test; setStream would flush the closed stream of the previous test.
             log.stream = sys.stdout
         answer: dict[str, Any] = self.module.handler({**event, "execution": execution}, context)
         json.dumps(answer)

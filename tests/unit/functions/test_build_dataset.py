@@ -57,7 +57,7 @@ def test_a_trigger_without_recorded_data_is_no_error() -> None:
         Request.from_state({}, None, load_vehicles())
 
 
-def test_golden_photos_go_with_their_data_set() -> None:
+def test_recorded_golden_photos_are_used_with_their_data_set_only() -> None:
     recorded = {"dataset": "s3://b/old/", "source": "s3://b/s.tar.gz", "golden": "s3://b/golden/old/"}
     assert Request.from_state({}, recorded, load_vehicles()).golden == "s3://b/golden/old/"
     assert Request.from_state({"dataset": "s3://b/old/"}, recorded, load_vehicles()).golden == "s3://b/golden/old/"
@@ -67,7 +67,7 @@ def test_golden_photos_go_with_their_data_set() -> None:
         Request.from_state({"golden": "nowhere"}, recorded, load_vehicles())
 
 
-def test_what_a_model_was_trained_on_is_the_input_of_the_next_retraining() -> None:
+def test_the_training_input_of_a_model_is_the_input_of_the_next_retraining() -> None:
     given = {
         "dataset": "s3://b/new/",
         "source": "s3://b/s.tar.gz",
@@ -94,12 +94,12 @@ def test_drawn_pictures_are_refused_unless_the_stage_allows_them() -> None:
 
 
 def test_data_without_other_things_than_vehicles_is_refused_unless_forced() -> None:
-    vehicles_alone = BaseData("photos", {"bicycle": 9, "motorcycle": 9})
+    vehicles_only = BaseData("photos", {"bicycle": 9, "motorcycle": 9})
     with pytest.raises(TrainingDataRefused, match="nothing but bicycle, motorcycle"):
-        check_base_data(vehicles_alone, make_request(), CLASSES, allow_drawn=False)
-    check_base_data(vehicles_alone, make_request(force=True), CLASSES, allow_drawn=False)
-    # For a model of bicycles alone, motorcycles are what is none of them.
-    check_base_data(vehicles_alone, make_request(), ("bicycle",), allow_drawn=False)
+        check_base_data(vehicles_only, make_request(), CLASSES, allow_drawn=False)
+    check_base_data(vehicles_only, make_request(force=True), CLASSES, allow_drawn=False)
+    # For a model of bicycles only, motorcycles are other things.
+    check_base_data(vehicles_only, make_request(), ("bicycle",), allow_drawn=False)
 
 
 def test_golden_photos_that_the_probe_may_not_read_are_refused() -> None:

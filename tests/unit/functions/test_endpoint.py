@@ -1,4 +1,4 @@
-"""The answers of the endpoint, and what is accepted as one."""
+"""The endpoint's answers: errors, timeouts and the validation of the contract."""
 
 import threading
 from typing import Any

@@ -76,7 +76,7 @@ def test_the_event_has_no_task_token(stack: Stack, request_review: Function) -> 
     assert TASK_TOKEN not in json.dumps(event)
 
 
-def test_a_model_that_gave_no_answer_leaves_its_fields_empty(stack: Stack, request_review: Function) -> None:
+def test_without_an_answer_of_the_model_its_fields_are_null(stack: Stack, request_review: Function) -> None:
     photo = stack.upload()
     request_review(**review_input(photo, classification=None, threshold=None, reason="ModelUnavailable"))
     (message,) = stack.messages()
@@ -202,9 +202,7 @@ def test_a_deleted_photo_gets_no_request(stack: Stack, request_review: Function)
     ("name", "value"),
     [("task_token", None), ("reason", ""), ("timeout_s", 0), ("timeout_s", "900"), ("timeout_s", None)],
 )
-def test_a_request_that_lacks_something_says_what(
-    stack: Stack, request_review: Function, name: str, value: Any
-) -> None:
+def test_the_error_names_the_missing_field(stack: Stack, request_review: Function, name: str, value: Any) -> None:
     with pytest.raises(InvalidInput, match=name):
         request_review(**review_input(stack.upload(), **{name: value}))
 
@@ -218,7 +216,7 @@ def test_requests_are_counted_by_reason(
     assert (line["reason"], line["ReviewsRequested"], line["model_version"]) == ("LowConfidence", [1.0], "model-1")
 
 
-def test_the_message_keeps_umlauts_readable(stack: Stack, request_review: Function) -> None:
+def test_the_message_does_not_escape_umlauts(stack: Stack, request_review: Function) -> None:
     request_review(**review_input(stack.upload(key="uploads/jürgen/rädle.jpg")))
     (raw,) = client("sqs").receive_message(QueueUrl=stack.queue_url)["Messages"]
     assert "uploads/jürgen/rädle.jpg" in raw["Body"]
