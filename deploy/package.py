@@ -1,6 +1,6 @@
 """The artefacts of a deployment: one zip per function, the layer with their dependencies, the state machines.
 
-Builds are reproducible: an artefact is named after its content, so an unchanged one deploys nothing.
+Builds are reproducible. The key of an artefact contains a hash of its content, so an unchanged one deploys nothing.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ FUNCTIONS = tuple(sorted(handler.parent.name for handler in (ROOT / "functions")
 RUNTIME = f"python3.{sys.version_info.minor}"
 PREFIX = "artifacts"
 
-# A fixed date, the earliest that zip supports, so that the content alone decides the bytes.
+# A fixed date, the earliest that zip supports, so that the archive depends on the content only.
 _DATE = (1980, 1, 1, 0, 0, 0)
 _SKIPPED = {"bin", ".lock"}
 

@@ -14,7 +14,7 @@ AWS = "aws"
 
 @dataclass(frozen=True)
 class Target:
-    """`kind` is `local` or `aws`; `stage` names the stack, `scones-{stage}`."""
+    """Where commands deploy to: `kind` is `local` or `aws`, `stage` is the suffix of the stack's name."""
 
     kind: str
     stage: str

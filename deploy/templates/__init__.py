@@ -38,7 +38,7 @@ _Loader.add_multi_constructor("!", _short_tag)
 
 
 def load_template(name: str) -> dict[str, Any]:
-    """The template `data` or `app`, as CloudFormation takes it. Raises DeployError for a mistake in functions.yaml."""
+    """Return the template `data` or `app` as JSON values. Raises DeployError for a mistake in functions.yaml."""
     loaded = _load(name)
     if name == "app":
         add_functions(loaded, _load("functions"), FUNCTIONS)
@@ -46,7 +46,7 @@ def load_template(name: str) -> dict[str, Any]:
 
 
 def render(folder: Path) -> list[Path]:
-    """Write every template as JSON into `folder`; returns the files."""
+    """Write every template as JSON to `folder`; return the files."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for name in NAMES:

@@ -37,7 +37,7 @@ def test_an_entry_becomes_a_log_group_a_role_a_function_and_the_parameter_of_its
     assert function["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] == "count-orders"
 
 
-def test_a_role_may_write_its_own_log_and_what_its_entry_allows() -> None:
+def test_a_role_may_write_its_own_log_and_has_the_statements_of_its_entry() -> None:
     template = expand({"count_orders": ENTRY}, "count_orders")
     (policy,) = template["Resources"]["CountOrdersRole"]["Properties"]["Policies"]
     logs, own = policy["PolicyDocument"]["Statement"]
@@ -65,5 +65,5 @@ def test_every_folder_with_a_handler_is_a_function() -> None:
     assert "shared" not in FUNCTIONS
 
 
-def test_the_functions_count_in_the_namespace_that_their_environment_names() -> None:
+def test_metrics_have_the_namespace_that_the_environment_names() -> None:
     assert METRICS_NAMESPACE == NAMESPACE

@@ -13,9 +13,9 @@ import pytest
 from deploy.package import FUNCTIONS, RUNTIME, Artefact, build_artefacts, logical_id
 from deploy.templates import load_template
 
-# What AWS's Python runtimes have beside the standard library: boto3 and what it needs.
+# Packages of AWS's Python runtimes: boto3 and its dependencies.
 RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six.py")
-# Values of the right form for what the template sets; the rest of its settings are names.
+# Valid values for the settings that are not names.
 VALUES = {
     "REVIEW_QUEUE_URL": "http://127.0.0.1:9/queue",
     "MIN_NEW_LABELS": "25",
@@ -27,7 +27,7 @@ VALUES = {
 
 
 def settings_of(function: str) -> dict[str, str]:
-    """The environment that the template gives a function."""
+    """Return the environment that the template gives a function."""
     variables = load_template("app")["Resources"][f"{function}Function"]["Properties"]["Environment"]["Variables"]
     return {"AWS_DEFAULT_REGION": "eu-west-1", **{name: VALUES.get(name, "name") for name in variables}}
 
@@ -57,7 +57,7 @@ def runtime(built: dict[str, Artefact], tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_every_handler_imports_from_its_own_zip_and_the_layer_alone(
+def test_every_handler_imports_from_its_own_zip_and_the_layer_only(
     name: str, built: dict[str, Artefact], runtime: Path, tmp_path: Path
 ) -> None:
     function = logical_id(name)
