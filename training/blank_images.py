@@ -36,7 +36,7 @@ def random_colour(generator: np.random.Generator, low: int = 0, high: int = 256)
 
 
 def new_canvas(generator: np.random.Generator, white: bool = False) -> tuple[Image.Image, ImageDraw.ImageDraw]:
-    """Return an image of CANVAS_SIDE pixels in white or a random colour, and what draws on it."""
+    """Return an image of CANVAS_SIDE pixels in white or a random colour, and its drawing context."""
     image = Image.new("RGB", (CANVAS_SIDE, CANVAS_SIDE), (255, 255, 255) if white else random_colour(generator))
     return image, ImageDraw.Draw(image)
 

@@ -19,7 +19,7 @@ from training.metrics import Floats, Ints
 from training.policy import Policy
 
 MIN_PER_VEHICLE = 8
-"""Fewer training images of a vehicle than this are refused."""
+"""The minimum number of training images of each vehicle."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Recipe:
     At most `max_per_vehicle` images of each vehicle and `max_per_other_class` of each other class are sampled from the
     base data. All labelled photos are used, each with the weight of `label_weight` images. Vehicles and other images
     have the same total weight. The L2 penalty on the head's step from its start is `l2_penalty` / N for weights and
-    `bias_l2_penalty` / N for biases. `blank_images` is how many of those (see training.blank_images) are added, and
-    `n_folds` the number of folds of the cross-fitting.
+    `bias_l2_penalty` / N for biases. `blank_images` is the number of images from
+    training.blank_images that are added, `n_folds` the number of folds of the cross-fitting.
     """
 
     max_per_vehicle: int = 1000

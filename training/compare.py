@@ -36,20 +36,20 @@ INTERVAL_90 = (0.05, 0.95)
 
 TIMED_PHOTOS = 20
 MAX_PER_OTHER_CLASS = 10
-"""Images of each other class that models are compared on; with 88 classes, more only take longer."""
+"""The maximum number of holdout images of each other class; with 88 classes, more images only take longer."""
 
 METRICS: dict[str, Metric] = {"accuracy": metrics.accuracy, "ece": metrics.ece, "auroc": metrics.auroc}
 
 
 class ComparisonError(Exception):
-    """The models cannot be compared; the message says why."""
+    """The models cannot be compared. The message names the cause."""
 
 
 class SharedFeatures:
     """A feature cache per backbone, so that two models with the same backbone compute features once."""
 
     def __init__(self) -> None:
-        """Begin without caches."""
+        """Start without caches."""
         self._caches: dict[str, FeatureCache] = {}
         self._lock = threading.Lock()
 

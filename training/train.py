@@ -71,11 +71,11 @@ def train(
     fitted = fit_classifier(
         base, labelled, initial.head, backbone, cache, policy, recipe, seed, on_progress=_ProgressPrinter()
     )
-    print(f"features: {fitted.n_computed} computed, {fitted.n_training - fitted.n_computed} kept", flush=True)
+    print(f"features: {fitted.n_computed} computed, {fitted.n_training - fitted.n_computed} cached", flush=True)
     if features_out is not None:
         cache.save(features_out)
 
-    # Confidences on synthetic images say nothing about confidences on photos: keep the initial calibration.
+    # A calibration on synthetic images does not apply to photos: keep the initial one.
     is_synthetic = source == GENERATED
     calibration = initial.calibration if is_synthetic else fitted.calibration
     metadata: dict[str, Any] = {
@@ -150,7 +150,7 @@ def _read_source(folder: Path) -> str:
 
 
 def _choose_threads() -> int:
-    """Return OMP_NUM_THREADS, or else 2 threads when two cores are idle and 1 on a busy machine."""
+    """Return the number of threads: OMP_NUM_THREADS, or else 2 when two cores are idle, 1 on a busy machine."""
     configured = os.environ.get("OMP_NUM_THREADS", "")
     if configured.isdigit() and int(configured) > 0:
         return int(configured)
@@ -177,7 +177,7 @@ def _parse_arguments() -> argparse.Namespace:
         parser.add_argument(f"--{channel}", type=Path, default=os.environ.get(f"SM_CHANNEL_{channel.upper()}"))
     parser.add_argument("--model-dir", type=Path, default=os.environ.get("SM_MODEL_DIR"))
     parser.add_argument("--features-out", type=Path, default=os.environ.get("SM_OUTPUT_DATA_DIR"))
-    arguments, _ = parser.parse_known_args()  # SageMaker passes its own hyperparameters along
+    arguments, _ = parser.parse_known_args()  # SageMaker passes its own hyperparameters too
     if not arguments.training or not arguments.model_dir:
         parser.error("pass --training and --model-dir, or set SM_CHANNEL_TRAINING and SM_MODEL_DIR")
     return arguments

@@ -1,4 +1,4 @@
-"""The experiments of the study: what is trained, and on which photos it is measured."""
+"""The experiments of the study: each trains a classifier and measures it on other photos."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -39,7 +39,7 @@ FEATURE_WIDTH = 1280
 
 N_FOLDS = 5
 LABEL_COUNTS = (10, 30, 100)
-"""How many labelled street photos are trained on, before all of one half are."""
+"""How many labelled street photos are trained on, before all of one half are used."""
 
 MAX_PER_OTHER_CLASS = 20
 """Test images of each class of other things."""
@@ -54,7 +54,7 @@ class Fitted:
 
     @property
     def threshold(self) -> float:
-        """The threshold that the classifier chose for itself."""
+        """The classifier's own threshold, in [0, 1]."""
         return self.classifier.operating_point.threshold
 
     def probabilities(self, data: Dataset) -> Floats:
@@ -195,7 +195,7 @@ def read_photos(folder: Path) -> tuple[Dataset, list[str]]:
         try:
             images.append(downscale(path.read_bytes()))
         except PhotoError as error:
-            print(f"{path.name} is left out: {error}", flush=True)
+            print(f"{path.name} is skipped: {error}", flush=True)
             continue
         labels.append(path.parent.name)
         names.append(path.name)

@@ -1,4 +1,4 @@
-"""Make the backbone and the initial head from ImageNet's weights and CIFAR-100: `make pretrain`, about ten minutes.
+"""Create the backbone and the initial head from ImageNet's weights and CIFAR-100: `make pretrain`, about ten minutes.
 
 Neither test images nor the holdout are used. Images of the base data whose hash fraction (see training.holdout) is
 below MIN_TRAINING_HASH are not used for the backbone, because a retraining calibrates on them.
@@ -36,7 +36,7 @@ SIDE = 192
 """Width and height of the model's input, in pixels."""
 
 
-def make_backbone(finetuned: EfficientNetLite0, path: Path, recipe: FinetuneRecipe) -> None:
+def create_backbone(finetuned: EfficientNetLite0, path: Path, recipe: FinetuneRecipe) -> None:
     """Average the weights of `finetuned` with ImageNet's and write the backbone to `path`."""
     metadata = {
         "side": SIDE,
@@ -47,7 +47,7 @@ def make_backbone(finetuned: EfficientNetLite0, path: Path, recipe: FinetuneReci
     export(interpolate_weights(load_imagenet_network(), finetuned, recipe.interpolation), path, metadata)
 
 
-def make_initial_head(data: Dataset, backbone_file: Path, path: Path, seed: int = 0) -> None:
+def create_initial_head(data: Dataset, backbone_file: Path, path: Path, seed: int = 0) -> None:
     """Fit the initial head on the images that the backbone was trained on, and calibrate it on the others.
 
     A retraining, whose head starts from this one, trains on the others too.
@@ -88,7 +88,7 @@ def make_initial_head(data: Dataset, backbone_file: Path, path: Path, seed: int 
 
 
 def load_or_finetune(data: Dataset, recipe: FinetuneRecipe, seed: int, folder: Path) -> EfficientNetLite0:
-    """Return the ImageNet network fine-tuned on `data`, from a file in `folder` if it holds that of the same recipe.
+    """Return the ImageNet network fine-tuned on `data`; an earlier result for the same recipe is read from `folder`.
 
     The file's name is the fingerprint of recipe, seed, vehicles and data.
     """
@@ -122,13 +122,15 @@ def _step_printer() -> Callable[[int, int, float], None]:
 def main() -> int:
     """Fine-tune, average the weights, export, fit the initial head; return the exit status."""
     default = FinetuneRecipe()
-    parser = argparse.ArgumentParser(description="Make the backbone and the initial head.")
+    parser = argparse.ArgumentParser(description="Create the backbone and the initial head.")
     parser.add_argument("--data", type=Path, default=Path("build/data/train"))
     parser.add_argument("--steps", type=int, default=default.steps)
     parser.add_argument("--interpolation", type=float, default=default.interpolation, help="weight of the fine-tuned")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=0, help="0: PyTorch's default")
-    parser.add_argument("--folder", type=Path, default=Path("build/pretrain"), help="where fine-tuned weights are kept")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("build/pretrain"), help="where fine-tuned weights are stored"
+    )
     parser.add_argument("--out", type=Path, default=BACKBONE_FILE)
     parser.add_argument("--head", type=Path, default=INITIAL_HEAD_FILE)
     arguments = parser.parse_args()
@@ -136,8 +138,8 @@ def main() -> int:
         torch.set_num_threads(arguments.threads)
     recipe = FinetuneRecipe(steps=arguments.steps, interpolation=arguments.interpolation)
     data = dataset.load(arguments.data)
-    make_backbone(load_or_finetune(data, recipe, arguments.seed, arguments.folder), arguments.out, recipe)
-    make_initial_head(data, arguments.out, arguments.head)
+    create_backbone(load_or_finetune(data, recipe, arguments.seed, arguments.folder), arguments.out, recipe)
+    create_initial_head(data, arguments.out, arguments.head)
     print(f"written: {arguments.out} ({arguments.out.stat().st_size / 1e6:.1f} MB) and {arguments.head}")
     return 0
 

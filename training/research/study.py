@@ -7,7 +7,7 @@ base data, the folds and the order of labels:
 - labelled: the same with some of the street photos labelled, measured on the others;
 - folds: 5-fold cross-validation over all images of the vehicles, with a backbone per fold;
 - unseen: backbone and head trained without UNSEEN_CLASSES, measured on those classes;
-- four: four vehicles, by configuration alone.
+- four: a model of four vehicles.
 
 Figures of experiments and seeds that are not measured again are kept from the last run, unless recipe, policy or
 backbone has changed.

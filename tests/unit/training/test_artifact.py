@@ -46,6 +46,6 @@ def test_a_model_is_unpacked_by_a_python_without_extraction_filters(tmp_path, mo
     assert (tmp_path / "unpacked" / "model.json").is_file()
 
 
-def test_a_missing_model_is_refused_with_what_to_do(tmp_path):
+def test_a_missing_model_is_an_error(tmp_path):
     with pytest.raises(ModelArchiveError, match="train one first"), unpack_model(tmp_path / "model.tar.gz"):
         pass

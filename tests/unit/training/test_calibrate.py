@@ -36,10 +36,10 @@ def test_the_chosen_point_satisfies_the_policy_on_new_photos():
     assert chosen.wrong_upper <= policy.wrong_at_most
     logits, truth = calibrated_logits(40_000, 2, others=10_000)
     probabilities = metrics.softmax(logits)
-    taken = metrics.accepted(probabilities, chosen.threshold)
+    is_accepted = metrics.accepted(probabilities, chosen.threshold)
     weights = mixture_weights(truth, 2, policy.others_share)
     wrong = probabilities.argmax(axis=1) != truth
-    assert (weights * (wrong & taken)).sum() / (weights * taken).sum() <= policy.wrong_at_most * 1.2
+    assert (weights * (wrong & is_accepted)).sum() / (weights * is_accepted).sum() <= policy.wrong_at_most * 1.2
 
 
 def test_two_samples_give_nearly_the_same_threshold():
