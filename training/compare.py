@@ -192,7 +192,7 @@ def find_artifact(folder: Path) -> Path:
     """Return the model.tar.gz in an input folder of the job. Raises ComparisonError when there is none."""
     found = sorted(folder.rglob("*.tar.gz"))
     if not found:
-        raise ComparisonError(f"{folder.name} holds no model.tar.gz")
+        raise ComparisonError(f"{folder.name} contains no model.tar.gz")
     return found[0]
 
 

@@ -127,7 +127,7 @@ def input_fn(body: bytes, content_type: str = CONTENT_TYPES[0], context: object 
 def predict_fn(photo: bytes, model: Model, context: object = None) -> dict[str, Any]:
     """Return the most probable class and the probability of each, or `error` and `message` for an unusable photo.
 
-    An unusable photo gives an answer instead of an HTTP error, because a retry would fail in the same way.
+    An unusable photo is not an HTTP error, because a retry would fail in the same way.
     """
     try:
         image = preprocess(photo, model.side)

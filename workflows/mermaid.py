@@ -1,6 +1,6 @@
 """The page of a workflow: its definition as a Mermaid flowchart, which GitHub renders, and a table of its states.
 
-Solid arrows are transitions and carry the condition of a Choice; dashed arrows are caught errors. When many states
+Solid arrows are transitions, labelled with the condition of a Choice; dashed arrows are caught errors. When many states
 send their errors to one state, a label in each of these states replaces the arrow, to keep the chart readable.
 """
 

@@ -21,7 +21,7 @@ DRAWN = "generated"
 
 
 class TrainingDataRefused(SconesError):
-    """No model may be trained on the base data; the message says what is missing."""
+    """No model may be trained on the base data; the message names what is missing."""
 
 
 @dataclass(frozen=True)

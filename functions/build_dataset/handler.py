@@ -51,7 +51,7 @@ vehicles = load_vehicles()
 @metrics.log_metrics(capture_cold_start_metric=True)
 @log_failures(logger)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Acquire the lock, restore the champion, create the snapshot; the workflow goes on when `proceed` is true.
+    """Acquire the lock, restore the champion, create the snapshot; the workflow continues when `proceed` is true.
 
     For an initial model there is no snapshot.
     """

@@ -70,7 +70,7 @@ class Prepared:
 
     @property
     def obstacle(self) -> tuple[str, str] | None:
-        """Why nothing is trained, as a reason and a sentence; None when the retraining goes on."""
+        """Why nothing is trained, as a reason and a sentence; None when the retraining continues."""
         found = find_obstacle(self.request, self.champion)
         if found is None and self.unjudged < self.required:
             known = "the champion, the last judged model and the models that were rolled back"
@@ -112,7 +112,7 @@ class Prepared:
             "labels": len(self.snapshot.entries) if self.snapshot else 0,
             "new_labels": self.new_labels,
             "champion": champion.as_state() if champion else None,
-            # Without a champion the challenger is compared with itself, and the report says so.
+            # Without a champion, the champion input is the challenger; the version `none` makes the job ignore it.
             "baseline": {
                 "model_version": champion.model_version if champion else NO_CHAMPION,
                 "artifact": champion.artifact

@@ -32,7 +32,7 @@ class Classification:
     model_version: str
 
     def as_state(self) -> dict[str, Any]:
-        """Return the classification as JSON, as the workflow carries it."""
+        """Return the classification as JSON, as the workflow's state contains it."""
         return {
             "vehicle": self.vehicle,
             "confidence": self.confidence,

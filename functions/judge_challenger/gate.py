@@ -15,10 +15,10 @@ a challenger that passes 1 to 3 replaces it. A metric that cannot be computed fa
 is the first group with a failed check.
 
 A forced retraining is promoted in spite of failed checks, unless a metric of 1 was computed and fails, or the accuracy
-is unknown. A dry run never promotes; its verdict says what would have happened.
+is unknown. A dry run never promotes; its verdict states the result without the dry run.
 
-A challenger that was trained on drawn pictures is judged by the same rule, on drawn pictures; its verdict says so and
-does not call it better. BuildDataset refuses such data unless the stage allows it.
+A challenger that was trained on drawn pictures is judged by the same rule, on drawn pictures; its verdict states that
+and does not call it better. BuildDataset refuses such data unless the stage allows it.
 """
 
 from collections.abc import Mapping

@@ -37,7 +37,7 @@ window = timedelta(hours=settings.rollback_window_hours)
 @metrics.log_metrics(capture_cold_start_metric=True)
 @log_failures(logger)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Acquire the lock and find the model to restore; the workflow goes on when `outcome` is `ready`.
+    """Acquire the lock and find the model to restore; the workflow continues when `outcome` is `ready`.
 
     Otherwise nothing was changed, and the lock is released.
     """

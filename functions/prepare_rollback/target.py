@@ -17,7 +17,7 @@ ACCESS_DENIED = {"AccessDenied", "AccessDeniedException"}
 
 
 class RollbackRefused(Exception):
-    """The rollback cannot begin. `reason` is the name of the outcome; the message says why, and what to do."""
+    """The rollback cannot begin. `reason` is the name of the outcome; the message names the cause and what to do."""
 
     def __init__(self, reason: str, explanation: str) -> None:
         """`reason` is the name of the outcome, `explanation` the message."""

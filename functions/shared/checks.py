@@ -62,7 +62,7 @@ class Check:
         return f"{self.check} {found}, {self.direction} {limit} is {verb}"
 
     def as_state(self) -> dict[str, Any]:
-        """Return the check as JSON, as the workflow and the events carry it."""
+        """Return the check as JSON, as the workflow's state and the events contain it."""
         return {
             "check": self.check,
             "value": self.value,

@@ -2,7 +2,7 @@
 
 
 class SconesError(Exception):
-    """Base class of all errors here. The message names the photo or setting, and says what to do."""
+    """Base class of all errors here. The message names the photo or setting, and what to do."""
 
 
 class PhotoFault(SconesError):

@@ -55,7 +55,7 @@ class Photo:
         return parts[1] if len(parts) > 2 and parts[0] == "uploads" and parts[1] else UNKNOWN_DRIVER
 
     def as_state(self) -> dict[str, Any]:
-        """Return the photo with its identity as JSON, as the workflow carries it."""
+        """Return the photo with its identity as JSON, as the workflow's state contains it."""
         return {
             "bucket": self.bucket,
             "key": self.key,
