@@ -17,7 +17,7 @@ from deploy.outputs import Deployed
 from functions.shared.aws import error_code
 from functions.shared.champion import Champion as Record
 from functions.shared.champion import ModelTable
-from functions.shared.sagemaker import describe_model_of, is_missing
+from functions.shared.sagemaker import describe_served_model, is_missing
 
 _FILES = {"model.json", "evaluation.json", "model-card.md", "model-card.png"}
 _MAX_FILE_BYTES = 4 * 1024 * 1024
@@ -111,7 +111,7 @@ class ChampionReader:
             records = self._read_records()
             endpoint = self._aws.sagemaker.describe_endpoint(EndpointName=self._deployed.endpoint_name)
             status, updated = endpoint["EndpointStatus"], endpoint["LastModifiedTime"]
-            champion = self._read_model(describe_model_of(endpoint["EndpointConfigName"], self._aws.sagemaker).name)
+            champion = self._read_model(describe_served_model(endpoint["EndpointConfigName"], self._aws.sagemaker).name)
         except ClientError as error:
             if not is_missing(error):
                 error_text = f"AWS returned an error: {error_code(error)}"

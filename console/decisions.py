@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from console.aws import Aws
 from deploy.outputs import Deployed
 from functions.shared.aws import error_code
-from functions.shared.dynamodb import attributes, values
+from functions.shared.dynamodb import deserialize, serialize
 from functions.shared.errors import InvalidInput
 from functions.shared.photo import Photo
 from functions.shared.photo_table import IN_REVIEW
@@ -88,7 +88,7 @@ class Decisions:
             pages = self._aws.dynamodb.get_paginator("scan").paginate(
                 TableName=self._deployed.decision_table, PaginationConfig={"MaxItems": MAX_SCANNED}
             )
-            found = [values(item) for page in pages for item in page["Items"]]
+            found = [deserialize(item) for page in pages for item in page["Items"]]
             found.sort(key=lambda decision: str(decision["decided_at"]), reverse=True)
             self._scanned = (time.monotonic(), found)
         return self._scanned[1]
@@ -99,24 +99,24 @@ class Decisions:
             TableName=self._deployed.photo_table,
             FilterExpression="#status = :in_review",
             ExpressionAttributeNames={"#status": "status"},
-            ExpressionAttributeValues=attributes({":in_review": IN_REVIEW}),
+            ExpressionAttributeValues=serialize({":in_review": IN_REVIEW}),
             PaginationConfig={"MaxItems": MAX_SCANNED},
         )
-        return [values(item) for page in pages for item in page["Items"]]
+        return [deserialize(item) for page in pages for item in page["Items"]]
 
     def find_decision(self, photo_id: str) -> dict[str, Any] | None:
         """Return the decision about a photo, read consistently, or None."""
         found = self._aws.dynamodb.get_item(
-            TableName=self._deployed.decision_table, Key=attributes({"photo_id": photo_id}), ConsistentRead=True
+            TableName=self._deployed.decision_table, Key=serialize({"photo_id": photo_id}), ConsistentRead=True
         )
-        return values(found["Item"]) if "Item" in found else None
+        return deserialize(found["Item"]) if "Item" in found else None
 
     def find_entry(self, photo_id: str) -> dict[str, Any] | None:
         """Return a photo's decision, else its item in the photo table, which has a `status`; None when unknown."""
         for table in (self._deployed.decision_table, self._deployed.photo_table):
-            found = self._aws.dynamodb.get_item(TableName=table, Key=attributes({"photo_id": photo_id}))
+            found = self._aws.dynamodb.get_item(TableName=table, Key=serialize({"photo_id": photo_id}))
             if "Item" in found:
-                return values(found["Item"])
+                return deserialize(found["Item"])
         return None
 
     def find_photo(self, photo_id: str) -> Photo | None:

@@ -11,7 +11,7 @@ from console.aws import Aws
 from console.labels import Labels
 from console.review_request import MalformedRequest, parse_review_request, redacted
 from deploy.outputs import Deployed
-from functions.shared.dynamodb import attributes, values
+from functions.shared.dynamodb import deserialize, serialize
 from functions.shared.photo_table import IN_REVIEW
 from functions.shared.times import now, timestamp
 
@@ -151,7 +151,9 @@ class Queue:
             TableName=self._deployed.photo_table,
             FilterExpression="#status = :in_review AND #expires_at > :now",
             ExpressionAttributeNames={"#status": "status", "#expires_at": "expires_at"},
-            ExpressionAttributeValues=attributes({":in_review": IN_REVIEW, ":now": timestamp(now())}),
+            ExpressionAttributeValues=serialize({":in_review": IN_REVIEW, ":now": timestamp(now())}),
         )
-        requested = sorted(values(item)["requested_at"] for page in islice(pages, _MAX_PAGES) for item in page["Items"])
+        requested = sorted(
+            deserialize(item)["requested_at"] for page in islice(pages, _MAX_PAGES) for item in page["Items"]
+        )
         return len(requested), datetime.fromisoformat(requested[0]) if requested else None

@@ -1,4 +1,4 @@
-"""Putting the system into an AWS account, or onto the embedded AWS, and taking it out again.
+"""Deploy the system to an AWS account or to the embedded AWS, and remove it.
 
 `python -m deploy deploy | destroy | outputs | render`, with `TARGET` (local or aws) and `STAGE` in the environment.
 """

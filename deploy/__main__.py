@@ -14,7 +14,7 @@ from deploy.templates import render
 
 
 def main() -> int:
-    """Run one command; returns its exit status: 0 for success, 1 for an error, which is printed in one line."""
+    """Run one command; return the exit status: 0, or 1 after an error, which is printed to stderr."""
     parser = argparse.ArgumentParser(prog="deploy", description="Deploy or remove the system.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("deploy", help="create or update everything")

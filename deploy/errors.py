@@ -1,5 +1,5 @@
-"""The error that a deployment ends with."""
+"""The error of the deployment commands."""
 
 
 class DeployError(Exception):
-    """The message says what failed and what to do next."""
+    """A command failed. The message names what failed and what to do next."""

@@ -8,7 +8,7 @@ from deploy.errors import DeployError
 
 @dataclass(frozen=True)
 class Deployed:
-    """Names, URLs and ARNs of one stage's resources."""
+    """The outputs of the app stack: names, URLs and ARNs of the resources of one stage."""
 
     uploads_bucket: str
     ml_bucket: str

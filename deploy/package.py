@@ -1,6 +1,6 @@
 """The artefacts of a deployment: one zip per function, the layer with their dependencies, the state machines.
 
-Builds are reproducible: an artefact is named after its content, so an unchanged one deploys nothing.
+Builds are reproducible. The key of an artefact contains a hash of its content, so an unchanged one deploys nothing.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ FUNCTIONS = tuple(sorted(handler.parent.name for handler in (ROOT / "functions")
 RUNTIME = f"python3.{sys.version_info.minor}"
 PREFIX = "artifacts"
 
-# A fixed date, the earliest that zip supports, so that the content alone decides the bytes.
+# A fixed date, the earliest that zip supports, so that the archive depends on the content only.
 _DATE = (1980, 1, 1, 0, 0, 0)
 _SKIPPED = {"bin", ".lock"}
 
@@ -54,19 +54,19 @@ def logical_id(name: str) -> str:
     return "".join(part.capitalize() for part in name.replace("-", "_").split("_"))
 
 
-def artefacts(build: Path) -> list[Artefact]:
+def build_artefacts(build: Path) -> list[Artefact]:
     """Build all artefacts of the app stack. The folder `build` keeps the installed dependencies between calls."""
     return [
-        Artefact("LayerKey", "layer.zip", layer(build)),
-        *(Artefact(f"{logical_id(name)}Key", f"{name}.zip", function(name)) for name in FUNCTIONS),
+        Artefact("LayerKey", "layer.zip", build_layer(build)),
+        *(Artefact(f"{logical_id(name)}Key", f"{name}.zip", build_function(name)) for name in FUNCTIONS),
         *(
-            Artefact(f"{logical_id(name)}AslKey", f"{name}.asl.json", _json(workflows.definition(name)))
+            Artefact(f"{logical_id(name)}AslKey", f"{name}.asl.json", _json(workflows.load_definition(name)))
             for name in workflows.NAMES
         ),
     ]
 
 
-def function(name: str) -> bytes:
+def build_function(name: str) -> bytes:
     """Return the zip of one function: its folder, functions/shared and vehicles.toml."""
     folders = (ROOT / "functions" / "shared", ROOT / "functions" / name)
     files = [ROOT / "vehicles.toml", ROOT / "functions" / "__init__.py"]
@@ -74,7 +74,7 @@ def function(name: str) -> bytes:
     return _zip((file.relative_to(ROOT).as_posix(), file.read_bytes()) for file in files)
 
 
-def layer(build: Path) -> bytes:
+def build_layer(build: Path) -> bytes:
     """Return the zip of the packages in functions/requirements.txt, compiled for RUNTIME."""
     requirements = ROOT / "functions" / "requirements.txt"
     stamp = hashlib.sha256(requirements.read_bytes() + RUNTIME.encode()).hexdigest()[:16]

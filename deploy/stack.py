@@ -23,10 +23,10 @@ Progress = Callable[[str], None]
 
 
 class Stack:
-    """The stack of one name in the current account and region. `progress` is called with a line per change."""
+    """The CloudFormation stack of one name in the current account and region."""
 
     def __init__(self, name: str, progress: Progress = print) -> None:
-        """`progress` is called with one line per change."""
+        """`progress` is called with one line of text per change."""
         self.name = name
         self._progress = progress
         self._cloudformation: CloudFormationClient = boto3.client("cloudformation")
@@ -55,10 +55,12 @@ class Stack:
         """
         body = json.dumps(template, separators=(",", ":"))
         if len(body) > _BODY_LIMIT:
-            raise DeployError(f"The template of {self.name} has {len(body)} bytes; CloudFormation takes {_BODY_LIMIT}.")
+            raise DeployError(
+                f"The template of {self.name} has {len(body)} bytes; CloudFormation accepts {_BODY_LIMIT}."
+            )
         status = self.status()
         if status in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"):
-            self._progress(f"{self.name}: an earlier creation failed ({status}); deleting its remains")
+            self._progress(f"{self.name}: an earlier creation failed ({status}); deleting the stack")
             self.delete()
             status = None
         creating = status in (None, "REVIEW_IN_PROGRESS")
@@ -84,7 +86,7 @@ class Stack:
     def delete(self) -> bool:
         """Delete the stack; return False when there was none. Buckets in it must be empty."""
         if self.status() is None:
-            self._progress(f"{self.name}: there is none")
+            self._progress(f"{self.name}: does not exist")
             return False
         stack_id = self._cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]["StackId"]
         seen = {event["EventId"] for event in self._events(stack_id)}
@@ -103,7 +105,7 @@ class Stack:
                 reason = plan.get("StatusReason", "")
                 if "didn't contain changes" in reason or "No updates are to be performed" in reason:
                     return False
-                raise DeployError(f"CloudFormation rejects the change of {self.name}: {reason}")
+                raise DeployError(f"CloudFormation rejected the change set of {self.name}: {reason}")
         raise DeployError(f"CloudFormation did not create the change set of {self.name} in {LIMIT_S} s. Try again.")
 
     def _follow(self, stack: str, seen: set[str], expected: tuple[str, ...]) -> None:
@@ -125,7 +127,7 @@ class Stack:
                 f"{self.name} is {status} after {LIMIT_S} s. The CloudFormation console shows its events."
             )
         if status not in expected:
-            reasons = "\n  ".join(failures) or "its events in the CloudFormation console say why"
+            reasons = "\n  ".join(failures) or "see its events in the CloudFormation console"
             raise DeployError(f"{self.name} ended as {status}:\n  {reasons}")
 
     def _events(self, stack: str) -> "list[StackEventTypeDef]":

@@ -9,10 +9,10 @@ import boto3
 from botocore.exceptions import ClientError, WaiterError
 
 from deploy.errors import DeployError
-from deploy.package import PREFIX, ROOT, RUNTIME, Artefact, artefacts
+from deploy.package import PREFIX, ROOT, RUNTIME, Artefact, build_artefacts
 from deploy.stack import Progress, Stack
 from deploy.target import Target
-from deploy.templates import template
+from deploy.templates import load_template
 from functions.shared.champion import ModelTable
 from functions.shared.sagemaker import is_missing
 
@@ -27,7 +27,7 @@ BUILD = ROOT / "build" / "artifacts"
 # Outputs of the data stack that are parameters of the app stack.
 DATA_OUTPUTS = ("UploadsBucket", "MlBucket", "DecisionTable", "PhotoTable", "ModelTable", "SageMakerRoleArn")
 
-# Parameters of the app stack that an environment variable may set, by the variable's name.
+# Environment variables that set a parameter of the app stack.
 SETTINGS = {
     "REVIEW_TIMEOUT_S": "ReviewTimeoutSeconds",
     "MIN_NEW_LABELS": "MinNewLabels",
@@ -45,14 +45,14 @@ def deploy(target: Target, progress: Progress = print, build: Path = BUILD) -> d
     """Create or update everything, and return the outputs of the app stack. Raises DeployError."""
     tls = "false" if target.is_local else "true"
     data = Stack(target.data_stack, progress)
-    changed = data.deploy(template("data"), {"Stage": target.stage, "RequireTls": tls})
+    changed = data.deploy(load_template("data"), {"Stage": target.stage, "RequireTls": tls})
     data_outputs = data.outputs()
-    packaged = artefacts(build)
+    packaged = build_artefacts(build)
     for artefact in _upload_missing(data_outputs["MlBucket"], packaged):
         progress(f"{artefact.key}: {len(artefact.content) / 1e6:.2f} MB uploaded")
     app = Stack(target.app_stack, progress)
     changed |= app.deploy(
-        template("app"),
+        load_template("app"),
         {
             "Stage": target.stage,
             "Runtime": RUNTIME,
@@ -70,9 +70,9 @@ def deploy(target: Target, progress: Progress = print, build: Path = BUILD) -> d
 def app_settings(target: Target) -> dict[str, str]:
     """Return the parameters of the app stack that depend on the target or on the environment."""
     return {
-        # An embedded AWS has no traffic to monitor.
+        # The embedded AWS has no traffic to monitor.
         **({"BakeSeconds": "5"} if target.is_local else {}),
-        # Without archive and network there are drawn pictures only.
+        # Without a downloaded data set, training uses pictures drawn by the program.
         "AllowDrawnTrainingData": "yes" if target.is_local else "no",
         "RollbackAlarms": f"{target.app_stack}-endpoint-errors",
         **{parameter: os.environ[name] for name, parameter in SETTINGS.items() if os.environ.get(name)},
@@ -88,18 +88,20 @@ def destroy(target: Target, *, with_data: bool, progress: Progress = print) -> N
     _remove_log_groups(f"/aws/lambda/{target.app_stack}-", f"/aws/sagemaker/Endpoints/{endpoint}")
     data = Stack(target.data_stack, progress)
     if data.status() is None:
-        progress(f"{data.name}: there is none")
+        progress(f"{data.name}: does not exist")
         return
     data_outputs = data.outputs()
     if not with_data:
         kept = [value for name, value in data_outputs.items() if not name.endswith("Arn")]
-        progress(f"Data is kept in {', '.join(kept)}, and the models in SageMaker; `make deploy` finds it again.")
-        progress("`make destroy DATA=yes` removes it too.")
+        progress(
+            f"Data is kept in {', '.join(kept)}, and the models in SageMaker; the next `make deploy` uses them again."
+        )
+        progress("`make destroy DATA=yes` removes the data too.")
         return
     _remove_models(f"vehicles-{target.stage}-", progress)
     _remove_registry(target.app_stack, progress)
     for bucket in (data_outputs["UploadsBucket"], data_outputs["MlBucket"]):
-        progress(f"{bucket}: {_empty(bucket)} objects removed")
+        progress(f"{bucket}: {_empty_bucket(bucket)} objects removed")
     data.delete()
 
 
@@ -128,7 +130,7 @@ def _restore_endpoint(outputs: dict[str, str], progress: Progress) -> None:
         return
     if not _exists(sagemaker.describe_endpoint_config, EndpointConfigName=champion.endpoint_config):
         progress(f"Champion {champion.model_version} is recorded, but SageMaker has no configuration of that name.")
-        progress("Photos go to review until there is a new model: `make retrain FORCE=yes`.")
+        progress("Photos go to review until a new model is promoted: run `make retrain FORCE=yes`.")
         return
     progress(f"endpoint {name}: restoring champion {champion.model_version}")
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=champion.endpoint_config)
@@ -205,7 +207,8 @@ def _remove_log_groups(*prefixes: str) -> None:
                 logs.delete_log_group(logGroupName=group["logGroupName"])
 
 
-def _empty(bucket: str) -> int:
+def _empty_bucket(bucket: str) -> int:
+    """Delete all object versions and delete markers; return their number."""
     s3: S3Client = boto3.client("s3")
     removed = 0
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):

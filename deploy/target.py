@@ -14,7 +14,7 @@ AWS = "aws"
 
 @dataclass(frozen=True)
 class Target:
-    """`kind` is `local` or `aws`; `stage` names the stack, `scones-{stage}`."""
+    """Where commands deploy to: `kind` is `local` or `aws`, `stage` is the suffix of the stack's name."""
 
     kind: str
     stage: str
@@ -35,7 +35,7 @@ class Target:
         return f"scones-{self.stage}-data"
 
 
-def target() -> Target:
+def read_target() -> Target:
     """Read TARGET (default `local`) and STAGE (default `dev`) from the environment. Raises DeployError."""
     kind, stage = os.environ.get("TARGET", LOCAL), os.environ.get("STAGE", "dev")
     if kind not in (LOCAL, AWS):
@@ -50,7 +50,7 @@ def connect() -> Target:
 
     Prints the target. Raises DeployError when there are no usable credentials.
     """
-    chosen = target()
+    chosen = read_target()
     if chosen.is_local:
         import local
 

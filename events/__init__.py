@@ -36,7 +36,7 @@ def contract(name: str) -> dict[str, Any]:
 
 
 def sample(name: str) -> dict[str, Any]:
-    """Return a whole event, such as `s3_object_created` or `driver_routed`. Raises KeyError when there is none."""
+    """Return a sample event, such as `s3_object_created` or `driver_routed`. Raises KeyError when there is none."""
     return _load("samples", name)
 
 
@@ -68,7 +68,7 @@ def _substitute(value: Any, resources: dict[str, str]) -> Any:
 
 
 def _load(folder: str, name: str) -> dict[str, Any]:
-    return json.loads(_text(folder, name))  # type: ignore[no-any-return]  # a fresh object for each caller
+    return json.loads(_text(folder, name))  # type: ignore[no-any-return]  # a new object for each caller
 
 
 @cache

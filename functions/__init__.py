@@ -1,1 +1,1 @@
-"""The Lambda functions: a folder for each, and `shared` for what several of them use."""
+"""The Lambda functions: one folder per function, and `shared` with the modules that several functions import."""

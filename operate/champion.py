@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.exceptions import ClientError
 
-from functions.shared.sagemaker import describe_model_of, is_missing
+from functions.shared.sagemaker import describe_served_model, is_missing
 from operate.errors import CommandError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Champion:
             if not is_missing(error):
                 raise
             raise CommandError(f"There is no endpoint {endpoint}. Train a model first: `make retrain`.") from error
-        model = describe_model_of(configuration, sagemaker)
+        model = describe_served_model(configuration, sagemaker)
         return cls(model.name, model.artifact)
 
     def download(self, folder: Path) -> Path:

@@ -20,7 +20,7 @@ from operate.photo_folders import (
     read_class_folders,
     read_each,
 )
-from training.artifact import ModelArchiveError, unpacked
+from training.artifact import ModelArchiveError, unpack_model
 from training.dataset import targets
 from training.evaluation import METRICS, evaluate
 from training.images import PhotoError, preprocess
@@ -104,7 +104,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("build/reports/evaluation.json"))
     arguments = parser.parse_args()
     try:
-        with unpacked(arguments.model) as folder:
+        with unpack_model(arguments.model) as folder:
             report = evaluate_photos(model_fn(folder), arguments.photos, show_progress=True)
     except (EvaluationError, ModelArchiveError) as error:
         print(f"evaluation failed: {error}", file=sys.stderr)

@@ -1,7 +1,7 @@
-"""What runs inside SageMaker: the jobs `train` and `compare`, `inference` for the endpoint, and what these import.
+"""The code that runs in SageMaker: the jobs `train` and `compare`, `inference` for the endpoint, and their imports.
 
-Commands that people run are in operate/, except those that make the backbone and measure the model: they are in
-training.research, which the archive for SageMaker leaves out.
+training.research holds the commands that create the backbone and measure the model; the source archive for SageMaker
+does not contain it. All other commands are in operate/.
 """
 
 import os

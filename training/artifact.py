@@ -25,7 +25,7 @@ _REQUIREMENTS = "numpy\npillow>=11\nonnxruntime>=1.20\n"
 
 
 class ModelArchiveError(Exception):
-    """There is no model, or it is no model.tar.gz; the message says what to do."""
+    """The file does not exist or is not a model.tar.gz."""
 
 
 def write_model(folder: Path, head: Head, metadata: dict[str, Any], backbone: Path = BACKBONE_FILE) -> None:
@@ -49,10 +49,10 @@ def write_model(folder: Path, head: Head, metadata: dict[str, Any], backbone: Pa
 
 
 @contextmanager
-def unpacked(model: Path) -> Iterator[Path]:
+def unpack_model(model: Path) -> Iterator[Path]:
     """Yield the folder of a model: `model` itself, or a temporary folder with the content of a model.tar.gz.
 
-    Raises ModelArchiveError when there is no file `model`, or when it is no tar archive.
+    Raises ModelArchiveError when there is no file `model`, or when it is not a tar archive.
     """
     if model.is_dir():
         yield model
@@ -65,5 +65,5 @@ def unpacked(model: Path) -> Iterator[Path]:
                 tar.extraction_filter = getattr(tarfile, "data_filter", None)  # Python has it from 3.11.4 on
                 tar.extractall(folder)  # noqa: S202
         except tarfile.TarError as error:
-            raise ModelArchiveError(f"{model.name} is no model.tar.gz: {error}") from error
+            raise ModelArchiveError(f"{model.name} is not a model.tar.gz: {error}") from error
         yield Path(folder)

@@ -51,7 +51,7 @@ class Backbone:
         return np.stack([view[0] for view in views], axis=1), np.stack([view[1] for view in views], axis=1)
 
     def resize_and_extract(self, images: list[Pixels]) -> tuple[Floats32, Floats32]:
-        """Return the same for images of any sizes, computed in batches of BATCH_SIZE."""
+        """Return features and logits of images of any sizes, computed in batches of BATCH_SIZE."""
         batches = [
             self.extract_features(resize_batch(images[start : start + BATCH_SIZE], self.side))
             for start in range(0, max(1, len(images)), BATCH_SIZE)
@@ -62,7 +62,7 @@ class Backbone:
 def load_backbone(path: Path = BACKBONE_FILE, threads: int = 1) -> Backbone:
     """Load a backbone that computes with `threads` threads. Raises FileNotFoundError when there is none at `path`."""
     if not path.is_file():
-        raise FileNotFoundError(f"there is no backbone at {path}; make it with: make pretrain")
+        raise FileNotFoundError(f"there is no backbone at {path}; create it with: make pretrain")
     content = path.read_bytes()
     options = onnxruntime.SessionOptions()
     # One thread per request by default: threads that spin between requests cost more time than they save.

@@ -17,7 +17,7 @@ CANVAS_SIDE = 2 * SIDE
 Colour = tuple[int, int, int]
 
 
-def blank_images(count: int, seed: int) -> Dataset:
+def generate_blank_images(count: int, seed: int) -> Dataset:
     """Return `count` images, labelled BLANK_LABEL: noise, flat colours, gradients, stripes, text and blocks in turn."""
     generator = np.random.default_rng(seed)
     makers = (_noise, _flat, _gradient, _stripes, _text, _flat, _blocks)
@@ -36,7 +36,7 @@ def random_colour(generator: np.random.Generator, low: int = 0, high: int = 256)
 
 
 def new_canvas(generator: np.random.Generator, white: bool = False) -> tuple[Image.Image, ImageDraw.ImageDraw]:
-    """Return an image of CANVAS_SIDE pixels in white or a random colour, and what draws on it."""
+    """Return an image of CANVAS_SIDE pixels in white or a random colour, and its drawing context."""
     image = Image.new("RGB", (CANVAS_SIDE, CANVAS_SIDE), (255, 255, 255) if white else random_colour(generator))
     return image, ImageDraw.Draw(image)
 

@@ -1,4 +1,4 @@
-"""Fit the calibration and choose the threshold from which on the model decides without a person.
+"""Fit the calibration and choose the threshold: the lowest confidence at which no review is requested.
 
 Both come from cross-fitted predictions: each image is predicted by a head that was fitted without it.
 """
@@ -25,9 +25,9 @@ CONFIDENCE_LEVEL = 0.9
 class OperatingPoint:
     """A threshold and its effect, estimated on cross-fitted predictions; fractions in [0, 1].
 
-    `decided`: vehicle photos that are decided without a person. `wrong`: wrong decisions among all decisions without a
-    person, with as many other photos as the policy assumes. `others_accepted`: photos of other things that are taken
-    for a vehicle; None when there were none to estimate it on. `*_upper` are upper bounds at CONFIDENCE_LEVEL.
+    `decided`: vehicle photos that are decided without a review. `wrong`: wrong decisions among all decisions without a
+    review, with as many other photos as the policy assumes. `others_accepted`: photos of other things that are accepted
+    as a vehicle; None when there were none to estimate it on. `*_upper` are upper bounds at CONFIDENCE_LEVEL.
     """
 
     threshold: float
@@ -86,7 +86,7 @@ def calibrate(logits: Floats, truth: Ints, policy: Policy, weights: Floats | Non
     return Calibration(float(np.exp(found.x[0])), float(found.x[1]) if fits_offset else 0.0)
 
 
-def operating_points(logits: Floats, truth: Ints, policy: Policy, seed: int = 0) -> list[OperatingPoint]:
+def estimate_operating_points(logits: Floats, truth: Ints, policy: Policy, seed: int = 0) -> list[OperatingPoint]:
     """Return the operating point of each of THRESHOLDS, estimated on cross-fitted logits (N, V + 1).
 
     The fraction of wrong decisions is the mean of 1 - calibrated confidence: a few hundred images determine it more
@@ -99,7 +99,7 @@ def operating_points(logits: Floats, truth: Ints, policy: Policy, seed: int = 0)
     wrong, others = [], []
     for rows in stratified_resamples(truth < vehicles, N_RESAMPLES, seed):
         refitted = calibrate(logits[rows], truth[rows], policy, weights[rows] / weights[rows].sum())
-        # Thresholds apply to the confidence that is served; this resample's calibration says how often it is correct.
+        # Thresholds apply to the served confidence; this resample's calibration estimates how often it is correct.
         served = calibration.probabilities(logits[rows])
         wrong.append(_expected_wrong(served, refitted.probabilities(logits[rows]), weights[rows]))
         others.append(_accepted_others(served, truth[rows]))
@@ -141,8 +141,8 @@ def as_rows(points: list[OperatingPoint]) -> list[dict[str, Any]]:
 def _expected_wrong(served: Floats, calibrated: Floats, weights: Floats) -> Floats:
     """Return (T,): at each threshold, the expected fraction wrong among the accepted; 1 when nothing is accepted.
 
-    `served` (N, V + 1) are the probabilities to which the threshold applies, `calibrated` (N, V + 1) those that say
-    how often a prediction is correct.
+    `served` (N, V + 1) are the probabilities to which the threshold applies, `calibrated` (N, V + 1) those that
+    estimate how often a prediction is correct.
     """
     best = served.argmax(axis=1)
     rows = np.flatnonzero(best < served.shape[1] - 1)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 mpl.use("Agg")
 
-from matplotlib import pyplot as plt  # the backend must be chosen first: there is no display
+from matplotlib import pyplot as plt  # after the backend is set: there is no display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -20,16 +20,16 @@ from training.metrics import ECE_BINS, Floats, Ints, accepted, at_threshold, veh
 
 ERRORS_SHOWN = 18
 MAX_ERRORS_PER_LABEL = 6
-"""So that one class with many errors does not displace the others."""
+"""Limits the errors of one class, so that those of other classes are shown too."""
 
 _BLACK, _BLUE, _RED, _GREY = "#1f2933", "#2563a8", "#b3361b", "#8894a2"
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What the report was made of: N images, their probabilities (N, V + 1), true classes and labels (N,).
+    """The evaluated photos: N images, their probabilities (N, V + 1), true classes and labels (N,).
 
-    `truth` holds the index of the true class; a label is the class folder, which for `other` says more than the class.
+    `truth` holds the index of the true class; a label is the class folder, which is more specific for `other`.
     """
 
     images: list[Pixels]
@@ -197,7 +197,7 @@ is below {metadata["threshold"]:.3f} or the predicted class is `other`.
   cross-fitted predictions on {metadata["validation_images"]} images.
 
 ## Operating point
-Policy: at most {policy["wrong_at_most"]:.1%} of the decisions without a person are wrong, when
+Policy: at most {policy["wrong_at_most"]:.1%} of the decisions without a review are wrong, when
 {policy["others_share"]:.0%} of the uploads show no vehicle; at most {policy["others_accepted_at_most"]:.0%} of those
 are accepted. The threshold, marked with *, is the lowest whose upper bounds (90%) satisfy the policy.
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.backbone import Backbone
-from training.blank_images import BLANK_LABEL, blank_images
-from training.calibrate import OperatingPoint, calibrate, choose_operating_point, operating_points
+from training.blank_images import BLANK_LABEL, generate_blank_images
+from training.calibrate import OperatingPoint, calibrate, choose_operating_point, estimate_operating_points
 from training.calibration import Calibration
 from training.dataset import Dataset, concatenate, sample, stratified_folds, targets
 from training.features import FeatureCache, ProgressCallback
@@ -19,7 +19,7 @@ from training.metrics import Floats, Ints
 from training.policy import Policy
 
 MIN_PER_VEHICLE = 8
-"""Fewer training images of a vehicle than this are refused."""
+"""The minimum number of training images of each vehicle."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Recipe:
     At most `max_per_vehicle` images of each vehicle and `max_per_other_class` of each other class are sampled from the
     base data. All labelled photos are used, each with the weight of `label_weight` images. Vehicles and other images
     have the same total weight. The L2 penalty on the head's step from its start is `l2_penalty` / N for weights and
-    `bias_l2_penalty` / N for biases. `blank_images` is how many of those (see training.blank_images) are added, and
-    `n_folds` the number of folds of the cross-fitting.
+    `bias_l2_penalty` / N for biases. `blank_images` is the number of images from
+    training.blank_images that are added, `n_folds` the number of folds of the cross-fitting.
     """
 
     max_per_vehicle: int = 1000
@@ -90,7 +90,7 @@ def fit_classifier(
         sample(base.without_labels(vehicles), recipe.max_per_other_class, seed),
     ])  # fmt: skip
     _require_images(concatenate([sampled, labelled]).counts(), vehicles)
-    data = concatenate([sampled, labelled, blank_images(recipe.blank_images, seed)])
+    data = concatenate([sampled, labelled, generate_blank_images(recipe.blank_images, seed)])
     truth = targets(data, vehicles)
     is_labelled = np.zeros(len(data), dtype=bool)
     is_labelled[len(sampled) : len(sampled) + len(labelled)] = True
@@ -114,7 +114,7 @@ def fit_classifier(
     is_untrained = (hash_fractions(data) < backbone.min_training_hash) | is_labelled | ~_is_cifar_sized(data)
     calibration_rows = np.flatnonzero(is_untrained & (data.labels != BLANK_LABEL))
     cross_fitted, calibration_truth = logits[calibration_rows], truth[calibration_rows]
-    points = operating_points(cross_fitted, calibration_truth, policy, seed)
+    points = estimate_operating_points(cross_fitted, calibration_truth, policy, seed)
     return Classifier(
         head=fit(np.arange(len(data))),
         calibration=calibrate(cross_fitted, calibration_truth, policy),

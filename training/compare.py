@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from training import dataset, metrics
-from training.artifact import ModelArchiveError, unpacked
+from training.artifact import ModelArchiveError, unpack_model
 from training.backbone import Backbone, Floats32
 from training.dataset import Dataset, concatenate, sample, targets
 from training.features import FeatureCache
@@ -36,20 +36,20 @@ INTERVAL_90 = (0.05, 0.95)
 
 TIMED_PHOTOS = 20
 MAX_PER_OTHER_CLASS = 10
-"""Images of each other class that models are compared on; with 88 classes, more only take longer."""
+"""The maximum number of holdout images of each other class; with 88 classes, more images only take longer."""
 
 METRICS: dict[str, Metric] = {"accuracy": metrics.accuracy, "ece": metrics.ece, "auroc": metrics.auroc}
 
 
 class ComparisonError(Exception):
-    """The models cannot be compared; the message says why."""
+    """The models cannot be compared. The message names the cause."""
 
 
 class SharedFeatures:
     """A feature cache per backbone, so that two models with the same backbone compute features once."""
 
     def __init__(self) -> None:
-        """Begin without caches."""
+        """Start without caches."""
         self._caches: dict[str, FeatureCache] = {}
         self._lock = threading.Lock()
 
@@ -121,7 +121,7 @@ def compare(
     Raises ModelArchiveError when a model cannot be read, ComparisonError when the holdout shows none of the vehicles.
     """
     with ExitStack() as stack:
-        folders = [stack.enter_context(unpacked(path)) for path in (challenger, champion) if path is not None]
+        folders = [stack.enter_context(unpack_model(path)) for path in (challenger, champion) if path is not None]
         models = [model_fn(folder) for folder in folders]
         vehicles = tuple(dict.fromkeys(name for model in models for name in model.classes[:-1]))
         truth = targets(holdout, vehicles)
@@ -192,7 +192,7 @@ def find_artifact(folder: Path) -> Path:
     """Return the model.tar.gz in an input folder of the job. Raises ComparisonError when there is none."""
     found = sorted(folder.rglob("*.tar.gz"))
     if not found:
-        raise ComparisonError(f"{folder.name} holds no model.tar.gz")
+        raise ComparisonError(f"{folder.name} contains no model.tar.gz")
     return found[0]
 
 

@@ -78,7 +78,7 @@ def load(folder: Path) -> Dataset:
     """
     paths = sorted(folder.rglob("*.npz"))
     if not paths:
-        raise FileNotFoundError(f"{folder} holds no .npz file; stage data with: make stage")
+        raise FileNotFoundError(f"{folder} contains no .npz file; stage data with: make stage")
     parts = []
     for path in paths:
         with np.load(path, allow_pickle=False) as arrays:
@@ -122,7 +122,7 @@ def _read(name: str, arrays: "np.lib.npyio.NpzFile") -> Dataset:
     if {"images", "labels"} <= names:
         return from_array(arrays["images"], arrays["labels"].astype(np.str_))
     if not {"pixels", "shapes", "labels"} <= names:
-        raise ValueError(f"{name} holds {sorted(names)}, not 'pixels', 'shapes' and 'labels'")
+        raise ValueError(f"{name} contains {sorted(names)}, not 'pixels', 'shapes' and 'labels'")
     pixels, shapes = arrays["pixels"], arrays["shapes"].astype(np.int64)
     ends = np.cumsum(shapes.prod(axis=1) * 3)
     if len(pixels) != (ends[-1] if len(ends) else 0):

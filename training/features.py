@@ -15,7 +15,7 @@ from training.images import PREPROCESSING, Pixels
 
 CACHE_NAME = "features.npz"
 OUTPUT_ARCHIVE = "output.tar.gz"
-"""The archive that SageMaker makes of a training job's output folder."""
+"""The archive of a training job's output folder, which SageMaker creates."""
 
 MAX_BYTES = 2_000_000_000
 ProgressCallback = Callable[[int, int], None]

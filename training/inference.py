@@ -41,7 +41,7 @@ class Model(Protocol):
 
     @property
     def threshold(self) -> float:
-        """The confidence in [0, 1] from which on no person is asked."""
+        """The lowest confidence in [0, 1] at which no review is requested."""
         ...
 
     @property
@@ -60,7 +60,7 @@ class BackboneModel:
     def __init__(
         self, backbone: Backbone, head: Head, calibration: Calibration, threshold: float, version: str
     ) -> None:
-        """Put the parts together; classes and input size follow from them."""
+        """The classes are those of `head`, the input size is that of `backbone`."""
         self.backbone, self.head, self.calibration = backbone, head, calibration
         self.classes, self.side, self.threshold, self.version = head.classes, backbone.side, threshold, version
 
@@ -69,7 +69,7 @@ class BackboneModel:
         return self.probabilities_of_features(*self.backbone.extract_features(images))
 
     def probabilities_of_features(self, features: NDArray[np.float32], imagenet: NDArray[np.float32]) -> Floats:
-        """Return the same for features (N, VIEWS, D) and ImageNet's logits (N, VIEWS, 1000) of the backbone."""
+        """Return calibrated probabilities of features (N, VIEWS, D) and ImageNet's logits (N, VIEWS, 1000)."""
         return self.calibration.probabilities(self.head.logits(features, imagenet))
 
 
@@ -127,7 +127,7 @@ def input_fn(body: bytes, content_type: str = CONTENT_TYPES[0], context: object 
 def predict_fn(photo: bytes, model: Model, context: object = None) -> dict[str, Any]:
     """Return the most probable class and the probability of each, or `error` and `message` for an unusable photo.
 
-    An unusable photo gives an answer instead of an HTTP error, because a retry would fail in the same way.
+    An unusable photo is not an HTTP error, because a retry would fail in the same way.
     """
     try:
         image = preprocess(photo, model.side)

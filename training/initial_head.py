@@ -1,4 +1,4 @@
-"""The initial head: what a training starts from, and what a new stage serves before it has any data.
+"""The initial head: the start of each training, and the model of a new stage that has no data.
 
 `make pretrain` fits it together with the backbone (training.research.pretrain).
 """

@@ -28,5 +28,5 @@ def load_labelled(snapshot: Path, photos: Path, use: str) -> Dataset:
             images.append(downscale((photos / photo["file"]).read_bytes()))
             labels.append(photo["label"])
         except PhotoError as error:
-            print(f"labelled photo {photo['photo_id']} is left out: {error}", flush=True)
+            print(f"labelled photo {photo['photo_id']} is skipped: {error}", flush=True)
     return Dataset(images, np.array(labels, dtype=np.str_)) if images else empty()

@@ -1,4 +1,4 @@
-"""Metrics of predicted probabilities: accuracy, calibration, outlier detection, and what a threshold accepts.
+"""Metrics of predicted probabilities: accuracy, calibration, outlier detection, and coverage at a threshold.
 
 In every function `probabilities` is (N, V + 1): one column per vehicle, then `other`. `truth` (N,) is the index of the
 true class. A metric that cannot be computed, such as an error rate over no photos, is NaN.
@@ -22,7 +22,7 @@ INTERVAL_95 = (0.025, 0.975)
 
 @dataclass(frozen=True)
 class AtThreshold:
-    """What a threshold accepts, as fractions in [0, 1].
+    """The photos that a threshold accepts, as fractions in [0, 1].
 
     `coverage`: vehicle photos that are accepted; `error_accepted`: accepted vehicle photos whose class is wrong;
     `other_accepted`: photos of other things that are accepted as some vehicle.
@@ -41,7 +41,7 @@ def softmax(logits: Floats) -> Floats:
 
 
 def accepted(probabilities: Floats, threshold: float) -> NDArray[np.bool_]:
-    """Return (N,): whether no person is asked, because the predicted class is a vehicle of at least that confidence."""
+    """Return (N,): whether no review is needed: the predicted class is a vehicle with at least that confidence."""
     result: NDArray[np.bool_] = (probabilities.argmax(axis=1) < probabilities.shape[1] - 1) & (
         probabilities.max(axis=1) >= threshold
     )
@@ -49,7 +49,7 @@ def accepted(probabilities: Floats, threshold: float) -> NDArray[np.bool_]:
 
 
 def at_threshold(probabilities: Floats, truth: Ints, threshold: float) -> AtThreshold:
-    """Return what `threshold` accepts."""
+    """Return the fractions of photos that `threshold` accepts."""
     is_vehicle = truth < probabilities.shape[1] - 1
     is_accepted = accepted(probabilities, threshold)
     is_wrong = probabilities.argmax(axis=1) != truth

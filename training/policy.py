@@ -1,4 +1,4 @@
-"""The operating policy: how many errors are tolerated among photos that the model decides without a person."""
+"""The operating policy: the error rates that are tolerated in decisions without a review."""
 
 import tomllib
 from dataclasses import dataclass, fields
@@ -11,7 +11,7 @@ from training.vehicles import VEHICLES_FILE
 class Policy:
     """Fractions, each in (0, 1). Raises ValueError for any other value.
 
-    `wrong_at_most`: of the photos decided without a person, those sent to a wrong bay; `others_share`: of the uploads,
+    `wrong_at_most`: of the photos decided without a review, those sent to a wrong bay; `others_share`: of the uploads,
     those that show none of the configured vehicles; `others_accepted_at_most`: of these, those that are sent to a bay.
     """
 
@@ -24,7 +24,7 @@ class Policy:
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
-                raise ValueError(f"[policy] {field.name} is {value!r}; pass a share between 0 and 1, such as 0.01")
+                raise ValueError(f"[policy] {field.name} is {value!r}; pass a fraction between 0 and 1, such as 0.01")
 
 
 def configured_policy(path: Path = VEHICLES_FILE) -> Policy:

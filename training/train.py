@@ -60,7 +60,7 @@ def train(
     `cached_features` is the folder of an earlier job's feature cache; this job's is written to `features_out`. Raises
     ValueError when a vehicle has too few images.
     """
-    backbone = backbone or load_backbone(threads=_idle_cores())
+    backbone = backbone or load_backbone(threads=_choose_threads())
     policy = policy or Policy()
     recipe = recipe or _default_recipe(source)
     initial = load_initial_head(vehicles, groups if groups is not None else imagenet_classes())
@@ -71,11 +71,11 @@ def train(
     fitted = fit_classifier(
         base, labelled, initial.head, backbone, cache, policy, recipe, seed, on_progress=_ProgressPrinter()
     )
-    print(f"features: {fitted.n_computed} computed, {fitted.n_training - fitted.n_computed} kept", flush=True)
+    print(f"features: {fitted.n_computed} computed, {fitted.n_training - fitted.n_computed} cached", flush=True)
     if features_out is not None:
         cache.save(features_out)
 
-    # Confidences on synthetic images say nothing about confidences on photos: keep the initial calibration.
+    # A calibration on synthetic images does not apply to photos: keep the initial one.
     is_synthetic = source == GENERATED
     calibration = initial.calibration if is_synthetic else fitted.calibration
     metadata: dict[str, Any] = {
@@ -149,8 +149,8 @@ def _read_source(folder: Path) -> str:
     return "unknown"
 
 
-def _idle_cores() -> int:
-    """Return OMP_NUM_THREADS, or else 2 threads when two cores are idle and 1 on a busy machine."""
+def _choose_threads() -> int:
+    """Return the number of threads: OMP_NUM_THREADS, or else 2 when two cores are idle, 1 on a busy machine."""
     configured = os.environ.get("OMP_NUM_THREADS", "")
     if configured.isdigit() and int(configured) > 0:
         return int(configured)
@@ -158,7 +158,7 @@ def _idle_cores() -> int:
     return 2 if idle >= 1.5 else 1
 
 
-def _arguments() -> argparse.Namespace:
+def _parse_arguments() -> argparse.Namespace:
     default = Recipe()
     parser = argparse.ArgumentParser(description="Train the vehicle classifier (SageMaker script mode).")
     parser.add_argument("--seed", type=int, default=0)
@@ -177,7 +177,7 @@ def _arguments() -> argparse.Namespace:
         parser.add_argument(f"--{channel}", type=Path, default=os.environ.get(f"SM_CHANNEL_{channel.upper()}"))
     parser.add_argument("--model-dir", type=Path, default=os.environ.get("SM_MODEL_DIR"))
     parser.add_argument("--features-out", type=Path, default=os.environ.get("SM_OUTPUT_DATA_DIR"))
-    arguments, _ = parser.parse_known_args()  # SageMaker passes its own hyperparameters along
+    arguments, _ = parser.parse_known_args()  # SageMaker passes its own hyperparameters too
     if not arguments.training or not arguments.model_dir:
         parser.error("pass --training and --model-dir, or set SM_CHANNEL_TRAINING and SM_MODEL_DIR")
     return arguments
@@ -185,7 +185,7 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> int:
     """Run as a training job; return the exit status."""
-    arguments = _arguments()
+    arguments = _parse_arguments()
     start = time.monotonic()
     try:
         base, holdout = split_holdout(dataset.load(Path(arguments.training)))

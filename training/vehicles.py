@@ -21,7 +21,7 @@ def configured_vehicles(path: Path = VEHICLES_FILE) -> tuple[str, ...]:
     if len(names) < 2:
         raise ValueError(f"{path.name} configures {len(names)} vehicles; a classifier needs at least two [vehicles.*]")
     if OTHER in names:
-        raise ValueError(f"{path.name} configures a vehicle called '{OTHER}', which means 'none of our vehicles'")
+        raise ValueError(f"{path.name} configures a vehicle called '{OTHER}', a reserved name; rename it")
     return names
 
 

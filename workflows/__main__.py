@@ -18,7 +18,7 @@ def main() -> int:
     for name in workflows.NAMES:
         text = render(name)
         definition = json.loads(text)
-        contents = {workflows.path(name): text, workflows.page_path(name): mermaid.page(name, definition)}
+        contents = {workflows.asl_path(name): text, workflows.page_path(name): mermaid.render_page(name, definition)}
         for path, content in contents.items():
             if not check:
                 path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,7 @@
 Input: `{"photo": {"bucket", "key", "etag"?, "size"?}}`. Output: the decision or the rejection. It is a Standard
 workflow, because a review can take hours.
 
-Fields of the execution's data: `photo`, the input; `model.answer`, the answer of the ClassifyPhoto Lambda; `review`,
+Fields of the execution's data: `photo`, the input; `model.answer`, the result of the ClassifyPhoto Lambda; `review`,
 the review request; `reviewer`, the reviewer's answer; `error`, the last error caught; `pending`, how long to wait for
 the review of another execution. The states before AssignBay replace all of them by the input of AssignBay.
 """
@@ -18,10 +18,10 @@ from workflows.tasks import (
     EXECUTION,
     lambda_parameters,
     on_error,
+    payload_template,
     retry,
     retry_crashes,
     retry_transient,
-    template,
 )
 
 # Longer than the Lambda's own timeout, because in a burst of photos a task also waits for a free Lambda environment.
@@ -36,7 +36,7 @@ REVIEW_TIMEOUT = {"timeout_s.$": "States.StringToJson('${ReviewTimeoutSeconds}')
 
 
 def build() -> Any:
-    """The SDK graph of classify-photo."""
+    """Return the SDK graph of classify-photo."""
     classify_photo = LambdaStep(
         "ClassifyPhoto",
         comment="Look up the decision of the photo; if there is none, invoke the endpoint.",
@@ -53,12 +53,12 @@ def build() -> Any:
     confident = Choice("Confident?", comment="Branch on the outcome; the Lambda compares with the threshold.")
     return_decision = Succeed(
         "ReturnDecision",
-        comment="The photo was delivered before: return its existing decision.",
+        comment="The photo already has a decision: return it.",
         output_path="$.model.answer.decision",
     )
     decide_by_model = _decide(
         "DecideByModel",
-        "A configured vehicle, with a confidence not below the threshold.",
+        "The classification: a configured vehicle with a confidence at or above the threshold.",
         decided_by="model",
         photo="$.model.answer.photo",
         vehicle="$.model.answer.classification.vehicle",
@@ -107,10 +107,12 @@ def build() -> Any:
             retry(*ANY_FAILURE, interval_s=2, max_attempts=2),
         ],
     )
-    reviewer_answered = Choice("ReviewerAnswered?", comment="A vehicle or `other`, `unusable`, or an invalid answer.")
+    reviewer_answered = Choice(
+        "ReviewerAnswered?", comment="Branch on the answer: a vehicle or `other`, `unusable`, or invalid."
+    )
     decide_by_reviewer = _decide(
         "DecideByReviewer",
-        "The reviewer's answer. It has no confidence: that would be the model's.",
+        "The answer of the reviewer, which has no confidence.",
         decided_by="reviewer",
         photo="$.review.photo",
         vehicle="$.reviewer.vehicle",
@@ -128,10 +130,10 @@ def build() -> Any:
     )
     report_unusable_photo = Pass(
         "ReportUnusablePhoto",
-        comment="The reviewer could not recognize anything in the photo.",
+        comment="The reviewer answered that the photo is unusable.",
         parameters={
             "photo.$": "$.review.photo",
-            "error": {"Error": "UnusablePhoto", "Cause": "A reviewer could not use this photo."},
+            "error": {"Error": "UnusablePhoto", "Cause": "A reviewer answered that this photo is unusable."},
         },
     )
     assign_bay = _record(
@@ -144,7 +146,9 @@ def build() -> Any:
         "Record why this photo has no decision and publish it as `Photo Rejected`.",
         *("photo", "error"),
     )
-    waited_before = Choice("WaitedBefore?", comment="Another execution has requested a review of this photo.")
+    waited_before = Choice(
+        "WaitedBefore?", comment="Branch on whether this execution has already waited for the review of another one."
+    )
     set_first_wait = Pass(
         "SetFirstWait",
         comment="A short first wait, because the other execution may be about to decide.",
@@ -153,13 +157,13 @@ def build() -> Any:
     )
     increase_wait = Pass(
         "IncreaseWait",
-        comment="Longer waits keep a day of waiting far below the limit on history events.",
+        comment="Waits of increasing length keep the execution below the limit of 25,000 history events.",
         parameters={"wait_s.$": f"States.MathAdd($.pending.wait_s, {PENDING_WAIT_S})"},
         result_path="$.pending",
     )
     wait_for_other_review = Wait(
         "WaitForOtherReview",
-        comment="Then look up the decision again.",
+        comment="Wait for the other execution, then look up the decision again.",
         seconds_path="$.pending.wait_s",
     )
     send_to_unrouted_queue = SqsSendMessage(
@@ -177,7 +181,7 @@ def build() -> Any:
         "FailExecution",
         comment="The photo is not routed. The alarm on the unrouted queue notifies an operator.",
         error="PhotoUnrouted",
-        cause="The outcome could not be recorded. Photo and error are in the unrouted queue; start again with them.",
+        cause="The outcome could not be recorded. Start an execution with the photo in the unrouted queue.",
     )
 
     # A confident model:
@@ -221,18 +225,21 @@ def build() -> Any:
     Chain([send_to_unrouted_queue, fail_execution])
 
     return Graph(
-        classify_photo, comment="Decides for a driver's photo: by the model, by a reviewer, or by the fallback."
+        classify_photo,
+        comment="Decides on the loading bay for a photo: by the model, by a reviewer, or by the fallback.",
     )
 
 
 def _decide(name: str, comment: str, *, decided_by: str, **fields: str | None) -> Any:
     """A Pass state whose output is the input of AssignBay."""
-    return Pass(name, comment=comment, parameters={**template(**fields), "decided_by": decided_by})
+    return Pass(name, comment=comment, parameters={**payload_template(**fields), "decided_by": decided_by})
 
 
 def _prepare_review(name: str, comment: str, **fields: str | None) -> Any:
     """A Pass state that writes `$.review`."""
-    return Pass(name, comment=comment, parameters={**template(**fields), **REVIEW_TIMEOUT}, result_path="$.review")
+    return Pass(
+        name, comment=comment, parameters={**payload_template(**fields), **REVIEW_TIMEOUT}, result_path="$.review"
+    )
 
 
 def _record(name: str, comment: str, *fields: str) -> Any:
@@ -240,7 +247,9 @@ def _record(name: str, comment: str, *fields: str) -> Any:
     return LambdaStep(
         name,
         comment=comment,
-        parameters=lambda_parameters(name, {**template(**{field: f"$.{field}" for field in fields}), **EXECUTION}),
+        parameters=lambda_parameters(
+            name, {**payload_template(**{field: f"$.{field}" for field in fields}), **EXECUTION}
+        ),
         output_path="$.Payload",
         timeout_seconds=LAMBDA_TIMEOUT_S,
         # The Lambda writes conditionally and is safe to repeat, so every error is retried.

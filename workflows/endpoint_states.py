@@ -1,8 +1,8 @@
 """The states that change the configuration of the endpoint, used by retrain-model and rollback-model.
 
-`deploy` puts a new configuration into service; `restore` puts the champion's configuration back when that failed. Both
-poll until the endpoint has stopped changing. They count their polls together in `$.polls.count`, which the workflow
-starts as `{"count": 0}`.
+`deploy` puts a new configuration into service; `restore` puts the champion's configuration back into service when that
+failed. Both poll until the endpoint has stopped changing. They count their polls together in `$.polls.count`, which the
+workflow starts as `{"count": 0}`.
 """
 
 from typing import Any
@@ -21,27 +21,27 @@ NOT_FOUND = "SageMaker.SageMakerException"
 
 
 def deploy(config: str, *, then: Any, on_unchanged: Any, on_changed: Any, retry_while_changing: bool = False) -> Any:
-    """The states that put the configuration at the path `config` into service. Returns the first one.
+    """Return the first of the states that put the configuration at the path `config` into service.
 
     A missing endpoint is created, a failed one deleted and created again. `then` follows when the endpoint is in
-    service. An error before the endpoint is changed leads to `on_unchanged`, a later one to `on_changed`.
+    service. An error before the endpoint is changed continues at `on_unchanged`, a later one at `on_changed`.
     `retry_while_changing` waits for an endpoint that is still changing when the update begins.
     """
-    find = sagemaker.describe_endpoint("FindEndpoint", "Is there an endpoint to update?")
+    find = sagemaker.describe_endpoint("FindEndpoint", "Look up the endpoint to update.")
     usable = Choice("EndpointUsable?", comment="A failed endpoint cannot be updated; delete it.")
     update = sagemaker.update_endpoint(
         "UpdateEndpoint",
-        "Blue/green deployment: the old model answers until the new one is healthy.",
+        "Blue/green deployment: the old model serves until the new one is healthy.",
         config=config,
         retry_while_changing=retry_while_changing,
     )
     delete = sagemaker.delete_endpoint("DeleteOldEndpoint", "The endpoint failed before this execution changed it.")
     create = sagemaker.create_endpoint("CreateEndpoint", "The stage has no endpoint.", config=config)
-    wait = Wait("WaitForEndpoint", comment="Endpoints have no .sync integration, so poll.", seconds=POLL_S)
+    wait = Wait("WaitForEndpoint", comment="Poll, because endpoints have no .sync integration.", seconds=POLL_S)
     describe = sagemaker.describe_endpoint("DescribeEndpoint", "Status and configuration of the endpoint.")
     count = _count_polls("CountPolls")
     in_service = Choice(
-        "InService?", comment="With the new configuration: after SageMaker's own rollback, it is the old one."
+        "InService?", comment="Check the configuration too: after SageMaker's own rollback it is the old one."
     )
     not_in_service = set_error(
         "ReportEndpointNotInService",
@@ -69,7 +69,7 @@ def deploy(config: str, *, then: Any, on_unchanged: Any, on_changed: Any, retry_
 
 
 def restore(config: str, *, then: Any) -> Any:
-    """The states that put the champion's configuration, at the path `config`, back into service. Returns the first one.
+    """Return the first of the states that put the champion's configuration, at the path `config`, back into service.
 
     `then` follows whether that succeeded or not. `$.restored` is the last description of the endpoint.
     """
@@ -78,16 +78,21 @@ def restore(config: str, *, then: Any) -> Any:
     )
     needed = Choice("RestoreNeeded?", comment="SageMaker's own rollback may have restored the champion already.")
     update = sagemaker.update_endpoint(
-        "RestoreEndpoint", "The champion's configuration again.", config=config, retry_while_changing=True
+        "RestoreEndpoint",
+        "Update the endpoint to the champion's configuration.",
+        config=config,
+        retry_while_changing=True,
     )
     delete = sagemaker.delete_endpoint("DeleteFailedEndpoint", "A failed endpoint cannot be updated; delete it.")
-    create = sagemaker.create_endpoint("RecreateEndpoint", "The champion on a new endpoint.", config=config)
-    wait = Wait("WaitForRestore", comment="The execution ends after the champion is in service.", seconds=POLL_S)
+    create = sagemaker.create_endpoint(
+        "RecreateEndpoint", "Create an endpoint with the champion's configuration.", config=config
+    )
+    wait = Wait("WaitForRestore", comment="Poll until the champion is in service.", seconds=POLL_S)
     describe = sagemaker.describe_endpoint(
         "DescribeRestoredEndpoint", "Status and configuration of the endpoint.", result_path="$.restored"
     )
     count = _count_polls("CountRestorePolls")
-    restored = Choice("Restored?", comment="Wait for another half hour at most.")
+    restored = Choice("Restored?", comment="Poll for at most another half hour.")
 
     Chain([inspect, needed])
     needed.add_choice(_is_in_service("$.restored", config), then)
@@ -105,7 +110,7 @@ def restore(config: str, *, then: Any) -> Any:
 
 
 def catch_later_error(then: Any, error: str = "States.ALL") -> Any:
-    """A catcher that keeps `$.error`, the first error, and writes this one to `$.later_error`."""
+    """Return a catcher that keeps `$.error`, the first error, and writes this one to `$.later_error`."""
     return Catch(error_equals=[error], next_step=then, result_path="$.later_error")
 
 

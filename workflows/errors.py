@@ -1,4 +1,4 @@
-"""The errors that a retry can repair, by the service that raises them.
+"""Transient errors, which a retry can resolve, by the service that raises them.
 
 The names come from "Handle Lambda service exceptions" and "Handling errors in Step Functions workflows" in the AWS Step
 Functions Developer Guide. `workflows.graph` checks that every task retries the errors that `TRANSIENT` lists for its
@@ -20,7 +20,7 @@ LAMBDA_CRASHES = ("Lambda.Unknown", "Runtime.ExitError", "Sandbox.Timedout")
 SAGEMAKER_TRANSIENT = ("SageMaker.AmazonSageMakerException",)
 
 # The AWS SDK integration has a name for each modelled error. SageMaker.SageMakerException is its name for a
-# ValidationException ("Could not find endpoint" is one), which no retry repairs.
+# ValidationException ("Could not find endpoint" is one), which no retry resolves.
 SAGEMAKER_SDK_TRANSIENT = ("SageMaker.SdkClientException", "SageMaker.ThrottlingException")
 
 # States.TaskFailed matches every error except a timeout. The guide lists no error names for SQS and EventBridge, and

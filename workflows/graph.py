@@ -1,7 +1,7 @@
-"""Static checks of a definition: the mistakes that neither cfn-lint nor the embedded AWS reports.
+"""Static checks of a definition, for mistakes that neither cfn-lint nor the embedded AWS reports.
 
-cfn-lint does not follow `Next`, and the embedded AWS accepts nearly everything. AWS refuses to deploy some of these
-mistakes; the others fail an execution at its first transient error.
+cfn-lint does not follow `Next`, and the embedded AWS accepts nearly everything. AWS rejects a definition with some of
+these mistakes; the others fail an execution at its first transient error.
 """
 
 import re
@@ -29,7 +29,7 @@ CONTEXT_FIELDS = {
 
 
 def problems(definition: Definition, prefix: str = "") -> list[str]:
-    """Every mistake in the definition, one sentence each that names the state; empty when there is none.
+    """Return one sentence per mistake in the definition, which names the state; empty when there is none.
 
     `prefix` starts each sentence; it names the states around a nested definition.
     """
@@ -42,7 +42,7 @@ def problems(definition: Definition, prefix: str = "") -> list[str]:
 
 
 def reachable(definition: Definition) -> list[str]:
-    """The names of the states that can be reached, in breadth-first order from StartAt."""
+    """Return the names of the reachable states, in breadth-first order from StartAt."""
     reached: dict[str, None] = {}
     queue = deque([definition.get("StartAt", "")])
     while queue:
@@ -55,7 +55,7 @@ def reachable(definition: Definition) -> list[str]:
 
 
 def targets(state: State) -> Iterator[tuple[str, str]]:
-    """The transitions of a state as (field, name of the next state); field is Next, Choice, Default or Catch."""
+    """Yield the transitions of a state as (field, name of the next state); field is Next, Choice, Default or Catch."""
     if "Next" in state:
         yield "Next", state["Next"]
     for choice in state.get("Choices", ()):
@@ -69,12 +69,12 @@ def targets(state: State) -> Iterator[tuple[str, str]]:
 
 
 def catch_targets(state: State) -> list[str]:
-    """The states to which a state sends its errors, each once."""
+    """Return the targets of a state's catchers, each once."""
     return list(dict.fromkeys(target for field, target in targets(state) if field == "Catch"))
 
 
 def nested_definitions(state: State) -> Iterator[tuple[str, Definition]]:
-    """The state machines inside a Map or Parallel state, each with its label."""
+    """Yield (label, definition) for each state machine inside a Map or Parallel state."""
     for key in ("Iterator", "ItemProcessor"):
         if key in state:
             yield key, state[key]
@@ -83,7 +83,7 @@ def nested_definitions(state: State) -> Iterator[tuple[str, Definition]]:
 
 
 def service(state: State) -> str:
-    """The service that a task calls, such as `lambda`, `sagemaker` or `aws-sdk:sagemaker`; empty when unknown."""
+    """Return the service of a task, such as `lambda`, `sagemaker` or `aws-sdk:sagemaker`; empty when unknown."""
     resource = str(state.get("Resource", ""))
     if ":::" not in resource:
         return "lambda" if ":lambda:" in resource else ""
@@ -149,7 +149,7 @@ def _transition_problems(state: State) -> Iterator[str]:
 
 def _task_problems(state: State) -> Iterator[str]:
     if not {"TimeoutSeconds", "TimeoutSecondsPath"} & state.keys():
-        yield "has no timeout, so a lost answer would keep the execution running for a year."
+        yield "has no timeout, so a lost response would keep the execution running for a year."
     retried = {
         error
         for retrier in state.get("Retry", ())
@@ -176,7 +176,7 @@ def _wildcard_problems(state: State) -> Iterator[str]:
 
 
 def _payload_problems(state: State) -> Iterator[str]:
-    """Mistakes in the payload templates: unknown context paths, a token without a wait, keys that do not fit values."""
+    """Mistakes in payload templates: unknown context paths, tokens without a wait, keys that do not fit the values."""
     texts = [pair for field in PAYLOAD_TEMPLATES for pair in _texts(state.get(field))]
     context_paths = {path for _, text in texts for path in CONTEXT_PATH.findall(text)}
     for path in sorted(context_paths):

@@ -1,7 +1,7 @@
 """The page of a workflow: its definition as a Mermaid flowchart, which GitHub renders, and a table of its states.
 
-Solid arrows are transitions and carry the condition of a Choice; dashed arrows are caught errors. When many states
-send their errors to one state, the dashed arrows would hide the rest, so each of these states names the target instead.
+Solid arrows are transitions, labelled with the condition of a Choice; dashed arrows are caught errors. When many states
+send their errors to one state, a label in each of these states replaces the arrow, to keep the chart readable.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ from workflows import graph
 # The most dashed arrows that one state gets.
 MAX_CATCH_ARROWS = 2
 
-# The brackets that make each shape, by the type of the state.
+# Opening and closing bracket of the node, by the type of the state.
 SHAPES = {
     "Choice": ("{{", "}}"),
     "Wait": ("[/", "/]"),
@@ -39,8 +39,8 @@ LEGEND = (
 )
 
 
-def page(name: str, definition: graph.Definition) -> str:
-    """The Markdown page of workflow `name`: its flowchart and the comments of its states."""
+def render_page(name: str, definition: graph.Definition) -> str:
+    """Return the Markdown page of workflow `name`: its flowchart and the comments of its states."""
     rows = [f"| `{state}` | {definition['States'][state]['Comment']} |" for state in graph.reachable(definition)]
     return "\n".join(
         [
@@ -49,12 +49,12 @@ def page(name: str, definition: graph.Definition) -> str:
             f"{definition['Comment']} Generated from the definition by `python -m workflows`.",
             "",
             "```mermaid",
-            flowchart(definition),
+            render_flowchart(definition),
             "```",
             "",
             LEGEND,
             "",
-            "| State | What it is for |",
+            "| State | Purpose |",
             "|---|---|",
             *rows,
             "",
@@ -62,8 +62,8 @@ def page(name: str, definition: graph.Definition) -> str:
     )
 
 
-def flowchart(definition: graph.Definition) -> str:
-    """The Mermaid text of a definition, without a final newline.
+def render_flowchart(definition: graph.Definition) -> str:
+    """Return the Mermaid text of a definition, without a final newline.
 
     Raises:
         ValueError: a Choice compares with an operator that `_condition` does not know.
@@ -103,7 +103,7 @@ def _arrows(name: str, state: dict[str, Any], crowded: set[str]) -> Iterator[str
 
 
 def _condition(rule: dict[str, Any]) -> str:
-    """A rule of a Choice in a few words. IsPresent is left out where it only guards another comparison."""
+    """The rule of a Choice as a label. IsPresent is omitted where it only guards another comparison."""
     for operator in ("And", "Or"):
         if operator in rule:
             parts = [part for part in rule[operator] if "IsPresent" not in part]
@@ -123,11 +123,11 @@ def _condition(rule: dict[str, Any]) -> str:
             return "yes" if operand == (operator == "IsPresent") else "no"
         case "IsString":
             return f"{field} is a string"
-    raise ValueError(f"The flowchart has no words for the operator {operator}; add them to workflows/mermaid.py.")
+    raise ValueError(f"The flowchart has no label for the operator {operator}; add it to workflows/mermaid.py.")
 
 
 def _identifier(name: str) -> str:
-    """A state's name without what Mermaid does not take in an identifier."""
+    """A state's name without the characters that Mermaid rejects in an identifier."""
     return name.removesuffix("?")
 
 

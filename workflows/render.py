@@ -1,4 +1,4 @@
-"""Renders the SDK's graphs as the JSON that is deployed."""
+"""Render the graphs of the SDK to the JSON that is deployed."""
 
 import json
 import os
@@ -17,7 +17,7 @@ FIELD_ORDER = (
 
 
 def render(name: str) -> str:
-    """The definition of workflow `name` as the text of its `.asl.json` file, the same on every machine."""
+    """Return the text of the `.asl.json` file of workflow `name`, the same in every region."""
     with _fixed_region():
         from workflows import classify_photo, retrain_model, rollback_model
 

@@ -32,7 +32,7 @@ from workflows.tasks import (
     set_error,
 )
 
-# The fields of the answers of BuildDataset, JudgeChallenger and RecordRetraining.
+# The fields of the results of BuildDataset, JudgeChallenger and RecordRetraining.
 PREPARED = (
     *("proceed", "reason", "words", "dataset", "source", "hyperparameters", "drawn", "training_input"),
     *("snapshot", "labelled", "features", "labels", "new_labels"),
@@ -46,13 +46,13 @@ STARTED = "States.StringSplit($$.Execution.StartTime, '-T:.Z+')"
 NAME = (
     "States.Format('vehicles-${Stage}-{}{}{}-{}{}{}-{}', "
     + ", ".join(f"States.ArrayGetItem({STARTED}, {part})" for part in range(6))
-    # Two executions can start in one second, when the first is stopped at once.
+    # A random part, because two executions can start in the same second.
     + ", States.ArrayGetItem(States.StringSplit(States.UUID(), '-'), 1))"
 )
 
 
 def build() -> Any:
-    """The SDK graph of retrain-model."""
+    """Return the SDK graph of retrain-model."""
     name_model = Pass(
         "NameModel",
         comment="One name for the training job, the model and the endpoint configuration.",
@@ -67,7 +67,7 @@ def build() -> Any:
         fields=PREPARED,
         retries=[retry_transient(), retry_crashes(), retry("EndpointBusy", interval_s=15, max_attempts=20)],
     )
-    initial_model = Choice("InitialModel?", comment="An existing model needs neither data nor training.")
+    initial_model = Choice("InitialModel?", comment="An initial model is deployed without data and training.")
     use_initial_model = Pass(
         "UseInitialModel",
         comment="Use the artifact of the initial model as that of a training job.",
@@ -75,7 +75,7 @@ def build() -> Any:
         result_path="$.trained",
     )
     training_needed = Choice(
-        "TrainingNeeded?", comment="A manual start always trains; an automatic one needs enough new labels."
+        "TrainingNeeded?", comment="A manual retraining always trains; an automatic one needs enough new labels."
     )
     skip_training = set_error(
         "SkipTraining",
@@ -85,7 +85,7 @@ def build() -> Any:
     )
     train = sagemaker.train("Train", "A training job in script mode on base data and labels.")
     evaluate = sagemaker.evaluate(
-        "Evaluate", "Champion and challenger on the same holdout photos and on the reviewed photos."
+        "Evaluate", "Evaluate champion and challenger on the same holdout photos and on the reviewed photos."
     )
     judge_challenger = invoke_lambda(
         "JudgeChallenger",
@@ -99,11 +99,11 @@ def build() -> Any:
         result_path="$.judged",
         fields=JUDGED,
     )
-    better = Choice("Better?", comment="Did the challenger pass the gate?")
+    better = Choice("Better?", comment="Branch on the verdict of the gate.")
     keep_champion = set_error(
         "KeepChampion", "The challenger did not pass the gate.", error="$.judged.reason", cause="$.judged.words"
     )
-    create_model = sagemaker.create_model("CreateModel", "The trained artifact and the inference container.")
+    create_model = sagemaker.create_model("CreateModel", "A model of the trained artifact and the inference container.")
     create_endpoint_config = sagemaker.create_endpoint_config(
         "CreateEndpointConfig", f"One instance, with data capture for {sagemaker.CAPTURE_PERCENT}% of the requests."
     )
@@ -112,24 +112,26 @@ def build() -> Any:
         "Smoke-test the endpoint with golden photos: predictions, model version and latency.",
         model_version="$.prepared.model_version",
     )
-    bake = Wait("Bake", comment="The baking period, in which alarms are watched.", seconds_path="$.prepared.bake_s")
+    bake = Wait(
+        "Bake", comment="The baking period, in which the alarms are monitored.", seconds_path="$.prepared.bake_s"
+    )
     probe_again = probe_endpoint(
         "ProbeAgain",
-        "The same smoke test, and no alarm since the first one.",
+        "Repeat the smoke test, and check the alarms since the first one.",
         model_version="$.prepared.model_version",
         since={"since.$": "$.probed.began"},
     )
     promote = _record("Promote", "Record the new champion and release the lock.", "promoted")
     announce_promotion = publish_event("AnnouncePromotion", "Publish `Model Promoted`.", detail_type="Model Promoted")
     return_promotion = Succeed(
-        "ReturnPromotion", comment="The challenger is the champion.", output_path="$.recorded.output"
+        "ReturnPromotion", comment="The challenger is the new champion.", output_path="$.recorded.output"
     )
 
     rollback_needed = Choice(
         "RollbackNeeded?", comment="The endpoint was changed: restore the champion, if the stage has one."
     )
     delete_new_endpoint = sagemaker.delete_endpoint(
-        "DeleteNewEndpoint", "The stage has no champion, and its first model failed: leave no endpoint."
+        "DeleteNewEndpoint", "The stage has no champion, and its first model failed: delete the endpoint."
     )
     reject = _record("Reject", "Record the reason and release the lock.", "rejected")
     reject_without_record = Pass(
@@ -152,7 +154,7 @@ def build() -> Any:
     )
     announce_rejection = publish_event("AnnounceRejection", "Publish `Model Rejected`.", detail_type="Model Rejected")
     retraining_failed = Choice(
-        "RetrainingFailed?", comment="A rejected challenger is a result; an error fails the execution."
+        "RetrainingFailed?", comment="A rejected challenger ends the execution successfully; an error fails it."
     )
     return_rejection = Succeed("ReturnRejection", comment="The champion is unchanged.", output_path="$.recorded.output")
     fail_execution = Fail(

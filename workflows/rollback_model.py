@@ -6,7 +6,7 @@ name of the alarm, and `alarmed_at`.
 
 Output: `{"outcome": "rolled back" | "ignored" | "refused", "champion", "verdict", …}`. `ignored`: the alarm does not
 concern the champion. `refused`: the rollback cannot begin, because a retraining is running or there is no such model.
-Neither changes anything. The execution fails when the earlier model does not get into service or does not pass its
+Neither changes anything. The execution fails when the earlier model does not reach InService or fails its
 probe; the champion is restored first.
 
 Fields of the execution's data: `request`, the input, and the results of the states: `prepared`, `endpoint`, `probed`,
@@ -19,7 +19,7 @@ from workflows import endpoint_states as endpoint
 from workflows.sdk import Chain, Choice, ChoiceRule, Fail, Graph, Pass, Succeed
 from workflows.tasks import invoke_lambda, on_error, probe_endpoint, publish_event, record_outcome
 
-# The fields of the answers of PrepareRollback and RecordRollback.
+# The fields of the results of PrepareRollback and RecordRollback.
 PREPARED = (
     *("outcome", "reason", "words", "request", "champion", "target", "skipped", "config", "restore_config"),
     *("model_version", "golden", "output"),
@@ -28,10 +28,10 @@ RECORDED = ("event", "output", "error", "cause")
 
 
 def build() -> Any:
-    """The SDK graph of rollback-model."""
+    """Return the SDK graph of rollback-model."""
     read_request = Pass(
         "ReadRequest",
-        comment="The input, and the number of polls so far.",
+        comment="Wrap the input, and start the count of polls.",
         parameters={"request.$": "$", "polls": {"count": 0}},
     )
     prepare_rollback = invoke_lambda(
@@ -42,9 +42,7 @@ def build() -> Any:
         result_path="$.prepared",
         fields=PREPARED,
     )
-    rollback_ready = Choice(
-        "RollbackReady?", comment="The alarm may have another cause than the model; a retraining may be running."
-    )
+    rollback_ready = Choice("RollbackReady?", comment="Branch on the outcome: ready, ignored or refused.")
     ignore_alarm = Succeed(
         "IgnoreAlarm", comment="The alarm does not concern the champion.", output_path="$.prepared.output"
     )
@@ -63,7 +61,7 @@ def build() -> Any:
         "AnnounceRollback", "Publish `Model Rolled Back`.", detail_type="Model Rolled Back"
     )
     return_rollback = Succeed(
-        "ReturnRollback", comment="The earlier model is the champion.", output_path="$.recorded.output"
+        "ReturnRollback", comment="The earlier model is the new champion.", output_path="$.recorded.output"
     )
     record_failure = _record("RecordFailure", "Release the lock and describe what the endpoint serves.", "failed")
     fail_without_record = Pass(

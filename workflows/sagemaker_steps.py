@@ -20,7 +20,7 @@ from workflows.sdk import (
     model_monitor,
     processing,
 )
-from workflows.tasks import API_TIMEOUT_S, offline_session, retry, template
+from workflows.tasks import API_TIMEOUT_S, offline_session, payload_template, retry
 
 # One hour for the job, and 15 minutes for finding and starting an instance.
 JOB_TIMEOUT_S = 3600
@@ -31,10 +31,10 @@ MAX_REQUEST_BYTES = 25 * 1024 * 1024
 
 RETRY = retry(*SAGEMAKER_TRANSIENT, interval_s=5, max_attempts=4)
 RETRY_SDK = retry(*SAGEMAKER_SDK_TRANSIENT, interval_s=2, max_attempts=6)
-# SageMaker refuses an endpoint's next change for minutes after it was deleted or while it is being updated.
+# SageMaker rejects a change while the endpoint is being updated, and for minutes after it was deleted.
 RETRY_WHILE_CHANGING = retry(*SAGEMAKER_TRANSIENT, interval_s=5, max_attempts=20)
 
-# For required arguments of the SDK whose fields `set_fields` replaces.
+# The value of required SDK arguments that `set_fields` replaces.
 PLACEHOLDER = "set-below"
 
 PROCESSING_DIR = "/opt/ml/processing"
@@ -47,7 +47,7 @@ COMPARE_COMMAND = (
 
 
 def train(name: str, comment: str) -> Any:
-    """A training job in script mode on the data of `$.prepared`; `$.trained` is its name and artifact.
+    """Return the step of a training job on the data of `$.prepared`; `$.trained` is its name and artifact.
 
     The channel `features` holds the `output.tar.gz` of the champion's training job. When there is none, it holds a
     text file, because a channel without objects fails the job.
@@ -92,7 +92,7 @@ def train(name: str, comment: str) -> Any:
 
 
 def evaluate(name: str, comment: str) -> Any:
-    """A processing job that compares challenger and champion, and writes `retraining/{name}/evaluation.json`."""
+    """Return the step of a processing job that compares both models and writes `retraining/{name}/evaluation.json`."""
     folders = {
         "challenger": "$.trained.artifact",
         "champion": "$.prepared.baseline.artifact",
@@ -141,7 +141,7 @@ def evaluate(name: str, comment: str) -> Any:
 
 
 def _compare_arguments(folders: list[str]) -> str:
-    """The intrinsic function that returns the arguments of `training.compare`; each of `folders` is an option."""
+    """Return the intrinsic function for the arguments of `training.compare`; each of `folders` is an option."""
     fixed = [word for folder in folders for word in (f"--{folder}", f"{PROCESSING_DIR}/input/{folder}")]
     literals = [f"'{word}'" for word in [*fixed, "--out", f"{PROCESSING_DIR}/output"]]
     versions = ["'--champion-version'", "$.prepared.baseline.model_version", "'--challenger-version'", "$.run.name"]
@@ -149,7 +149,7 @@ def _compare_arguments(folders: list[str]) -> str:
 
 
 def create_model(name: str, comment: str) -> Any:
-    """A SageMaker model: the trained artifact and the inference container."""
+    """Return the step that creates a SageMaker model: the trained artifact and the inference container."""
     step = ModelStep(
         name,
         model=model.Model(
@@ -175,7 +175,7 @@ def create_model(name: str, comment: str) -> Any:
 
 
 def create_endpoint_config(name: str, comment: str) -> Any:
-    """An endpoint configuration with one instance of the model, and data capture."""
+    """Return the step that creates an endpoint configuration with one instance of the model, and data capture."""
     step = EndpointConfigStep(
         name,
         endpoint_config_name=PLACEHOLDER,
@@ -200,17 +200,17 @@ def create_endpoint_config(name: str, comment: str) -> Any:
 
 
 def create_endpoint(name: str, comment: str, *, config: str) -> Any:
-    """Creates the endpoint with the configuration at the path `config`."""
+    """Return the step that creates the endpoint with the configuration at the path `config`."""
     return _change_endpoint(name, comment, config, RETRY_WHILE_CHANGING, update=False)
 
 
 def update_endpoint(name: str, comment: str, *, config: str, retry_while_changing: bool = False) -> Any:
-    """Updates the endpoint to the configuration at the path `config`."""
+    """Return the step that updates the endpoint to the configuration at the path `config`."""
     return _change_endpoint(name, comment, config, RETRY_WHILE_CHANGING if retry_while_changing else RETRY, update=True)
 
 
 def describe_endpoint(name: str, comment: str, *, result_path: str = "$.endpoint") -> Any:
-    """Writes the endpoint's status and the name of its configuration to `result_path`."""
+    """Return the step that writes the endpoint's status and configuration name to `result_path`."""
     return Task(
         name,
         resource="arn:aws:states:::aws-sdk:sagemaker:describeEndpoint",
@@ -224,7 +224,7 @@ def describe_endpoint(name: str, comment: str, *, result_path: str = "$.endpoint
 
 
 def delete_endpoint(name: str, comment: str) -> Any:
-    """Deletes the endpoint; its configuration and model remain."""
+    """Return the step that deletes the endpoint; its configuration and model remain."""
     return Task(
         name,
         resource="arn:aws:states:::aws-sdk:sagemaker:deleteEndpoint",
@@ -237,7 +237,7 @@ def delete_endpoint(name: str, comment: str) -> Any:
 
 
 def set_fields(step: Any, *within: str, **values: Any) -> None:
-    """Sets fields of a step's request, in the object at the keys `within`; paths get the key `{name}.$`."""
+    """Set fields of a step's request, in the object at the keys `within`; paths get the key `{name}.$`."""
     target = step.fields["parameters"]
     for key in within:
         target = target[key]
@@ -263,7 +263,7 @@ def _change_endpoint(name: str, comment: str, config: str, retrier: Any, *, upda
 
 def _set_field(target: dict[str, Any], key: str, value: Any) -> None:
     target.pop(key, None)
-    target.update(template(**{key: value}))
+    target.update(payload_template(**{key: value}))
 
 
 def _channel(name: str, path: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _suppress_output() -> Iterator[None]:
     """Suppresses what importing the SDK prints: deprecation warnings and log lines about configuration files.
 
     Restores the level of the root logger, which the SDK sets to ERROR.
@@ -32,7 +32,7 @@ def _quiet() -> Iterator[None]:
 
 
 # `import_module` returns Any, because neither package ships type hints.
-with _quiet():
+with _suppress_output():
     steps = importlib.import_module("stepfunctions.steps")
     states = importlib.import_module("stepfunctions.steps.states")
     choice_rule = importlib.import_module("stepfunctions.steps.choice_rule")
@@ -53,7 +53,7 @@ class RawFields:
         super().__init__(*args, **kwargs)
 
     def to_dict(self) -> dict[str, Any]:
-        """The block as the SDK renders it, updated with the raw fields."""
+        """Return the block as the SDK renders it, updated with the raw fields."""
         rendered: dict[str, Any] = super().to_dict()  # type: ignore[misc]  # defined by the SDK's class
         return {**rendered, **self.__dict__["asl"]}
 

@@ -13,8 +13,8 @@ LAMBDA_TIMEOUT_S = 330
 EXECUTION = {"execution.$": "$$.Execution.Id"}
 
 
-def template(**values: Any) -> dict[str, Any]:
-    """A payload template of these values; the key of a JSONPath or an intrinsic function gets the suffix `.$`."""
+def payload_template(**values: Any) -> dict[str, Any]:
+    """Return a payload template; the key of a JSONPath or an intrinsic function gets the suffix `.$`."""
 
     def is_path(value: Any) -> bool:
         return isinstance(value, str) and value.startswith(("$.", "States."))
@@ -23,7 +23,7 @@ def template(**values: Any) -> dict[str, Any]:
 
 
 def lambda_parameters(function: str, payload: dict[str, Any]) -> dict[str, Any]:
-    """The Parameters of a task that invokes a Lambda.
+    """Return the Parameters of a task that invokes a Lambda.
 
     `function` is its logical name, such as `ClassifyPhoto`; the deployment substitutes its ARN.
     """
@@ -31,7 +31,7 @@ def lambda_parameters(function: str, payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def retry(*errors: str, max_attempts: int, interval_s: int = 1, max_delay_s: int = 60) -> Any:
-    """A retrier whose delay doubles from `interval_s` up to `max_delay_s` seconds, with full jitter.
+    """Return a retrier whose delay doubles from `interval_s` up to `max_delay_s` seconds, with full jitter.
 
     The jitter spreads the retries of executions that failed at the same time. `max_attempts=0` turns retries off for
     these errors.
@@ -48,17 +48,17 @@ def retry(*errors: str, max_attempts: int, interval_s: int = 1, max_delay_s: int
 
 
 def retry_transient() -> Any:
-    """The retrier for transient errors of the Lambda service."""
+    """Return the retrier for transient errors of the Lambda service."""
     return retry(*LAMBDA_TRANSIENT, interval_s=2, max_attempts=6, max_delay_s=30)
 
 
 def retry_crashes(max_attempts: int = 2) -> Any:
-    """The retrier for a Lambda whose execution environment crashed."""
+    """Return the retrier for a Lambda whose execution environment crashed."""
     return retry(*LAMBDA_CRASHES, interval_s=1, max_attempts=max_attempts)
 
 
 def on_error(step: Any, errors: list[str], then: Any) -> None:
-    """Catch these errors of `step`: go on with `then`, with the error added to the input as `$.error`."""
+    """Catch these errors of `step`: continue at `then`, with the error added to the input as `$.error`."""
     step.add_catch(Catch(error_equals=errors, next_step=then, result_path="$.error"))
 
 
@@ -72,7 +72,7 @@ def invoke_lambda(
     fields: tuple[str, ...],
     retries: list[Any] | None = None,
 ) -> Any:
-    """A task that invokes a Lambda and writes these `fields` of its answer to `result_path`."""
+    """Return a task that invokes a Lambda and writes these `fields` of its result to `result_path`."""
     return LambdaStep(
         name,
         comment=comment,
@@ -85,7 +85,7 @@ def invoke_lambda(
 
 
 def probe_endpoint(name: str, comment: str, *, model_version: str, since: dict[str, Any] | None = None) -> Any:
-    """A task that invokes ProbeEndpoint with the golden photos of `$.prepared.golden`.
+    """Return a task that invokes ProbeEndpoint with the golden photos of `$.prepared.golden`.
 
     `model_version` is the path of the expected model version, `since` an optional time from which alarms count.
     """
@@ -103,7 +103,7 @@ def probe_endpoint(name: str, comment: str, *, model_version: str, since: dict[s
 
 
 def record_outcome(name: str, comment: str, *, function: str, outcome: str, fields: tuple[str, ...]) -> Any:
-    """A task that invokes the Lambda that records how the execution ended; its answer is `$.recorded`."""
+    """Return a task that invokes the Lambda that records how the execution ended; its result is `$.recorded`."""
     # The Lambda writes conditionally and is safe to repeat, so every error is retried.
     retries = [retry_transient(), retry("States.ALL", interval_s=2, max_attempts=3)]
     payload = {"outcome": outcome, "state.$": "$"}
@@ -113,7 +113,7 @@ def record_outcome(name: str, comment: str, *, function: str, outcome: str, fiel
 
 
 def publish_event(name: str, comment: str, *, detail_type: str) -> Any:
-    """A task that publishes `$.recorded.event` to the event bus of the stage."""
+    """Return a task that publishes `$.recorded.event` to the event bus of the stage."""
     return EventBridgePutEventsStep(
         name,
         comment=comment,
@@ -134,13 +134,13 @@ def publish_event(name: str, comment: str, *, detail_type: str) -> Any:
 
 
 def set_error(name: str, comment: str, *, error: str, cause: str) -> Any:
-    """A Pass state that writes `$.error` as a catcher does, for a reason that is no error of a state."""
-    return Pass(name, comment=comment, parameters=template(Error=error, Cause=cause), result_path="$.error")
+    """Return a Pass state that writes `$.error` as a catcher does, for a reason that is not the error of a state."""
+    return Pass(name, comment=comment, parameters=payload_template(Error=error, Cause=cause), result_path="$.error")
 
 
 @cache
 def offline_session() -> Any:
-    """A SageMaker session that never calls AWS and reads no configuration of the machine."""
+    """Return a SageMaker session that never calls AWS and reads no configuration files."""
     credentials: dict[str, Any] = dict.fromkeys(("aws_access_key_id", "aws_secret_access_key"), "none")
     return sagemaker.Session(
         boto_session=boto3.Session(region_name="eu-west-1", **credentials),

@@ -37,8 +37,8 @@ def _short_tag(loader: _Loader, suffix: str, node: yaml.Node) -> Any:
 _Loader.add_multi_constructor("!", _short_tag)
 
 
-def template(name: str) -> dict[str, Any]:
-    """The template `data` or `app`, as CloudFormation takes it. Raises DeployError for a mistake in functions.yaml."""
+def load_template(name: str) -> dict[str, Any]:
+    """Return the template `data` or `app` as JSON values. Raises DeployError for a mistake in functions.yaml."""
     loaded = _load(name)
     if name == "app":
         add_functions(loaded, _load("functions"), FUNCTIONS)
@@ -46,12 +46,12 @@ def template(name: str) -> dict[str, Any]:
 
 
 def render(folder: Path) -> list[Path]:
-    """Write every template as JSON into `folder`; returns the files."""
+    """Write every template as JSON to `folder`; return the files."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for name in NAMES:
         file = folder / f"{name}.template.json"
-        file.write_text(json.dumps(template(name), indent=1), encoding="utf-8")
+        file.write_text(json.dumps(load_template(name), indent=1), encoding="utf-8")
         files.append(file)
     return files
 

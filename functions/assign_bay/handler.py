@@ -16,7 +16,7 @@ from functions.shared.photo_table import PhotoTable
 from functions.shared.settings import read_settings
 from functions.shared.times import now, timestamp
 from functions.shared.uploads import Uploads
-from functions.shared.vehicles import vehicles
+from functions.shared.vehicles import load_vehicles
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ decisions = DecisionTable(settings.decision_table, client("dynamodb"))
 photos = PhotoTable(settings.photo_table, client("dynamodb"))
 bus = EventBus(settings.event_bus, client("events"))
 uploads = Uploads(client("s3"))
-known = vehicles()
+vehicles = load_vehicles()
 
 
 @logger.inject_lambda_context(correlation_id_path="execution", clear_state=True)
@@ -45,29 +45,29 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     photo = uploads.identify_or_mark_gone(Photo.from_state(event.get("photo")))
     logger.append_keys(photo_id=photo.photo_id)
     assignment = assign(read_decision(photo, event), decisions, photos, bus)
-    record(assignment)
+    log_and_count(assignment)
     return assignment.decision.as_state()
 
 
 def read_decision(photo: Photo, event: dict[str, Any]) -> Decision:
-    """Return the decision in the workflow's state."""
+    """Return the decision described by the workflow's state, with the bay of its vehicle and the current time."""
     return Decision(
         photo=photo,
         vehicle=event.get("vehicle"),
         confidence=event.get("confidence"),
         decided_by=str(event.get("decided_by")),
-        bay=known.bay(event.get("vehicle")),
+        bay=vehicles.bay(event.get("vehicle")),
         model_version=event.get("model_version"),
         execution=str(event.get("execution")),
         decided_at=timestamp(now()),
     )
 
 
-def record(assignment: Assignment) -> None:
+def log_and_count(assignment: Assignment) -> None:
     """Log the decision; count it only when its event was published."""
     decision = assignment.decision
     logger.info(
-        "driver routed" if assignment.announced else "decided before",
+        "driver routed" if assignment.announced else "already decided",
         vehicle=decision.vehicle,
         loading_bay=decision.bay.loading_bay,
         decided_by=decision.decided_by,

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 ABOUT = "about.json"
-# Prefixes of the ML bucket that ProbeEndpoint may read: golden photos of data sets and of initial models.
+# Prefixes of the ML bucket that the role of ProbeEndpoint may read: golden photos of data sets and initial models.
 GOLDEN = ("golden/", "initial/")
-# The `source` in about.json when the pictures were drawn by the program, without archive and network.
+# The `source` in about.json when the program drew the pictures because no archive could be downloaded.
 DRAWN = "generated"
 
 
 class TrainingDataRefused(SconesError):
-    """No model may be trained on the base data; the message says what is missing."""
+    """No model may be trained on the base data; the message names what is missing."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class BaseData:
         try:
             about: Any = read_json(s3, f"{dataset.removesuffix('/')}/{ABOUT}")
         except (ClientError, ValueError):
-            # Only the training job can read every bucket.
+            # The data may be in a bucket that only the training job can read.
             return cls()
         if not isinstance(about, dict):
             return cls()
@@ -51,7 +51,7 @@ class BaseData:
 
 
 def check_base_data(base: BaseData, request: Request, classes: Iterable[str], allow_drawn: bool) -> None:
-    """Raise TrainingDataRefused for data that no verdict can be based on, before anything is trained.
+    """Raise TrainingDataRefused, before training, for data on which a model cannot be judged.
 
     These are drawn pictures unless `allow_drawn`, and data with no picture of anything but `classes` unless the
     retraining is forced.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from functions.shared.champion import Champion, EndpointBusy, ModelTable
-from functions.shared.sagemaker import describe_model_of, is_missing
+from functions.shared.sagemaker import describe_served_model, is_missing
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -66,5 +66,5 @@ class ChampionEndpoint:
                 raise
 
     def _served_by(self, config: str) -> Champion:
-        model = describe_model_of(config, self._sagemaker)
+        model = describe_served_model(config, self._sagemaker)
         return Champion(model_version=model.name, endpoint_config=config, artifact=model.artifact)

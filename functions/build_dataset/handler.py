@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.build_dataset.base_data import BaseData, check_base_data, check_golden
 from functions.build_dataset.endpoint_repair import ChampionEndpoint
-from functions.build_dataset.initial import InitialModel, accepted, refused
+from functions.build_dataset.initial import InitialModel, accepted_state, refused_state
 from functions.build_dataset.prepare import Prepared, find_obstacle, required_labels
 from functions.build_dataset.request import Request
 from functions.build_dataset.snapshot import SnapshotStore
@@ -19,7 +19,7 @@ from functions.shared.running import is_running
 from functions.shared.settings import read_settings
 from functions.shared.times import now
 from functions.shared.training_input import read_training_input
-from functions.shared.vehicles import vehicles
+from functions.shared.vehicles import load_vehicles
 
 
 @dataclass(frozen=True)
@@ -44,30 +44,30 @@ s3 = client("s3", read_timeout_s=20)
 table = ModelTable(settings.model_table, client("dynamodb"))
 store = SnapshotStore(settings.ml_bucket, s3, settings.photo_table, client("dynamodb"))
 endpoint = ChampionEndpoint(settings.endpoint_name, table, client("sagemaker", read_timeout_s=20))
-known = vehicles()
+vehicles = load_vehicles()
 
 
 @logger.inject_lambda_context(correlation_id_path="execution", clear_state=True)
 @metrics.log_metrics(capture_cold_start_metric=True)
 @log_failures(logger)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Acquire the lock, restore the champion, create the snapshot; the workflow goes on when `proceed` is true.
+    """Acquire the lock, restore the champion, create the snapshot; the workflow continues when `proceed` is true.
 
     For an initial model there is no snapshot.
     """
     execution = str(event.get("execution"))
     table.acquire_lock(execution, now(), lambda holder: is_running(client("stepfunctions"), holder))
     recorded = read_training_input(s3, settings.ml_bucket)
-    request = Request.from_state(event.get("request"), recorded, known)
+    request = Request.from_state(event.get("request"), recorded, vehicles)
     if request.initial_model:
         return prepare_initial_model(request, request.initial_model)
     champion = endpoint.restore_champion()
-    classes = request.classes or tuple(known.bays)
+    classes = request.classes or tuple(vehicles.bays)
     base, snapshot, features, new_labels, unjudged = BaseData(), None, None, 0, 0
     if find_obstacle(request, champion) is None:
         base = BaseData.read(request.dataset, s3)
         snapshot = store.create(request.dataset, classes)
-        features = store.features_of(champion.artifact if champion else None)
+        features = store.find_features(champion.artifact if champion else None)
         trained_on = champion.snapshot if champion else None
         new_labels = store.count_new_labels(snapshot, trained_on)
         unjudged = store.count_new_labels(snapshot, trained_on, table.judged_snapshot(), *table.rolled_back_snapshots())
@@ -103,12 +103,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def prepare_initial_model(request: Request, artifact: str) -> dict[str, Any]:
-    """Return what the workflow needs to deploy an initial model; refused when the stage has a champion."""
+    """Return the state for the deployment of an initial model, or for its refusal when the stage has a champion."""
     champion = table.champion() or endpoint.restore_champion()
     if champion:
         logger.info("initial model refused", artifact=artifact, champion=champion.model_version)
-        return refused(request, champion)
+        return refused_state(request, champion)
     check_golden(request, settings.ml_bucket)
     model = InitialModel.read(artifact, s3)
     logger.info("initial model accepted", artifact=artifact, model_version=model.version)
-    return accepted(request, model)
+    return accepted_state(request, model)

@@ -11,7 +11,7 @@ from functions.build_dataset.request import Request
 from functions.shared.aws import error_code
 from functions.shared.champion import Champion
 from functions.shared.errors import InvalidInput
-from functions.shared.s3 import ABSENT, address
+from functions.shared.s3 import ABSENT, parse_uri
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -22,7 +22,7 @@ LARGEST_DESCRIPTION_BYTES = 1024 * 1024
 
 @dataclass(frozen=True)
 class InitialModel:
-    """A model.tar.gz in S3. `version` is the one in its answers, `threshold` its own, in [0, 1], or None."""
+    """A model.tar.gz in S3. `version` is the one in its answers; `threshold` its own, in [0, 1], or None."""
 
     artifact: str
     version: str
@@ -31,24 +31,25 @@ class InitialModel:
     @classmethod
     def read(cls, artifact: str, s3: "S3Client") -> "InitialModel":
         """Read the model.json in the archive. Raises InvalidInput when the archive or its model.json cannot be read."""
-        bucket, key = address(artifact)
+        bucket, key = parse_uri(artifact)
         try:
             body = s3.get_object(Bucket=bucket, Key=key)["Body"]
             with tarfile.open(fileobj=body, mode="r|gz") as archive:
-                description = _description(archive)
+                description = _read_description(archive)
             version, threshold = str(description["version"]), description.get("threshold")
             return cls(artifact, version, None if threshold is None else float(threshold))
         except ClientError as error:
             if error_code(error) in {*ABSENT, "NoSuchBucket", "AccessDenied"}:
-                raise InvalidInput(f"there is no {artifact} that this stage can read") from error
+                raise InvalidInput(f"there is no {artifact}, or this stage may not read it") from error
             raise
         except (tarfile.TarError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
             raise InvalidInput(
-                f"{artifact} is no model: its {DESCRIPTION} cannot be read ({error}); it must name a version"
+                f"{artifact} is no model: its {DESCRIPTION} cannot be read ({error}); "
+                f"pass a model.tar.gz whose {DESCRIPTION} has a version"
             ) from error
 
 
-def accepted(request: Request, model: InitialModel) -> dict[str, Any]:
+def accepted_state(request: Request, model: InitialModel) -> dict[str, Any]:
     """Return the state for a workflow that deploys an initial model."""
     return {
         **_state(request),
@@ -59,7 +60,7 @@ def accepted(request: Request, model: InitialModel) -> dict[str, Any]:
     }
 
 
-def refused(request: Request, champion: Champion) -> dict[str, Any]:
+def refused_state(request: Request, champion: Champion) -> dict[str, Any]:
     """Return the state for a workflow that ends because the stage has a champion."""
     explanation = (
         f"this stage has a champion, {champion.model_version}; "
@@ -88,7 +89,7 @@ def _state(request: Request) -> dict[str, Any]:
     }
 
 
-def _description(archive: tarfile.TarFile) -> dict[str, Any]:
+def _read_description(archive: tarfile.TarFile) -> dict[str, Any]:
     for member in archive:
         if member.name.removeprefix("./") == DESCRIPTION and member.size <= LARGEST_DESCRIPTION_BYTES:
             file = archive.extractfile(member)

@@ -1,4 +1,4 @@
-"""The outcome of BuildDataset: everything that the rest of a retraining needs."""
+"""The result of BuildDataset: the input of the later states of a retraining."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -31,11 +31,15 @@ def find_obstacle(request: Request, champion: Champion | None) -> tuple[str, str
     if not request.automatic:
         return None
     if champion is None:
-        return "NoChampion", f"the trigger {request.trigger} retrains a champion, and there is none; `make retrain`"
+        return (
+            "NoChampion",
+            f"the trigger {request.trigger} needs a champion, and there is none; train one with `make retrain`",
+        )
     if not (request.dataset and request.source):
         return (
             "NoTrainingData",
-            "no model was trained and promoted in this stage, so there is no data to train on; `make retrain`",
+            "no model was trained and promoted in this stage, so there is no data to train on; "
+            "start a retraining with `make retrain`",
         )
     return None
 
@@ -48,7 +52,7 @@ class Prepared:
     photos; `features` that of the champion's features for the training channel, None when nothing is trained; `drawn`
     whether the base data are drawn pictures; `bake_s` how long a new champion is monitored, in seconds. `new_labels`
     are those that the champion was not trained on; `unjudged` those of them that neither the last judged challenger
-    nor a model that was rolled back was trained on; `required` how many of these it takes.
+    nor a model that was rolled back was trained on; `required` the number of these that a retraining needs.
     """
 
     request: Request
@@ -66,7 +70,7 @@ class Prepared:
 
     @property
     def obstacle(self) -> tuple[str, str] | None:
-        """Why nothing is trained, as a reason and a sentence; None when the retraining goes on."""
+        """Why nothing is trained, as a reason and a sentence; None when the retraining continues."""
         found = find_obstacle(self.request, self.champion)
         if found is None and self.unjudged < self.required:
             known = "the champion, the last judged model and the models that were rolled back"
@@ -90,7 +94,7 @@ class Prepared:
         }
 
     def as_state(self) -> dict[str, Any]:
-        """Return the state that the workflow carries on; it always has every key."""
+        """Return the state of the workflow; it always has every key."""
         champion = self.champion
         reason, explanation = self.obstacle or (None, f"{self.new_labels} labels are new since the champion")
         return {
@@ -108,7 +112,7 @@ class Prepared:
             "labels": len(self.snapshot.entries) if self.snapshot else 0,
             "new_labels": self.new_labels,
             "champion": champion.as_state() if champion else None,
-            # Without a champion the challenger is compared with itself, and the report says so.
+            # Without a champion, the champion input is the challenger; the version `none` makes the job ignore it.
             "baseline": {
                 "model_version": champion.model_version if champion else NO_CHAMPION,
                 "artifact": champion.artifact

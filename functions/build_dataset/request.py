@@ -69,7 +69,7 @@ class Request:
             force=wanted.get("force") is True,
             dry_run=wanted.get("dry_run") is True,
             classes=tuple(name for name in vehicles.bays if name in classes),
-            golden=_prefix("golden", wanted.get("golden")),
+            golden=_read_prefix("golden", wanted.get("golden")),
         )
 
     @property
@@ -94,10 +94,10 @@ class Request:
             raise InvalidInput(f"initial_model is {artifact!r}; pass the s3:// address of a model.tar.gz")
         if given.get("dry_run") is True:
             raise InvalidInput("an initial model is not compared, so dry_run has no effect; leave one of them out")
-        return cls(dataset="", source="", initial_model=artifact, golden=_prefix("golden", given.get("golden")))
+        return cls(dataset="", source="", initial_model=artifact, golden=_read_prefix("golden", given.get("golden")))
 
 
-def _prefix(name: str, value: Any) -> str | None:
+def _read_prefix(name: str, value: Any) -> str | None:
     """Return an S3 prefix as it was given; None for None and an empty text. Raises InvalidInput."""
     if value in (None, ""):
         return None

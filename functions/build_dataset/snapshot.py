@@ -11,9 +11,9 @@ from botocore.exceptions import ClientError
 
 from functions.build_dataset.labels import Label, count_changed_labels, effective_labels
 from functions.shared.aws import error_code
-from functions.shared.dynamodb import attributes, values
+from functions.shared.dynamodb import deserialize, serialize
 from functions.shared.photo_table import REJECTED
-from functions.shared.s3 import ABSENT, address, keys, read_json
+from functions.shared.s3 import ABSENT, list_keys, parse_uri, read_json
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LABELS = "labels/"
 PHOTOS = "datasets/photos/"
 SNAPSHOTS = "datasets/snapshots/"
-# The features channel when the champion has none: it holds a note, because a channel may not be empty.
+# The features channel when the champion has none: it holds a text file, because a channel may not be empty.
 NO_FEATURES = "datasets/features/"
 # The archive of SM_OUTPUT_DATA_DIR, which SageMaker writes beside model.tar.gz.
 FEATURES = "output.tar.gz"
@@ -57,28 +57,28 @@ class SnapshotStore:
     def create(self, base: str, classes: tuple[str, ...]) -> Snapshot:
         """Copy the photos labelled since the last snapshot, and write the manifest of all effective labels."""
         with ThreadPoolExecutor(THREADS) as pool:
-            objects = pool.map(self._read, keys(self._s3, self.bucket, LABELS))
+            objects = pool.map(self._read, list_keys(self._s3, self.bucket, LABELS))
             labels = [label for label in map(Label.from_object, objects) if label]
             effective = effective_labels(labels, classes, self._rejected({label.photo.photo_id for label in labels}))
-            copied = set(keys(self._s3, self.bucket, PHOTOS))
+            copied = set(list_keys(self._s3, self.bucket, PHOTOS))
             copies = pool.map(lambda label: f"{PHOTOS}{label.file}" in copied or self._copy(label), effective)
             entries = [label.as_entry() for label, exists in zip(effective, copies, strict=True) if exists]
         if f"{PHOTOS}{NOTE}" not in copied:
             # A training job fails when one of its channels is empty.
-            self._put(f"{PHOTOS}{NOTE}", b"Copies of labelled photos. The snapshots say which of them count.\n")
+            self._put(f"{PHOTOS}{NOTE}", b"Copies of labelled photos. The snapshots list those that are used.\n")
         manifest = {"base": base, "classes": list(classes), "photos": entries}
         content = json.dumps(manifest, ensure_ascii=False, sort_keys=True, indent=1).encode()
         prefix = f"{SNAPSHOTS}{hashlib.sha256(content).hexdigest()}/"
         self._put(f"{prefix}manifest.json", content)
         return Snapshot(f"s3://{self.bucket}/{prefix}", entries)
 
-    def features_of(self, artifact: str | None) -> str:
-        """Return the S3 prefix of the features that a model's training job saved; of a note when there are none.
+    def find_features(self, artifact: str | None) -> str:
+        """Return the S3 prefix of the features that a model's training job saved; of a text file when there are none.
 
         `artifact` is the address of the model's model.tar.gz, None when there is no model. Features outside the ML
         bucket are ignored, because the training job may not read them.
         """
-        bucket, key = address(f"{artifact.rpartition('/')[0]}/{FEATURES}") if artifact else ("", "")
+        bucket, key = parse_uri(f"{artifact.rpartition('/')[0]}/{FEATURES}") if artifact else ("", "")
         if bucket == self.bucket and self._exists(key):
             return f"s3://{bucket}/{key}"
         if not self._exists(f"{NO_FEATURES}{NOTE}"):
@@ -130,14 +130,14 @@ class SnapshotStore:
         wanted = sorted(photo_ids)
         rejected: set[str] = set()
         for start in range(0, len(wanted), BATCH):
-            ask: dict[str, Any] = {
+            requested: dict[str, Any] = {
                 self._photo_table: {
-                    "Keys": [attributes({"photo_id": photo_id}) for photo_id in wanted[start : start + BATCH]]
+                    "Keys": [serialize({"photo_id": photo_id}) for photo_id in wanted[start : start + BATCH]]
                 }
             }
-            while ask:
-                answer = self._dynamodb.batch_get_item(RequestItems=ask)
-                found = map(values, answer["Responses"].get(self._photo_table, ()))
+            while requested:
+                answer = self._dynamodb.batch_get_item(RequestItems=requested)
+                found = map(deserialize, answer["Responses"].get(self._photo_table, ()))
                 rejected |= {item["photo_id"] for item in found if item.get("status") == REJECTED}
-                ask = answer.get("UnprocessedKeys", {})
+                requested = answer.get("UnprocessedKeys", {})
         return rejected

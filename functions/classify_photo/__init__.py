@@ -1,1 +1,1 @@
-"""ClassifyPhoto: ask the model about a photo, and choose between a bay and a review."""
+"""ClassifyPhoto: classify a photo with the model, and choose between a bay and a review."""

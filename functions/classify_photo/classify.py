@@ -1,4 +1,4 @@
-"""Classify a photo: the model decides, a reviewer decides, or it was decided before."""
+"""Classify a photo: the model decides, a review is needed, or the photo already has a decision."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ DECIDED = "decided"
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result for a photo. One that was decided before has a decision and no answer of the model."""
+    """The result for a photo: the model's answer and the threshold, or the decision that the photo already has."""
 
     photo: Photo
     answer: Answer | None = None
@@ -66,7 +66,7 @@ def classify(
 def check_format(photo: Photo, image: bytes) -> None:
     """Raise UnreadablePhoto unless the content begins with the signature of a JPEG, PNG or WebP file.
 
-    The endpoint decodes the photo and so checks the rest.
+    The endpoint checks the rest when it decodes the photo.
     """
     if not image:
         raise UnreadablePhoto(f"{photo} is empty")
@@ -74,4 +74,4 @@ def check_format(photo: Photo, image: bytes) -> None:
     png = image.startswith(b"\x89PNG\r\n\x1a\n")
     webp = image.startswith(b"RIFF") and image[8:12] == b"WEBP"
     if not (jpeg or png or webp):
-        raise UnreadablePhoto(f"{photo} is not a JPEG, PNG or WebP file, whatever its name says")
+        raise UnreadablePhoto(f"{photo} is not a JPEG, PNG or WebP file; its suffix is not checked")

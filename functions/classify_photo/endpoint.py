@@ -1,4 +1,4 @@
-"""The SageMaker endpoint: sends an image, checks the answer."""
+"""Invoke the SageMaker endpoint with a photo and validate its answer."""
 
 import json
 import math
@@ -32,7 +32,7 @@ class Classification:
     model_version: str
 
     def as_state(self) -> dict[str, Any]:
-        """Return the classification as JSON, as the workflow carries it."""
+        """Return the classification as JSON, as the workflow's state contains it."""
         return {
             "vehicle": self.vehicle,
             "confidence": self.confidence,
@@ -54,7 +54,7 @@ class Endpoint:
     """The endpoint that serves the champion."""
 
     def __init__(self, name: str, runtime: "SageMakerRuntimeClient", vehicles: Vehicles) -> None:
-        """Answers must name classes in `vehicles`."""
+        """`name` is the endpoint's name; `vehicles` are the classes that an answer may contain, beside `other`."""
         self.name = name
         self._runtime = runtime
         self._vehicles = vehicles
@@ -74,13 +74,13 @@ class Endpoint:
         except (ClientError, BotoCoreError) as error:
             raise ModelUnavailable(f"endpoint {self.name} did not answer ({error_code(error)}): {error}") from error
         latency_ms = (time.perf_counter() - started) * 1000
-        answer = _json_object(body)
+        answer = _parse_object(body)
         if "error" in answer:
-            raise _photo_fault(answer)
-        return Answer(_classification(answer, self._vehicles), _fraction(answer, "threshold"), latency_ms)
+            raise _read_error(answer)
+        return Answer(_read_classification(answer, self._vehicles), _read_fraction(answer, "threshold"), latency_ms)
 
 
-def _json_object(body: bytes) -> dict[str, Any]:
+def _parse_object(body: bytes) -> dict[str, Any]:
     try:
         answer = json.loads(body)
     except ValueError as error:
@@ -90,14 +90,14 @@ def _json_object(body: bytes) -> dict[str, Any]:
     return answer
 
 
-def _photo_fault(answer: dict[str, Any]) -> Exception:
+def _read_error(answer: dict[str, Any]) -> Exception:
     fault = _PHOTO_FAULTS.get(str(answer["error"]))
     if fault is None:
         return ModelAnswerInvalid(f"the endpoint answered the unknown error {answer['error']!r}")
     return fault(str(answer.get("message") or "the model could not read the photo"))
 
 
-def _classification(answer: dict[str, Any], vehicles: Vehicles) -> Classification:
+def _read_classification(answer: dict[str, Any], vehicles: Vehicles) -> Classification:
     vehicle, model_version, given = (answer.get(name) for name in ("vehicle", "model_version", "probabilities"))
     if not isinstance(model_version, str) or not model_version:
         raise ModelAnswerInvalid(f"the answer's model_version is {model_version!r}")
@@ -108,12 +108,12 @@ def _classification(answer: dict[str, Any], vehicles: Vehicles) -> Classificatio
         raise ModelAnswerInvalid(
             f"{model_version} has the classes {', '.join(unknown)}, not in vehicles.toml; retrain, or configure them"
         )
-    probabilities = {name: _fraction(given, name) for name in given}
+    probabilities = {name: _read_fraction(given, name) for name in given}
     if abs(sum(probabilities.values()) - 1) > TOLERANCE:
         raise ModelAnswerInvalid(f"the probabilities of {model_version} sum to {sum(probabilities.values()):.4f}")
     if not isinstance(vehicle, str) or probabilities.get(vehicle) != max(probabilities.values()):
         raise ModelAnswerInvalid(f"{model_version} answers {vehicle!r}, which is not its most probable class")
-    confidence = _fraction(answer, "confidence")
+    confidence = _read_fraction(answer, "confidence")
     if abs(confidence - probabilities[vehicle]) > TOLERANCE:
         raise ModelAnswerInvalid(
             f"the confidence of {model_version} is {confidence:.4f}, its probability {probabilities[vehicle]:.4f}"
@@ -121,7 +121,7 @@ def _classification(answer: dict[str, Any], vehicles: Vehicles) -> Classificatio
     return Classification(vehicle, confidence, probabilities, model_version)
 
 
-def _fraction(answer: dict[str, Any], name: str) -> float:
+def _read_fraction(answer: dict[str, Any], name: str) -> float:
     value = answer.get(name)
     # Python's JSON parser accepts NaN, and `true` is an int.
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not 0 <= value <= 1:

@@ -15,7 +15,7 @@ from functions.shared.observability import log_failures, make_logger_and_metrics
 from functions.shared.photo import Photo
 from functions.shared.settings import read_settings
 from functions.shared.uploads import Uploads
-from functions.shared.vehicles import vehicles
+from functions.shared.vehicles import load_vehicles
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ logger, metrics = make_logger_and_metrics("classify-photo")
 decisions = DecisionTable(settings.decision_table, client("dynamodb"))
 uploads = Uploads(client("s3"))
 # One attempt, because the workflow retries.
-endpoint = Endpoint(settings.endpoint_name, client("sagemaker-runtime", read_timeout_s=15, attempts=1), vehicles())
+endpoint = Endpoint(settings.endpoint_name, client("sagemaker-runtime", read_timeout_s=15, attempts=1), load_vehicles())
 threshold = Threshold(settings.threshold_parameter, client("ssm"))
 
 
@@ -44,15 +44,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     photo = uploads.identify(Photo.from_state(event.get("photo")))
     logger.append_keys(photo_id=photo.photo_id)
     outcome = classify(photo, decisions, uploads, endpoint, threshold)
-    record(outcome)
+    log_and_count(outcome)
     return outcome.as_state()
 
 
-def record(outcome: Outcome) -> None:
-    """Log the outcome; count it unless the photo was decided before."""
+def log_and_count(outcome: Outcome) -> None:
+    """Log the outcome; count it unless the photo already had a decision."""
     state = outcome.as_state()
     if not outcome.answer:
-        logger.info("decided before", outcome=state["outcome"])
+        logger.info("already decided", outcome=state["outcome"])
         return
     classification = outcome.answer.classification
     logger.info(

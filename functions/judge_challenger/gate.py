@@ -15,10 +15,10 @@ a challenger that passes 1 to 3 replaces it. A metric that cannot be computed fa
 is the first group with a failed check.
 
 A forced retraining is promoted in spite of failed checks, unless a metric of 1 was computed and fails, or the accuracy
-is unknown. A dry run never promotes; its verdict says what would have happened.
+is unknown. A dry run never promotes; its verdict states the result without the dry run.
 
-A challenger that was trained on drawn pictures is judged by the same rule, on drawn pictures; its verdict says so and
-does not call it better. BuildDataset refuses such data unless the stage allows it.
+A challenger that was trained on drawn pictures is judged by the same rule, on drawn pictures; its verdict states that
+and does not call it better. BuildDataset refuses such data unless the stage allows it.
 """
 
 from collections.abc import Mapping
@@ -80,7 +80,7 @@ def judge(
 ) -> Verdict:
     """Apply the rule to an evaluation report, as events/contracts/evaluation_report.json describes it.
 
-    `drawn` says that the challenger was trained on drawn pictures, `initial` that the champion is an initial model.
+    `drawn`: the challenger was trained on drawn pictures; `initial`: the champion is an initial model.
     """
     challenger, champion = report["challenger"], report.get("champion")
     groups = {"BelowMinimum": _check_minimum(challenger, gate)}
@@ -90,7 +90,7 @@ def judge(
         if not initial:
             groups["NotBetter"] = [_check_gain(report, gate)]
     checks = tuple(check for group in groups.values() for check in group)
-    reason = _reason(groups, force)
+    reason = _find_reason(groups, force)
     if reason is None:
         explanation = _describe_promotion(checks, champion is None, force, drawn, initial)
     else:
@@ -101,7 +101,7 @@ def judge(
     return Verdict(False, "DryRun", f"dry run: the challenger {outcome}: {explanation}", checks)
 
 
-def _reason(groups: Mapping[str, list[Check]], force: bool) -> str | None:
+def _find_reason(groups: Mapping[str, list[Check]], force: bool) -> str | None:
     if force:
         short = [check for check in groups["BelowMinimum"] if not check.passed]
         binding = [check for check in short if check.value is not None or check.check == METRICS["accuracy"]]
@@ -143,7 +143,7 @@ def _check_gain(report: Mapping[str, Any], gate: Gate) -> Check:
     labelled = report.get("labelled")
     if labelled and labelled["photos"] >= gate.enough_labelled:
         return Check(
-            f"gain in accuracy on {labelled['photos']} labelled photos that neither model learned",
+            f"gain in accuracy on {labelled['photos']} labelled photos that neither model was trained on",
             labelled["challenger_accuracy"] - labelled["champion_accuracy"],
             1 / labelled["photos"],
         )
@@ -178,7 +178,7 @@ def _describe_promotion(checks: tuple[Check, ...], first: bool, force: bool, dra
         text = f"replaces the initial model, which was compared with nothing; all {len(checks)} checks are passed"
     else:
         text = f"better than the champion: {checks[-1]}"
-    return f"trained and judged on drawn pictures, which says nothing about photos: {text}" if drawn else text
+    return f"trained and judged on drawn pictures, so the accuracy on photos is unknown: {text}" if drawn else text
 
 
 def _describe_rejection(groups: Mapping[str, list[Check]], reason: str) -> str:

@@ -35,7 +35,7 @@ s3 = client("s3")
 @metrics.log_metrics(capture_cold_start_metric=True)
 @log_failures(logger)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Judge the evaluation report at `event["evaluation"]`; the workflow goes on when `promote` is true."""
+    """Judge the evaluation report at `event["evaluation"]`; the workflow continues when `promote` is true."""
     report = read_json(s3, event["evaluation"])
     if report is None:
         raise EvaluationMissing(f"there is no {event['evaluation']}; see the log of the evaluation job")

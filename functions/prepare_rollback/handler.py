@@ -7,7 +7,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.prepare_rollback.alarm_rule import reason_to_ignore
-from functions.prepare_rollback.prepare import ignored, ready, refused
+from functions.prepare_rollback.prepare import ignored_state, ready_state, refused_state
 from functions.prepare_rollback.request import Request
 from functions.prepare_rollback.target import RollbackRefused, Target, Targets
 from functions.shared.aws import client
@@ -37,7 +37,7 @@ window = timedelta(hours=settings.rollback_window_hours)
 @metrics.log_metrics(capture_cold_start_metric=True)
 @log_failures(logger)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Acquire the lock and find the model to restore; the workflow goes on when `outcome` is `ready`.
+    """Acquire the lock and find the model to restore; the workflow continues when `outcome` is `ready`.
 
     Otherwise nothing was changed, and the lock is released.
     """
@@ -46,19 +46,19 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     try:
         # Checked before the lock too, which a retraining may hold for an hour.
         if why := reason_to_ignore_alarm(request, recorded_champion()):
-            return log_outcome(ignored(request, table.champion(), why, execution))
+            return log_outcome(ignored_state(request, table.champion(), why, execution))
         table.acquire_lock(execution, now(), lambda holder: is_running(client("stepfunctions"), holder))
         champion = recorded_champion()
         if why := reason_to_ignore_alarm(request, champion):
             table.release_lock(execution)
-            return log_outcome(ignored(request, champion, why, execution))
+            return log_outcome(ignored_state(request, champion, why, execution))
         target = find_target(request, champion)
     except RetrainingRunning as running:
-        return log_outcome(refused(request, table.champion(), "RetrainingRunning", str(running), execution))
+        return log_outcome(refused_state(request, table.champion(), "RetrainingRunning", str(running), execution))
     except RollbackRefused as refusal:
         table.release_lock(execution)
-        return log_outcome(refused(request, table.champion(), refusal.reason, str(refusal), execution))
-    return log_outcome(ready(request, champion, target, execution))
+        return log_outcome(refused_state(request, table.champion(), refusal.reason, str(refusal), execution))
+    return log_outcome(ready_state(request, champion, target, execution))
 
 
 def recorded_champion() -> Champion:

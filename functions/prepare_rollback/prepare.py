@@ -7,9 +7,9 @@ from functions.prepare_rollback.target import Target
 from functions.shared.champion import Champion
 
 
-def ready(request: Request, champion: Champion, target: Target, execution: str) -> dict[str, Any]:
+def ready_state(request: Request, champion: Champion, target: Target, execution: str) -> dict[str, Any]:
     """Return the state of a rollback from `champion` to `target`."""
-    message = f"{target.model.model_version} is put back in place of {champion.model_version}: {request.reason}"
+    message = f"{target.model.model_version} is restored in place of {champion.model_version}: {request.reason}"
     return {
         **_state("ready", request, champion, None, message, execution),
         "target": target.model.as_state(),
@@ -21,12 +21,14 @@ def ready(request: Request, champion: Champion, target: Target, execution: str) 
     }
 
 
-def ignored(request: Request, champion: Champion | None, message: str, execution: str) -> dict[str, Any]:
+def ignored_state(request: Request, champion: Champion | None, message: str, execution: str) -> dict[str, Any]:
     """Return the state for an alarm that is ignored."""
     return _state("ignored", request, champion, "Ignored", f"the alarm is ignored: {message}", execution)
 
 
-def refused(request: Request, champion: Champion | None, reason: str, message: str, execution: str) -> dict[str, Any]:
+def refused_state(
+    request: Request, champion: Champion | None, reason: str, message: str, execution: str
+) -> dict[str, Any]:
     """Return the state of a rollback that cannot begin."""
     return _state("refused", request, champion, reason, message, execution)
 
@@ -34,7 +36,7 @@ def refused(request: Request, champion: Champion | None, reason: str, message: s
 def _state(
     outcome: str, request: Request, champion: Champion | None, reason: str | None, message: str, execution: str
 ) -> dict[str, Any]:
-    """The state with every key. `output` is the execution's output when it ends here."""
+    """The state with every key; `output` is the output of an execution that ends after this step."""
     return {
         "outcome": outcome,
         "reason": reason,

@@ -41,21 +41,21 @@ class Request:
         if given.get("to"):
             raise InvalidInput("an alarm cannot choose the model; leave out to, or start the rollback as manual")
         alarm = str(given.get("alarm") or "")
-        return cls("", f"alarm {alarm}: {reason}" if alarm else reason, trigger, alarm or None, _time(given))
+        return cls("", f"alarm {alarm}: {reason}" if alarm else reason, trigger, alarm or None, _read_alarm_time(given))
 
     def as_state(self) -> dict[str, Any]:
         """Return the parts of the request that the end of the execution needs."""
         return {"reason": self.reason, "trigger": self.trigger, "alarm": self.alarm}
 
 
-def _time(given: dict[str, Any]) -> datetime:
+def _read_alarm_time(given: dict[str, Any]) -> datetime:
     """Read when the alarm went off. EventBridge writes `2026-11-23T01:06:40.123+0000`."""
     try:
         at = datetime.fromisoformat(str(given["alarmed_at"]))
     except (KeyError, ValueError) as error:
         raise InvalidInput(
-            f"alarmed_at is {given.get('alarmed_at')!r}; an alarm must say when it went off, in ISO 8601"
+            f"alarmed_at is {given.get('alarmed_at')!r}; pass the time at which the alarm went off, in ISO 8601"
         ) from error
     if at.tzinfo is None:
-        raise InvalidInput(f"alarmed_at is {given['alarmed_at']!r}, without a time zone")
+        raise InvalidInput(f"alarmed_at is {given['alarmed_at']!r}, without a time zone; add an offset such as +00:00")
     return at

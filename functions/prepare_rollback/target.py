@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError
 
 from functions.shared.aws import error_code
 from functions.shared.champion import Champion, ModelTable
-from functions.shared.sagemaker import describe_model_of, is_missing
+from functions.shared.sagemaker import describe_served_model, is_missing
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -17,10 +17,10 @@ ACCESS_DENIED = {"AccessDenied", "AccessDeniedException"}
 
 
 class RollbackRefused(Exception):
-    """The rollback cannot begin. `reason` is the name of the outcome; the message says why, and what to do."""
+    """The rollback cannot begin. `reason` is the name of the outcome; the message names the cause and what to do."""
 
     def __init__(self, reason: str, explanation: str) -> None:
-        """`words` is the message."""
+        """`reason` is the name of the outcome, `explanation` the message."""
         super().__init__(explanation)
         self.reason = reason
 
@@ -53,7 +53,7 @@ class Targets:
         if artifact is None:
             raise RollbackRefused(
                 "UnknownModel",
-                f"{name} cannot be put back: SageMaker has no model and endpoint configuration of that name in this "
+                f"{name} cannot be restored: SageMaker has no model and endpoint configuration of that name in this "
                 "stage. `make status` lists the models",
             )
         return Target(replace(found, artifact=found.artifact or artifact), {})
@@ -76,7 +76,7 @@ class Targets:
         reasons = "; ".join(f"{model} {why}" for model, why in skipped.items())
         raise RollbackRefused(
             "NoEarlierModel",
-            f"there is no earlier model to put back for {champion.model_version}"
+            f"there is no earlier model to restore for {champion.model_version}"
             + (f": {reasons}" if skipped else "")
             + ". Name a model with `make rollback TO=<model>`; `make status` lists them",
         )
@@ -90,7 +90,7 @@ class Targets:
     def _artifact(self, model: Champion) -> str | None:
         """Return the address of the model's model.tar.gz, or None when SageMaker cannot deploy it any more."""
         try:
-            return describe_model_of(model.endpoint_config, self._sagemaker).artifact
+            return describe_served_model(model.endpoint_config, self._sagemaker).artifact
         except ClientError as error:
             if is_missing(error) or error_code(error) in ACCESS_DENIED:
                 return None

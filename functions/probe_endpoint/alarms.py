@@ -8,7 +8,7 @@ from functions.shared.errors import SconesError
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
 
-# The drift alarm is about the photos, and may be the reason for the retraining.
+# Drift is a property of the photos, not of the new model, and may have started the retraining.
 IGNORED_ALARM = "drift"
 
 
@@ -27,4 +27,4 @@ def check_alarms(prefix: str, since: datetime, cloudwatch: "CloudWatchClient") -
             if IGNORED_ALARM not in alarm["AlarmName"].lower() and (changed is None or changed >= since):
                 names.append(alarm["AlarmName"])
     if names:
-        raise AlarmAfterPromotion(f"went off since the new model was deployed: {', '.join(sorted(names))}")
+        raise AlarmAfterPromotion(f"alarms went off since the new model was deployed: {', '.join(sorted(names))}")

@@ -11,7 +11,7 @@ from functions.probe_endpoint.alarms import check_alarms
 from functions.probe_endpoint.probe import GoldenPhoto, generate_image, probe, sample_evenly
 from functions.shared.aws import client
 from functions.shared.observability import log_failures, make_logger_and_metrics
-from functions.shared.s3 import address, keys
+from functions.shared.s3 import list_keys, parse_uri
 from functions.shared.settings import read_settings
 from functions.shared.times import now, timestamp
 
@@ -53,9 +53,9 @@ def read_golden_photos(prefix: str) -> list[GoldenPhoto]:
     """Return golden photos under an S3 prefix, `{prefix}{vehicle}/{name}`: some of every vehicle."""
     if not prefix:
         return []
-    bucket, start = address(prefix)
+    bucket, start = parse_uri(prefix)
     found = []
-    for key in sample_evenly(list(keys(s3, bucket, start))):
+    for key in sample_evenly(list(list_keys(s3, bucket, start))):
         path = PurePosixPath(key)
         image = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
         found.append(GoldenPhoto(path.name, image, path.parent.name))

@@ -27,7 +27,7 @@ MIN_ANSWERS = 5
 
 
 class ProbeFailed(SconesError):
-    """The endpoint answers, but not as the new model should."""
+    """The endpoint answers, but with the wrong model, wrong predictions or too slowly."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,9 @@ def probe(
             correct += expected in (None, answer["vehicle"])
     latency_ms = statistics.median(latencies)
     if correct < MIN_ACCURACY * len(photos):
-        raise ProbeFailed(f"{correct} of {len(photos)} golden photos are right; at least {MIN_ACCURACY:.0%} must be")
+        raise ProbeFailed(
+            f"{correct} of {len(photos)} golden photos are classified correctly; at least {MIN_ACCURACY:.0%} must be"
+        )
     if latency_ms > MAX_MEDIAN_MS:
         raise ProbeFailed(
             f"the endpoint takes {latency_ms:.0f} ms, the median of {len(latencies)} answers; "

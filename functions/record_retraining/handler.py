@@ -57,7 +57,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if result.model_version:
         register(result)
     table.release_lock(result.execution)
-    record(result)
+    log_and_count(result)
     return {
         "event": result.as_event(),
         "output": result.as_output(),
@@ -68,7 +68,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def record_training_input(result: RetrainingResult) -> None:
-    """Write the input of automatic retrainings; when S3 does not answer, they keep the earlier one.
+    """Write the input of automatic retrainings; on an error of S3, log it and keep the earlier input.
 
     Only a promotion writes it, so data of a rejected model or of a dry run is not used again.
     """
@@ -81,7 +81,7 @@ def record_training_input(result: RetrainingResult) -> None:
 
 
 def register(result: RetrainingResult) -> None:
-    """Register the challenger; an error is logged only, because it must not undo a promotion."""
+    """Register the challenger; an error is only logged, because it must not undo a promotion."""
     try:
         package = registry.register(result)
     except (ClientError, BotoCoreError) as error:
@@ -90,7 +90,7 @@ def register(result: RetrainingResult) -> None:
         logger.info("challenger registered", model_version=result.model_version, package=package)
 
 
-def record(result: RetrainingResult) -> None:
+def log_and_count(result: RetrainingResult) -> None:
     """Log and count the result."""
     logger.info(
         "model promoted" if result.promoted else "model rejected",

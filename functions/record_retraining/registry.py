@@ -1,4 +1,4 @@
-"""The SageMaker model registry, with every challenger as approved or rejected."""
+"""The SageMaker model registry, in which every challenger is registered as approved or rejected."""
 
 import hashlib
 from typing import TYPE_CHECKING

@@ -8,7 +8,7 @@ from functions.shared.causes import error_message
 from functions.shared.champion import INITIAL, RETRAINING, Champion
 
 # Expected outcomes; any other reason is a failure.
-OUTCOMES = {
+EXPECTED_OUTCOMES = {
     *("NothingNew", "NoChampion", "NoTrainingData", "TrainingDataRefused", "RetrainingRunning", "DryRun"),
     "ChampionExists",
     *("BelowMinimum", "WorseThanChampion", "BlindToAClass", "NotBetter"),
@@ -37,14 +37,14 @@ class RetrainingResult:
         """The version of the challenger; None when training did not begin or failed."""
         if "trained" not in self.state:
             return None
-        return str(self._slot("prepared").get("model_version") or self.state["run"]["name"])
+        return str(self._get("prepared").get("model_version") or self.state["run"]["name"])
 
     @property
     def champion_before(self) -> str | None:
         """The champion when the retraining began; the recorded one when it ended before BuildDataset."""
         if "prepared" not in self.state:
             return self.recorded
-        champion = self._slot("prepared").get("champion") or {}
+        champion = self._get("prepared").get("champion") or {}
         return champion.get("model_version")
 
     @property
@@ -52,7 +52,7 @@ class RetrainingResult:
         """Why the challenger was not promoted: the name of a group of checks or of an error; None for a promotion."""
         if self.promoted:
             return None
-        error = str(self._slot("error").get("Error") or "Unknown")
+        error = str(self._get("error").get("Error") or "Unknown")
         # Step Functions reports every failed job with the same error name.
         if error == "States.TaskFailed" and "prepared" in self.state:
             if "trained" not in self.state:
@@ -64,31 +64,29 @@ class RetrainingResult:
     @property
     def failed(self) -> bool:
         """Whether the retraining failed, rather than ended with an expected outcome."""
-        return self.reason is not None and self.reason not in OUTCOMES
+        return self.reason is not None and self.reason not in EXPECTED_OUTCOMES
 
     @property
     def verdict(self) -> str:
         """The verdict of the gate for a promotion, the message of the error otherwise."""
         if self.promoted:
-            return INITIAL_VERDICT if self._initial else str(self._slot("judged").get("words") or "promoted")
-        message = error_message(str(self._slot("error").get("Cause") or ""))
-        if "restored" in self.state and self._slot("restored").get("status") != "InService":
-            message += (
-                f" The endpoint is {self._slot('restored').get('status')} instead of InService with the champion;"
-            )
+            return INITIAL_VERDICT if self._initial else str(self._get("judged").get("words") or "promoted")
+        message = error_message(str(self._get("error").get("Cause") or ""))
+        if "restored" in self.state and self._get("restored").get("status") != "InService":
+            message += f" The endpoint is {self._get('restored').get('status')} instead of InService with the champion;"
             message += " `make status` shows it."
         return message or str(self.reason)
 
     @property
     def judged_snapshot(self) -> str | None:
         """The snapshot of the challenger when it was judged; None without a verdict and for a dry run."""
-        prepared = self._slot("prepared")
-        return prepared.get("snapshot") if self._slot("judged") and not prepared.get("dry_run") else None
+        prepared = self._get("prepared")
+        return prepared.get("snapshot") if self._get("judged") and not prepared.get("dry_run") else None
 
     @property
     def training_input(self) -> dict[str, Any]:
         """The data and code of the challenger, as the input of automatic retrainings; empty for an initial model."""
-        return dict(self._slot("prepared").get("training_input") or {})
+        return dict(self._get("prepared").get("training_input") or {})
 
     @property
     def new_champion(self) -> Champion:
@@ -97,23 +95,23 @@ class RetrainingResult:
             model_version=str(self.model_version),
             endpoint_config=str(self.state["run"]["name"]),
             artifact=str(self.state["trained"]["artifact"]),
-            snapshot=self._slot("prepared").get("snapshot"),
+            snapshot=self._get("prepared").get("snapshot"),
             threshold=self._threshold,
             promoted_at=self.at,
             previous=self.champion_before,
             origin=INITIAL if self._initial else RETRAINING,
-            golden=self._slot("prepared").get("golden"),
+            golden=self._get("prepared").get("golden"),
             training_input=self.training_input or None,
         )
 
     @property
     def _initial(self) -> Mapping[str, Any]:
         """The description of an initial model; empty for a model that was trained."""
-        return self._slot("prepared").get("initial") or {}
+        return self._get("prepared").get("initial") or {}
 
     @property
     def _threshold(self) -> float | None:
-        threshold: float | None = (self._initial or self._slot("judged")).get("threshold")
+        threshold: float | None = (self._initial or self._get("judged")).get("threshold")
         return threshold
 
     def as_event(self) -> dict[str, Any]:
@@ -123,9 +121,9 @@ class RetrainingResult:
             "execution": self.execution,
             "verdict": self.verdict,
         }
-        if checks := self._slot("judged").get("checks"):
+        if checks := self._get("judged").get("checks"):
             common["checks"] = checks
-        measured = self._slot("judged").get("challenger") or {}
+        measured = self._get("judged").get("challenger") or {}
         metrics = {
             name: value
             for name, value in measured.items()
@@ -145,7 +143,7 @@ class RetrainingResult:
 
     def as_output(self) -> dict[str, Any]:
         """Return the output of the execution."""
-        judged, prepared = self._slot("judged"), self._slot("prepared")
+        judged, prepared = self._get("judged"), self._get("prepared")
         return {
             "outcome": "promoted" if self.promoted else "rejected",
             "model_version": self.model_version,
@@ -164,5 +162,5 @@ class RetrainingResult:
             "ended_at": self.at,
         }
 
-    def _slot(self, name: str) -> Mapping[str, Any]:
+    def _get(self, name: str) -> Mapping[str, Any]:
         return self.state.get(name) or {}

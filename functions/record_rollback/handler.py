@@ -7,7 +7,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.record_rollback.result import RollbackResult, failure
+from functions.record_rollback.result import RollbackResult, describe_failure
 from functions.shared.aws import client
 from functions.shared.champion import Champion, ModelTable
 from functions.shared.observability import log_failures, make_logger_and_metrics
@@ -54,7 +54,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def restore_training_input(champion: Champion) -> None:
-    """Make automatic retrainings use the training input of the restored model; an error is logged only.
+    """Make automatic retrainings use the training input of the restored model; an error is only logged.
 
     The training input is unknown for an initial model and for one that was promoted before it was recorded: then
     automatic retrainings keep the one of the model that was rolled back.
@@ -71,7 +71,7 @@ def restore_training_input(champion: Champion) -> None:
 def record_failure(state: dict[str, Any], execution: str) -> dict[str, Any]:
     """Release the lock and log the failure; return its error and cause."""
     table.release_lock(execution)
-    error, cause = failure(state)
+    error, cause = describe_failure(state)
     logger.error("rollback failed", error=error, cause=cause)
     metrics.add_metric("RollbacksFailed", MetricUnit.Count, 1)
     return {"event": None, "output": None, "error": error, "cause": cause}

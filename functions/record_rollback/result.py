@@ -64,8 +64,8 @@ class RollbackResult:
         }
 
 
-def failure(state: Mapping[str, Any]) -> tuple[str, str]:
-    """Return error and cause of a failed rollback, with which the execution ends."""
+def describe_failure(state: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the error and the cause with which the execution of a failed rollback ends."""
     error = state.get("error") or {}
     name = str(error.get("Error") or "Unknown")
     cause = error_message(str(error.get("Cause") or name)).rstrip(".")
@@ -77,8 +77,8 @@ def failure(state: Mapping[str, Any]) -> tuple[str, str]:
     if restored is None:
         return name, f"{failed} The endpoint was not changed, and {champion} stays champion."
     if restored["status"] == "InService" and restored["config"] == prepared["restore_config"]:
-        return name, f"{failed} {champion} is on the endpoint again and stays champion."
+        return name, f"{failed} {champion} is in service again and stays champion."
     return name, (
         f"{failed} {champion} stays champion, but the endpoint is {restored['status']} with {restored['config']}; "
-        "look at it with `make status`, then run `make rollback` again."
+        "check it with `make status`, then run `make rollback` again."
     )

@@ -40,14 +40,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     photo = uploads.identify_or_mark_gone(Photo.from_state(event.get("photo")))
     logger.append_keys(photo_id=photo.photo_id)
     rejection = Rejection.from_state(photo, event, now())
-    record(rejection, announced=reject(rejection, photos, bus))
+    log_and_count(rejection, announced=reject(rejection, photos, bus))
     return rejection.as_state()
 
 
-def record(rejection: Rejection, *, announced: bool) -> None:
+def log_and_count(rejection: Rejection, *, announced: bool) -> None:
     """Log the rejection; count it only when its event was published."""
     logger.info(
-        "photo rejected" if announced else "rejected before", reason=rejection.reason, explanation=rejection.message
+        "photo rejected" if announced else "already rejected", reason=rejection.reason, explanation=rejection.message
     )
     if announced:
         metrics.add_dimension("reason", rejection.reason)

@@ -1,1 +1,1 @@
-"""RequestReview: ask a reviewer about a photo."""
+"""RequestReview: send a photo to the review queue."""

@@ -45,15 +45,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     photo = uploads.identify(Photo.from_state(event.get("photo")))
     logger.append_keys(photo_id=photo.photo_id)
     request = ReviewRequest.from_state(photo, event, now())
-    record(request, sent=request_review(request, photos, decisions, bus, queue))
+    log_and_count(request, sent=request_review(request, photos, decisions, bus, queue))
     return request.as_event()
 
 
-def record(request: ReviewRequest, *, sent: bool) -> None:
+def log_and_count(request: ReviewRequest, *, sent: bool) -> None:
     """Log the request; count it only when it was sent to the queue."""
     state = request.as_event()
     logger.info(
-        "review requested" if sent else "review requested before",
+        "review requested" if sent else "review already requested",
         reason=request.reason,
         vehicle=state["vehicle"],
         confidence=state["confidence"],

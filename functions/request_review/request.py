@@ -42,7 +42,7 @@ class ReviewRequest:
         if not isinstance(token, str) or not token:
             raise InvalidInput("task_token is missing; pass $$.Task.Token")
         if not isinstance(reason, str) or not reason:
-            raise InvalidInput(f"reason is {reason!r}; say why a review is needed")
+            raise InvalidInput(f"reason is {reason!r}; pass why a review is needed, such as LowConfidence")
         if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float) or timeout_s <= 0:
             raise InvalidInput(f"timeout_s is {timeout_s!r}; pass the state's timeout in seconds")
         return cls(

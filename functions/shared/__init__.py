@@ -1,1 +1,1 @@
-"""What several functions use. Every function's zip holds it."""
+"""Modules that several functions import; part of the package of every function."""

@@ -1,4 +1,4 @@
-"""AWS clients, made once per process, with time limits that fit inside a function's own."""
+"""AWS clients, created once per process, with timeouts shorter than those of the functions."""
 
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
@@ -47,7 +47,7 @@ def client(service: Literal["stepfunctions"], **limits: Unpack[Limits]) -> "SFNC
 @cache
 def client(service: str, *, connect_timeout_s: float = 2, read_timeout_s: float = 5, attempts: int = 3) -> Any:
     """Return the client for one AWS service, the same one for the same limits."""
-    return boto3.client(  # type: ignore[call-overload]  # the overloads want literal service names
+    return boto3.client(  # type: ignore[call-overload]  # the overloads accept only literal service names
         service,
         config=Config(
             connect_timeout=connect_timeout_s,

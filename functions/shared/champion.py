@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from functions.shared.aws import error_code
-from functions.shared.dynamodb import attributes, values
+from functions.shared.dynamodb import deserialize, serialize
 from functions.shared.errors import SconesError
 from functions.shared.times import timestamp
 
@@ -110,7 +110,7 @@ class ModelTable:
     def all_promoted(self) -> list[Champion]:
         """Return the records of all models that were ever champion, in no order."""
         pages = self._dynamodb.get_paginator("scan").paginate(TableName=self.name, ConsistentRead=True)
-        items = (values(item) for page in pages for item in page["Items"])
+        items = (deserialize(item) for page in pages for item in page["Items"])
         return [Champion.from_state(item) for item in items if str(item["id"]).startswith("promoted/")]
 
     def promote(self, champion: Champion, holder: str = "") -> None:
@@ -130,7 +130,7 @@ class ModelTable:
     def _record(self, champion: Champion, models: Iterable[Champion], holder: str) -> None:
         items = [("champion", champion), *((f"promoted/{model.model_version}", model) for model in models)]
         writes: list[TransactWriteItemTypeDef] = [
-            {"Put": {"TableName": self.name, "Item": attributes({"id": name, **model.as_state()})}}
+            {"Put": {"TableName": self.name, "Item": serialize({"id": name, **model.as_state()})}}
             for name, model in items
         ]
         if not holder:
@@ -138,9 +138,9 @@ class ModelTable:
             return
         own_lock: ConditionCheckTypeDef = {
             "TableName": self.name,
-            "Key": attributes({"id": "lock"}),
+            "Key": serialize({"id": "lock"}),
             "ConditionExpression": "execution = :execution",
-            "ExpressionAttributeValues": attributes({":execution": holder}),
+            "ExpressionAttributeValues": serialize({":execution": holder}),
         }
         try:
             self._dynamodb.transact_write_items(TransactItems=[{"ConditionCheck": own_lock}, *writes])
@@ -172,9 +172,9 @@ class ModelTable:
         try:
             self._dynamodb.put_item(
                 TableName=self.name,
-                Item=attributes(item),
+                Item=serialize(item),
                 ConditionExpression="attribute_not_exists(id) OR judged_at <= :at",
-                ExpressionAttributeValues=attributes({":at": at}),
+                ExpressionAttributeValues=serialize({":at": at}),
             )
         except ClientError as error:
             if error_code(error) != "ConditionalCheckFailedException":
@@ -193,7 +193,7 @@ class ModelTable:
         holder = str(held.get("execution")) if held else execution
         expired = not held or str(held.get("expires_at")) <= timestamp(now)
         if not expired and is_running(holder):
-            raise RetrainingRunning(f"{holder} is under way; this execution ends without changing anything")
+            raise RetrainingRunning(f"{holder} is running; this execution ends without changing anything")
         # Of two executions that take over the same lock, one finds it changed.
         if not self._put_if(lock, "attribute_not_exists(id) OR execution = :execution", holder):
             raise RetrainingRunning("another execution took over the lock at the same time; this one ends")
@@ -203,25 +203,25 @@ class ModelTable:
         try:
             self._dynamodb.delete_item(
                 TableName=self.name,
-                Key=attributes({"id": "lock"}),
+                Key=serialize({"id": "lock"}),
                 ConditionExpression="execution = :execution",
-                ExpressionAttributeValues=attributes({":execution": execution}),
+                ExpressionAttributeValues=serialize({":execution": execution}),
             )
         except ClientError as error:
             if error_code(error) != "ConditionalCheckFailedException":
                 raise
 
     def _get(self, name: str) -> dict[str, Any] | None:
-        answer = self._dynamodb.get_item(TableName=self.name, Key=attributes({"id": name}), ConsistentRead=True)
-        return values(answer["Item"]) if "Item" in answer else None
+        answer = self._dynamodb.get_item(TableName=self.name, Key=serialize({"id": name}), ConsistentRead=True)
+        return deserialize(answer["Item"]) if "Item" in answer else None
 
     def _put_if(self, item: Mapping[str, Any], condition: str, execution: str) -> bool:
         try:
             self._dynamodb.put_item(
                 TableName=self.name,
-                Item=attributes(item),
+                Item=serialize(item),
                 ConditionExpression=condition,
-                ExpressionAttributeValues=attributes({":execution": execution}),
+                ExpressionAttributeValues=serialize({":execution": execution}),
             )
         except ClientError as error:
             if error_code(error) != "ConditionalCheckFailedException":

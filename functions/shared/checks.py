@@ -1,4 +1,4 @@
-"""Checks of a verdict: a value against its limit, with one rule and one text for every place that shows it."""
+"""Checks of a verdict: a value compared with a limit, and the text that logs, events and pages show for it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,11 +40,11 @@ class Check:
         ('0.0304', '0.0300')
         """
         if self.value is None or self.limit is None:
-            return _text(self.value), _text(self.limit)
+            return _format(self.value), _format(self.limit)
         digits = _FEWEST_DIGITS
-        while not self.passed and digits < _MOST_DIGITS and _text(self.value, digits) == _text(self.limit, digits):
+        while not self.passed and digits < _MOST_DIGITS and _format(self.value, digits) == _format(self.limit, digits):
             digits += 1
-        return _text(self.value, digits), _text(self.limit, digits)
+        return _format(self.value, digits), _format(self.limit, digits)
 
     def __str__(self) -> str:
         """Return the check as a clause.
@@ -62,7 +62,7 @@ class Check:
         return f"{self.check} {found}, {self.direction} {limit} is {verb}"
 
     def as_state(self) -> dict[str, Any]:
-        """Return the check as JSON, as the workflow and the events carry it."""
+        """Return the check as JSON, as the workflow's state and the events contain it."""
         return {
             "check": self.check,
             "value": self.value,
@@ -77,6 +77,6 @@ class Check:
         return cls(state["check"], state["value"], state["limit"], state["direction"])
 
 
-def _text(value: float | None, digits: int = _FEWEST_DIGITS) -> str:
+def _format(value: float | None, digits: int = _FEWEST_DIGITS) -> str:
     # Adding 0.0 turns -0.0 into 0.0.
     return "unknown" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"

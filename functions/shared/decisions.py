@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from functions.shared.aws import error_code
-from functions.shared.dynamodb import attributes, values
+from functions.shared.dynamodb import deserialize, serialize
 from functions.shared.photo import Photo
 from functions.shared.vehicles import Bay
 
@@ -60,7 +60,7 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedDecision:
     """A decision in the table, and whether its event was published."""
 
     decision: Decision
@@ -75,23 +75,23 @@ class DecisionTable:
         self.name = name
         self._dynamodb = dynamodb
 
-    def get(self, photo_id: str) -> Recorded | None:
+    def get(self, photo_id: str) -> RecordedDecision | None:
         """Return the decision about a photo, read consistently, or None."""
         answer = self._dynamodb.get_item(
-            TableName=self.name, Key=attributes({"photo_id": photo_id}), ConsistentRead=True
+            TableName=self.name, Key=serialize({"photo_id": photo_id}), ConsistentRead=True
         )
         if "Item" not in answer:
             return None
-        item = values(answer["Item"])
-        return Recorded(Decision.from_state(item), bool(item.get("announced")))
+        item = deserialize(answer["Item"])
+        return RecordedDecision(Decision.from_state(item), bool(item.get("announced")))
 
-    def put_if_absent(self, decision: Decision) -> Recorded:
+    def put_if_absent(self, decision: Decision) -> RecordedDecision:
         """Record a decision unless the photo has one; return the recorded decision, new or old."""
         photo_id = decision.photo.photo_id
         try:
             self._dynamodb.put_item(
                 TableName=self.name,
-                Item=attributes({"photo_id": photo_id, **decision.as_state(), "announced": False}),
+                Item=serialize({"photo_id": photo_id, **decision.as_state(), "announced": False}),
                 ConditionExpression="attribute_not_exists(photo_id)",
             )
         except ClientError as error:
@@ -100,14 +100,14 @@ class DecisionTable:
             if existing := self.get(photo_id):
                 return existing
             raise
-        return Recorded(decision, announced=False)
+        return RecordedDecision(decision, announced=False)
 
     def mark_announced(self, photo_id: str) -> None:
         """Record that the decision's event was published."""
         self._dynamodb.update_item(
             TableName=self.name,
-            Key=attributes({"photo_id": photo_id}),
+            Key=serialize({"photo_id": photo_id}),
             UpdateExpression="SET announced = :yes",
             ConditionExpression="attribute_exists(photo_id)",
-            ExpressionAttributeValues=attributes({":yes": True}),
+            ExpressionAttributeValues=serialize({":yes": True}),
         )

@@ -12,19 +12,19 @@ _serialize = TypeSerializer().serialize
 _deserialize = TypeDeserializer().deserialize
 
 
-def attributes(values: Mapping[str, Any]) -> Attributes:
+def serialize(values: Mapping[str, Any]) -> Attributes:
     """Return JSON values as DynamoDB attributes.
 
-    >>> attributes({"confidence": 0.97})
+    >>> serialize({"confidence": 0.97})
     {'confidence': {'N': '0.97'}}
     """
     return {name: _serialize(_decimals(value)) for name, value in values.items()}
 
 
-def values(item: Attributes) -> dict[str, Any]:
+def deserialize(item: Attributes) -> dict[str, Any]:
     """Return DynamoDB attributes as the JSON values that were written.
 
-    >>> values({"confidence": {"N": "0.97"}, "size": {"N": "12"}})
+    >>> deserialize({"confidence": {"N": "0.97"}, "size": {"N": "12"}})
     {'confidence': 0.97, 'size': 12}
     """
     return {name: _numbers(_deserialize(value)) for name, value in item.items()}

@@ -2,7 +2,7 @@
 
 
 class SconesError(Exception):
-    """Base class of all errors here. The message names the photo or setting, and says what to do."""
+    """Base class of all errors here. The message names the photo or setting, and what to do."""
 
 
 class PhotoFault(SconesError):
@@ -34,7 +34,7 @@ class ModelAnswerInvalid(SconesError):
 
 
 class InvalidThreshold(SconesError):
-    """The threshold parameter is missing, or holds neither `model` nor a number in [0, 1]."""
+    """The threshold parameter is missing, or is neither `model` nor a number in [0, 1]."""
 
 
 class ThresholdUnavailable(SconesError):

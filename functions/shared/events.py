@@ -33,8 +33,8 @@ class EventBus:
             ]
         )
         if answer["FailedEntryCount"]:
-            refused = answer["Entries"][0]
+            rejected = answer["Entries"][0]
             raise EventNotPublished(
-                f"{detail_type!r} was refused by bus {self.name}: "
-                f"{refused.get('ErrorCode')}: {refused.get('ErrorMessage')}"
+                f"{detail_type!r} was rejected by event bus {self.name}: "
+                f"{rejected.get('ErrorCode')}: {rejected.get('ErrorMessage')}"
             )

@@ -14,7 +14,7 @@ NAMESPACE = "Scones/Vehicles"
 
 Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 
-# A retry that finds its work done has no metrics; the warning of Powertools would be a log line that is not JSON.
+# A retry without new work has no metrics; the warning of Powertools would be a log line that is not JSON.
 warnings.filterwarnings("ignore", message="No application metrics to publish")
 
 

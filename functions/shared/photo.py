@@ -13,7 +13,7 @@ UNKNOWN_DRIVER = "unknown"
 class Photo:
     """One uploaded photo. Its identity is bucket, key and etag: a new upload under the same key is another photo.
 
-    `etag` has no quotes; it is None until S3 was asked, and empty for a photo that does not exist any more.
+    `etag` has no quotes; it is None until it is read from S3, and empty for a photo that no longer exists.
     `size` is in bytes, None while unknown.
     """
 
@@ -45,7 +45,7 @@ class Photo:
     def photo_id(self) -> str:
         """32 hexadecimal digits derived from the identity. Raises InvalidInput while the etag is unknown."""
         if self.etag is None:
-            raise InvalidInput(f"{self} has no etag yet, so it has no identity")
+            raise InvalidInput(f"{self} has no etag yet, so it has no identity; read it with Uploads.identify")
         return hashlib.sha256(f"{self.bucket}\0{self.key}\0{self.etag}".encode()).hexdigest()[:32]
 
     @property
@@ -55,7 +55,7 @@ class Photo:
         return parts[1] if len(parts) > 2 and parts[0] == "uploads" and parts[1] else UNKNOWN_DRIVER
 
     def as_state(self) -> dict[str, Any]:
-        """Return the photo with its identity as JSON, as the workflow carries it."""
+        """Return the photo with its identity as JSON, as the workflow's state contains it."""
         return {
             "bucket": self.bucket,
             "key": self.key,

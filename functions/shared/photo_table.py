@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from functions.shared.aws import error_code
-from functions.shared.dynamodb import attributes, values
+from functions.shared.dynamodb import deserialize, serialize
 from functions.shared.errors import ReviewPending
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class PhotoTable:
             if error_code(error) != "ConditionalCheckFailedException":
                 raise
             raise ReviewPending(
-                f"photo {photo_id} has a review request of another execution already; try again later"
+                f"photo {photo_id} already has a review request of another execution; try again later"
             ) from error
 
     def reject(self, photo_id: str, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class PhotoTable:
 
     def remove(self, photo_id: str) -> None:
         """Delete the item of a photo that has a decision now; do nothing when there is none."""
-        self._dynamodb.delete_item(TableName=self.name, Key=attributes({"photo_id": photo_id}))
+        self._dynamodb.delete_item(TableName=self.name, Key=serialize({"photo_id": photo_id}))
 
     def _update(
         self,
@@ -67,14 +67,14 @@ class PhotoTable:
         # SET of each attribute rather than a put keeps the attributes that an earlier attempt of the execution set.
         request: UpdateItemInputTypeDef = {
             "TableName": self.name,
-            "Key": attributes({"photo_id": photo_id}),
+            "Key": serialize({"photo_id": photo_id}),
             "UpdateExpression": "SET " + ", ".join(f"#{name} = :{name}" for name in entry),
             "ExpressionAttributeNames": {f"#{name}": name for name in entry},
-            "ExpressionAttributeValues": attributes(
+            "ExpressionAttributeValues": serialize(
                 {**{f":{name}": value for name, value in entry.items()}, **(more or {})}
             ),
             "ReturnValues": "ALL_OLD",
         }
         if condition:
             request["ConditionExpression"] = condition
-        return values(self._dynamodb.update_item(**request).get("Attributes", {}))
+        return deserialize(self._dynamodb.update_item(**request).get("Attributes", {}))

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 ABSENT = {"NoSuchKey", "404", "NotFound"}
 
 
-def address(uri: str) -> tuple[str, str]:
+def parse_uri(uri: str) -> tuple[str, str]:
     """Return bucket and key of an address.
 
-    >>> address("s3://bucket/a/b.json")
+    >>> parse_uri("s3://bucket/a/b.json")
     ('bucket', 'a/b.json')
     """
     bucket, _, key = uri.removeprefix("s3://").partition("/")
@@ -26,7 +26,7 @@ def address(uri: str) -> tuple[str, str]:
 
 def read_json(s3: "S3Client", uri: str) -> Any:
     """Return the parsed object at an address, or None when there is none."""
-    bucket, key = address(uri)
+    bucket, key = parse_uri(uri)
     try:
         body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     except ClientError as error:
@@ -36,7 +36,7 @@ def read_json(s3: "S3Client", uri: str) -> Any:
     return json.loads(body)
 
 
-def keys(s3: "S3Client", bucket: str, prefix: str) -> Iterator[str]:
+def list_keys(s3: "S3Client", bucket: str, prefix: str) -> Iterator[str]:
     """Yield the keys under a prefix, in order."""
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for found in page.get("Contents", ()):

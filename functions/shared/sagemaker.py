@@ -15,7 +15,7 @@ class Model:
     artifact: str
 
 
-def describe_model_of(endpoint_config: str, sagemaker: "SageMakerClient") -> Model:
+def describe_served_model(endpoint_config: str, sagemaker: "SageMakerClient") -> Model:
     """Return the model that the first variant of an endpoint configuration serves. Raises ClientError."""
     variants = sagemaker.describe_endpoint_config(EndpointConfigName=endpoint_config)["ProductionVariants"]
     name = variants[0]["ModelName"]

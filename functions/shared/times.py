@@ -1,8 +1,8 @@
-"""Times as this system writes them: UTC, ISO 8601 with milliseconds, so that the order of texts is that of times."""
+"""Times as this system writes them: UTC, ISO 8601 with milliseconds, so that texts sort by time."""
 
 from datetime import UTC, datetime, timedelta
 
-# How long the item of a photo without a decision is kept after it mattered.
+# How long the photo table keeps an item after its rejection or after its review request expired.
 RETENTION = timedelta(days=30)
 
 
@@ -21,5 +21,5 @@ def timestamp(at: datetime) -> str:
 
 
 def purge_at(after: datetime) -> int:
-    """Return the epoch seconds at which DynamoDB may delete an item that mattered until `after`."""
+    """Return the epoch seconds at which DynamoDB may delete an item: RETENTION after `after`."""
     return int((after + RETENTION).timestamp())

@@ -40,7 +40,7 @@ class Uploads:
     def identify_or_mark_gone(self, photo: Photo) -> Photo:
         """As `identify`, but a photo that is missing or unavailable gets an empty etag instead of an error.
 
-        For the functions that end an execution, because the driver waits for an answer in any case.
+        Used by the functions that end an execution: they record an outcome even when the photo is gone.
         """
         try:
             return self.identify(photo)

@@ -39,7 +39,7 @@ class Vehicles:
 
 
 @cache
-def vehicles(path: Path = CONFIGURATION) -> Vehicles:
+def load_vehicles(path: Path = CONFIGURATION) -> Vehicles:
     """Return the configuration, read once. Raises InvalidSettings when it is missing or incomplete."""
     try:
         configuration = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -55,5 +55,5 @@ def vehicles(path: Path = CONFIGURATION) -> Vehicles:
     except KeyError as error:
         raise InvalidSettings(f"{path.name} lacks {error}") from error
     if not bays or OTHER in bays:
-        raise InvalidSettings(f"{path.name} must name at least one vehicle, and none called {OTHER!r}")
+        raise InvalidSettings(f"{path.name} must configure at least one vehicle, and none called {OTHER!r}")
     return Vehicles(bays, help_desk)

@@ -15,7 +15,7 @@ from console.answers import choices
 from console.aws import Aws
 from console.desk import Desk
 from deploy.outputs import Deployed
-from functions.shared.dynamodb import values
+from functions.shared.dynamodb import deserialize
 from tests.support.waiting import eventually
 from tests.unit.model_stage import POLICY, operating_points
 
@@ -121,7 +121,7 @@ class Stage:
     def decisions(self) -> dict[str, dict[str, Any]]:
         """Return all decisions by the id of their photo."""
         pages = self.aws.dynamodb.get_paginator("scan").paginate(TableName=self.deployed.decision_table)
-        return {item["photo_id"]["S"]: values(item) for page in pages for item in page["Items"]}
+        return {item["photo_id"]["S"]: deserialize(item) for page in pages for item in page["Items"]}
 
     def labels(self) -> dict[str, dict[str, Any]]:
         """Return all labels by their key."""

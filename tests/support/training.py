@@ -1,10 +1,11 @@
-"""Helpers for tests of training: a recipe that trains within a second, and photos as files."""
+"""Helpers of the tests of training: a recipe that fits in a second, predictions, and photos as files."""
 
 import io
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from operate.synthetic_photos import synthetic_photos
@@ -12,6 +13,19 @@ from training.classifier import Recipe
 
 VEHICLES = ("bicycle", "motorcycle")
 QUICK_RECIPE = Recipe(blank_images=10, n_folds=2)
+
+# Columns: bicycle, motorcycle, other.
+PROBABILITIES = np.array(
+    [
+        [0.90, 0.05, 0.05],  # a bicycle, right
+        [0.30, 0.60, 0.10],  # a bicycle taken for a motorcycle
+        [0.10, 0.85, 0.05],  # a motorcycle, right
+        [0.05, 0.25, 0.70],  # a motorcycle taken for something else
+        [0.05, 0.05, 0.90],  # a house
+        [0.75, 0.05, 0.20],  # a house taken for a bicycle
+    ]
+)
+TRUTH = np.array([0, 0, 1, 1, 2, 2])
 
 
 def jpeg(image: Image.Image, **options: Any) -> bytes:

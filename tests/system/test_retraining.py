@@ -51,7 +51,7 @@ def test_a_challenger_that_learned_from_reviewers_labels_is_promoted(retraining_
         "verdict"
     ]
     assert output["new_labels"] == len(photos)
-    assert "labelled photos that neither model learned" in output["verdict"]
+    assert "labelled photos that neither model was trained on" in output["verdict"]
     assert all(check["passed"] for check in output["checks"])
     champion = retraining_stage.champion
     assert (champion.model_version, champion.previous) == (output["model_version"], before.model_version)
@@ -64,9 +64,9 @@ def test_a_challenger_that_learned_from_reviewers_labels_is_promoted(retraining_
 def test_a_second_retraining_on_the_same_data_computes_no_features_again(retraining_stage: RetrainingStage) -> None:
     first = retraining_stage.champion  # trained on the stage's data by the fixture or the test before
     second = retraining_stage.retrain(dry_run=True)
-    computed, kept = features_of(second["model_version"])
+    computed, cached = features_of(second["model_version"])
     assert computed == 0
-    assert kept == sum(features_of(first.model_version)) > len(drawn_dataset(60, 60, 30, seed=0)) / 2
+    assert cached == sum(features_of(first.model_version)) > len(drawn_dataset(60, 60, 30, seed=0)) / 2
 
 
 @pytest.mark.usefixtures("champion_unchanged")
@@ -162,7 +162,7 @@ def test_after_all_failures_the_next_retraining_promotes(retraining_stage: Retra
 def features_of(job: str) -> tuple[int, int]:
     """Return how many images' features a training job computed, and how many it reused, according to its log."""
     (line,) = [line for line in read_training_log(job) if line.startswith("features: ")]
-    found = re.fullmatch(r"features: (\d+) computed, (\d+) kept", line.strip())
+    found = re.fullmatch(r"features: (\d+) computed, (\d+) cached", line.strip())
     assert found, line
     return int(found[1]), int(found[2])
 

@@ -89,7 +89,7 @@ def test_a_model_that_cannot_be_restored_is_refused(retraining_stage: Retraining
     with pytest.raises(CommandError, match="is the champion already"):
         roll_back(retraining_stage.deployed, champion.model_version)
     for unknown in ("vehicles-learn-never", "a-model-of-another-stage"):
-        with pytest.raises(CommandError, match="cannot be put back"):
+        with pytest.raises(CommandError, match="cannot be restored"):
             roll_back(retraining_stage.deployed, unknown)
     assert retraining_stage.champion == champion
     assert retraining_stage.serves_champion()
@@ -101,7 +101,7 @@ def test_a_rollback_is_refused_while_a_retraining_runs(
     champion = retraining_stage.champion
     retraining = retraining_stage.start(source=fast_code, dry_run=True)
     retraining_stage.wait_for_state(retraining, "Train")
-    with pytest.raises(CommandError, match=r"is under way.*RetrainingRunning.*The champion stays"):
+    with pytest.raises(CommandError, match=r"is running.*RetrainingRunning.*The champion stays"):
         roll_back(retraining_stage.deployed)
     assert json.loads(retraining_stage.wait_for_execution(retraining)["output"])["reason"] == "DryRun"
     assert retraining_stage.champion == champion
@@ -128,7 +128,7 @@ def test_a_rollback_that_fails_restores_the_champion(retraining_stage: Retrainin
     with retraining_stage.invoke_continuously() as answers, pytest.raises(CommandError) as failed:
         roll_back(retraining_stage.deployed, broken)
     assert f"The rollback to {broken} failed" in str(failed.value)
-    assert f"{champion.model_version} is on the endpoint again" in str(failed.value)
+    assert f"{champion.model_version} is in service again" in str(failed.value)
     assert retraining_stage.champion == champion
     assert retraining_stage.serves_champion()
     assert set(answers) == {champion.model_version}

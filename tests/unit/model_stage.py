@@ -16,7 +16,7 @@ from moto import mock_aws
 from console.labels import Label, label_key
 from deploy.outputs import Deployed
 from functions.shared.champion import Champion, ModelTable
-from functions.shared.dynamodb import attributes
+from functions.shared.dynamodb import serialize
 from functions.shared.photo import Photo
 from functions.shared.times import timestamp
 
@@ -149,7 +149,7 @@ def decided(
         "execution": "arn:any",
         "decided_at": timestamp(NOW - (age or timedelta(minutes=number))),
     }
-    aws("dynamodb").put_item(TableName="decisions", Item=attributes(item))
+    aws("dynamodb").put_item(TableName="decisions", Item=serialize(item))
 
 
 def labelled(number: int, confidence: float, model_vehicle: str = "bicycle", vehicle: str = "bicycle") -> None:
@@ -189,4 +189,4 @@ def waiting(number: int, reason: str = "LowConfidence") -> None:
         "requested_at": timestamp(NOW - timedelta(minutes=number)),
         "expires_at": timestamp(NOW + timedelta(days=1)),
     }
-    aws("dynamodb").put_item(TableName="photos", Item=attributes(item))
+    aws("dynamodb").put_item(TableName="photos", Item=serialize(item))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from console.answers import choices
-from functions.shared.vehicles import vehicles
+from functions.shared.vehicles import load_vehicles
 from training.vehicles import configured_vehicles, imagenet_classes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,7 +96,7 @@ def test_a_vehicle_is_added_in_one_file(checkout: Path) -> None:
     configuration = checkout / "vehicles.toml"
     assert configured_vehicles(configuration) == ("bicycle", "motorcycle", "bus")
     assert imagenet_classes(configuration)["bus"] == (779, 874, 654)
-    assert vehicles(configuration).bay("bus").loading_bay == "Bay C"
+    assert load_vehicles(configuration).bay("bus").loading_bay == "Bay C"
     keys = {choice.vehicle: choice.key for choice in choices(configuration)}
     assert keys["bicycle"] == "b"
     assert len(set(keys.values())) == len(keys) == 5
@@ -106,11 +106,11 @@ def test_a_lambda_is_added_in_two_places(checkout: Path) -> None:
     follow("Add a Lambda", checkout)
     program = """
         import io, json, zipfile
-        from deploy.package import function
-        from deploy.templates import template
+        from deploy.package import build_function
+        from deploy.templates import load_template
         from functions.describe_photo import handler
-        app = template("app")
-        names = zipfile.ZipFile(io.BytesIO(function("describe_photo"))).namelist()
+        app = load_template("app")
+        names = zipfile.ZipFile(io.BytesIO(build_function("describe_photo"))).namelist()
         print(json.dumps([app["Parameters"], app["Resources"], names, handler.settings.ml_bucket]))
     """
     parameters, resources, packaged, bucket = json.loads(run(checkout, "-c", textwrap.dedent(program)))

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 import workflows
-from tests.workflow.lambda_handlers import Handler, functions_of, load_handlers
-from tests.workflow.moto_patches import mocked_stage
+from tests.workflow.lambda_handlers import Handler, invoked_functions, load_handlers
+from tests.workflow.moto_patches import mock_stage
 from tests.workflow.retrain_stage import CHAMPION, RetrainStage
 from tests.workflow.rollback_stage import RollbackStage
 from tests.workflow.stage import Stage
@@ -15,13 +15,13 @@ from tests.workflow.stage import Stage
 @pytest.fixture(scope="session")
 def handlers() -> dict[str, Handler]:
     """The real Lambda handlers, loaded once."""
-    return load_handlers({folder for name in workflows.NAMES for folder in functions_of(name).values()})
+    return load_handlers({folder for name in workflows.NAMES for folder in invoked_functions(name).values()})
 
 
 @pytest.fixture
 def stage(handlers: dict[str, Handler]) -> Iterator[Stage]:
     """A new stage whose endpoint answers with a confident classification."""
-    with mocked_stage(handlers) as created:
+    with mock_stage(handlers) as created:
         yield created
 
 

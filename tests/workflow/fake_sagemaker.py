@@ -17,7 +17,7 @@ class JobFailed(Exception):
 
 @dataclass
 class FakeSageMaker:
-    """SageMaker with one endpoint, whose jobs and updates succeed unless a test says otherwise.
+    """SageMaker with one endpoint, whose jobs and updates succeed unless `failures` or `next_statuses` are set.
 
     `failures` has, by API name, the results of the next calls: None is success, a text the failure reason of a job or
     the error message of a call. `next_statuses` are the statuses that DescribeEndpoint returns while the endpoint
@@ -109,7 +109,7 @@ class FakeSageMaker:
 
 
 def validation_error(api: str, message: str) -> ClientError:
-    """The ValidationException with which SageMaker refuses a call."""
+    """Return the ValidationException with which SageMaker rejects a call."""
     response: Any = {
         "Error": {"Code": "ValidationException", "Message": message},
         "ResponseMetadata": {"HTTPStatusCode": 400, "RequestId": "1"},

@@ -1,4 +1,4 @@
-"""The real Lambda handlers, loaded as Lambda would start them."""
+"""The real Lambda handlers, imported with the environment of a deployed stage."""
 
 import importlib
 import os
@@ -51,9 +51,9 @@ CONTEXT = {
 }
 
 
-def functions_of(workflow: str) -> dict[str, str]:
+def invoked_functions(workflow: str) -> dict[str, str]:
     """The Lambdas that a workflow invokes: the placeholder of each ARN, and the folder of its code."""
-    found = FUNCTION_ARN.findall(workflows.path(workflow).read_text(encoding="utf-8"))
+    found = FUNCTION_ARN.findall(workflows.asl_path(workflow).read_text(encoding="utf-8"))
     return {placeholder: re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() for placeholder, name in found}
 
 

@@ -48,7 +48,7 @@ HttpResponse = tuple[int, dict[str, str], str]
 
 
 @contextmanager
-def mocked_stage(handlers: dict[str, Handler]) -> Iterator[Stage]:
+def mock_stage(handlers: dict[str, Handler]) -> Iterator[Stage]:
     """A stage in an empty moto account, with all patches applied."""
     with ExitStack() as patches:
         patches.enter_context(patch.dict(os.environ, ENVIRONMENT))
@@ -70,7 +70,7 @@ parse_cached = cache(AmazonStateLanguageParser.parse)
 def _patch_interpreter(patches: ExitStack, stage: Stage) -> None:
     def record_wait(wait: WaitFunction, env: Any, wait_seconds: int) -> None:
         stage.waits.append(wait_seconds)
-        time.sleep(0.02)  # gives other threads time, because the workflow may loop until one of them is done
+        time.sleep(0.02)  # lets other threads run: the workflow may loop until one of them ends
 
     patches.enter_context(patch.object(AmazonStateLanguageParser, "parse", parse_cached))
     patches.enter_context(patch.object(WaitFunction, "_wait_interval", record_wait))

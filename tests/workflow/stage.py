@@ -17,7 +17,7 @@ import events
 import workflows
 from tests.support.waiting import eventually
 from tests.workflow.fake_sagemaker import FakeSageMaker
-from tests.workflow.lambda_handlers import ACCOUNT, CONTEXT, ENVIRONMENT, REGION, Handler, functions_of
+from tests.workflow.lambda_handlers import ACCOUNT, CONTEXT, ENVIRONMENT, REGION, Handler, invoked_functions
 
 JPEG = b"\xff\xd8\xff\xe0 not decoded, because the endpoint is a stub"
 
@@ -160,14 +160,14 @@ class Stage:
 
     def deploy(self, name: str, changes: Mapping[str, str] | None = None, /, **substitutions: str) -> str:
         """Create a state machine from its golden file, with `changes` to its text. Returns its ARN."""
-        text = workflows.path(name).read_text(encoding="utf-8")
+        text = workflows.asl_path(name).read_text(encoding="utf-8")
         for before, after in (changes or {}).items():
             assert before in text, f"{name} no longer contains {before}"
             text = text.replace(before, after)
-        arns = {placeholder: self.function_arns[folder] for placeholder, folder in functions_of(name).items()}
+        arns = {placeholder: self.function_arns[folder] for placeholder, folder in invoked_functions(name).items()}
         created = self.aws["stepfunctions"].create_state_machine(
             name=f"{name}-{len(self.aws['stepfunctions'].list_state_machines()['stateMachines'])}",
-            definition=substituted(text, {**arns, **substitutions}),
+            definition=substitute(text, {**arns, **substitutions}),
             roleArn=self.role,
         )
         arn: str = created["stateMachineArn"]
@@ -267,7 +267,7 @@ class Stage:
 FEWER_POLLS = {f'"NumericLessThan": {polls}': f'"NumericLessThan": {polls // 36}' for polls in (360, 720)}
 
 
-def substituted(text: str, values: dict[str, str]) -> str:
+def substitute(text: str, values: dict[str, str]) -> str:
     """A definition whose `${…}` placeholders have values, as CloudFormation substitutes them."""
     for name, value in values.items():
         text = text.replace("${" + name + "}", value)

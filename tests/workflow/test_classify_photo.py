@@ -18,7 +18,7 @@ def unavailable(image: bytes) -> EndpointError:
     return EndpointError("ServiceUnavailable", "the endpoint is down")
 
 
-def answer_of_ann(vehicle: str) -> dict[str, str]:
+def review_answer(vehicle: str) -> dict[str, str]:
     return {"vehicle": vehicle, "reviewer": "ann", "answered_at": "2026-11-23T10:00:00Z"}
 
 
@@ -47,7 +47,7 @@ def test_a_classification_below_the_threshold_is_decided_by_the_reviewer(stage: 
     request = stage.review_request()
     assert request["reason"] == "LowConfidence"
     assert request["vehicle"] == "bicycle"
-    stage.answer_review(request, answer_of_ann(vehicle))
+    stage.answer_review(request, review_answer(vehicle))
     decision = run.output()
     assert (decision["vehicle"], decision["loading_bay"], decision["decided_by"]) == (vehicle, bay, "reviewer")
     assert decision["model_version"] == "vehicles-test-1"
@@ -64,7 +64,7 @@ def test_a_photo_of_no_vehicle_goes_to_review_at_any_confidence(stage: Stage) ->
 def test_a_photo_the_reviewer_cannot_use_is_rejected(stage: Stage) -> None:
     stage.respond = lambda image: classification("bicycle", 0.5)
     run = stage.classify(stage.upload())
-    stage.answer_review(stage.review_request(), answer_of_ann("unusable"))
+    stage.answer_review(stage.review_request(), review_answer("unusable"))
     rejection = run.output()
     assert rejection["rejected"]["reason"] == "UnusablePhoto"
     assert len(stage.events("Photo Rejected")) == 1
@@ -95,7 +95,7 @@ def test_an_unavailable_endpoint_is_retried_with_backoff_before_a_review(stage: 
     assert request["vehicle"] is None
     assert len(stage.events_to("classify_photo")) == 5
     assert all(0 <= delay <= longest for delay, longest in zip(stage.retry_delays, (2, 4, 8, 16), strict=True))
-    stage.answer_review(request, answer_of_ann("motorcycle"))
+    stage.answer_review(request, review_answer("motorcycle"))
     assert run.output()["loading_bay"] == "Bay B"
 
 
@@ -106,12 +106,12 @@ def test_an_endpoint_that_is_available_again_decides(stage: Stage) -> None:
 
 
 def test_an_invalid_response_of_the_endpoint_goes_to_review(stage: Stage) -> None:
-    stage.respond = lambda image: {"weather": "fine"}
+    stage.respond = lambda image: {"unexpected": "field"}
     stage.classify(stage.upload())
     assert stage.review_request()["reason"] == "ModelAnswerInvalid"
 
 
-@pytest.mark.parametrize(("image", "reason"), [(b"", "UnreadablePhoto"), (b"I am a text file", "UnreadablePhoto")])
+@pytest.mark.parametrize(("image", "reason"), [(b"", "UnreadablePhoto"), (b"plain text", "UnreadablePhoto")])
 def test_a_file_that_is_no_photo_is_rejected_with_the_reason(stage: Stage, image: bytes, reason: str) -> None:
     run = stage.classify(stage.upload(image))
     assert run.output()["rejected"]["reason"] == reason
@@ -146,7 +146,7 @@ def test_an_event_delivered_twice_has_one_review_and_both_executions_return_its_
     request = stage.review_request()
     second = stage.start(machine, {"photo": photo})
     eventually(lambda: len(stage.waits) >= 3, what="the second execution to wait a few times")
-    stage.answer_review(request, answer_of_ann("bicycle"))
+    stage.answer_review(request, review_answer("bicycle"))
     assert first.output() == second.output()
     assert stage.waits[:3] == [15, 30, 45]
     assert stage.receive_all("review") == []
@@ -200,9 +200,9 @@ def test_an_outcome_that_cannot_be_recorded_keeps_the_photo_in_the_unrouted_queu
 
 def test_a_workflow_that_starts_classify_photo_gets_the_decision_as_its_output(stage: Stage) -> None:
     parent = {
-        "StartAt": "AskScones",
+        "StartAt": "ClassifyPhoto",
         "States": {
-            "AskScones": {
+            "ClassifyPhoto": {
                 "Type": "Task",
                 "Resource": "arn:aws:states:::states:startExecution.sync:2",
                 "Parameters": {

@@ -16,18 +16,18 @@ States = dict[str, State]
 
 @pytest.mark.parametrize("name", workflows.NAMES)
 def test_the_workflows_have_no_problems(name: str) -> None:
-    assert graph.problems(workflows.definition(name)) == []
+    assert graph.problems(workflows.load_definition(name)) == []
 
 
 @pytest.mark.parametrize("name", workflows.NAMES)
 def test_every_state_has_a_comment(name: str) -> None:
-    states = workflows.definition(name)["States"]
+    states = workflows.load_definition(name)["States"]
     assert [state for state, fields in states.items() if not fields.get("Comment")] == []
 
 
 @pytest.mark.parametrize("name", workflows.NAMES)
 def test_the_name_of_a_state_is_a_question_exactly_if_it_is_a_choice(name: str) -> None:
-    states = workflows.definition(name)["States"]
+    states = workflows.load_definition(name)["States"]
     assert {state for state in states if state.endswith("?")} == {
         state for state, fields in states.items() if fields["Type"] == "Choice"
     }
@@ -35,7 +35,7 @@ def test_the_name_of_a_state_is_a_question_exactly_if_it_is_a_choice(name: str) 
 
 @pytest.mark.parametrize("name", workflows.NAMES)
 def test_no_definition_contains_an_account_a_region_or_a_generated_name(name: str) -> None:
-    text = json.dumps(workflows.definition(name))
+    text = json.dumps(workflows.load_definition(name))
     assert "amazonaws.com" not in text
     assert "eu-west-1" not in text
     assert "overridden" not in text
@@ -147,7 +147,7 @@ MISTAKES: dict[str, tuple[Callable[[States], Any], str]] = {
     ),
     "no timeout": (
         lambda s: s["Work"].pop("TimeoutSeconds"),
-        "Work: has no timeout, so a lost answer would keep the execution running for a year.",
+        "Work: has no timeout, so a lost response would keep the execution running for a year.",
     ),
     "States.ALL among others": (
         lambda s: s["Work"]["Catch"][0].update(ErrorEquals=["States.ALL", "Other"]),
@@ -196,9 +196,9 @@ def test_an_unknown_start_state_is_found() -> None:
 @pytest.mark.parametrize("name", workflows.NAMES)
 def test_every_missing_target_is_found(name: str) -> None:
     """Breaks each transition of the workflows in turn."""
-    text = json.dumps(workflows.definition(name))
+    text = json.dumps(workflows.load_definition(name))
     for field in ("Next", "Default"):
-        for state in workflows.definition(name)["States"]:
+        for state in workflows.load_definition(name)["States"]:
             transition = f'"{field}": "{state}"'
             if transition in text:
                 broken = json.loads(text.replace(transition, f'"{field}": "{state}!"', 1))

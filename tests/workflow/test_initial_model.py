@@ -104,7 +104,7 @@ def test_an_initial_model_is_rejected_if_there_is_a_champion(fresh: Stage, recor
             "artifact": "s3://a",
         }
         fresh.aws["dynamodb"].put_item(TableName="models", Item={name: {"S": value} for name, value in record.items()})
-    run = fresh.start(fresh.deploy_retrain(), {"initial_model": "s3://scones-ml/not-even-there.tar.gz"})
+    run = fresh.start(fresh.deploy_retrain(), {"initial_model": "s3://scones-ml/missing.tar.gz"})
     output = run.output()
     assert (output["outcome"], output["reason"]) == ("rejected", "ChampionExists")
     assert "vehicles-test-before" in output["verdict"]
@@ -153,7 +153,7 @@ def test_the_next_retraining_is_compared_with_the_initial_model(fresh: Stage) ->
 
 
 @pytest.mark.parametrize(
-    ("request_", "words"),
+    ("request_", "message"),
     [
         ({"initial_model": "model.tar.gz"}, "s3:// address"),
         ({"initial_model": ARTIFACT, "golden": "s3://scones-ml/golden"}, "ends with a slash"),
@@ -163,11 +163,11 @@ def test_the_next_retraining_is_compared_with_the_initial_model(fresh: Stage) ->
     ],
 )
 def test_an_invalid_initial_model_is_rejected_with_the_cause(
-    fresh: Stage, request_: dict[str, Any], words: str
+    fresh: Stage, request_: dict[str, Any], message: str
 ) -> None:
     ended = fresh.start(fresh.deploy_retrain(), request_).wait()
     assert (ended["status"], ended["error"]) == ("FAILED", "InvalidInput")
-    assert words in ended["cause"]
+    assert message in ended["cause"]
 
 
 @pytest.mark.parametrize("metadata", [None, {"threshold": 0.9}])

@@ -39,15 +39,15 @@ def catching(*names: str) -> graph.Definition:
 
 @pytest.mark.parametrize("name", workflows.NAMES)
 def test_every_state_is_one_node(name: str) -> None:
-    states = workflows.definition(name)["States"]
-    drawn = NODE.findall(mermaid.flowchart(workflows.definition(name)))
+    states = workflows.load_definition(name)["States"]
+    drawn = NODE.findall(mermaid.render_flowchart(workflows.load_definition(name)))
     assert sorted(drawn) == sorted(state.removesuffix("?") for state in states)
 
 
 @pytest.mark.parametrize("name", workflows.NAMES)
 def test_every_transition_is_an_arrow_or_a_note(name: str) -> None:
-    drawn = mermaid.flowchart(workflows.definition(name))
-    for state, fields in workflows.definition(name)["States"].items():
+    drawn = mermaid.render_flowchart(workflows.load_definition(name))
+    for state, fields in workflows.load_definition(name)["States"].items():
         for _, target in graph.targets(fields):
             source, end = state.removesuffix("?"), target.removesuffix("?")
             arrow = re.search(rf"^    {source} -\.?->?(\|.*\|)? {end}$", drawn, re.MULTILINE)
@@ -57,8 +57,8 @@ def test_every_transition_is_an_arrow_or_a_note(name: str) -> None:
 
 @pytest.mark.parametrize("name", workflows.NAMES)
 def test_the_page_lists_the_comment_of_every_state(name: str) -> None:
-    page = mermaid.page(name, workflows.definition(name))
-    for state, fields in workflows.definition(name)["States"].items():
+    page = mermaid.render_page(name, workflows.load_definition(name))
+    for state, fields in workflows.load_definition(name)["States"].items():
         assert f"| `{state}` | {fields['Comment']} |" in page
 
 
@@ -80,21 +80,21 @@ def test_the_page_lists_the_comment_of_every_state(name: str) -> None:
     ],
 )
 def test_an_arrow_of_a_choice_has_its_condition(rule: dict[str, Any], label: str) -> None:
-    drawn = mermaid.flowchart(choice(**rule))
+    drawn = mermaid.render_flowchart(choice(**rule))
     assert f'Good -->|"{label}"| Done' in drawn
     assert 'Good -->|"else"| Failed' in drawn
 
 
 def test_an_unknown_operator_is_an_error() -> None:
     with pytest.raises(ValueError, match="TimestampEquals"):
-        mermaid.flowchart(choice(Variable="$.a", TimestampEquals="2026-11-27T00:00:00Z"))
+        mermaid.render_flowchart(choice(Variable="$.a", TimestampEquals="2026-11-27T00:00:00Z"))
 
 
 def test_a_caught_error_is_a_dashed_arrow() -> None:
-    assert 'One -.->|"any error"| Failed' in mermaid.flowchart(catching("One", "Two"))
+    assert 'One -.->|"any error"| Failed' in mermaid.render_flowchart(catching("One", "Two"))
 
 
 def test_errors_that_many_states_send_to_one_state_are_notes() -> None:
-    drawn = mermaid.flowchart(catching("One", "Two", "Three"))
+    drawn = mermaid.render_flowchart(catching("One", "Two", "Three"))
     assert "-.->" not in drawn
     assert drawn.count("error → Failed") == 3

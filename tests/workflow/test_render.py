@@ -29,7 +29,7 @@ def test_definitions_and_pages_are_current_in_every_region() -> None:
 def test_a_stale_definition_is_reported() -> None:
     code = (
         "import json, sys, workflows, workflows.__main__ as command, workflows.render as r\n"
-        "command.render = lambda name: workflows.path(name).read_text().replace('AssignBay', 'AssignSomeBay')\n"
+        "command.render = lambda name: workflows.asl_path(name).read_text().replace('AssignBay', 'AssignSomeBay')\n"
         "sys.argv = ['workflows', '--check']; sys.exit(command.main())"
     )
     checked = python("-c", code)
@@ -40,7 +40,7 @@ def test_a_stale_definition_is_reported() -> None:
 
 
 def test_reading_a_definition_does_not_import_the_sdk() -> None:
-    code = "import sys, workflows; workflows.definition('classify-photo'); print('stepfunctions' in sys.modules)"
+    code = "import sys, workflows; workflows.load_definition('classify-photo'); print('stepfunctions' in sys.modules)"
     assert python("-c", code).stdout.strip() == "False"
 
 
@@ -54,10 +54,10 @@ def test_the_sdk_leaves_the_root_logger_as_it_was() -> None:
 
 def test_an_unknown_workflow_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(KeyError, match="classify-photo"):
-        workflows.definition("classify")
+        workflows.load_definition("classify")
 
 
 @pytest.mark.parametrize("name", workflows.NAMES)
 def test_states_are_written_in_the_order_in_which_they_are_reached(name: str) -> None:
-    definition = workflows.definition(name)
+    definition = workflows.load_definition(name)
     assert list(definition["States"]) == graph.reachable(definition)

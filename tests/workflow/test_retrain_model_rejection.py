@@ -80,11 +80,11 @@ def test_the_verdict_on_drawn_pictures_does_not_call_the_model_better(
 
 
 @pytest.mark.parametrize(
-    ("request_", "words"),
-    [({"trigger": "boredom"}, "boredom"), ({"classes": ["tank"]}, "tank"), ({"dataset": "nowhere"}, "nowhere")],
+    ("request_", "value"),
+    [({"trigger": "unknown"}, "unknown"), ({"classes": ["tank"]}, "tank"), ({"dataset": "nowhere"}, "nowhere")],
 )
 def test_an_invalid_request_is_rejected_with_the_invalid_value(
-    with_champion: RetrainStage, request_: dict[str, Any], words: str
+    with_champion: RetrainStage, request_: dict[str, Any], value: str
 ) -> None:
     event = with_champion.assert_champion_stays(with_champion.run(**request_), "InvalidInput", failed=True)
-    assert words in event["verdict"]
+    assert value in event["verdict"]

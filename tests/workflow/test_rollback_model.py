@@ -102,7 +102,7 @@ def test_a_stage_without_a_champion_refuses_a_rollback(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    "request_", [{"trigger": "boredom"}, {"to": 3}, {"trigger": "alarm"}, {"trigger": "alarm", "to": FIRST}]
+    "request_", [{"trigger": "unknown"}, {"to": 3}, {"trigger": "alarm"}, {"trigger": "alarm", "to": FIRST}]
 )
 def test_an_invalid_request_fails_and_changes_nothing(three_models: RollbackStage, request_: dict[str, Any]) -> None:
     ended = three_models.run(**request_).wait()

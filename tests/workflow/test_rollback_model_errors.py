@@ -12,7 +12,7 @@ from tests.workflow.stage import EndpointError
 def test_an_update_that_fails_keeps_the_champion(three_models: RollbackStage, statuses: list[str]) -> None:
     three_models.sagemaker.next_statuses = statuses
     cause = three_models.assert_restored(three_models.run(), "EndpointNotInService")
-    assert f"{THIRD} is on the endpoint again and stays champion" in cause
+    assert f"{THIRD} is in service again and stays champion" in cause
 
 
 def test_wrong_predictions_in_the_probe_restore_the_champion(three_models: RollbackStage) -> None:

@@ -1,1 +1,1 @@
-"""Commands that people run to make the backbone (with PyTorch) and to measure the model; no job imports them."""
+"""Commands that create the backbone (with PyTorch) and measure the model; no job imports them."""

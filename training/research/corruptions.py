@@ -55,7 +55,7 @@ CORRUPTIONS: dict[str, Callable[[Pixels], Pixels]] = {
 }
 
 
-def blank_photos(count: int = 100, seed: int = 1234) -> dict[str, list[Pixels]]:
+def generate_blank_photos(count: int = 100, seed: int = 1234) -> dict[str, list[Pixels]]:
     """Return `count` photos without any object of each of five kinds, uint8 (256, 256, 3) or smaller.
 
     They are independent of training.blank_images, which training uses.

@@ -63,7 +63,7 @@ class Block(nn.Module):
     """An inverted residual block: expand, depthwise convolution, project (MobileNetV2, Sandler et al., 2018)."""
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int, expansion: int) -> None:
-        """Make the layers with random weights; `expansion` is the factor of the inner channels."""
+        """Create the layers with random weights; `expansion` is the factor of the inner channels."""
         super().__init__()
         inner = channels_in * expansion
         self.expands = expansion != 1
@@ -86,7 +86,7 @@ class EfficientNetLite0(nn.Module):
     """From images (N, 3, side, side), float 0...255 with a side that is a multiple of 32, to ImageNet's logits."""
 
     def __init__(self) -> None:
-        """Make the layers with random weights."""
+        """Create the layers with random weights."""
         super().__init__()
         self._conv_stem, self._bn0 = SameConv(3, STAGES[0].channels_in, 3, 2, bias=False), _norm(STAGES[0].channels_in)
         self._blocks = nn.ModuleList(
@@ -121,7 +121,7 @@ class EfficientNetLite0(nn.Module):
         return self.logits(self.features(images))
 
 
-def imagenet_network() -> EfficientNetLite0:
+def load_imagenet_network() -> EfficientNetLite0:
     """Return the network with ImageNet's weights, in evaluation mode.
 
     Raises ModuleNotFoundError when the package with the weights is not installed.

@@ -1,4 +1,4 @@
-"""The experiments of the study: what is trained, and on which photos it is measured."""
+"""The experiments of the study: each trains a classifier and measures it on other photos."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ from training.images import PhotoError, Pixels, downscale
 from training.initial_head import load_initial_head
 from training.metrics import Floats
 from training.policy import Policy
-from training.research.corruptions import CORRUPTIONS, blank_photos
+from training.research.corruptions import CORRUPTIONS, generate_blank_photos
 from training.research.study_metrics import Figures, measure
 from training.vehicles import OTHER
 
@@ -39,7 +39,7 @@ FEATURE_WIDTH = 1280
 
 N_FOLDS = 5
 LABEL_COUNTS = (10, 30, 100)
-"""How many labelled street photos are trained on, before all of one half are."""
+"""How many labelled street photos are trained on, before all of one half are used."""
 
 MAX_PER_OTHER_CLASS = 20
 """Test images of each class of other things."""
@@ -54,7 +54,7 @@ class Fitted:
 
     @property
     def threshold(self) -> float:
-        """The threshold that the classifier chose for itself."""
+        """The classifier's own threshold, in [0, 1]."""
         return self.classifier.operating_point.threshold
 
     def probabilities(self, data: Dataset) -> Floats:
@@ -80,7 +80,9 @@ class Experiments:
         for digest, cache in self._caches.items():
             cache.save(self._folder / digest[:16])
 
-    def official(self, backbone: Backbone, seed: int, street: tuple[Dataset, list[str]], real: Dataset) -> Figures:
+    def measure_official(
+        self, backbone: Backbone, seed: int, street: tuple[Dataset, list[str]], real: Dataset
+    ) -> Figures:
         """Train on the training images; measure on test images, street photos, other real photos and corruptions."""
         base, _ = split_holdout(self._train)
         fitted = self._fit(backbone, base, dataset.empty(), load_initial_head(VEHICLES, IMAGENET_CLASSES).head, seed)
@@ -100,7 +102,7 @@ class Experiments:
             "real photos": fitted.measure(real),
             "blank_accepted": {
                 kind: int(metrics.accepted(fitted.probabilities(_as_other(images)), fitted.threshold).sum())
-                for kind, images in blank_photos().items()
+                for kind, images in generate_blank_photos().items()
             },
             "cpu_s": fitted.classifier.cpu_s,
             "operating_point": fitted.classifier.operating_point.__dict__,
@@ -110,7 +112,7 @@ class Experiments:
             result[f"street, {name}"] = fitted.measure(corrupted)
         return result
 
-    def labelled(
+    def measure_labelled(
         self, backbone: Backbone, seed: int, street: tuple[Dataset, list[str]]
     ) -> Iterator[tuple[str, Figures]]:
         """Train with labelled street photos of one half; measure on the other half. Yields (name, figures)."""
@@ -151,7 +153,7 @@ class Experiments:
             "threshold": None,
         }
 
-    def unseen(self, backbone: Backbone, seed: int) -> Figures:
+    def measure_unseen(self, backbone: Backbone, seed: int) -> Figures:
         """Train without UNSEEN_CLASSES; measure on 100 images of each of them and the vehicles' test images.
 
         `backbone` was trained without them, too.
@@ -165,7 +167,7 @@ class Experiments:
             "unseen vehicles": fitted.measure(concatenate([tests, unseen.with_labels(UNSEEN_VEHICLES)])),
         }
 
-    def four_vehicles(self, backbone: Backbone, seed: int) -> Figures:
+    def measure_four_vehicles(self, backbone: Backbone, seed: int) -> Figures:
         """Train on FOUR_VEHICLES; measure on the official test images."""
         base, _ = split_holdout(self._train)
         start = load_initial_head(FOUR_VEHICLES, IMAGENET_CLASSES).head
@@ -193,7 +195,7 @@ def read_photos(folder: Path) -> tuple[Dataset, list[str]]:
         try:
             images.append(downscale(path.read_bytes()))
         except PhotoError as error:
-            print(f"{path.name} is left out: {error}", flush=True)
+            print(f"{path.name} is skipped: {error}", flush=True)
             continue
         labels.append(path.parent.name)
         names.append(path.name)

@@ -130,19 +130,19 @@ def augment(images: Tensor, side: int, generator: np.random.Generator) -> Tensor
     def uniform(low: float, high: float) -> Tensor:
         return torch.from_numpy(generator.uniform(low, high, count).astype(np.float32))
 
-    def happens(probability: float) -> Tensor:
+    def random_mask(probability: float) -> Tensor:
         return uniform(0, 1) < probability
 
-    angle = uniform(-0.12, 0.12) * happens(0.5)
+    angle = uniform(-0.12, 0.12) * random_mask(0.5)
     scale, stretch = torch.exp(uniform(math.log(0.7), math.log(1.08))), torch.exp(uniform(-0.15, 0.15))
-    flip = torch.where(happens(0.5), -1.0, 1.0)
+    flip = torch.where(random_mask(0.5), -1.0, 1.0)
     max_shift = (1 - scale).clamp(min=0) + 0.08
     scale_x, scale_y = scale * stretch, scale / stretch
     rows = (
         torch.stack([flip * scale_x * angle.cos(), -scale_y * angle.sin(), uniform(-1, 1) * max_shift], dim=1),
         torch.stack([flip * scale_x * angle.sin(), scale_y * angle.cos(), uniform(-1, 1) * max_shift], dim=1),
     )
-    is_downscaled = happens(0.25)
+    is_downscaled = random_mask(0.25)
     if is_downscaled.any():
         low_side = int(generator.integers(18, 30))
         small = functional.interpolate(images[is_downscaled], low_side, mode="bilinear", antialias=True)
@@ -154,8 +154,8 @@ def augment(images: Tensor, side: int, generator: np.random.Generator) -> Tensor
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
     contrast, brightness = torch.exp(uniform(-0.35, 0.35))[per_image], torch.exp(uniform(-0.5, 0.3))[per_image]
     images = ((images - mean) * contrast + mean) * brightness
-    images = torch.where(happens(0.05)[per_image], images.mean(dim=1, keepdim=True), images)
-    images = images + torch.randn_like(images) * (uniform(0, 8) * happens(0.3))[per_image]
+    images = torch.where(random_mask(0.05)[per_image], images.mean(dim=1, keepdim=True), images)
+    images = images + torch.randn_like(images) * (uniform(0, 8) * random_mask(0.3))[per_image]
     return images.clamp(0, 255).contiguous(memory_format=torch.channels_last)
 
 

@@ -1,4 +1,4 @@
-"""Make the backbone and the initial head from ImageNet's weights and CIFAR-100: `make pretrain`, about ten minutes.
+"""Create the backbone and the initial head from ImageNet's weights and CIFAR-100: `make pretrain`, about ten minutes.
 
 Neither test images nor the holdout are used. Images of the base data whose hash fraction (see training.holdout) is
 below MIN_TRAINING_HASH are not used for the backbone, because a retraining calibrates on them.
@@ -15,8 +15,8 @@ import torch
 
 from training import dataset
 from training.backbone import BACKBONE_FILE, load_backbone
-from training.blank_images import blank_images
-from training.calibrate import calibrate, choose_operating_point, operating_points
+from training.blank_images import generate_blank_images
+from training.calibrate import calibrate, choose_operating_point, estimate_operating_points
 from training.classifier import Recipe, sample_weights
 from training.dataset import Dataset, concatenate, targets
 from training.features import FeatureCache
@@ -25,7 +25,7 @@ from training.head import Head
 from training.holdout import hash_fractions, split_holdout
 from training.initial_head import INITIAL_HEAD_FILE, save_initial_head
 from training.policy import configured_policy
-from training.research.efficientnet import FEATURES, EfficientNetLite0, imagenet_network
+from training.research.efficientnet import FEATURES, EfficientNetLite0, load_imagenet_network
 from training.research.export import export
 from training.research.finetune import FinetuneRecipe, finetune, interpolate_weights
 from training.research.fingerprint import dataset_digest, fingerprint
@@ -36,7 +36,7 @@ SIDE = 192
 """Width and height of the model's input, in pixels."""
 
 
-def make_backbone(finetuned: EfficientNetLite0, path: Path, recipe: FinetuneRecipe) -> None:
+def create_backbone(finetuned: EfficientNetLite0, path: Path, recipe: FinetuneRecipe) -> None:
     """Average the weights of `finetuned` with ImageNet's and write the backbone to `path`."""
     metadata = {
         "side": SIDE,
@@ -44,10 +44,10 @@ def make_backbone(finetuned: EfficientNetLite0, path: Path, recipe: FinetuneReci
         "weights": "EfficientNet-Lite0, ImageNet",
         "blend": recipe.interpolation,
     }
-    export(interpolate_weights(imagenet_network(), finetuned, recipe.interpolation), path, metadata)
+    export(interpolate_weights(load_imagenet_network(), finetuned, recipe.interpolation), path, metadata)
 
 
-def make_initial_head(data: Dataset, backbone_file: Path, path: Path, seed: int = 0) -> None:
+def create_initial_head(data: Dataset, backbone_file: Path, path: Path, seed: int = 0) -> None:
     """Fit the initial head on the images that the backbone was trained on, and calibrate it on the others.
 
     A retraining, whose head starts from this one, trains on the others too.
@@ -59,7 +59,7 @@ def make_initial_head(data: Dataset, backbone_file: Path, path: Path, seed: int 
     training_set = concatenate([
         base[~is_for_calibration].with_labels(vehicles),
         dataset.sample(base[~is_for_calibration].without_labels(vehicles), recipe.max_per_other_class, seed),
-        blank_images(recipe.blank_images, seed),
+        generate_blank_images(recipe.blank_images, seed),
     ])  # fmt: skip
     calibration_set = concatenate([
         base[is_for_calibration].with_labels(vehicles),
@@ -77,7 +77,9 @@ def make_initial_head(data: Dataset, backbone_file: Path, path: Path, seed: int 
     head = fit_head(start, features, logits, truth, weights, recipe.l2_penalty / len(truth))
     calibration_logits = head.logits(*cache.get(calibration_set.images))
     calibration_truth = targets(calibration_set, vehicles)
-    point = choose_operating_point(operating_points(calibration_logits, calibration_truth, policy, seed), policy)
+    point = choose_operating_point(
+        estimate_operating_points(calibration_logits, calibration_truth, policy, seed), policy
+    )
     save_initial_head(path, head, calibrate(calibration_logits, calibration_truth, policy), point.threshold)
     print(
         f"initial head: fitted on {len(training_set)} images, calibrated on {len(calibration_set)} others, "
@@ -85,8 +87,8 @@ def make_initial_head(data: Dataset, backbone_file: Path, path: Path, seed: int 
     )
 
 
-def finetuned_network(data: Dataset, recipe: FinetuneRecipe, seed: int, folder: Path) -> EfficientNetLite0:
-    """Return the ImageNet network fine-tuned on `data`, from a file in `folder` if it holds that of the same recipe.
+def load_or_finetune(data: Dataset, recipe: FinetuneRecipe, seed: int, folder: Path) -> EfficientNetLite0:
+    """Return the ImageNet network fine-tuned on `data`; an earlier result for the same recipe is read from `folder`.
 
     The file's name is the fingerprint of recipe, seed, vehicles and data.
     """
@@ -97,11 +99,11 @@ def finetuned_network(data: Dataset, recipe: FinetuneRecipe, seed: int, folder: 
     file = folder / f"finetuned-{key}.pt"
     if file.is_file():
         print(f"fine-tuned weights: {file}", flush=True)
-        network = imagenet_network()
+        network = load_imagenet_network()
         network.load_state_dict(torch.load(file, weights_only=True))
         return network
     named = tuple(groups[name] for name in vehicles)
-    network = finetune(imagenet_network(), training_set, vehicles, named, recipe, seed, _step_printer())
+    network = finetune(load_imagenet_network(), training_set, vehicles, named, recipe, seed, _step_printer())
     folder.mkdir(parents=True, exist_ok=True)
     torch.save(network.state_dict(), file)
     return network
@@ -120,13 +122,15 @@ def _step_printer() -> Callable[[int, int, float], None]:
 def main() -> int:
     """Fine-tune, average the weights, export, fit the initial head; return the exit status."""
     default = FinetuneRecipe()
-    parser = argparse.ArgumentParser(description="Make the backbone and the initial head.")
+    parser = argparse.ArgumentParser(description="Create the backbone and the initial head.")
     parser.add_argument("--data", type=Path, default=Path("build/data/train"))
     parser.add_argument("--steps", type=int, default=default.steps)
     parser.add_argument("--interpolation", type=float, default=default.interpolation, help="weight of the fine-tuned")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=0, help="0: PyTorch's default")
-    parser.add_argument("--folder", type=Path, default=Path("build/pretrain"), help="where fine-tuned weights are kept")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("build/pretrain"), help="where fine-tuned weights are stored"
+    )
     parser.add_argument("--out", type=Path, default=BACKBONE_FILE)
     parser.add_argument("--head", type=Path, default=INITIAL_HEAD_FILE)
     arguments = parser.parse_args()
@@ -134,8 +138,8 @@ def main() -> int:
         torch.set_num_threads(arguments.threads)
     recipe = FinetuneRecipe(steps=arguments.steps, interpolation=arguments.interpolation)
     data = dataset.load(arguments.data)
-    make_backbone(finetuned_network(data, recipe, arguments.seed, arguments.folder), arguments.out, recipe)
-    make_initial_head(data, arguments.out, arguments.head)
+    create_backbone(load_or_finetune(data, recipe, arguments.seed, arguments.folder), arguments.out, recipe)
+    create_initial_head(data, arguments.out, arguments.head)
     print(f"written: {arguments.out} ({arguments.out.stat().st_size / 1e6:.1f} MB) and {arguments.head}")
     return 0
 

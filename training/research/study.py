@@ -7,7 +7,7 @@ base data, the folds and the order of labels:
 - labelled: the same with some of the street photos labelled, measured on the others;
 - folds: 5-fold cross-validation over all images of the vehicles, with a backbone per fold;
 - unseen: backbone and head trained without UNSEEN_CLASSES, measured on those classes;
-- four: four vehicles, by configuration alone.
+- four: a model of four vehicles.
 
 Figures of experiments and seeds that are not measured again are kept from the last run, unless recipe, policy or
 backbone has changed.
@@ -28,7 +28,7 @@ from training.research.study_report import read_runs, write_report
 EXPERIMENTS = ("official", "labelled", "folds", "unseen", "four")
 
 
-def _arguments() -> argparse.Namespace:
+def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure every figure stated about the model.")
     parser.add_argument("--data", type=Path, default=Path("build/data"))
     parser.add_argument("--street", type=Path, help="a folder of class folders with street photos")
@@ -45,7 +45,7 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> int:
     """Run the experiments and write the figures; return the exit status."""
-    arguments = _arguments()
+    arguments = _parse_arguments()
     recipe, policy = Recipe(), Policy()
     train, test = dataset.load(arguments.data / "train"), dataset.load(arguments.data / "test")
     experiments = Experiments(arguments.folder, train, test, recipe, policy)
@@ -58,13 +58,13 @@ def main() -> int:
         run = runs.setdefault(seed, {})
         start_s = time.monotonic()
         if "official" in arguments.only:
-            run.update(experiments.official(backbone, seed, street, real))
+            run.update(experiments.measure_official(backbone, seed, street, real))
         if "labelled" in arguments.only:
-            run.update(dict(experiments.labelled(backbone, seed, street)))
+            run.update(dict(experiments.measure_labelled(backbone, seed, street)))
         if "four" in arguments.only:
-            run["four vehicles"] = experiments.four_vehicles(backbone, seed)
+            run["four vehicles"] = experiments.measure_four_vehicles(backbone, seed)
         if "unseen" in arguments.only and arguments.unseen_backbone:
-            run.update(experiments.unseen(load_backbone(arguments.unseen_backbone, arguments.threads), seed))
+            run.update(experiments.measure_unseen(load_backbone(arguments.unseen_backbone, arguments.threads), seed))
         if "folds" in arguments.only and arguments.fold_backbones:
             files = {number: arguments.fold_backbones / f"fold{number}.onnx" for number in range(N_FOLDS)}
             backbones = {n: load_backbone(file, arguments.threads) for n, file in files.items() if file.is_file()}

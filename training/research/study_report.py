@@ -63,7 +63,7 @@ def to_markdown(summary: Mapping[str, Figures]) -> str:
     lines = [
         "# Figures",
         "",
-        "Mean over the seeds, and in brackets the value of each seed. Made by `python -m training.research.study`.",
+        "Mean over the seeds, and in brackets the value of each seed. Written by `python -m training.research.study`.",
         "",
         f"| measured on | {' | '.join(name.replace('_', ' ') for name in COLUMNS)} |",
         f"|---|{'---|' * len(COLUMNS)}",

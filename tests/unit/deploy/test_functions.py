@@ -19,14 +19,14 @@ ENTRY: dict[str, Any] = {
 }
 
 
-def expanded(entries: dict[str, Any], *folders: str) -> dict[str, Any]:
+def expand(entries: dict[str, Any], *folders: str) -> dict[str, Any]:
     template: dict[str, Any] = {"Parameters": {}, "Resources": {}}
     add_functions(template, entries, folders)
     return template
 
 
 def test_an_entry_becomes_a_log_group_a_role_a_function_and_the_parameter_of_its_zip() -> None:
-    template = expanded({"count_orders": ENTRY}, "count_orders")
+    template = expand({"count_orders": ENTRY}, "count_orders")
     assert set(template["Resources"]) == {"CountOrdersLogs", "CountOrdersRole", "CountOrdersFunction"}
     assert template["Parameters"] == {"CountOrdersKey": {"Type": "String"}}
     function = template["Resources"]["CountOrdersFunction"]["Properties"]
@@ -37,8 +37,8 @@ def test_an_entry_becomes_a_log_group_a_role_a_function_and_the_parameter_of_its
     assert function["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] == "count-orders"
 
 
-def test_a_role_may_write_its_own_log_and_what_its_entry_allows() -> None:
-    template = expanded({"count_orders": ENTRY}, "count_orders")
+def test_a_role_may_write_its_own_log_and_has_the_statements_of_its_entry() -> None:
+    template = expand({"count_orders": ENTRY}, "count_orders")
     (policy,) = template["Resources"]["CountOrdersRole"]["Properties"]["Policies"]
     logs, own = policy["PolicyDocument"]["Statement"]
     assert logs["Resource"] == {"Fn::GetAtt": ["CountOrdersLogs", "Arn"]}
@@ -57,7 +57,7 @@ def test_a_role_may_write_its_own_log_and_what_its_entry_allows() -> None:
 )
 def test_a_mistake_in_an_entry_is_named(entries: dict[str, Any], folders: list[str], message: str) -> None:
     with pytest.raises(DeployError, match=message):
-        expanded(entries, *folders)
+        expand(entries, *folders)
 
 
 def test_every_folder_with_a_handler_is_a_function() -> None:
@@ -65,5 +65,5 @@ def test_every_folder_with_a_handler_is_a_function() -> None:
     assert "shared" not in FUNCTIONS
 
 
-def test_the_functions_count_in_the_namespace_that_their_environment_names() -> None:
+def test_metrics_have_the_namespace_that_the_environment_names() -> None:
     assert METRICS_NAMESPACE == NAMESPACE

@@ -8,7 +8,7 @@ from deploy.errors import DeployError
 from deploy.outputs import Deployed
 
 
-def test_a_stack_of_an_earlier_version_asks_for_a_deployment() -> None:
+def test_a_missing_output_is_an_error_that_names_make_deploy() -> None:
     names = ["".join(part.capitalize() for part in field.name.split("_")) for field in fields(Deployed)]
     outputs = {name: name.lower() for name in names}
     assert Deployed.of(outputs).rollback_model_arn == "rollbackmodelarn"

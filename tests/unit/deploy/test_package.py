@@ -10,12 +10,12 @@ from pathlib import Path
 import botocore
 import pytest
 
-from deploy.package import FUNCTIONS, RUNTIME, Artefact, artefacts, logical_id
-from deploy.templates import template
+from deploy.package import FUNCTIONS, RUNTIME, Artefact, build_artefacts, logical_id
+from deploy.templates import load_template
 
-# What AWS's Python runtimes have beside the standard library: boto3 and what it needs.
+# Packages of AWS's Python runtimes: boto3 and its dependencies.
 RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six.py")
-# Values of the right form for what the template sets; the rest of its settings are names.
+# Valid values for the settings that are not names.
 VALUES = {
     "REVIEW_QUEUE_URL": "http://127.0.0.1:9/queue",
     "MIN_NEW_LABELS": "25",
@@ -27,18 +27,18 @@ VALUES = {
 
 
 def settings_of(function: str) -> dict[str, str]:
-    """The environment that the template gives a function."""
-    variables = template("app")["Resources"][f"{function}Function"]["Properties"]["Environment"]["Variables"]
+    """Return the environment that the template gives a function."""
+    variables = load_template("app")["Resources"][f"{function}Function"]["Properties"]["Environment"]["Variables"]
     return {"AWS_DEFAULT_REGION": "eu-west-1", **{name: VALUES.get(name, "name") for name in variables}}
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artefact]:
-    return {artefact.parameter: artefact for artefact in artefacts(tmp_path_factory.mktemp("artefacts"))}
+    return {artefact.parameter: artefact for artefact in build_artefacts(tmp_path_factory.mktemp("artefacts"))}
 
 
 def test_building_twice_from_scratch_gives_the_same_bytes(built: dict[str, Artefact], tmp_path: Path) -> None:
-    again = {artefact.parameter: artefact for artefact in artefacts(tmp_path)}
+    again = {artefact.parameter: artefact for artefact in build_artefacts(tmp_path)}
     assert {name: artefact.key for name, artefact in again.items()} == {
         name: artefact.key for name, artefact in built.items()
     }
@@ -57,7 +57,7 @@ def runtime(built: dict[str, Artefact], tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_every_handler_imports_from_its_own_zip_and_the_layer_alone(
+def test_every_handler_imports_from_its_own_zip_and_the_layer_only(
     name: str, built: dict[str, Artefact], runtime: Path, tmp_path: Path
 ) -> None:
     function = logical_id(name)
@@ -87,7 +87,7 @@ def test_the_layer_is_compiled_for_the_runtime_that_the_template_gets(built: dic
 
 
 def test_the_state_machines_are_valid_json_with_only_known_placeholders(built: dict[str, Artefact]) -> None:
-    resources = template("app")["Resources"]
+    resources = load_template("app")["Resources"]
     for workflow, parameter in (
         ("ClassifyPhotoWorkflow", "ClassifyPhotoAslKey"),
         ("RetrainModelWorkflow", "RetrainModelAslKey"),

@@ -10,10 +10,10 @@ import pytest
 
 from deploy import system
 from deploy.target import Target
-from deploy.templates import render, template
+from deploy.templates import load_template, render
 
-APP: dict[str, Any] = template("app")
-DATA: dict[str, Any] = template("data")
+APP: dict[str, Any] = load_template("app")
+DATA: dict[str, Any] = load_template("data")
 OUTPUTS = {
     "UploadsBucket", "MlBucket", "DecisionTable", "ReviewQueueUrl", "ReviewDeadLetterQueueUrl", "EventBus",
     "ClassifyPhotoArn", "RetrainModelArn", "RollbackModelArn", "EndpointName", "ThresholdParameter", "AlertTopicArn",
@@ -61,7 +61,7 @@ def test_every_function_has_a_role_and_a_log_group_of_its_own() -> None:
         assert logs["LogGroupName"]["Fn::Sub"] == "/aws/lambda/" + functions[name]["FunctionName"]["Fn::Sub"]
 
 
-def test_no_role_may_do_everything() -> None:
+def test_no_role_has_wildcard_actions() -> None:
     for name, role in of_type("AWS::IAM::Role").items():
         for policy in role["Policies"]:
             for statement in policy["PolicyDocument"]["Statement"]:
@@ -69,12 +69,12 @@ def test_no_role_may_do_everything() -> None:
                 assert not [action for action in actions if action.endswith("*")], name
 
 
-def test_an_upload_that_eventbridge_cannot_deliver_is_kept() -> None:
+def test_an_undelivered_event_goes_to_the_unrouted_queue() -> None:
     for name, rule in of_type("AWS::Events::Rule").items():
-        (goal,) = rule["Targets"]
-        assert goal["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["UnroutedQueue", "Arn"]}}, name
-    (goal,) = APP["Resources"]["PhotoUploadedRule"]["Properties"]["Targets"]
-    assert goal["RetryPolicy"]["MaximumRetryAttempts"] > 0
+        (target,) = rule["Targets"]
+        assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["UnroutedQueue", "Arn"]}}, name
+    (target,) = APP["Resources"]["PhotoUploadedRule"]["Properties"]["Targets"]
+    assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0
     (statement,) = APP["Resources"]["UnroutedQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert statement["Principal"] == {"Service": "events.amazonaws.com"}
 
@@ -101,10 +101,10 @@ def test_every_alarm_has_an_action_and_a_description() -> None:
 @pytest.mark.parametrize(
     ("rule", "trigger"), [("WeeklyRetrainingRule", "schedule"), ("NewLabelsRule", "labels"), ("DriftRule", "drift")]
 )
-def test_each_trigger_starts_the_same_retraining_and_says_which_it_was(rule: str, trigger: str) -> None:
-    (goal,) = APP["Resources"][rule]["Properties"]["Targets"]
-    assert goal["Arn"] == {"Ref": "RetrainModelWorkflow"}
-    assert json.loads(goal["Input"]) == {"trigger": trigger}
+def test_each_rule_starts_retrain_model_with_its_trigger(rule: str, trigger: str) -> None:
+    (target,) = APP["Resources"][rule]["Properties"]["Targets"]
+    assert target["Arn"] == {"Ref": "RetrainModelWorkflow"}
+    assert json.loads(target["Input"]) == {"trigger": trigger}
 
 
 def test_models_of_drawn_pictures_are_not_allowed_by_default() -> None:
@@ -122,7 +122,9 @@ def test_only_the_embedded_aws_allows_models_of_drawn_pictures(
 def test_build_dataset_may_read_the_ml_bucket_and_write_data_sets() -> None:
     """It looks for features beside any model, and without ListBucket S3 answers 403 for a missing object."""
     (policy,) = APP["Resources"]["BuildDatasetRole"]["Properties"]["Policies"]
-    allowed = [(one["Action"], json.dumps(one["Resource"])) for one in policy["PolicyDocument"]["Statement"]]
+    allowed = [
+        (statement["Action"], json.dumps(statement["Resource"])) for statement in policy["PolicyDocument"]["Statement"]
+    ]
     for action, resource in (
         ("s3:GetObject", ":::${MlBucket}/*"),
         ("s3:ListBucket", ":::${MlBucket}"),
@@ -131,7 +133,7 @@ def test_build_dataset_may_read_the_ml_bucket_and_write_data_sets() -> None:
         assert [1 for may, where in allowed if may == action and f'{resource}"' in where], action
 
 
-def test_only_the_functions_that_record_a_champion_may_write_what_retrainings_train_on() -> None:
+def test_only_the_functions_that_record_a_champion_may_write_the_training_input() -> None:
     """It is `training/current.json` in the ML bucket."""
     may_write = []
     for name, role in of_type("AWS::IAM::Role").items():
@@ -144,26 +146,26 @@ def test_only_the_functions_that_record_a_champion_may_write_what_retrainings_tr
     assert all("${MlBucket}/*" not in resource for _, resource in may_write)
 
 
-def test_the_alarms_of_the_list_and_no_other_start_a_rollback() -> None:
+def test_only_the_alarms_in_rollback_alarms_start_a_rollback() -> None:
     rule = APP["Resources"]["AlarmRollbackRule"]["Properties"]
     # CloudWatch publishes on the default bus.
     assert "EventBusName" not in rule
     assert rule["EventPattern"]["detail"]["alarmName"] == {"Fn::Split": [",", {"Ref": "RollbackAlarms"}]}
-    (goal,) = rule["Targets"]
-    assert goal["Arn"] == {"Ref": "RollbackModelWorkflow"}
+    (target,) = rule["Targets"]
+    assert target["Arn"] == {"Ref": "RollbackModelWorkflow"}
     names = [alarm["AlarmName"]["Fn::Sub"] for alarm in of_type("AWS::CloudWatch::Alarm").values()]
     assert "scones-${Stage}-endpoint-errors" in names
 
 
 @pytest.mark.parametrize("given", ["", "none"])
-def test_the_alarm_about_the_endpoint_rolls_back_unless_the_environment_names_others(
+def test_the_endpoint_errors_alarm_rolls_back_unless_the_environment_names_others(
     given: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROLLBACK_ALARMS", given)
     assert system.app_settings(Target("aws", "dev"))["RollbackAlarms"] == (given or "scones-dev-endpoint-errors")
 
 
-def test_deploying_gives_every_parameter_that_has_no_default() -> None:
+def test_a_deployment_sets_every_parameter_without_a_default() -> None:
     required = {name for name, parameter in APP["Parameters"].items() if "Default" not in parameter}
     given = {"Stage", *system.DATA_OUTPUTS, *system.app_settings(Target("aws", "dev"))}
     assert {name for name in required - given if not name.endswith("Key")} == set()
@@ -178,7 +180,7 @@ def test_a_rollback_may_change_its_own_endpoint_only() -> None:
     assert not [one for one in statements if "iam:PassRole" in one["Action"]]
 
 
-def test_models_serve_in_the_image_that_the_registry_names() -> None:
+def test_models_are_deployed_with_the_image_in_the_registry() -> None:
     registered = APP["Resources"]["RecordRetrainingFunction"]["Properties"]["Environment"]["Variables"]
     workflow = APP["Resources"]["RetrainModelWorkflow"]["Properties"]
     assert workflow["DefinitionSubstitutions"]["InferenceImage"] == registered["INFERENCE_IMAGE"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from deploy import training_source
 
-# What SageMaker starts: the training job, the processing job, and the code that the training job puts into a model.
+# The training job, the processing job, and the inference code, which the training job adds to the model.
 ENTRY_POINTS = ("train", "compare", "inference")
 
 
@@ -17,7 +17,7 @@ def archived_names(folder: Path) -> set[str]:
 
 
 def imported_modules(name: str) -> set[str]:
-    """The modules of the package `training` that a module of it imports, anywhere in its code."""
+    """Return the modules of the package `training` that one of them imports, also inside functions."""
     found = set()
     for node in ast.walk(ast.parse((training_source.PACKAGE / f"{name}.py").read_text())):
         if isinstance(node, ast.ImportFrom) and node.module == "training":
@@ -32,7 +32,7 @@ def imported_modules(name: str) -> set[str]:
 
 
 def needed_modules() -> set[str]:
-    """The entry points and all modules of the package that they import, directly or not."""
+    """Return the entry points and all modules of the package that they import, directly or indirectly."""
     needed, waiting = set(), {"__init__", *ENTRY_POINTS}
     while waiting:
         needed |= waiting

@@ -1,4 +1,4 @@
-"""The contracts in events/contracts/: each document as its writer writes it, and as its reader reads it."""
+"""The contracts in events/contracts/: every writer and every reader of a document is run against its schema."""
 
 import io
 import json
@@ -47,7 +47,7 @@ def is_valid(name: str, document: Any) -> bool:
 
 
 def check_required(name: str, document: dict[str, Any]) -> None:
-    """A document is valid, and invalid without any of the keys that the contract requires."""
+    """Assert that a document is valid, and invalid without each of the keys that the contract requires."""
     assert is_valid(name, document), list(jsonschema.Draft202012Validator(events.contract(name)).iter_errors(document))
     for required in events.contract(name)["required"]:
         assert not is_valid(name, {key: value for key, value in document.items() if key != required}), required
@@ -101,12 +101,12 @@ def test_build_dataset_writes_a_manifest_by_its_contract(snapshot: Path) -> None
 
 
 def test_the_training_job_reads_a_manifest_by_its_contract(snapshot: Path) -> None:
-    learned, judged = (
+    training, evaluation = (
         load_labelled(snapshot / "snapshot", snapshot / "labelled", use) for use in ("train", "evaluate")
     )
-    assert len(learned) + len(judged) == 24
-    assert {*learned.labels, *judged.labels} == {"bicycle", "motorcycle", "other"}
-    assert len(judged) > 0
+    assert len(training) + len(evaluation) == 24
+    assert {*training.labels, *evaluation.labels} == {"bicycle", "motorcycle", "other"}
+    assert len(evaluation) > 0
 
 
 # Evaluation report
@@ -155,7 +155,7 @@ def test_the_gate_reads_a_report_by_its_contract(reports: dict[str, dict[str, An
     assert (verdict.promote, verdict.reason) == (False, "NotBetter")
 
 
-def test_the_gate_reads_a_report_in_which_nothing_could_be_computed(reports: dict[str, dict[str, Any]]) -> None:
+def test_the_gate_reads_a_report_without_any_metric(reports: dict[str, dict[str, Any]]) -> None:
     def unknown(model: dict[str, Any]) -> dict[str, Any]:
         return {**model, "accuracy": None, "ece": None, "auroc": None, "recall": dict.fromkeys(model["recall"])}
 

@@ -13,7 +13,7 @@ BUCKET = "scones-dev-uploads-111122223333"
 
 
 def matches(pattern: Any, event: Any) -> bool:
-    """Whether an event matches a pattern of nested objects, exact values and prefixes, as EventBridge decides it."""
+    """Whether an event matches a pattern of nested objects, exact values and prefixes, as in EventBridge."""
     if isinstance(pattern, dict):
         return all(name in event and matches(inner, event[name]) for name, inner in pattern.items())
     return any(
@@ -21,7 +21,7 @@ def matches(pattern: Any, event: Any) -> bool:
     )
 
 
-def transformed(transformer: dict[str, Any], event: dict[str, Any]) -> Any:
+def transform(transformer: dict[str, Any], event: dict[str, Any]) -> Any:
     """Transform an event with a template whose variables have no quotes, as EventBridge does."""
     variables = {}
     for name, path in transformer["InputPathsMap"].items():
@@ -43,11 +43,11 @@ def uploaded(
 
 
 @pytest.mark.parametrize("reason", ["PutObject", "POST Object", "CopyObject", "CompleteMultipartUpload"])
-def test_every_way_of_uploading_starts_the_workflow(reason: str) -> None:
+def test_an_upload_by_any_api_starts_the_workflow(reason: str) -> None:
     assert matches(events.rule("photo_uploaded", UploadsBucket=BUCKET)["EventPattern"], uploaded(reason=reason))
 
 
-def test_other_prefixes_buckets_and_events_do_not() -> None:
+def test_other_prefixes_buckets_and_events_do_not_match() -> None:
     pattern = events.rule("photo_uploaded", UploadsBucket=BUCKET)["EventPattern"]
     assert not matches(pattern, uploaded(key="labels/a.jpg"))
     assert not matches(pattern, uploaded(bucket="another"))
@@ -58,14 +58,14 @@ def test_other_prefixes_buckets_and_events_do_not() -> None:
     "key",
     ["uploads/d/a b+c.jpg", 'uploads/d/"},"x":{".jpg', "uploads/d/a\\b.jpg", "uploads/d/ä€🚲.jpg", "uploads/d/<key>"],
 )
-def test_any_key_reaches_the_workflow_as_it_is(key: str) -> None:
+def test_any_key_is_passed_to_the_workflow_unchanged(key: str) -> None:
     transformer = events.rule("photo_uploaded")["InputTransformer"]
-    assert transformed(transformer, uploaded(key)) == {
+    assert transform(transformer, uploaded(key)) == {
         "photo": {"bucket": BUCKET, "key": key, "etag": "b1946ac92492d2347c6235b4d2611184", "size": 48213}
     }
 
 
-def test_the_template_quotes_no_variable_because_pasted_values_are_not_escaped() -> None:
+def test_the_template_quotes_no_variable_because_values_are_not_escaped() -> None:
     template = events.rule("photo_uploaded")["InputTransformer"]["InputTemplate"]
     strings = re.findall(r'"[^"]*"', template)
     assert strings
@@ -94,7 +94,7 @@ def test_each_event_has_a_valid_schema_and_a_valid_sample(detail_type: str) -> N
 ALARMS = "scones-dev-endpoint-errors,another-alarm"
 
 
-def test_an_alarm_of_the_list_that_goes_off_starts_a_rollback() -> None:
+def test_only_a_listed_alarm_that_goes_off_starts_a_rollback() -> None:
     pattern = events.rule("alarm_went_off", RollbackAlarms=ALARMS)["EventPattern"]
     alarm = events.sample("cloudwatch_alarm_state_change")
     assert matches(pattern, alarm)
@@ -109,7 +109,7 @@ def test_the_input_of_a_rollback_has_the_alarm_its_time_and_its_reason() -> None
     transformer = events.rule("alarm_went_off", RollbackAlarms=ALARMS)["InputTransformer"]
     alarm = events.sample("cloudwatch_alarm_state_change")
     alarm["detail"]["state"]["reason"] = 'a "quoted" reason'
-    assert transformed(transformer, alarm) == {
+    assert transform(transformer, alarm) == {
         "trigger": "alarm",
         "alarm": "scones-dev-endpoint-errors",
         "alarmed_at": "2026-11-23T01:16:40.123+0000",
@@ -117,7 +117,7 @@ def test_the_input_of_a_rollback_has_the_alarm_its_time_and_its_reason() -> None
     }
 
 
-def test_there_is_one_sample_of_each_event_and_of_those_that_start_us() -> None:
+def test_there_is_a_sample_of_each_published_event_and_of_each_event_that_starts_a_workflow() -> None:
     assert set(events.samples()) == {kind.lower().replace(" ", "_") for kind in events.DETAIL_TYPES} | {
         "s3_object_created",
         "cloudwatch_alarm_state_change",
@@ -130,6 +130,6 @@ def test_an_unknown_name_is_an_error_that_names_the_known_ones(read: Any, name: 
         read(name)
 
 
-def test_a_caller_gets_a_copy_of_its_own() -> None:
+def test_each_caller_gets_its_own_copy() -> None:
     events.schema("Driver Routed")["title"] = "changed"
     assert events.schema("Driver Routed")["title"] == "Driver Routed"

@@ -1,4 +1,4 @@
-"""The functions' handlers against moto, with a model server on localhost."""
+"""Fixtures: the handlers of the functions, AWS resources in moto, and a model server on localhost."""
 
 import importlib
 import json
@@ -61,7 +61,7 @@ def model_server() -> Iterator[ModelServer]:
             model.received.append(self.rfile.read(int(self.headers["Content-Length"])))
             if model.delay:
                 model.delay.wait(10)
-            with suppress(BrokenPipeError):  # whoever asked may have given up
+            with suppress(BrokenPipeError):  # the client may have closed the connection after its timeout
                 self.answer()
 
         def answer(self) -> None:
@@ -159,7 +159,7 @@ def reject_photo(function: Callable[[str], Function]) -> Function:
 
 @pytest.fixture
 def fail_call(monkeypatch: pytest.MonkeyPatch) -> CallFailer:
-    """Make an operation of a client fail; the result restores it."""
+    """Replace an operation of a client by one that fails; the returned function restores it."""
     return CallFailer(monkeypatch)
 
 
@@ -203,7 +203,7 @@ def table(account: dict[str, Any]) -> ModelTable:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # pytest sets aside the filter of functions/shared/observability.py.
+    # pytest resets the warning filter of functions/shared/observability.py.
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.filterwarnings("ignore:No application metrics to publish"))

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 import events
 from functions.shared.aws import client
-from functions.shared.dynamodb import attributes, values
+from functions.shared.dynamodb import deserialize, serialize
 from functions.shared.photo import Photo
 
 REGION = "eu-west-1"
@@ -26,14 +26,14 @@ ENDPOINT = "scones-test"
 THRESHOLD = "/scones/test/threshold"
 EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:scones-test-classify-photo:first"
 ANOTHER_EXECUTION = EXECUTION.replace("first", "second")
-# Looks like one of Step Functions; opens nothing.
-TASK_TOKEN = "AQCEAAAAKgAAAAMAAAAAAAAA-this-opens-the-execution"  # noqa: S105  # made up
+# In the format of Step Functions; it belongs to no execution.
+TASK_TOKEN = "AQCEAAAAKgAAAAMAAAAAAAAA-a-task-token-of-the-tests"  # noqa: S105  # made up
 JPEG = b"\xff\xd8\xff\xe0" + b"the rest of a photo, which only the endpoint reads" * 20
 
 
 @dataclass
 class ModelServer:
-    """A model server, which gives every photo the answer that was set last."""
+    """A model server that returns the last answer that was set, for every photo."""
 
     url: str = ""
     status: int = 200
@@ -82,8 +82,8 @@ class Stack:
         client("ssm").put_parameter(Name=THRESHOLD, Value=value, Type="String", Overwrite=True)
 
     def item(self, table: str, photo: Photo) -> dict[str, Any] | None:
-        answer = client("dynamodb").get_item(TableName=table, Key=attributes({"photo_id": photo.photo_id}))
-        return values(answer["Item"]) if "Item" in answer else None
+        answer = client("dynamodb").get_item(TableName=table, Key=serialize({"photo_id": photo.photo_id}))
+        return deserialize(answer["Item"]) if "Item" in answer else None
 
     def messages(self) -> list[dict[str, Any]]:
         """Return the bodies of all messages in the review queue, without deleting them."""
@@ -127,7 +127,7 @@ class Function:
             aws_request_id="52fdfc07-2182-454f-963f-5f0f9a621d72",
         )
         for log in self.module.logger.handlers:
-            # pytest gives each test an output of its own; setStream would flush the closed one of the test before.
+            # pytest replaces stdout for each test; setStream would flush the closed stream of the previous test.
             log.stream = sys.stdout
         answer: dict[str, Any] = self.module.handler({**event, "execution": execution}, context)
         json.dumps(answer)

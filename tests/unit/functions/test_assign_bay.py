@@ -59,7 +59,7 @@ def test_the_decision_is_the_event_and_the_item(stack: Stack, assign_bay: Functi
         ("motorcycle", "reviewer", "Bay B", "distant"),
         ("other", "reviewer", "Help desk", "help-desk"),
         (None, "fallback", "Help desk", "help-desk"),
-        ("penny-farthing", "reviewer", "Help desk", "help-desk"),
+        ("tricycle", "reviewer", "Help desk", "help-desk"),
     ],
 )
 def test_every_answer_is_assigned_a_bay(
@@ -102,26 +102,24 @@ def test_a_decision_that_was_recorded_but_not_announced_is_announced_by_the_retr
         assign_bay(photo=photo.as_state(), **BY_MODEL)
     restore()
     assert stack.published() == []
-    silent = assign_bay(execution=ANOTHER_EXECUTION, photo=photo.as_state(), **BY_MODEL)
+    unpublished = assign_bay(execution=ANOTHER_EXECUTION, photo=photo.as_state(), **BY_MODEL)
     assert stack.published() == []
-    assert assign_bay(photo=photo.as_state(), **BY_MODEL) == silent
-    assert stack.published("Driver Routed") == [silent]
+    assert assign_bay(photo=photo.as_state(), **BY_MODEL) == unpublished
+    assert stack.published("Driver Routed") == [unpublished]
 
 
-def test_an_event_the_bus_refuses_is_an_error_and_not_marked_as_announced(
+def test_an_event_that_the_bus_rejects_is_an_error_and_not_marked_as_announced(
     stack: Stack, assign_bay: Function, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo = stack.upload()
-    refusal = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure", "ErrorMessage": "busy"}]}
-    monkeypatch.setattr(client("events"), "put_events", lambda **_: refusal)
+    rejected = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure", "ErrorMessage": "busy"}]}
+    monkeypatch.setattr(client("events"), "put_events", lambda **_: rejected)
     with pytest.raises(EventNotPublished, match="InternalFailure: busy"):
         assign_bay(photo=photo.as_state(), **BY_MODEL)
     assert (stack.item(DECISIONS, photo) or {})["announced"] is False
 
 
-def test_a_decided_photo_no_longer_waits_for_a_person(
-    stack: Stack, assign_bay: Function, request_review: Function
-) -> None:
+def test_a_decision_removes_the_review_request(stack: Stack, assign_bay: Function, request_review: Function) -> None:
     photo = stack.upload()
     request_review(photo=photo.as_state(), reason="LowConfidence", task_token=TASK_TOKEN, timeout_s=900)
     assert stack.item(PHOTOS, photo)
@@ -147,11 +145,11 @@ def test_a_photo_named_without_its_etag_gets_the_same_decision(stack: Stack, ass
 def test_only_model_reviewer_and_fallback_decide(stack: Stack, assign_bay: Function) -> None:
     photo = stack.upload()
     with pytest.raises(InvalidInput, match="decided_by"):
-        assign_bay(photo=photo.as_state(), vehicle="bicycle", decided_by="chance")
+        assign_bay(photo=photo.as_state(), vehicle="bicycle", decided_by="operator")
     assert stack.item(DECISIONS, photo) is None
 
 
-def test_drivers_are_counted_by_bay_and_by_who_decided(
+def test_drivers_are_counted_by_bay_and_decider(
     stack: Stack, assign_bay: Function, output: Callable[[], FunctionOutput]
 ) -> None:
     assign_bay(photo=stack.upload().as_state(), **BY_MODEL)
@@ -161,7 +159,7 @@ def test_drivers_are_counted_by_bay_and_by_who_decided(
     assert line["model_version"] == "model-1"
 
 
-def test_a_confidence_of_one_comes_back_as_it_was(stack: Stack, assign_bay: Function) -> None:
+def test_a_confidence_of_one_is_read_as_it_was_written(stack: Stack, assign_bay: Function) -> None:
     photo: Photo = stack.upload()
     first = assign_bay(photo=photo.as_state(), **(BY_MODEL | {"confidence": 1.0}))
     again = assign_bay(execution=ANOTHER_EXECUTION, photo=photo.as_state(), **BY_MODEL)

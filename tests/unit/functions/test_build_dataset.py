@@ -13,7 +13,7 @@ from functions.build_dataset.prepare import find_obstacle, required_labels
 from functions.build_dataset.request import Request
 from functions.shared.champion import Champion, EndpointBusy, ModelTable
 from functions.shared.errors import InvalidInput
-from functions.shared.vehicles import vehicles
+from functions.shared.vehicles import load_vehicles
 
 CLASSES = ("bicycle", "motorcycle")
 CHAMPION = Champion("v1", "v1", "s3://a")
@@ -21,7 +21,7 @@ CHAMPION = Champion("v1", "v1", "s3://a")
 
 def test_an_input_overrides_the_recorded_training_input() -> None:
     staged = {"dataset": "s3://b/old/", "source": "s3://b/s.tar.gz", "hyperparameters": {"epochs": 3}}
-    request = Request.from_state({"dataset": "s3://b/new/", "classes": ["motorcycle"]}, staged, vehicles())
+    request = Request.from_state({"dataset": "s3://b/new/", "classes": ["motorcycle"]}, staged, load_vehicles())
     assert (request.dataset, request.source, request.classes) == ("s3://b/new/", "s3://b/s.tar.gz", ("motorcycle",))
     assert request.hyperparameters == {"epochs": "3"}
     assert request.trigger == "manual"
@@ -30,15 +30,15 @@ def test_an_input_overrides_the_recorded_training_input() -> None:
 @pytest.mark.parametrize("given", [None, [], {}, {"dataset": "nowhere"}, {"trigger": "x"}, {"classes": ["tank"]}])
 def test_an_invalid_input_is_refused(given: Any) -> None:
     with pytest.raises(InvalidInput):
-        Request.from_state(given, {"source": "s3://b/s.tar.gz"} if given else None, vehicles())
+        Request.from_state(given, {"source": "s3://b/s.tar.gz"} if given else None, load_vehicles())
 
 
 def test_each_trigger_requires_its_number_of_new_labels() -> None:
-    def asked(trigger: str, force: bool = False) -> int:
+    def required(trigger: str, force: bool = False) -> int:
         return required_labels(Request("s3://d", "s3://s", trigger=trigger, force=force), min_new_labels=25)
 
-    assert [asked(trigger) for trigger in ("manual", "schedule", "drift", "labels")] == [0, 1, 1, 25]
-    assert asked("labels", force=True) == 0
+    assert [required(trigger) for trigger in ("manual", "schedule", "drift", "labels")] == [0, 1, 1, 25]
+    assert required("labels", force=True) == 0
 
 
 @pytest.mark.parametrize("trigger", ["schedule", "labels", "drift"])
@@ -51,23 +51,23 @@ def test_only_a_person_starts_the_first_retraining(trigger: str) -> None:
 
 def test_a_trigger_without_recorded_data_is_no_error() -> None:
     """An initial model has no training data, and the schedule must not fail every hour because of that."""
-    request = Request.from_state({"trigger": "labels"}, None, vehicles())
+    request = Request.from_state({"trigger": "labels"}, None, load_vehicles())
     assert (find_obstacle(request, CHAMPION) or ("",))[0] == "NoTrainingData"
     with pytest.raises(InvalidInput, match="dataset"):
-        Request.from_state({}, None, vehicles())
+        Request.from_state({}, None, load_vehicles())
 
 
-def test_golden_photos_go_with_their_data_set() -> None:
+def test_recorded_golden_photos_are_used_with_their_data_set_only() -> None:
     recorded = {"dataset": "s3://b/old/", "source": "s3://b/s.tar.gz", "golden": "s3://b/golden/old/"}
-    assert Request.from_state({}, recorded, vehicles()).golden == "s3://b/golden/old/"
-    assert Request.from_state({"dataset": "s3://b/old/"}, recorded, vehicles()).golden == "s3://b/golden/old/"
-    assert Request.from_state({"dataset": "s3://b/new/"}, recorded, vehicles()).golden is None
-    assert Request.from_state({"golden": ""}, recorded, vehicles()).golden is None
+    assert Request.from_state({}, recorded, load_vehicles()).golden == "s3://b/golden/old/"
+    assert Request.from_state({"dataset": "s3://b/old/"}, recorded, load_vehicles()).golden == "s3://b/golden/old/"
+    assert Request.from_state({"dataset": "s3://b/new/"}, recorded, load_vehicles()).golden is None
+    assert Request.from_state({"golden": ""}, recorded, load_vehicles()).golden is None
     with pytest.raises(InvalidInput, match="golden"):
-        Request.from_state({"golden": "nowhere"}, recorded, vehicles())
+        Request.from_state({"golden": "nowhere"}, recorded, load_vehicles())
 
 
-def test_what_a_model_was_trained_on_is_the_input_of_the_next_retraining() -> None:
+def test_the_training_input_of_a_model_is_the_input_of_the_next_retraining() -> None:
     given = {
         "dataset": "s3://b/new/",
         "source": "s3://b/s.tar.gz",
@@ -75,39 +75,39 @@ def test_what_a_model_was_trained_on_is_the_input_of_the_next_retraining() -> No
         "classes": ["bicycle"],
         "golden": "s3://b/golden/new/",
     }
-    first = Request.from_state({**given, "force": True}, None, vehicles())
+    first = Request.from_state({**given, "force": True}, None, load_vehicles())
     assert first.as_input() == given
-    again = Request.from_state({"trigger": "labels"}, first.as_input(), vehicles())
+    again = Request.from_state({"trigger": "labels"}, first.as_input(), load_vehicles())
     assert (again.as_input(), again.force) == (given, False)
 
 
-def asked_for(**more: Any) -> Request:
+def make_request(**more: Any) -> Request:
     return Request("s3://ml/datasets/base/a/", "s3://ml/s.tar.gz", **more)
 
 
 def test_drawn_pictures_are_refused_unless_the_stage_allows_them() -> None:
     drawn = BaseData("generated", {"bicycle": 9, "motorcycle": 9, "house": 9})
-    for request in (asked_for(), asked_for(force=True)):
+    for request in (make_request(), make_request(force=True)):
         with pytest.raises(TrainingDataRefused, match="drawn"):
             check_base_data(drawn, request, CLASSES, allow_drawn=False)
-    check_base_data(drawn, asked_for(), CLASSES, allow_drawn=True)
+    check_base_data(drawn, make_request(), CLASSES, allow_drawn=True)
 
 
 def test_data_without_other_things_than_vehicles_is_refused_unless_forced() -> None:
-    vehicles_alone = BaseData("photos", {"bicycle": 9, "motorcycle": 9})
+    vehicles_only = BaseData("photos", {"bicycle": 9, "motorcycle": 9})
     with pytest.raises(TrainingDataRefused, match="nothing but bicycle, motorcycle"):
-        check_base_data(vehicles_alone, asked_for(), CLASSES, allow_drawn=False)
-    check_base_data(vehicles_alone, asked_for(force=True), CLASSES, allow_drawn=False)
-    # For a model of bicycles alone, motorcycles are what is none of them.
-    check_base_data(vehicles_alone, asked_for(), ("bicycle",), allow_drawn=False)
+        check_base_data(vehicles_only, make_request(), CLASSES, allow_drawn=False)
+    check_base_data(vehicles_only, make_request(force=True), CLASSES, allow_drawn=False)
+    # For a model of bicycles only, motorcycles are other things.
+    check_base_data(vehicles_only, make_request(), ("bicycle",), allow_drawn=False)
 
 
 def test_golden_photos_that_the_probe_may_not_read_are_refused() -> None:
     for golden in (None, "s3://ml/golden/a/", "s3://ml/initial/a/golden/"):
-        check_golden(asked_for(golden=golden), "ml")
+        check_golden(make_request(golden=golden), "ml")
     for golden in ("s3://elsewhere/golden/a/", "s3://ml/labels/", "s3://ml/golden-photos/"):
         with pytest.raises(InvalidInput, match="s3://ml/golden/ or s3://ml/initial/"):
-            check_golden(asked_for(golden=golden), "ml")
+            check_golden(make_request(golden=golden), "ml")
 
 
 @pytest.mark.parametrize("content", [None, b"not JSON", b"[]", b'{"counts": 3, "source": 3}'])
@@ -129,7 +129,7 @@ class _SageMaker:
 
     def __init__(self, status: str | None) -> None:
         self.status = status
-        self.asked: list[str] = []
+        self.calls: list[str] = []
 
     def describe_endpoint(self, **_: Any) -> dict[str, Any]:
         if self.status is None:
@@ -137,11 +137,11 @@ class _SageMaker:
         return {"EndpointStatus": self.status, "EndpointConfigName": "another-model"}
 
     def __getattr__(self, operation: str) -> Any:
-        return lambda **request: self.asked.append(f"{operation} {request.get('EndpointConfigName', '')}".strip())
+        return lambda **request: self.calls.append(f"{operation} {request.get('EndpointConfigName', '')}".strip())
 
 
 @pytest.mark.parametrize(
-    ("status", "asked", "busy"),
+    ("status", "calls", "busy"),
     [
         (None, ["create_endpoint v1"], False),
         ("InService", ["update_endpoint v1"], False),
@@ -150,11 +150,11 @@ class _SageMaker:
     ],
 )
 def test_the_champion_is_restored_in_every_state_of_its_endpoint(
-    table: ModelTable, status: str | None, asked: list[str], busy: bool
+    table: ModelTable, status: str | None, calls: list[str], busy: bool
 ) -> None:
     table.promote(Champion("v1", "v1", "s3://a"))
     sagemaker = _SageMaker(status)
     endpoint = ChampionEndpoint("vehicles", table, sagemaker)
     with pytest.raises(EndpointBusy) if busy else nullcontext():
         assert endpoint.restore_champion() == table.champion()
-    assert sagemaker.asked == asked
+    assert sagemaker.calls == calls

@@ -10,52 +10,52 @@ NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 OLD, NEW = Champion("v1", "v1", "s3://a"), Champion("v2", "v2", "s3://b", previous="v1")
 
 
-def runs(_: str) -> bool:
+def is_running(_: str) -> bool:
     return True
 
 
-def has_ended(_: str) -> bool:
+def is_not_running(_: str) -> bool:
     return False
 
 
 def test_the_lock_is_held_by_one_execution_which_may_acquire_it_again(table: ModelTable) -> None:
-    table.acquire_lock("one", NOW, runs)
-    table.acquire_lock("one", NOW, runs)
+    table.acquire_lock("one", NOW, is_running)
+    table.acquire_lock("one", NOW, is_running)
     with pytest.raises(RetrainingRunning, match="one"):
-        table.acquire_lock("two", NOW, runs)
+        table.acquire_lock("two", NOW, is_running)
 
 
 def test_the_lock_of_an_execution_that_ended_is_taken_over(table: ModelTable) -> None:
-    table.acquire_lock("one", NOW, runs)
-    table.acquire_lock("two", NOW, has_ended)
+    table.acquire_lock("one", NOW, is_running)
+    table.acquire_lock("two", NOW, is_not_running)
     with pytest.raises(RetrainingRunning):
-        table.acquire_lock("one", NOW, runs)
+        table.acquire_lock("one", NOW, is_running)
 
 
-def test_a_lock_expires_even_when_its_holder_seems_to_run(table: ModelTable) -> None:
-    table.acquire_lock("one", NOW, runs)
-    table.acquire_lock("two", NOW + timedelta(hours=7), runs)
+def test_a_lock_expires_even_when_its_holder_is_running(table: ModelTable) -> None:
+    table.acquire_lock("one", NOW, is_running)
+    table.acquire_lock("two", NOW + timedelta(hours=7), is_running)
 
 
-def test_of_two_executions_that_take_over_a_lock_one_gets_it(table: ModelTable) -> None:
-    def overtaken(holder: str) -> bool:
-        table.acquire_lock("two", NOW, has_ended)
+def test_only_one_of_two_executions_takes_over_a_lock(table: ModelTable) -> None:
+    def let_another_take_over(holder: str) -> bool:
+        table.acquire_lock("two", NOW, is_not_running)
         return False
 
-    table.acquire_lock("one", NOW, runs)
+    table.acquire_lock("one", NOW, is_running)
     with pytest.raises(RetrainingRunning):
-        table.acquire_lock("three", NOW, overtaken)
-    table.acquire_lock("two", NOW, runs)
+        table.acquire_lock("three", NOW, let_another_take_over)
+    table.acquire_lock("two", NOW, is_running)
 
 
 def test_only_the_holder_releases_the_lock(table: ModelTable) -> None:
-    table.acquire_lock("one", NOW, runs)
+    table.acquire_lock("one", NOW, is_running)
     table.release_lock("two")
     with pytest.raises(RetrainingRunning):
-        table.acquire_lock("two", NOW, runs)
+        table.acquire_lock("two", NOW, is_running)
     table.release_lock("one")
     table.release_lock("one")
-    table.acquire_lock("two", NOW, runs)
+    table.acquire_lock("two", NOW, is_running)
 
 
 def test_the_champion_is_read_as_it_was_promoted(table: ModelTable) -> None:
@@ -68,7 +68,7 @@ def test_the_champion_is_read_as_it_was_promoted(table: ModelTable) -> None:
     assert (table.champion(), table.promoted("v2"), table.promoted("v1")) == (later, champion, None)
 
 
-def test_only_who_holds_the_lock_promotes_and_may_do_so_twice(table: ModelTable) -> None:
+def test_only_the_holder_of_the_lock_promotes_and_may_repeat_it(table: ModelTable) -> None:
     first, second = Champion("v1", "v1", "s3://a"), Champion("v2", "v2", "s3://b")
     table.acquire_lock("one", NOW, lambda holder: True)
     table.promote(first, "one")
@@ -97,7 +97,7 @@ def promoted(table: ModelTable) -> ModelTable:
     return table
 
 
-def test_a_rollback_records_both_models_and_may_be_recorded_twice(promoted: ModelTable) -> None:
+def test_a_rollback_records_both_models_and_may_be_repeated(promoted: ModelTable) -> None:
     promoted.acquire_lock("one", NOW, lambda holder: True)
     restored, marked = OLD.as_restored("at"), NEW.as_rolled_back("at", "too many errors", "one")
     promoted.record_rollback(restored, marked, "one")
@@ -114,6 +114,6 @@ def test_a_rollback_that_lost_the_lock_records_nothing(promoted: ModelTable) -> 
     assert (promoted.champion(), promoted.promoted("v2")) == (NEW, NEW)
 
 
-def test_a_record_from_before_there_were_marks_is_read() -> None:
+def test_a_record_without_the_optional_fields_is_read() -> None:
     old = Champion.from_state({"model_version": "v0", "endpoint_config": "v0", "artifact": "s3://c"})
     assert (old.origin, old.is_initial, old.rolled_back_at) == ("retraining", False, None)

@@ -29,11 +29,11 @@ from tests.unit.functions.stack import (
 )
 
 
-def by_name(photo: Photo) -> dict[str, str]:
+def without_etag(photo: Photo) -> dict[str, str]:
     return {"bucket": photo.bucket, "key": photo.key}
 
 
-def test_the_model_decides_about_a_clear_photo(stack: Stack, classify: Function, model: ModelServer) -> None:
+def test_a_confident_classification_needs_no_review(stack: Stack, classify: Function, model: ModelServer) -> None:
     photo = stack.upload()
     assert classify(photo=photo.as_state()) == {
         "photo": photo.as_state(),
@@ -57,7 +57,7 @@ def test_a_confidence_exactly_at_the_threshold_is_enough(stack: Stack, classify:
     assert classify(photo=stack.upload().as_state())["outcome"] == "confident"
 
 
-def test_an_unclear_photo_goes_to_review(stack: Stack, classify: Function, model: ModelServer) -> None:
+def test_a_confidence_below_the_threshold_goes_to_review(stack: Stack, classify: Function, model: ModelServer) -> None:
     model.set_probabilities(bicycle=0.55, motorcycle=0.40, other=0.05)
     outcome = classify(photo=stack.upload().as_state())
     assert (outcome["outcome"], outcome["reason"]) == ("unsure", "LowConfidence")
@@ -71,9 +71,9 @@ def test_a_photo_of_a_cat_goes_to_review_at_any_confidence(
     assert (outcome["outcome"], outcome["reason"]) == ("unsure", "NotAVehicle")
 
 
-def test_another_team_needs_to_name_only_bucket_and_key(stack: Stack, classify: Function) -> None:
+def test_bucket_and_key_identify_a_photo_without_etag_and_size(stack: Stack, classify: Function) -> None:
     photo = stack.upload()
-    assert classify(photo=by_name(photo))["photo"] == photo.as_state()
+    assert classify(photo=without_etag(photo))["photo"] == photo.as_state()
 
 
 def test_a_photo_that_was_decided_is_not_classified_again(
@@ -114,7 +114,7 @@ def test_a_deleted_photo_is_missing(stack: Stack, classify: Function) -> None:
     with pytest.raises(PhotoMissing, match="deleted"):
         classify(photo=photo.as_state())
     with pytest.raises(PhotoMissing, match="deleted"):
-        classify(photo=by_name(photo))
+        classify(photo=without_etag(photo))
 
 
 def test_a_photo_in_a_bucket_that_does_not_exist_is_missing(classify: Function) -> None:
@@ -122,9 +122,7 @@ def test_a_photo_in_a_bucket_that_does_not_exist_is_missing(classify: Function) 
         classify(photo={"bucket": "no-such-bucket", "key": "uploads/d/a.jpg", "etag": "0"})
 
 
-def test_a_photo_overwritten_since_its_event_is_missing_and_says_so(
-    stack: Stack, classify: Function, model: ModelServer
-) -> None:
+def test_a_photo_overwritten_since_its_event_is_missing(stack: Stack, classify: Function, model: ModelServer) -> None:
     first = stack.upload()
     stack.upload(JPEG + b"!")
     with pytest.raises(PhotoMissing, match="overwritten"):
@@ -151,9 +149,9 @@ def test_an_error_of_s3_is_not_reported_as_a_missing_photo(stack: Stack, classif
 
 
 @pytest.mark.parametrize(
-    ("body", "message"), [(b"", "empty"), (b"dear diary", "not a JPEG"), (b"GIF89a....", "not a JPEG")]
+    ("body", "message"), [(b"", "empty"), (b"plain text", "not a JPEG"), (b"GIF89a....", "not a JPEG")]
 )
-def test_a_file_that_is_no_photo_is_unreadable_whatever_its_name(
+def test_a_file_that_is_not_an_image_is_unreadable_whatever_its_suffix(
     stack: Stack, classify: Function, model: ModelServer, body: bytes, message: str
 ) -> None:
     with pytest.raises(UnreadablePhoto, match=message):
@@ -186,7 +184,9 @@ def test_a_photo_over_20_mb_is_refused_before_its_bytes_are_read(
         ({"bucket": UPLOADS, "key": "a", "size": -1}, "photo.size"),
     ],
 )
-def test_an_input_that_names_no_photo_says_what_to_pass(classify: Function, photo: Any, message: str) -> None:
+def test_the_error_for_an_input_without_a_photo_names_the_missing_field(
+    classify: Function, photo: Any, message: str
+) -> None:
     with pytest.raises(InvalidInput, match=message):
         classify(photo=photo)
 
@@ -240,7 +240,7 @@ def test_a_decided_photo_is_not_counted_again(
     assert output().metrics("PhotosClassified") == []
 
 
-def test_log_lines_carry_the_execution_and_the_photo(
+def test_log_lines_have_the_execution_and_the_photo(
     stack: Stack, classify: Function, output: Callable[[], FunctionOutput]
 ) -> None:
     photo = stack.upload()

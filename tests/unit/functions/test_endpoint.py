@@ -1,4 +1,4 @@
-"""The answers of the endpoint, and what is accepted as one."""
+"""The endpoint's answers: errors, timeouts and the validation of the contract."""
 
 import threading
 from typing import Any
@@ -13,7 +13,7 @@ from functions.shared.errors import (
     PhotoTooLarge,
     UnreadablePhoto,
 )
-from functions.shared.vehicles import vehicles
+from functions.shared.vehicles import load_vehicles
 from tests.unit.functions.stack import (
     ENDPOINT,
     JPEG,
@@ -65,12 +65,12 @@ def test_an_endpoint_that_is_down_throttled_or_missing_is_unavailable(
 def test_an_endpoint_that_refuses_connections_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", "http://127.0.0.1:9")
     with pytest.raises(ModelUnavailable, match="EndpointConnectionError"):
-        Endpoint(ENDPOINT, client("sagemaker-runtime", attempts=1), vehicles()).classify(JPEG)
+        Endpoint(ENDPOINT, client("sagemaker-runtime", attempts=1), load_vehicles()).classify(JPEG)
 
 
 def test_an_endpoint_that_does_not_answer_in_time_is_unavailable(model: ModelServer) -> None:
     model.delay = threading.Event()
-    slow = Endpoint(ENDPOINT, client("sagemaker-runtime", read_timeout_s=0.2, attempts=1), vehicles())
+    slow = Endpoint(ENDPOINT, client("sagemaker-runtime", read_timeout_s=0.2, attempts=1), load_vehicles())
     with pytest.raises(ModelUnavailable, match="ReadTimeoutError"):
         slow.classify(JPEG)
     assert len(model.received) == 1

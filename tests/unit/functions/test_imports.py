@@ -1,4 +1,4 @@
-"""What the functions may import."""
+"""The modules that functions may import."""
 
 import ast
 import sys
@@ -14,7 +14,7 @@ TYPES = ("mypy_boto3_", "_typeshed")
 
 
 def imports(path: Path) -> set[str]:
-    """The modules that a file imports."""
+    """Return the modules that a file imports."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -24,7 +24,7 @@ def imports(path: Path) -> set[str]:
     return names
 
 
-def test_functions_import_nothing_of_the_other_folders() -> None:
+def test_functions_import_only_allowed_packages() -> None:
     for path in FUNCTIONS.rglob("*.py"):
         packages = {name.split(".")[0] for name in imports(path) if not name.startswith(TYPES)}
         assert not packages - ALLOWED, f"{path.name} imports {packages - ALLOWED}"

@@ -21,8 +21,8 @@ def report(challenger: dict[str, Any], champion: dict[str, Any] | None = None, *
     return {"challenger": challenger, "champion": champion, "holdout": {"differences": differences}, **more}
 
 
-def labels(ours: float, theirs: float, photos: int = 20) -> dict[str, Any]:
-    return {"photos": photos, "challenger_accuracy": ours, "champion_accuracy": theirs}
+def labels(challenger: float, champion: float, photos: int = 20) -> dict[str, Any]:
+    return {"photos": photos, "challenger_accuracy": challenger, "champion_accuracy": champion}
 
 
 VERDICTS: dict[str, tuple[dict[str, Any], str | None]] = {
@@ -30,29 +30,29 @@ VERDICTS: dict[str, tuple[dict[str, Any], str | None]] = {
     "the first model, too weak": (report(model(0.80)), "BelowMinimum"),
     "the first model, badly calibrated": (report(model(ece=0.3)), "BelowMinimum"),
     "the first model, without outlier rejection": (report(model(auroc=0.5)), "BelowMinimum"),
-    "the first model, without outliers to be judged by": (report(model(auroc=None)), "BelowMinimum"),
-    "the first model, with nothing to be judged by": (report({"accuracy": None}), "BelowMinimum"),
-    "better, but nothing says how far": (
+    "the first model, without an outlier AUROC": (report(model(auroc=None)), "BelowMinimum"),
+    "the first model, without any metric": (report({"accuracy": None}), "BelowMinimum"),
+    "better, without intervals of the differences": (
         {**report(model(0.97), model(0.95)), "holdout": {"differences": {"accuracy": None}}},
         "WorseThanChampion",
     ),
-    "better, but of a class there is no photo": (
+    "better, but with an unknown recall of a class": (
         report(model(0.97, recall={"bicycle": 1.0, "motorcycle": None}), model(0.95)),
         "BlindToAClass",
     ),
-    "better, but of a class there never was a photo": (
+    "better, but with an unknown recall of a class of the champion": (
         report(model(0.97), model(0.95, recall={"bicycle": 0.95, "motorcycle": None})),
         "BlindToAClass",
     ),
-    "at the limit of what may be lost, and better on labels": (
+    "at the limit of the tolerance, and better on labels": (
         report(model(0.95, ece=0.04), model(0.95, ece=0.02), labelled=labels(0.85, 0.8)),
         None,
     ),
     "better on the holdout": (report(model(0.97), model(0.95)), None),
-    "as good": (report(model(), model()), "NotBetter"),
-    "better by too little": (report(model(0.953), model(0.95)), "NotBetter"),
+    "equal": (report(model(), model()), "NotBetter"),
+    "better by less than the margin": (report(model(0.953), model(0.95)), "NotBetter"),
     "worse": (report(model(0.92), model(0.95)), "WorseThanChampion"),
-    "perhaps worse, within the tolerance, better on labels": (
+    "possibly worse, within the tolerance, better on labels": (
         report(model(0.945), model(0.95), labelled=labels(0.9, 0.8)),
         None,
     ),
@@ -63,9 +63,12 @@ VERDICTS: dict[str, tuple[dict[str, Any], str | None]] = {
         report(model(0.97, recall={"bicycle": 1.0, "motorcycle": 0.7}), model(0.95)),
         "BlindToAClass",
     ),
-    "better, but a class is gone": (report(model(0.97, recall={"bicycle": 1.0}), model(0.95)), "BlindToAClass"),
+    "better, but without a class of the champion": (
+        report(model(0.97, recall={"bicycle": 1.0}), model(0.95)),
+        "BlindToAClass",
+    ),
     "better on the holdout, not on labels": (report(model(0.97), model(0.95), labelled=labels(0.8, 0.8)), "NotBetter"),
-    "better on the holdout, too few labels to tell": (
+    "better on the holdout, with too few labels to decide": (
         report(model(0.97), model(0.95), labelled=labels(0.0, 1.0, photos=3)),
         None,
     ),
@@ -80,7 +83,7 @@ def test_the_gate_decides_each_case(case: str) -> None:
     assert verdict.explanation
 
 
-def test_force_passes_everything_but_the_minimum() -> None:
+def test_force_ignores_every_group_except_the_minimum() -> None:
     assert judge(report(model(0.90), model(0.95)), Gate(), force=True).promote
     assert judge(report(model(0.5), model(0.95)), Gate(), force=True).reason == "BelowMinimum"
 
@@ -100,8 +103,8 @@ def test_a_verdict_follows_from_its_checks(case: str) -> None:
             assert not check.passed
 
 
-def test_a_failed_check_shows_enough_digits_to_see_why() -> None:
-    """With three digits, 0.0304 against a limit of 0.030 would read as 0.030 against 0.030."""
+def test_a_failed_check_shows_enough_digits() -> None:
+    """With three digits, 0.0304 against a limit of 0.030 would be shown as 0.030 against 0.030."""
     verdict = judge(report(model(0.97, ece=0.0504), model(0.95, ece=0.03)), Gate())
     assert "possible loss in calibration error is 0.0304, at most 0.0300 is allowed" in verdict.explanation
     for value in (0.03 + 1e-4, 0.03 + 1e-6, 0.03 + 1e-8, 0.0299, 0.03):
@@ -110,13 +113,13 @@ def test_a_failed_check_shows_enough_digits_to_see_why() -> None:
         assert check.passed == (float(shown) <= float(limit))
 
 
-def test_rounding_decides_nothing() -> None:
+def test_rounding_errors_do_not_fail_a_check() -> None:
     assert Check("gain", 0.95 - 0.92, 0.03).passed
     assert Check("loss", 0.1 + 0.2, 0.3, AT_MOST).passed
     assert Check("loss", -1e-7, 0.03, AT_MOST).numbers == ("0.000", "0.030")
 
 
-def test_force_accepts_a_metric_that_cannot_be_computed_and_says_so() -> None:
+def test_force_accepts_a_metric_that_cannot_be_computed_and_names_it() -> None:
     verdict = judge(report(model(auroc=None)), Gate(), force=True)
     assert verdict.promote
     assert "outlier AUROC could not be computed" in verdict.explanation
@@ -133,7 +136,7 @@ def test_a_challenger_from_drawn_pictures_is_never_called_better() -> None:
     assert judge(report(model(0.9), model(0.95)), Gate(), drawn=True).reason == "WorseThanChampion"
 
 
-def test_a_dry_run_promotes_nothing_not_even_by_force() -> None:
+def test_a_dry_run_never_promotes_even_when_forced() -> None:
     verdict = judge(report(model(0.97), model(0.95)), Gate(), force=True, dry_run=True)
     assert (verdict.promote, verdict.reason) == (False, "DryRun")
     assert "would be promoted" in verdict.explanation

@@ -1,4 +1,4 @@
-"""Logs have no image bytes, task tokens and presigned URLs."""
+"""Logs contain no image bytes, task tokens or presigned URLs."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -58,20 +58,20 @@ def paths(
         "unavailable": with_model(lambda: model.set_error(503, "ServiceUnavailable")),
         "missing": lambda: classify(photo=Photo(photo.bucket, "uploads/d/none.jpg", "0").as_state()),
         "unreadable": lambda: classify(photo=stack.upload(b"the rest of a photo", "uploads/d/text.jpg").as_state()),
-        "S3 refuses": with_failing_call("s3", "get_object", lambda: classify(photo=state)),
+        "S3 fails": with_failing_call("s3", "get_object", lambda: classify(photo=state)),
         "no photo": lambda: classify(photo=None),
-        "queue refuses": with_failing_call("sqs", "send_message", lambda: request_review(**review)),
-        "bus refuses": with_failing_call("events", "put_events", lambda: request_review(**review)),
-        "no time limit": lambda: request_review(**(review | {"timeout_s": "soon"})),
+        "SQS fails": with_failing_call("sqs", "send_message", lambda: request_review(**review)),
+        "EventBridge fails": with_failing_call("events", "put_events", lambda: request_review(**review)),
+        "invalid timeout": lambda: request_review(**(review | {"timeout_s": "soon"})),
         "no reason": lambda: request_review(**(review | {"reason": None})),
         "malformed photo": lambda: request_review(**(review | {"photo": {"bucket": 7}})),
-        "asked": lambda: request_review(**review),
-        "asked again": lambda: request_review(**review),
+        "review requested": lambda: request_review(**review),
+        "review requested again": lambda: request_review(**review),
         "pending": lambda: request_review(execution=ANOTHER_EXECUTION, **review),
         "rejected": lambda: reject_photo(
             photo=state, error={"Error": "UnusablePhoto", "Cause": "rejected by a reviewer"}
         ),
-        "rejected for nothing": lambda: reject_photo(photo=state, error={}),
+        "rejected without an error": lambda: reject_photo(photo=state, error={}),
         "assigned": lambda: assign_bay(photo=state, vehicle="bicycle", decided_by="reviewer"),
         "assigned again": lambda: assign_bay(execution=ANOTHER_EXECUTION, photo=state, decided_by="fallback"),
         "decided": lambda: classify(photo=state),

@@ -1,4 +1,4 @@
-"""The input of a rollback, the model to restore, and the alarms that count."""
+"""The input of a rollback, the model to restore, and the alarms that are ignored."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -37,8 +37,8 @@ class _SageMaker:
         return {"PrimaryContainer": {"ModelDataUrl": f"s3://{ModelName}"}}
 
 
-def test_records_that_name_each_other_as_predecessor_end_the_search(table: ModelTable) -> None:
-    """Rollbacks recorded it so before models were marked."""
+def test_a_cycle_of_predecessors_ends_the_search(table: ModelTable) -> None:
+    """Rollbacks wrote such records before models were marked as rolled back."""
     table.promote(Champion("v1", "v1", "s3://a", previous="v2", rolled_back_at="before"))
     with pytest.raises(RollbackRefused, match="v1 was rolled back at before"):
         Targets(table, _SageMaker()).find_predecessor(NEW)
@@ -61,7 +61,7 @@ def champion(hours_ago: float | None, **more: Any) -> Champion:
 
 
 @pytest.mark.parametrize(
-    ("model", "alarmed_h_ago", "words"),
+    ("model", "alarmed_h_ago", "message"),
     [
         (champion(1), 0.5, None),
         (champion(23.9), 0.1, None),
@@ -71,11 +71,11 @@ def champion(hours_ago: float | None, **more: Any) -> Champion:
         (champion(None), 0.1, "not known when"),
     ],
 )
-def test_an_alarm_counts_soon_after_a_promotion_and_only_then(
-    model: Champion, alarmed_h_ago: float, words: str | None
+def test_an_alarm_is_ignored_unless_it_follows_a_promotion_soon(
+    model: Champion, alarmed_h_ago: float, message: str | None
 ) -> None:
-    why = reason_to_ignore(model, NOW - timedelta(hours=alarmed_h_ago), NOW, WINDOW)
-    assert why is None if words is None else words in str(why)
+    reason = reason_to_ignore(model, NOW - timedelta(hours=alarmed_h_ago), NOW, WINDOW)
+    assert reason is None if message is None else message in str(reason)
 
 
 def test_the_time_of_an_alarm_is_read_as_eventbridge_writes_it() -> None:

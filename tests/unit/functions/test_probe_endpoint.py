@@ -17,15 +17,15 @@ class FakeEndpoint:
     """A fake endpoint that answers with the content of the photo as the vehicle; the answers in `slow` are slow."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, slow: tuple[int, ...] = (), classes: tuple[str, ...] = CLASSES):
-        self.asked = 0
+        self.requests = 0
         self._now = 0.0
         self._slow = slow
         self._classes = classes
         monkeypatch.setattr("functions.probe_endpoint.probe.time.perf_counter", lambda: self._now)
 
     def invoke_endpoint(self, *, Body: bytes, **_: Any) -> dict[str, Any]:  # the API's own name
-        self._now += 2.5 if self.asked in self._slow else 0.01
-        self.asked += 1
+        self._now += 2.5 if self.requests in self._slow else 0.01
+        self.requests += 1
         vehicle = Body.decode() if Body.decode() in self._classes else "other"
         answer = {
             "model_version": "v1",
@@ -52,7 +52,7 @@ def test_one_photo_is_classified_several_times_so_that_one_slow_answer_does_not_
 ) -> None:
     endpoint = FakeEndpoint(monkeypatch, slow=(0,))
     found = probe("e", "v1", [GoldenPhoto("drawn", b"anything", None)], endpoint)
-    assert (found.photos, found.correct, endpoint.asked) == (1, 1, 5)
+    assert (found.photos, found.correct, endpoint.requests) == (1, 1, 5)
 
 
 def test_a_model_of_fewer_vehicles_should_classify_the_rest_as_other(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,28 +7,28 @@ from typing import Any
 
 import pytest
 
-from functions.record_rollback.result import failure
+from functions.record_rollback.result import describe_failure
 from functions.shared.champion import Champion, ModelTable
 from functions.shared.training_input import read_training_input, write_training_input
 from tests.unit.functions.stack import EXECUTION, Function
 
 OLD, NEW = Champion("v1", "v1", "s3://a"), Champion("v2", "v2", "s3://b", previous="v1")
 PREPARED = {"model_version": "v1", "champion": NEW.as_state(), "restore_config": "v2"}
-ERROR = {"Error": "ProbeFailed", "Cause": '{"errorMessage": "3 of 18 golden photos are right"}'}
+ERROR = {"Error": "ProbeFailed", "Cause": '{"errorMessage": "3 of 18 golden photos are correct"}'}
 
 
-def test_a_failure_says_what_the_endpoint_serves() -> None:
-    assert failure({"prepared": PREPARED, "error": ERROR})[1].endswith(
+def test_the_cause_of_a_failure_names_what_the_endpoint_serves() -> None:
+    assert describe_failure({"prepared": PREPARED, "error": ERROR})[1].endswith(
         "The endpoint was not changed, and v2 stays champion."
     )
     back = {"status": "InService", "config": "v2"}
-    assert failure({"prepared": PREPARED, "error": ERROR, "restored": back}) == (
+    assert describe_failure({"prepared": PREPARED, "error": ERROR, "restored": back}) == (
         "ProbeFailed",
-        "The rollback to v1 failed: 3 of 18 golden photos are right. v2 is on the endpoint again and stays champion.",
+        "The rollback to v1 failed: 3 of 18 golden photos are correct. v2 is in service again and stays champion.",
     )
-    for stuck in ({"status": "Updating", "config": "v2"}, {"status": "InService", "config": "v1"}):
-        cause = failure({"prepared": PREPARED, "error": ERROR, "restored": stuck})[1]
-        assert f"the endpoint is {stuck['status']} with {stuck['config']}" in cause
+    for not_restored in ({"status": "Updating", "config": "v2"}, {"status": "InService", "config": "v1"}):
+        cause = describe_failure({"prepared": PREPARED, "error": ERROR, "restored": not_restored})[1]
+        assert f"the endpoint is {not_restored['status']} with {not_restored['config']}" in cause
 
 
 # The training input
@@ -59,7 +59,7 @@ def test_after_a_rollback_retrainings_use_the_training_input_of_the_restored_mod
         "champion": (table.champion() or NEW).as_state(),
         "request": {"reason": "a test", "trigger": "manual", "alarm": None},
         "skipped": {},
-        "words": "v1 is put back",
+        "words": "v1 is restored",
     }
     function("record_rollback")(outcome="rolled back", state={"prepared": prepared})
     expected = training_input("old" if known else "new")

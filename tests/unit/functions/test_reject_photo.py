@@ -97,7 +97,7 @@ def test_the_same_photo_uploaded_again_is_rejected_again(stack: Stack, reject_ph
     assert [event["execution"] for event in stack.published("Photo Rejected")] == [EXECUTION, ANOTHER_EXECUTION]
 
 
-def test_a_photo_a_reviewer_could_not_use_is_rejected_by_the_execution_that_asked(
+def test_an_unusable_photo_is_rejected_by_the_execution_that_requested_the_review(
     stack: Stack, request_review: Function, reject_photo: Function
 ) -> None:
     photo = stack.upload()
@@ -116,6 +116,6 @@ def test_rejections_are_counted_by_reason(
     assert (line["reason"], line["PhotosRejected"]) == ("UnreadablePhoto", [1.0])
 
 
-def test_a_rejection_without_an_error_says_what_to_pass(stack: Stack, reject_photo: Function) -> None:
+def test_a_rejection_without_an_error_is_invalid(stack: Stack, reject_photo: Function) -> None:
     with pytest.raises(InvalidInput, match="error is missing"):
         reject_photo(photo=stack.upload().as_state(), error=None)

@@ -32,7 +32,7 @@ NEW_TOKEN = TASK_TOKEN + "-of-the-second-attempt"
 ANOTHER_TOKEN = TASK_TOKEN + "-of-another-execution"
 
 
-def asked(photo: Photo, **changes: Any) -> dict[str, Any]:
+def review_input(photo: Photo, **changes: Any) -> dict[str, Any]:
     return {
         "photo": photo.as_state(),
         "classification": CLASSIFICATION,
@@ -49,7 +49,7 @@ def digest(token: str) -> str:
 
 def test_the_message_has_everything_about_the_photo(stack: Stack, request_review: Function) -> None:
     photo = stack.upload()
-    request_review(**asked(photo))
+    request_review(**review_input(photo))
     (message,) = stack.messages()
     requested_at, expires_at = (datetime.fromisoformat(message.pop(name)) for name in ("requested_at", "expires_at"))
     assert expires_at - requested_at == timedelta(minutes=15)
@@ -69,16 +69,16 @@ def test_the_message_has_everything_about_the_photo(stack: Stack, request_review
 
 def test_the_event_has_no_task_token(stack: Stack, request_review: Function) -> None:
     photo = stack.upload()
-    answer = request_review(**asked(photo))
+    answer = request_review(**review_input(photo))
     (event,) = stack.published("Review Requested")
     assert event == answer
     assert event["photo"] == photo.as_state()
     assert TASK_TOKEN not in json.dumps(event)
 
 
-def test_a_model_that_gave_no_answer_leaves_its_fields_empty(stack: Stack, request_review: Function) -> None:
+def test_without_an_answer_of_the_model_its_fields_are_null(stack: Stack, request_review: Function) -> None:
     photo = stack.upload()
-    request_review(**asked(photo, classification=None, threshold=None, reason="ModelUnavailable"))
+    request_review(**review_input(photo, classification=None, threshold=None, reason="ModelUnavailable"))
     (message,) = stack.messages()
     assert (message["vehicle"], message["confidence"], message["reason"]) == (None, None, "ModelUnavailable")
     assert len(stack.published("Review Requested")) == 1
@@ -86,7 +86,7 @@ def test_a_model_that_gave_no_answer_leaves_its_fields_empty(stack: Stack, reque
 
 def test_the_photo_table_has_the_request_and_the_hash_of_its_token_only(stack: Stack, request_review: Function) -> None:
     photo = stack.upload()
-    request_review(**asked(photo))
+    request_review(**review_input(photo))
     entry = stack.item(PHOTOS, photo)
     assert entry is not None
     assert (entry["status"], entry["execution"], entry["reason"]) == ("in_review", EXECUTION, "LowConfidence")
@@ -97,9 +97,9 @@ def test_the_photo_table_has_the_request_and_the_hash_of_its_token_only(stack: S
 
 def test_a_photo_with_a_request_of_another_execution_gets_no_second_one(stack: Stack, request_review: Function) -> None:
     photo = stack.upload()
-    request_review(**asked(photo))
+    request_review(**review_input(photo))
     with pytest.raises(ReviewPending, match=photo.photo_id):
-        request_review(execution=ANOTHER_EXECUTION, **asked(photo, task_token=ANOTHER_TOKEN))
+        request_review(execution=ANOTHER_EXECUTION, **review_input(photo, task_token=ANOTHER_TOKEN))
     assert len(stack.messages()) == 1
     assert len(stack.published()) == 1
     assert (stack.item(PHOTOS, photo) or {})["execution"] == EXECUTION
@@ -107,8 +107,8 @@ def test_a_photo_with_a_request_of_another_execution_gets_no_second_one(stack: S
 
 def test_an_expired_request_may_be_replaced_by_another_execution(stack: Stack, request_review: Function) -> None:
     photo = stack.upload()
-    request_review(**asked(photo, timeout_s=0.001))
-    request_review(execution=ANOTHER_EXECUTION, **asked(photo, task_token=ANOTHER_TOKEN))
+    request_review(**review_input(photo, timeout_s=0.001))
+    request_review(execution=ANOTHER_EXECUTION, **review_input(photo, task_token=ANOTHER_TOKEN))
     assert [message["execution"] for message in stack.messages()] == [EXECUTION, ANOTHER_EXECUTION]
     assert len(stack.published("Review Requested")) == 2
 
@@ -117,9 +117,9 @@ def test_the_same_attempt_delivered_twice_leaves_one_message(
     stack: Stack, request_review: Function, output: Callable[[], FunctionOutput]
 ) -> None:
     photo = stack.upload()
-    request_review(**asked(photo))
+    request_review(**review_input(photo))
     output()
-    request_review(**asked(photo))
+    request_review(**review_input(photo))
     assert len(stack.messages()) == 1
     assert len(stack.published()) == 1
     assert output().metrics("ReviewsRequested") == []
@@ -131,9 +131,9 @@ def test_a_retry_after_a_failure_before_the_message_sends_it_once(
     photo = stack.upload()
     restore = fail_call(client("sqs"), "send_message")
     with pytest.raises(ClientError):
-        request_review(**asked(photo))
+        request_review(**review_input(photo))
     restore()
-    request_review(**asked(photo, task_token=NEW_TOKEN))
+    request_review(**review_input(photo, task_token=NEW_TOKEN))
     (message,) = stack.messages()
     assert message["task_token"] == NEW_TOKEN
     assert len(stack.published("Review Requested")) == 1
@@ -143,10 +143,10 @@ def test_a_failing_event_puts_no_message_into_the_queue(stack: Stack, request_re
     photo = stack.upload()
     restore = fail_call(client("events"), "put_events")
     with pytest.raises(ClientError):
-        request_review(**asked(photo))
+        request_review(**review_input(photo))
     restore()
     assert stack.messages() == []
-    request_review(**asked(photo, task_token=NEW_TOKEN))
+    request_review(**review_input(photo, task_token=NEW_TOKEN))
     assert [message["task_token"] for message in stack.messages()] == [NEW_TOKEN]
     assert len(stack.published("Review Requested")) == 1
 
@@ -157,9 +157,9 @@ def test_after_a_lost_response_of_sqs_the_table_names_the_valid_message(
     photo = stack.upload()
     restore = fail_call(client("sqs"), "send_message", after_the_call=True)
     with pytest.raises(ClientError):
-        request_review(**asked(photo))
+        request_review(**review_input(photo))
     restore()
-    request_review(**asked(photo, task_token=NEW_TOKEN))
+    request_review(**review_input(photo, task_token=NEW_TOKEN))
     tokens = {message["task_token"] for message in stack.messages()}
     assert tokens == {TASK_TOKEN, NEW_TOKEN}
     assert (stack.item(PHOTOS, photo) or {})["token_hash"] == digest(NEW_TOKEN)
@@ -172,7 +172,7 @@ def test_a_photo_that_was_decided_meanwhile_gets_no_request(
     photo = stack.upload()
     assign_bay(execution=ANOTHER_EXECUTION, photo=photo.as_state(), vehicle="bicycle", decided_by="reviewer")
     with pytest.raises(ReviewPending, match="decided"):
-        request_review(**asked(photo))
+        request_review(**review_input(photo))
     assert stack.messages() == []
     assert stack.item(PHOTOS, photo) is None
 
@@ -180,13 +180,13 @@ def test_a_photo_that_was_decided_meanwhile_gets_no_request(
 def test_a_rejected_photo_may_get_a_request(stack: Stack, request_review: Function, reject_photo: Function) -> None:
     photo = stack.upload()
     reject_photo(photo=photo.as_state(), error={"Error": "UnreadablePhoto", "Cause": ""})
-    request_review(execution=ANOTHER_EXECUTION, **asked(photo))
+    request_review(execution=ANOTHER_EXECUTION, **review_input(photo))
     assert len(stack.messages()) == 1
 
 
 def test_a_photo_named_without_its_etag_is_identified_first(stack: Stack, request_review: Function) -> None:
     photo = stack.upload()
-    request_review(**(asked(photo) | {"photo": {"bucket": photo.bucket, "key": photo.key}}))
+    request_review(**(review_input(photo) | {"photo": {"bucket": photo.bucket, "key": photo.key}}))
     assert stack.messages()[0]["photo"] == photo.as_state()
 
 
@@ -194,7 +194,7 @@ def test_a_deleted_photo_gets_no_request(stack: Stack, request_review: Function)
     photo = stack.upload()
     stack.delete(photo)
     with pytest.raises(PhotoMissing):
-        request_review(**(asked(photo) | {"photo": {"bucket": photo.bucket, "key": photo.key}}))
+        request_review(**(review_input(photo) | {"photo": {"bucket": photo.bucket, "key": photo.key}}))
     assert stack.messages() == []
 
 
@@ -202,23 +202,21 @@ def test_a_deleted_photo_gets_no_request(stack: Stack, request_review: Function)
     ("name", "value"),
     [("task_token", None), ("reason", ""), ("timeout_s", 0), ("timeout_s", "900"), ("timeout_s", None)],
 )
-def test_a_request_that_lacks_something_says_what(
-    stack: Stack, request_review: Function, name: str, value: Any
-) -> None:
+def test_the_error_names_the_missing_field(stack: Stack, request_review: Function, name: str, value: Any) -> None:
     with pytest.raises(InvalidInput, match=name):
-        request_review(**asked(stack.upload(), **{name: value}))
+        request_review(**review_input(stack.upload(), **{name: value}))
 
 
 def test_requests_are_counted_by_reason(
     stack: Stack, request_review: Function, output: Callable[[], FunctionOutput]
 ) -> None:
-    request_review(**asked(stack.upload()))
+    request_review(**review_input(stack.upload()))
     (line,) = output().metrics("ReviewsRequested")
     assert set(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0]) == {"service", "reason"}
     assert (line["reason"], line["ReviewsRequested"], line["model_version"]) == ("LowConfidence", [1.0], "model-1")
 
 
-def test_the_message_keeps_umlauts_readable(stack: Stack, request_review: Function) -> None:
-    request_review(**asked(stack.upload(key="uploads/jürgen/rädle.jpg")))
+def test_the_message_does_not_escape_umlauts(stack: Stack, request_review: Function) -> None:
+    request_review(**review_input(stack.upload(key="uploads/jürgen/rädle.jpg")))
     (raw,) = client("sqs").receive_message(QueueUrl=stack.queue_url)["Messages"]
     assert "uploads/jürgen/rädle.jpg" in raw["Body"]

@@ -53,7 +53,7 @@ def test_every_missing_and_every_malformed_variable_is_named_at_once() -> None:
         ('{"photos": 2.5}', "a number for photos, a whole one for a count"),
     ],
 )
-def test_a_malformed_object_says_what_to_pass(text: str, message: str) -> None:
+def test_the_error_for_a_malformed_object_names_the_expected_value(text: str, message: str) -> None:
     with pytest.raises(InvalidSettings, match=f"LIMITS is .*{message}"):
         read_settings(Settings, {**VALID, "LIMITS": text})
 

@@ -55,7 +55,7 @@ def test_a_new_label_gives_another_snapshot_and_is_counted(account: dict[str, An
     assert store.count_new_labels(second, first.uri, None, second.uri) == 0
 
 
-def test_a_photo_that_was_overwritten_before_it_was_learned_is_left_out(
+def test_a_photo_overwritten_or_deleted_before_it_was_copied_is_not_in_the_snapshot(
     account: dict[str, Any], store: SnapshotStore
 ) -> None:
     labelled(account, "a.jpg", "bicycle")
@@ -65,7 +65,7 @@ def test_a_photo_that_was_overwritten_before_it_was_learned_is_left_out(
     assert store.create("s3://base/", CLASSES).entries == []
 
 
-def test_a_photo_that_was_learned_once_stays_when_the_upload_is_gone(
+def test_a_copied_photo_stays_in_the_snapshot_when_its_upload_is_deleted(
     account: dict[str, Any], store: SnapshotStore
 ) -> None:
     labelled(account, "a.jpg", "bicycle")
@@ -74,7 +74,7 @@ def test_a_photo_that_was_learned_once_stays_when_the_upload_is_gone(
     assert store.create("s3://base/", CLASSES) == first
 
 
-def test_photos_rejected_in_the_table_are_left_out_of_hundreds(account: dict[str, Any], store: SnapshotStore) -> None:
+def test_rejected_photos_are_not_in_the_snapshot(account: dict[str, Any], store: SnapshotStore) -> None:
     photos = [labelled(account, f"{number}.jpg", "bicycle") for number in range(120)]
     for photo in photos[::2]:
         item = {"photo_id": {"S": photo.photo_id}, "status": {"S": "rejected"}}
@@ -82,26 +82,28 @@ def test_photos_rejected_in_the_table_are_left_out_of_hundreds(account: dict[str
     assert len(store.create("s3://base/", CLASSES).entries) == 60
 
 
-def test_no_labels_at_all_still_leave_a_channel_to_read(account: dict[str, Any], store: SnapshotStore) -> None:
+def test_without_labels_the_channel_is_not_empty(account: dict[str, Any], store: SnapshotStore) -> None:
     assert store.create("s3://base/", CLASSES).entries == []
     assert account["s3"].list_objects_v2(Bucket="scones-ml", Prefix="datasets/photos/")["KeyCount"] == 1
 
 
-def test_features_are_those_beside_the_champions_model(account: dict[str, Any], store: SnapshotStore) -> None:
+def test_features_are_read_from_the_folder_of_the_champions_model(
+    account: dict[str, Any], store: SnapshotStore
+) -> None:
     artifact = "s3://scones-ml/models/v1/output/model.tar.gz"
     account["s3"].put_object(Bucket="scones-ml", Key="models/v1/output/output.tar.gz", Body=b"features")
-    assert store.features_of(artifact) == "s3://scones-ml/models/v1/output/output.tar.gz"
+    assert store.find_features(artifact) == "s3://scones-ml/models/v1/output/output.tar.gz"
 
 
 @pytest.mark.parametrize(
     "artifact",
     [None, "s3://scones-ml/models/v2/output/model.tar.gz", "s3://elsewhere/models/v1/output/model.tar.gz"],
 )
-def test_without_kept_features_the_channel_holds_a_note(
+def test_without_features_the_channel_holds_a_text_file(
     account: dict[str, Any], store: SnapshotStore, artifact: str | None
 ) -> None:
     account["s3"].put_object(Bucket="scones-ml", Key="models/v1/output/output.tar.gz", Body=b"features")
     for _ in range(2):
-        assert store.features_of(artifact) == "s3://scones-ml/datasets/features/"
+        assert store.find_features(artifact) == "s3://scones-ml/datasets/features/"
     (note,) = account["s3"].list_objects_v2(Bucket="scones-ml", Prefix="datasets/features/")["Contents"]
     assert note["Key"] == "datasets/features/README.txt"

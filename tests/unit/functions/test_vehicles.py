@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from functions.shared.errors import InvalidSettings
-from functions.shared.vehicles import Bay, vehicles
+from functions.shared.vehicles import Bay, load_vehicles
 
 
 def test_a_vehicle_is_added_by_configuration_alone(vehicles_file: Callable[[str], Path]) -> None:
@@ -21,9 +21,9 @@ def test_a_vehicle_is_added_by_configuration_alone(vehicles_file: Callable[[str]
         review_key = "u"
         """
     )
-    assert vehicles(path).bay("bus") == Bay("Bay C", "distant")
-    assert "bus" in vehicles(path)
-    assert "bicycle" not in vehicles(path)
+    assert load_vehicles(path).bay("bus") == Bay("Bay C", "distant")
+    assert "bus" in load_vehicles(path)
+    assert "bicycle" not in load_vehicles(path)
 
 
 @pytest.mark.parametrize(
@@ -34,13 +34,13 @@ def test_a_vehicle_is_added_by_configuration_alone(vehicles_file: Callable[[str]
         ("[vehicles]\n[help_desk]\nloading_bay='H'\norder_range='help-desk'", "at least one vehicle"),
     ],
 )
-def test_an_incomplete_configuration_says_what_is_missing(
+def test_the_error_for_an_incomplete_configuration_names_what_is_missing(
     vehicles_file: Callable[[str], Path], text: str, message: str
 ) -> None:
     with pytest.raises(InvalidSettings, match=message):
-        vehicles(vehicles_file(text))
+        load_vehicles(vehicles_file(text))
 
 
-def test_a_package_without_the_configuration_says_so(tmp_path: Path) -> None:
+def test_a_missing_configuration_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InvalidSettings, match=r"cannot read vehicles\.toml"):
-        vehicles(tmp_path / "vehicles.toml")
+        load_vehicles(tmp_path / "vehicles.toml")

@@ -1,4 +1,4 @@
-"""A model and its data, made once for all tests of training."""
+"""A model and its data, created once for all tests of training."""
 
 from pathlib import Path
 

@@ -6,7 +6,7 @@ import tarfile
 import pytest
 
 from local.sagemaker.aws import unpack
-from training.artifact import ModelArchiveError, unpacked
+from training.artifact import ModelArchiveError, unpack_model
 
 
 def test_the_model_folder_holds_every_file_of_model_tar_gz(model_dir):
@@ -40,12 +40,12 @@ def test_a_model_is_unpacked_by_a_python_without_extraction_filters(tmp_path, mo
     extract_all = tarfile.TarFile.extractall
     monkeypatch.delattr(tarfile, "data_filter", raising=False)
     monkeypatch.setattr(tarfile.TarFile, "extractall", lambda tar, path: extract_all(tar, path))
-    with unpacked(tmp_path / "model.tar.gz") as folder:
+    with unpack_model(tmp_path / "model.tar.gz") as folder:
         assert (folder / "model.json").read_text() == "{}"
     unpack(tmp_path / "model.tar.gz", tmp_path / "unpacked")
     assert (tmp_path / "unpacked" / "model.json").is_file()
 
 
-def test_a_missing_model_is_refused_with_what_to_do(tmp_path):
-    with pytest.raises(ModelArchiveError, match="train one first"), unpacked(tmp_path / "model.tar.gz"):
+def test_a_missing_model_is_an_error(tmp_path):
+    with pytest.raises(ModelArchiveError, match="train one first"), unpack_model(tmp_path / "model.tar.gz"):
         pass

@@ -2,17 +2,17 @@
 
 import numpy as np
 
-from training.blank_images import BLANK_LABEL, SIDE, blank_images
+from training.blank_images import BLANK_LABEL, SIDE, generate_blank_images
 
 
 def test_the_same_seed_gives_the_same_blank_images():
-    one, two, other = blank_images(30, 4), blank_images(30, 4), blank_images(30, 5)
+    one, two, other = generate_blank_images(30, 4), generate_blank_images(30, 4), generate_blank_images(30, 5)
     assert np.array_equal(one.images, two.images)
     assert not np.array_equal(one.images, other.images)
 
 
 def test_blank_images_have_one_label_and_one_size():
-    images = blank_images(14, 0)
+    images = generate_blank_images(14, 0)
     assert set(images.labels) == {BLANK_LABEL}
     assert {image.shape for image in images.images} == {(SIDE, SIDE, 3)}
-    assert len(blank_images(0, 0)) == 0
+    assert len(generate_blank_images(0, 0)) == 0

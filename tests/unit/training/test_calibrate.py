@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from training import metrics
-from training.calibrate import THRESHOLDS, calibrate, choose_operating_point, mixture_weights, operating_points
+from training.calibrate import THRESHOLDS, calibrate, choose_operating_point, estimate_operating_points, mixture_weights
 from training.policy import Policy
 
 
@@ -32,20 +32,22 @@ def test_other_photos_have_the_weight_that_the_policy_assumes():
 
 def test_the_chosen_point_satisfies_the_policy_on_new_photos():
     policy = Policy()
-    chosen = choose_operating_point(operating_points(*calibrated_logits(3000, 1, others=800), policy), policy)
+    chosen = choose_operating_point(estimate_operating_points(*calibrated_logits(3000, 1, others=800), policy), policy)
     assert chosen.wrong_upper <= policy.wrong_at_most
     logits, truth = calibrated_logits(40_000, 2, others=10_000)
     probabilities = metrics.softmax(logits)
-    taken = metrics.accepted(probabilities, chosen.threshold)
+    is_accepted = metrics.accepted(probabilities, chosen.threshold)
     weights = mixture_weights(truth, 2, policy.others_share)
     wrong = probabilities.argmax(axis=1) != truth
-    assert (weights * (wrong & taken)).sum() / (weights * taken).sum() <= policy.wrong_at_most * 1.2
+    assert (weights * (wrong & is_accepted)).sum() / (weights * is_accepted).sum() <= policy.wrong_at_most * 1.2
 
 
 def test_two_samples_give_nearly_the_same_threshold():
     policy = Policy()
     found = [
-        choose_operating_point(operating_points(*calibrated_logits(3000, seed, others=800), policy, seed), policy)
+        choose_operating_point(
+            estimate_operating_points(*calibrated_logits(3000, seed, others=800), policy, seed), policy
+        )
         for seed in (3, 4)
     ]
     assert abs(found[0].threshold - found[1].threshold) <= 0.02
@@ -54,7 +56,7 @@ def test_two_samples_give_nearly_the_same_threshold():
 def test_a_stricter_policy_never_lowers_the_threshold():
     data = calibrated_logits(3000, 5, others=800)
     chosen = [
-        choose_operating_point(operating_points(*data, policy), policy)
+        choose_operating_point(estimate_operating_points(*data, policy), policy)
         for policy in (Policy(0.02), Policy(0.01), Policy(0.003))
     ]
     assert [point.threshold for point in chosen] == sorted(point.threshold for point in chosen)
@@ -64,11 +66,11 @@ def test_a_stricter_policy_never_lowers_the_threshold():
 def test_the_highest_threshold_is_chosen_when_none_satisfies_the_policy():
     uniform = np.zeros((100, 3)), np.arange(100) % 3
     policy = Policy()
-    assert choose_operating_point(operating_points(*uniform, policy), policy).threshold == THRESHOLDS[-1]
+    assert choose_operating_point(estimate_operating_points(*uniform, policy), policy).threshold == THRESHOLDS[-1]
 
 
 def test_without_other_photos_their_acceptance_is_none():
     logits, truth = calibrated_logits(500, 6)
     rows = truth < 2
-    point = operating_points(logits[rows], truth[rows], Policy())[0]
+    point = estimate_operating_points(logits[rows], truth[rows], Policy())[0]
     assert (point.others_accepted, point.others_accepted_upper) == (None, None)

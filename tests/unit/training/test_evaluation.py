@@ -2,20 +2,8 @@
 
 import numpy as np
 
+from tests.support.training import PROBABILITIES, TRUTH
 from training.evaluation import evaluate
-
-# Columns: bicycle, motorcycle, other.
-PROBABILITIES = np.array(
-    [
-        [0.90, 0.05, 0.05],  # a bicycle, right
-        [0.30, 0.60, 0.10],  # a bicycle taken for a motorcycle
-        [0.10, 0.85, 0.05],  # a motorcycle, right
-        [0.05, 0.25, 0.70],  # a motorcycle taken for something else
-        [0.05, 0.05, 0.90],  # a house
-        [0.75, 0.05, 0.20],  # a house taken for a bicycle
-    ]
-)
-TRUTH = np.array([0, 0, 1, 1, 2, 2])
 
 
 def test_the_report_has_every_metric_and_none_for_those_that_cannot_be_computed():

@@ -1,4 +1,4 @@
-"""What the endpoint answers."""
+"""The functions that the inference toolkit calls."""
 
 import io
 import json

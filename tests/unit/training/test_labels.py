@@ -16,4 +16,4 @@ def test_a_photo_for_evaluation_is_not_among_those_for_training(
     evaluation = load_labelled(tmp_path / "snapshot", tmp_path / "labelled", use="evaluate")
     assert len(training) == len(evaluation) == 6
     assert not {i.tobytes() for i in training.images} & {i.tobytes() for i in evaluation.images}
-    assert "labelled photo broken is left out" in capsys.readouterr().out
+    assert "labelled photo broken is skipped" in capsys.readouterr().out

@@ -1,24 +1,12 @@
-"""The metrics, on cases small enough to count by hand."""
+"""The metrics, on small examples."""
 
 import math
 
 import numpy as np
 import pytest
 
+from tests.support.training import PROBABILITIES, TRUTH
 from training import metrics
-
-# Columns: bicycle, motorcycle, other.
-PROBABILITIES = np.array(
-    [
-        [0.90, 0.05, 0.05],  # a bicycle, right
-        [0.30, 0.60, 0.10],  # a bicycle taken for a motorcycle
-        [0.10, 0.85, 0.05],  # a motorcycle, right
-        [0.05, 0.25, 0.70],  # a motorcycle taken for something else
-        [0.05, 0.05, 0.90],  # a house
-        [0.75, 0.05, 0.20],  # a house taken for a bicycle
-    ]
-)
-TRUTH = np.array([0, 0, 1, 1, 2, 2])
 
 
 def test_accuracy_leaves_other_out():

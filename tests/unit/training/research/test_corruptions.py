@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from operate.synthetic_photos import synthetic_photos
-from training.research.corruptions import CORRUPTIONS, blank_photos
+from training.research.corruptions import CORRUPTIONS, generate_blank_photos
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
@@ -15,7 +15,7 @@ def test_every_corruption_gives_an_rgb_image(name):
 
 
 def test_blank_photos_come_in_five_kinds():
-    kinds = blank_photos(count=2)
+    kinds = generate_blank_photos(count=2)
     assert {name: len(pictures) for name, pictures in kinds.items()} == dict.fromkeys(
         ("noise", "black", "white", "flat", "text"), 2
     )

@@ -6,7 +6,7 @@ import pytest
 from training.research.study_metrics import max_coverage, vehicle_ece
 
 
-def test_the_best_max_coverage_one_percent_wrong_is_counted_from_the_surest_down():
+def test_max_coverage_accepts_predictions_in_order_of_confidence():
     probabilities = np.array([[0.99, 0.005, 0.005]] * 150 + [[0.9, 0.05, 0.05]] * 50)
     truth = np.array([0] * 150 + [1] + [0] * 49)
     assert max_coverage(probabilities, truth, 0.01) == 1.0
