@@ -6,6 +6,7 @@ server. Its environment consists of the variables of AWS and those of the reques
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -140,14 +141,16 @@ class Container:
 
     @classmethod
     def kill_all(cls) -> None:
-        """Kill all containers, when the server stops."""
+        """Kill all containers, when the server stops. Their last lines are not logged: no event loop runs any more."""
         with cls._lock:
             running = list(cls._running)
+            cls._running.clear()
         for container in running:
             container.kill()
         deadline = time.monotonic() + 2
         for container in running:
-            container.wait(max(0.0, deadline - time.monotonic()))
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                container._process.wait(max(0.0, deadline - time.monotonic()))
 
 
 def environment(settings: Settings, home: Path, given: dict[str, str]) -> dict[str, str]:
