@@ -330,6 +330,16 @@ def test_a_label_has_the_name_that_the_reviewer_entered(stage: Stage, tab: Brows
     assert eventually(lambda: stage.label(requested))["reviewer"] == "Zoë O'Hara"
 
 
+def test_the_pages_and_the_reviewer_fit_beside_each_other_at_360_pixels(tab: BrowserTab) -> None:
+    tab.page.set_viewport_size({"width": 360, "height": 740})
+    page = tab.open("/model")
+    last = page.locator(".bar nav a").last.bounding_box()
+    reviewer = page.locator("#reviewer").bounding_box()
+    assert last
+    assert reviewer
+    assert last["x"] + last["width"] <= reviewer["x"]
+
+
 def screenshot(page: Page, name: str, width: str) -> None:
     """Save a screenshot for docs/ in the folder that the variable SCREENSHOTS names."""
     if SCREENSHOTS:
