@@ -94,11 +94,12 @@ class Delivery:
             self._leases.delete(lease)
             message = f"{effective.reviewer} answered this photo first ({effective.vehicle}). Yours is kept as well."
             return Outcome(ANSWERED_BEFORE, answer.photo_id, answer.vehicle, message)
-        accepted = self._send_task_success(request, label)
+        if answer.accepted is None:
+            answer.accepted = self._send_task_success(request, label)
         if not effective.announced:
-            self._publish(label, accepted=accepted)
+            self._publish(label, accepted=answer.accepted)
         self._leases.delete(lease)
-        if not accepted:
+        if not answer.accepted:
             return Outcome(LABEL_ONLY, answer.photo_id, answer.vehicle, self._label_only_message(answer.photo_id))
         bay = self._choices[answer.vehicle].bay
         message = "the photo is rejected" if answer.vehicle == UNUSABLE else f"{request.driver_id} → {bay}"

@@ -24,7 +24,8 @@ class Answer:
     """An answer that is not delivered yet.
 
     `due` is the time of its delivery on the monotonic clock, the end of the undo window. `attempts` counts the failed
-    deliveries; `delivering` is true during a delivery.
+    deliveries; `delivering` is true during a delivery. `accepted` is what Step Functions responded to the task token,
+    None until then: a token is accepted only once, so a retry must not send it again.
     """
 
     lease: Lease
@@ -34,6 +35,7 @@ class Answer:
     due: float
     attempts: int = 0
     delivering: bool = False
+    accepted: bool | None = None
 
     @property
     def photo_id(self) -> str:

@@ -124,6 +124,21 @@ def test_when_the_event_is_refused_the_driver_is_routed_and_the_message_stays(
     assert depth(stage.review_queue_url) == (0, 1)
 
 
+def test_an_answer_whose_event_was_refused_is_still_accepted_when_it_is_delivered_again(
+    stage: Deployed, sender: ConsoleProcess
+) -> None:
+    sender.aws.events.refusals = 1
+    undelivered = answer(sender.receive())
+    with pytest.raises(EventNotPublished):
+        sender.delivery.deliver(undelivered)
+    assert sender.delivery.deliver(undelivered).kind == ROUTED
+    assert [event["accepted"] for event in sender.aws.events.details] == [True]
+    saved = label(stage)
+    assert saved
+    assert saved["accepted"] is True
+    assert depth(stage.review_queue_url) == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("decided_by", "message"),
     [
