@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +17,9 @@ from functions.shared.times import purge_at, timestamp
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+
+# Source: Amazon SQS API Reference, SendMessage, MessageBody. JSON has escaped the control characters already.
+_REFUSED_BY_SQS = re.compile("[\ufffe\uffff\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,8 @@ class ReviewRequest:
 
     def as_message(self) -> str:
         """Return the body of the message in the review queue: the request with the task token."""
-        return json.dumps({**self.as_event(), "task_token": self.task_token}, ensure_ascii=False)
+        body = json.dumps({**self.as_event(), "task_token": self.task_token}, ensure_ascii=False)
+        return _REFUSED_BY_SQS.sub(lambda match: f"\\u{ord(match[0]):04x}", body)
 
 
 class ReviewQueue:

@@ -65,5 +65,12 @@ class Photo:
         }
 
     def __str__(self) -> str:
-        """Return the address in S3."""
-        return f"s3://{self.bucket}/{self.key}"
+        """Return the address in S3 for messages and logs, with unprintable characters of the key escaped.
+
+        A line break in a key would otherwise write a log line about another photo.
+        """
+        return f"s3://{self.bucket}/{''.join(_escape(character) for character in self.key)}"
+
+
+def _escape(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")

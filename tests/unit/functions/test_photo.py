@@ -4,9 +4,7 @@ import hashlib
 
 import pytest
 
-from functions.shared.errors import (
-    InvalidInput,
-)
+from functions.shared.errors import InvalidInput
 from functions.shared.photo import Photo
 
 
@@ -38,3 +36,15 @@ def test_a_photo_without_an_etag_has_no_identity() -> None:
 )
 def test_the_driver_is_in_the_key(key: str, driver: str) -> None:
     assert Photo("b", key, "e").driver_id == driver
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        ("uploads/jürgen/rädle 1.jpg", "s3://b/uploads/jürgen/rädle 1.jpg"),
+        ('uploads/d/a\n{"level": "ERROR"}.jpg', 's3://b/uploads/d/a\\n{"level": "ERROR"}.jpg'),
+        ("uploads/d/\u202egpj.exe\x1b[31m\uffff", "s3://b/uploads/d/\\u202egpj.exe\\x1b[31m\\uffff"),
+    ],
+)
+def test_unprintable_characters_of_a_key_are_escaped_in_messages(key: str, shown: str) -> None:
+    assert str(Photo("b", key, "e")) == shown

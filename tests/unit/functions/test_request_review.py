@@ -220,3 +220,13 @@ def test_the_message_does_not_escape_umlauts(stack: Stack, request_review: Funct
     request_review(**review_input(stack.upload(key="uploads/jürgen/rädle.jpg")))
     (raw,) = client("sqs").receive_message(QueueUrl=stack.queue_url)["Messages"]
     assert "uploads/jürgen/rädle.jpg" in raw["Body"]
+
+
+@pytest.mark.parametrize("character", ["\uffff", "\ufffe"])
+def test_a_character_that_sqs_refuses_is_escaped(stack: Stack, request_review: Function, character: str) -> None:
+    photo = stack.upload(key="uploads/jürgen/rädle.jpg")
+    key = f"uploads/jürgen/r{character}dle.jpg"
+    request_review(**review_input(photo) | {"photo": photo.as_state() | {"key": key}})
+    (raw,) = client("sqs").receive_message(QueueUrl=stack.queue_url)["Messages"]
+    assert character not in raw["Body"]
+    assert json.loads(raw["Body"])["photo"]["key"] == key
