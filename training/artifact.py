@@ -16,6 +16,7 @@ from training.inference import BACKBONE_NAME, HEAD_NAME, METADATA_NAME
 
 _INFERENCE_MODULES = (
     "__init__",
+    "avif",
     "backbone",
     "calibration",
     "decoder",

@@ -18,6 +18,7 @@ import numpy as np
 import pillow_heif
 from PIL import Image
 
+from training.avif import frame_sizes
 from training.jpeg import JpegFile, read_jpeg
 from training.orientation import read_orientation
 from training.photo_errors import PhotoError, PhotoTooComplex, PhotoTooLarge, UnreadablePhoto
@@ -36,12 +37,11 @@ MAX_CPU_S = 5.0
 MAX_FRAMES = 1_000
 """A WebP, HEIC or AVIF file with more frames is refused. Only the first frame is decoded."""
 
-_BLOCK = 8192  # bytes of the file that Pillow decodes between two checks of the time
+_BLOCK = 32_768  # bytes of the file that Pillow decodes between two checks of the time
 _MAX_CONVERTED = 12_500_000  # pixels; a larger image is reduced while it is converted to RGB
 _MAX_WIDTH = 65_536  # pixels; a wider one too, because resizing with transparency needs 32 bytes per column
 _TILE_PIXELS = 1_000_000
 _WEBP_BYTES_PER_PIXEL = 16  # two canvases, their copy and the image
-_HEIF_BYTES_PER_PIXEL = 5  # the planes and their copy as RGB
 _AVIF_BYTES_PER_PIXEL = 8  # the image, its copy as RGB and as bytes; without the planes
 _BYTES_BY_CHANNELS = {1: 1}  # of a decoded JPEG file, per pixel; 4 otherwise
 _ROW_BYTES = 16  # of Pillow for each row, beside its pixels
@@ -206,8 +206,7 @@ def _decode_heif(photo: bytes, side: int) -> Decoded:
     _check_frames(len(file))
     image = file[file.primary_index]
     _check_pixels(*image.size)
-    wide = 1 if image.info["bit_depth"] == 8 else 2
-    _check_memory(image.size[0] * image.size[1] * _HEIF_BYTES_PER_PIXEL * wide)
+    _check_memory(int(image.size[0] * image.size[1] * _heif_bytes_per_pixel(image)))
     data, stride = image.data, image.stride  # decodes; the size and mode may change
     (width, height), mode = image.size, image.mode
     _check_pixels(width, height)
@@ -223,9 +222,25 @@ def _decode_heif(photo: bytes, side: int) -> Decoded:
     return Decoded(_reduce(width, height, crop), 1)
 
 
+def _heif_bytes_per_pixel(image: pillow_heif.HeifImage) -> float:
+    """Return the bytes per pixel of the planes and of their copy in the image's mode."""
+    depth = 1 if image.info["bit_depth"] == 8 else 2
+    chroma = image.info.get("chroma")
+    colours = 1.0 if image.mode[:1] == "L" else 1.5 if chroma == 420 else 2.0 if chroma == 422 else 3.0
+    return depth * (colours + image.has_alpha) + len(image.mode) + 0.5
+
+
 def _decode_avif(photo: bytes, side: int) -> Decoded:
+    sizes = frame_sizes(photo)
+    if not sizes:
+        raise UnreadablePhoto("the AVIF file has no image")
+    for size in sizes:
+        _check_pixels(*size)
     # Pillow cannot open a file with damaged EXIF metadata, which it does not need: the orientation is a property.
-    with Image.open(io.BytesIO(_EXIF_ITEM.sub(rb"\1free", photo)), formats=["AVIF"]) as image:
+    content = _EXIF_ITEM.sub(rb"\1free", photo)
+    # The still image of an animation is decoded, and not a frame whose size is unknown.
+    content = content[:8] + b"avif" + content[12:]
+    with Image.open(io.BytesIO(content), formats=["AVIF"]) as image:
         _check_pixels(*image.size)
         _check_frames(getattr(image, "n_frames", 1))
         _check_memory(int(image.width * image.height * (_AVIF_BYTES_PER_PIXEL + _avif_planes(photo, image.mode))))

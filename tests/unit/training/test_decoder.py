@@ -249,6 +249,15 @@ def test_a_photo_of_too_many_pixels_is_too_large(photo):
         preprocess(photo, 224)
 
 
+def test_an_avif_file_whose_data_has_more_pixels_than_it_announces_is_too_large(monkeypatch):
+    photo = encoded(Image.new("L", (10_000, 6_000)), "AVIF", speed=10)
+    position = photo.index(b"ispe\0\0\0\0") + 8
+    smaller = photo[:position] + struct.pack(">LL", 64, 64) + photo[position + 8 :]
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda image: pytest.fail("it was decoded"))
+    with pytest.raises(PhotoTooLarge, match="10000 x 6000"):
+        preprocess(smaller, 224)
+
+
 def test_a_photo_with_the_scans_of_phones_and_web_servers_is_decoded():
     assert preprocess(jpeg_of_empty_scans(4_000, 3_000, 10), 32).shape == (32, 32, 3)
 
