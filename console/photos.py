@@ -1,42 +1,57 @@
-"""Photos for the console: read from S3, decoded, and encoded again as JPEG without EXIF.
+"""Photos for the console: read from S3, decoded as for the model, and encoded again as JPEG without EXIF.
 
 The browser never receives the bytes of an uploaded file or a presigned URL, so a crafted file cannot exploit it.
 """
 
 import io
 import threading
-import warnings
 from collections import OrderedDict
+from concurrent.futures import Future
 
 from botocore.exceptions import BotoCoreError, ClientError
-from PIL import Image, ImageOps
+from PIL import Image
 
 from console.aws import Aws
 from deploy.outputs import Deployed
 from functions.shared.aws import error_code
 from functions.shared.photo import Photo
 from functions.shared.uploads import LARGEST_PHOTO_BYTES
-from training.images import FORMATS, MAX_PIXELS
+from training.images import downscale
+from training.photo_errors import PhotoError, PhotoTooComplex, PhotoTooLarge
 
 SIZES = {"large": 1600, "thumb": 240}
 """The longest side in pixels, by the name of the size."""
 
 _CACHE_BYTES = 48 * 1024 * 1024
+_MAX_FAILURES = 1000
+_MAX_FILES = 4  # photo files in memory at the same time
 
 
 class PhotoNotShown(Exception):
     """The photo cannot be shown. The message is for the reviewer and contains the reason."""
 
 
+class PhotoNotDecoded(PhotoNotShown):
+    """The photo cannot be shown because its file cannot be decoded. This does not change."""
+
+
 class Photos:
-    """The photos of one stage as JPEG files. The most recently used ones are cached in memory."""
+    """The photos of one stage as JPEG files.
+
+    The most recently used ones are cached in memory. One photo is decoded at a time; requests for the same photo wait
+    for the same result. A photo that cannot be decoded is not decoded again.
+    """
 
     def __init__(self, deployed: Deployed, aws: Aws) -> None:
         """Read from the uploads bucket of the stage only."""
         self._deployed = deployed
         self._aws = aws
         self._cache: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        self._pending: dict[tuple[str, str], Future[bytes]] = {}
+        self._failures: OrderedDict[str, str] = OrderedDict()  # messages by the id of the photo
         self._lock = threading.Lock()
+        self._files = threading.Semaphore(_MAX_FILES)
+        self._decoder = threading.Semaphore(1)
 
     def jpeg(self, photo: Photo, size: str = "large") -> bytes:
         """Return the photo as a JPEG file of a size in SIZES. Raises PhotoNotShown."""
@@ -45,16 +60,48 @@ class Photos:
             if key in self._cache:
                 self._cache.move_to_end(key)
                 return self._cache[key]
-        content = encode(self._read(photo), SIZES[size])
-        with self._lock:
-            self._cache[key] = content
-            while sum(map(len, self._cache.values())) > _CACHE_BYTES:
-                self._cache.popitem(last=False)
-        return content
+            pending = self._pending.get(key)
+            future = pending or self._pending.setdefault(key, Future())
+        if pending is None:
+            self._load(photo, size, future)
+        try:
+            return future.result()
+        except PhotoNotShown as error:
+            raise type(error)(str(error)) from error  # requests that wait share the error, each raises its own
 
     def image(self, photo: Photo, longest: int) -> Image.Image:
         """Return the photo as an upright RGB image, its longest side at most `longest` pixels. Raises PhotoNotShown."""
-        return decode(self._read(photo), longest)
+        with self._lock:
+            if message := self._failures.get(photo.photo_id):
+                raise PhotoNotDecoded(message)
+        try:
+            with self._files:
+                content = self._read(photo)
+                with self._decoder:
+                    return decode(content, longest)
+        except PhotoNotDecoded as error:
+            with self._lock:
+                self._failures[photo.photo_id] = str(error)
+                while len(self._failures) > _MAX_FAILURES:
+                    self._failures.popitem(last=False)
+            raise
+
+    def _load(self, photo: Photo, size: str, future: "Future[bytes]") -> None:
+        """Set the result of `future` to the photo as a JPEG file, and cache it."""
+        key = (photo.photo_id, size)
+        try:
+            content = encode(self.image(photo, SIZES[size]))
+        except BaseException as error:
+            with self._lock:
+                del self._pending[key]
+            future.set_exception(error)
+            return
+        with self._lock:
+            del self._pending[key]
+            self._cache[key] = content
+            while sum(map(len, self._cache.values())) > _CACHE_BYTES:
+                self._cache.popitem(last=False)
+        future.set_result(content)
 
     def _read(self, photo: Photo) -> bytes:
         if photo.bucket != self._deployed.uploads_bucket:
@@ -62,7 +109,7 @@ class Photos:
         try:
             found = self._aws.s3.get_object(Bucket=photo.bucket, Key=photo.key, IfMatch=f'"{photo.etag}"')
             if found["ContentLength"] > LARGEST_PHOTO_BYTES:
-                raise PhotoNotShown("This photo is too large to be shown.")
+                raise PhotoNotDecoded("This photo is too large to be shown.")
             content: bytes = found["Body"].read()
             return content
         except ClientError as error:
@@ -77,28 +124,22 @@ class Photos:
 
 
 def decode(content: bytes, longest: int) -> Image.Image:
-    """Decode a JPEG, PNG or WebP file as an upright RGB image, its longest side at most `longest` pixels.
+    """Decode a photo file as the model does: upright, RGB, transparency on white, 16-bit levels scaled to 8 bits.
 
-    Raises PhotoNotShown.
+    The longest side of the image has at most `longest` pixels; nothing is cropped or padded. Raises PhotoNotDecoded.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise PhotoNotShown("This photo has too many pixels to be shown.")
-                image.draft("RGB", (longest, longest))
-                upright = ImageOps.exif_transpose(image)
-                upright.thumbnail((longest, longest))
-                return upright.convert("RGB")
-    except PhotoNotShown:
-        raise
-    except Exception as error:  # Pillow's decoders raise many types, and the file is untrusted.
-        raise PhotoNotShown("This file cannot be read as a photo.") from error
+        return Image.fromarray(downscale(content, longest))
+    except PhotoTooLarge as error:
+        raise PhotoNotDecoded("This photo has too many pixels to be shown.") from error
+    except PhotoTooComplex as error:
+        raise PhotoNotDecoded(f"This photo is not decoded: {error}.") from error
+    except PhotoError as error:
+        raise PhotoNotDecoded("This file cannot be read as a photo.") from error
 
 
-def encode(content: bytes, longest: int) -> bytes:
-    """Encode a photo file again as JPEG, without its metadata. Raises PhotoNotShown."""
+def encode(image: Image.Image) -> bytes:
+    """Return an RGB image as a JPEG file without metadata."""
     out = io.BytesIO()
-    decode(content, longest).save(out, "JPEG", quality=85)
+    image.save(out, "JPEG", quality=85)
     return out.getvalue()

@@ -14,12 +14,19 @@ from deploy.outputs import Deployed
 from functions.shared.photo import Photo
 from functions.shared.times import now
 from functions.shared.uploads import LARGEST_PHOTO_BYTES
+from training.photo_format import PhotoFormat, photo_format
 
 _MAX_EXECUTIONS = 100
 _CLOCK_SKEW = timedelta(seconds=10)
 _MAX_NAME_LENGTH = 120
 TOO_LARGE = f"The file is larger than {LARGEST_PHOTO_BYTES // 1024**2} MB."
-_CONTENT_TYPES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PN": "image/png", b"RIF": "image/webp"}
+_CONTENT_TYPES = {
+    PhotoFormat.JPEG: "image/jpeg",
+    PhotoFormat.PNG: "image/png",
+    PhotoFormat.WEBP: "image/webp",
+    PhotoFormat.HEIF: "image/heic",
+    PhotoFormat.AVIF: "image/avif",
+}
 
 
 class InvalidUpload(ValueError):
@@ -63,11 +70,12 @@ class Uploads:
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,40}", driver) or driver.strip(".") == "":
             raise InvalidUpload("A driver ID has up to 40 letters, digits, dots, dashes and underscores.")
         key = f"uploads/{driver}/{secrets.token_hex(4)}-{safe_file_name(name)}"
+        kind = photo_format(content)
         put = self._aws.s3.put_object(
             Bucket=self._deployed.uploads_bucket,
             Key=key,
             Body=content,
-            ContentType=_CONTENT_TYPES.get(content[:3], "application/octet-stream"),
+            ContentType=_CONTENT_TYPES[kind] if kind else "application/octet-stream",
         )
         photo = Photo(self._deployed.uploads_bucket, key, put["ETag"].strip('"'), len(content))
         with self._lock:

@@ -23,8 +23,9 @@ from operate.photo_folders import (
 from training.artifact import ModelArchiveError, unpack_model
 from training.dataset import targets
 from training.evaluation import METRICS, evaluate
-from training.images import PhotoError, preprocess
+from training.images import preprocess
 from training.inference import Model, model_fn, predict_probabilities
+from training.photo_errors import PhotoError
 
 
 class EvaluationError(Exception):

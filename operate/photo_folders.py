@@ -26,13 +26,15 @@ MEDIA_TYPES = {
     ".jfif": "image/jpeg",
     ".png": "image/png",
     ".webp": "image/webp",
+    ".heic": "image/heic",
+    ".heif": "image/heif",
+    ".avif": "image/avif",
 }
 """Content-Type by suffix of a photo, in lower case."""
 
 NOTES = (".txt", ".md", ".json", ".csv", ".html", ".xml", ".ini", ".db")
 """Suffixes of files that describe a folder; they are left out without being reported."""
 
-UNSUPPORTED = {".heic": "HEIC", ".heif": "HEIF", ".avif": "AVIF"}
 OUTSIDE = "not in a class folder"
 
 _PROGRAM_FOLDERS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
@@ -171,7 +173,7 @@ def _is_ignored(file: Path) -> bool:
     """Return whether a file is left out without being reported: a note, or a hidden file that is not a photo."""
     suffix = file.suffix.lower()
     if _is_hidden(file.name):
-        return suffix not in MEDIA_TYPES and suffix not in UNSUPPORTED
+        return suffix not in MEDIA_TYPES
     return suffix in NOTES
 
 
@@ -180,10 +182,8 @@ def _reason_to_leave_out(file: Path, mode: int) -> str | None:
     suffix = file.suffix.lower()
     if _is_hidden(file.name):
         return "a hidden file"
-    if suffix in UNSUPPORTED:
-        return f"{UNSUPPORTED[suffix]} cannot be read; export it as JPEG"
     if suffix not in MEDIA_TYPES:
-        return "not a JPEG, PNG or WebP file"
+        return "not a JPEG, PNG, WebP, HEIC or AVIF file"
     return None if stat.S_ISREG(mode) else "not a file"
 
 
@@ -259,8 +259,8 @@ def describe_counts(counts: Mapping[str, int], vehicles: Sequence[str]) -> str:
 def describe_left_out(left_out: Iterable[LeftOut]) -> list[str]:
     """Return one line per reason, with the number of files left out and the first names.
 
-    >>> describe_left_out([LeftOut("a/b.heic", "HEIC cannot be read")])
-    ['left out, HEIC cannot be read: 1 (a/b.heic)']
+    >>> describe_left_out([LeftOut("a/b.jpg", "a hidden file")])
+    ['left out, a hidden file: 1 (a/b.jpg)']
     """
     by_reason: dict[str, list[str]] = {}
     for one in left_out:

@@ -35,7 +35,8 @@ from operate.photo_folders import (
 )
 from operate.synthetic_photos import synthetic_photos
 from training.dataset import Dataset
-from training.images import PhotoError, downscale
+from training.images import downscale
+from training.photo_errors import PhotoError
 from training.vehicles import OTHER, configured_vehicles
 
 LAYOUT = 2

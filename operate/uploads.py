@@ -19,7 +19,6 @@ from operate.event_listener import EventListener
 from operate.latency import Latency
 from operate.photo_folders import (
     MEDIA_TYPES,
-    UNSUPPORTED,
     LeftOut,
     PhotoFolderError,
     describe_left_out,
@@ -121,8 +120,6 @@ def find_photos(path: Path) -> Selection:
     path = path.expanduser()
     shown = printable(path)
     if path.is_file():
-        if kind := UNSUPPORTED.get(path.suffix.lower()):
-            raise CommandError(f"{shown} is a {kind} file, which cannot be read. Export it as JPEG.")
         try:
             return Selection([Source(printable(path.name), path.read_bytes())], [])
         except OSError as error:
@@ -139,7 +136,8 @@ def find_photos(path: Path) -> Selection:
         for photo, content in read_each(found.photos, left_out)
     ]
     if not sources:
-        raise CommandError(". ".join([f"There is no JPEG, PNG or WebP file in {shown}", *describe_left_out(left_out)]))
+        nothing = f"There is no JPEG, PNG, WebP, HEIC or AVIF file in {shown}"
+        raise CommandError(". ".join([nothing, *describe_left_out(left_out)]))
     return Selection(sources, left_out)
 
 

@@ -14,14 +14,29 @@ from training.backbone import BACKBONE_FILE
 from training.head import Head
 from training.inference import BACKBONE_NAME, HEAD_NAME, METADATA_NAME
 
-_INFERENCE_MODULES = ("__init__", "backbone", "calibration", "head", "images", "inference", "metrics")
+_INFERENCE_MODULES = (
+    "__init__",
+    "avif",
+    "backbone",
+    "calibration",
+    "decoder",
+    "head",
+    "images",
+    "inference",
+    "jpeg",
+    "metrics",
+    "orientation",
+    "photo_errors",
+    "photo_format",
+    "png",
+)
 _ENTRY_POINT = '''"""The functions that the SageMaker PyTorch inference toolkit calls."""
 
 from training.inference import input_fn, model_fn, output_fn, predict_fn
 
 __all__ = ["input_fn", "model_fn", "output_fn", "predict_fn"]
 '''
-_REQUIREMENTS = "numpy\npillow>=11\nonnxruntime>=1.20\n"
+_REQUIREMENTS = "numpy\npillow>=11.3\npillow-heif>=1.0\nonnxruntime>=1.20\n"
 
 
 class ModelArchiveError(Exception):

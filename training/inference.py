@@ -1,6 +1,6 @@
 """The functions that the SageMaker PyTorch inference toolkit calls: from the bytes of a photo to a JSON answer.
 
-Imports only NumPy, Pillow and ONNX Runtime, so that an endpoint starts fast and needs little memory.
+Imports only NumPy, Pillow, pillow-heif and ONNX Runtime, so that an endpoint starts fast and needs little memory.
 """
 
 import json
@@ -16,10 +16,20 @@ from numpy.typing import NDArray
 from training.backbone import Backbone, load_backbone
 from training.calibration import Calibration
 from training.head import Head
-from training.images import PhotoError, Pixels, preprocess, resize_batch
+from training.images import Pixels, preprocess, resize_batch
 from training.metrics import Floats
+from training.photo_errors import PhotoError
 
-CONTENT_TYPES = ("application/x-image", "application/octet-stream", "image/jpeg", "image/png", "image/webp")
+CONTENT_TYPES = (
+    "application/x-image",
+    "application/octet-stream",
+    "image/jpeg",
+    "image/png",
+    "image/webp",
+    "image/heic",
+    "image/heif",
+    "image/avif",
+)
 ACCEPT = "application/json"
 BATCH_SIZE = 32
 BACKBONE_NAME, HEAD_NAME, METADATA_NAME = "backbone.onnx", "head.npz", "model.json"

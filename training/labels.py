@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from training.dataset import Dataset, empty
-from training.images import PhotoError, downscale
+from training.images import downscale
+from training.photo_errors import PhotoError
 
 MANIFEST = "manifest.json"
 

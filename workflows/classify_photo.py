@@ -207,7 +207,7 @@ def build() -> Any:
     Chain([report_unusable_photo, reject_photo])
 
     # Errors of the photo and of the endpoint:
-    on_error(classify_photo, ["UnreadablePhoto", "PhotoTooLarge", "PhotoMissing"], reject_photo)
+    on_error(classify_photo, ["UnreadablePhoto", "PhotoTooLarge", "PhotoTooComplex", "PhotoMissing"], reject_photo)
     on_error(classify_photo, ["States.ALL"], prepare_review_after_error)
     Chain([prepare_review_after_error, request_review])
 

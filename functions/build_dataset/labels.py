@@ -24,7 +24,7 @@ from functions.shared.vehicles import OTHER
 CONTESTED = "contested"  # the label of a photo without a majority; the name of no vehicle
 TRAIN = "train"
 EVALUATE = "evaluate"
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif"}
 
 
 @dataclass(frozen=True)

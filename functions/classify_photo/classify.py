@@ -15,6 +15,9 @@ CONFIDENT = "confident"
 UNSURE = "unsure"
 DECIDED = "decided"
 
+# The brands of HEIC (ISO/IEC 23008-12) and AVIF files; mif1 and msf1 are those of their common container.
+_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis"}
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -52,8 +55,8 @@ def classify(
 ) -> Outcome:
     """Classify an identified photo, unless it has a decision already.
 
-    Raises PhotoMissing, PhotoTooLarge, UnreadablePhoto, PhotoUnavailable; ModelUnavailable, ModelAnswerInvalid;
-    InvalidThreshold, ThresholdUnavailable.
+    Raises PhotoMissing, PhotoTooLarge, PhotoTooComplex, UnreadablePhoto, PhotoUnavailable; ModelUnavailable,
+    ModelAnswerInvalid; InvalidThreshold, ThresholdUnavailable.
     """
     if recorded := decisions.get(photo.photo_id):
         return Outcome(recorded.decision.photo, decision=recorded.decision)
@@ -64,7 +67,7 @@ def classify(
 
 
 def check_format(photo: Photo, image: bytes) -> None:
-    """Raise UnreadablePhoto unless the content begins with the signature of a JPEG, PNG or WebP file.
+    """Raise UnreadablePhoto unless the content begins as a JPEG, PNG, WebP, HEIC or AVIF file does.
 
     The endpoint checks the rest when it decodes the photo.
     """
@@ -73,5 +76,6 @@ def check_format(photo: Photo, image: bytes) -> None:
     jpeg = image.startswith(b"\xff\xd8\xff")
     png = image.startswith(b"\x89PNG\r\n\x1a\n")
     webp = image.startswith(b"RIFF") and image[8:12] == b"WEBP"
-    if not (jpeg or png or webp):
-        raise UnreadablePhoto(f"{photo} is not a JPEG, PNG or WebP file; its suffix is not checked")
+    heic_or_avif = image[4:8] == b"ftyp" and image[8:12] in _BRANDS
+    if not (jpeg or png or webp or heic_or_avif):
+        raise UnreadablePhoto(f"{photo} is not a JPEG, PNG, WebP, HEIC or AVIF file; its suffix is not checked")

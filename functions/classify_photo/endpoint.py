@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.shared.aws import error_code
-from functions.shared.errors import ModelAnswerInvalid, ModelUnavailable, PhotoFault, PhotoTooLarge, UnreadablePhoto
+from functions.shared.errors import (
+    ModelAnswerInvalid,
+    ModelUnavailable,
+    PhotoFault,
+    PhotoTooComplex,
+    PhotoTooLarge,
+    UnreadablePhoto,
+)
 from functions.shared.vehicles import OTHER, Vehicles
 
 if TYPE_CHECKING:
@@ -19,7 +26,9 @@ if TYPE_CHECKING:
 # Rounding error of the sum of the probabilities, and of the confidence against its probability.
 TOLERANCE = 0.01
 
-_PHOTO_FAULTS: dict[str, type[PhotoFault]] = {"UnreadablePhoto": UnreadablePhoto, "PhotoTooLarge": PhotoTooLarge}
+_PHOTO_FAULTS: dict[str, type[PhotoFault]] = {
+    fault.__name__: fault for fault in (UnreadablePhoto, PhotoTooLarge, PhotoTooComplex)
+}
 
 
 @dataclass(frozen=True)
@@ -62,8 +71,8 @@ class Endpoint:
     def classify(self, image: bytes) -> Answer:
         """Classify one photo, given the content of its file.
 
-        Raises UnreadablePhoto or PhotoTooLarge when the endpoint answers with that error, ModelUnavailable when it
-        does not answer, ModelAnswerInvalid when its answer violates the contract.
+        Raises UnreadablePhoto, PhotoTooLarge or PhotoTooComplex when the endpoint answers with that error,
+        ModelUnavailable when it does not answer, ModelAnswerInvalid when its answer violates the contract.
         """
         started = time.perf_counter()
         try:

@@ -10,11 +10,15 @@ class PhotoFault(SconesError):
 
 
 class UnreadablePhoto(PhotoFault):
-    """The object is empty, or is not a JPEG, PNG or WebP that can be decoded."""
+    """The object is empty, or is not a JPEG, PNG, WebP, HEIC or AVIF that can be decoded."""
 
 
 class PhotoTooLarge(PhotoFault):
     """The photo has more than 20 MB or more than 50 megapixels."""
+
+
+class PhotoTooComplex(PhotoFault):
+    """Decoding the photo would exceed a limit of the model: scans, segments, frames, memory or time."""
 
 
 class PhotoMissing(PhotoFault):

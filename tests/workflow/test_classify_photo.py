@@ -118,10 +118,20 @@ def test_a_file_that_is_no_photo_is_rejected_with_the_reason(stage: Stage, image
     assert [event["rejected"]["reason"] for event in stage.events("Photo Rejected")] == [reason]
 
 
-def test_a_photo_the_endpoint_cannot_decode_is_rejected(stage: Stage) -> None:
-    stage.respond = lambda image: {"error": "PhotoTooLarge", "message": "60 megapixels"}
+@pytest.mark.parametrize(
+    ("error", "message"), [("PhotoTooLarge", "60 megapixels"), ("PhotoTooComplex", "more than 64 scans")]
+)
+def test_a_photo_the_endpoint_cannot_decode_is_rejected_without_a_retry(stage: Stage, error: str, message: str) -> None:
+    invocations: list[bytes] = []
+
+    def respond(image: bytes) -> dict[str, str]:
+        invocations.append(image)
+        return {"error": error, "message": message}
+
+    stage.respond = respond
     run = stage.classify(stage.upload())
-    assert run.output()["rejected"] == {"reason": "PhotoTooLarge", "message": "60 megapixels"}
+    assert run.output()["rejected"] == {"reason": error, "message": message}
+    assert len(invocations) == 1
 
 
 def test_a_photo_that_was_deleted_is_rejected(stage: Stage) -> None:

@@ -15,9 +15,10 @@ from training.dataset import Dataset, concatenate, sample, stratified_folds, tar
 from training.features import FeatureCache
 from training.head import Head
 from training.holdout import split_holdout
-from training.images import PhotoError, Pixels, downscale
+from training.images import Pixels, downscale
 from training.initial_head import load_initial_head
 from training.metrics import Floats
+from training.photo_errors import PhotoError
 from training.policy import Policy
 from training.research.corruptions import CORRUPTIONS, generate_blank_photos
 from training.research.study_metrics import Figures, measure

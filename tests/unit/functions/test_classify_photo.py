@@ -149,7 +149,13 @@ def test_an_error_of_s3_is_not_reported_as_a_missing_photo(stack: Stack, classif
 
 
 @pytest.mark.parametrize(
-    ("body", "message"), [(b"", "empty"), (b"plain text", "not a JPEG"), (b"GIF89a....", "not a JPEG")]
+    ("body", "message"),
+    [
+        (b"", "empty"),
+        (b"plain text", "not a JPEG"),
+        (b"GIF89a....", "not a JPEG"),
+        (b"\0\0\0\x18ftypisom", "not a JPEG"),
+    ],
 )
 def test_a_file_that_is_not_an_image_is_unreadable_whatever_its_suffix(
     stack: Stack, classify: Function, model: ModelServer, body: bytes, message: str
@@ -159,8 +165,19 @@ def test_a_file_that_is_not_an_image_is_unreadable_whatever_its_suffix(
     assert model.received == []
 
 
-@pytest.mark.parametrize("body", [JPEG, b"\x89PNG\r\n\x1a\nrest", b"RIFF\x10\x00\x00\x00WEBPrest"])
-def test_jpeg_png_and_webp_are_photos(stack: Stack, classify: Function, body: bytes) -> None:
+BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1", b"heim", b"heis", b"avif", b"avis")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        JPEG,
+        b"\x89PNG\r\n\x1a\nrest",
+        b"RIFF\x10\x00\x00\x00WEBPrest",
+        *(b"\0\0\0\x18ftyp" + brand + b"rest" for brand in BRANDS),
+    ],
+)
+def test_jpeg_png_webp_heic_and_avif_are_photos(stack: Stack, classify: Function, body: bytes) -> None:
     assert classify(photo=stack.upload(body).as_state())["outcome"] == "confident"
 
 

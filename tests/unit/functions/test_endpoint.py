@@ -10,6 +10,7 @@ from functions.shared.aws import client
 from functions.shared.errors import (
     ModelAnswerInvalid,
     ModelUnavailable,
+    PhotoTooComplex,
     PhotoTooLarge,
     UnreadablePhoto,
 )
@@ -33,7 +34,7 @@ def answer(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-@pytest.mark.parametrize("fault", [UnreadablePhoto, PhotoTooLarge])
+@pytest.mark.parametrize("fault", [UnreadablePhoto, PhotoTooLarge, PhotoTooComplex])
 def test_an_error_about_the_photo_keeps_its_name(
     stack: Stack, classify: Function, model: ModelServer, fault: type[Exception]
 ) -> None:

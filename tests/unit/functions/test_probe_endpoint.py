@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from functions.probe_endpoint.probe import GoldenPhoto, ProbeFailed, generate_image, probe, sample_evenly
-from training.images import PhotoError
 from training.inference import input_fn
+from training.photo_errors import PhotoError
 
 CLASSES = ("bicycle", "motorcycle")
 

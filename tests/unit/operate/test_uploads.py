@@ -93,14 +93,14 @@ def test_photos_of_any_other_folder_have_no_label_and_no_accuracy(tmp_path: Path
 
 
 def test_files_that_are_not_uploaded_are_listed_with_the_reason(tmp_path: Path) -> None:
-    for name in ("a.JPG", "b.jfif", "c.jpe", "d.HEIC", "._a.JPG", ".thumbnails/a.jpg"):
+    for name in ("a.JPG", "b.jfif", "c.jpe", "d.HEIC", "e.gif", "._a.JPG", ".thumbnails/a.jpg"):
         write(tmp_path / "bicycle" / name)
     selection = find_photos(tmp_path)
     assert [(source.name, source.media_type) for source in selection.sources] == [
-        ("a.JPG", "image/jpeg"), ("b.jfif", "image/jpeg"), ("c.jpe", "image/jpeg"),
+        ("a.JPG", "image/jpeg"), ("b.jfif", "image/jpeg"), ("c.jpe", "image/jpeg"), ("d.HEIC", "image/heic"),
     ]  # fmt: skip
     assert {one.name for one in selection.left_out} == {
-        "bicycle/d.HEIC", "bicycle/._a.JPG", "bicycle/.thumbnails",
+        "bicycle/e.gif", "bicycle/._a.JPG", "bicycle/.thumbnails",
     }  # fmt: skip
 
 
@@ -117,10 +117,9 @@ def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert len(find_photos(Path("~/bikes")).sources) == 1
 
 
-def test_a_single_heic_file_is_an_error_that_suggests_jpeg(tmp_path: Path) -> None:
+def test_a_single_heic_file_is_uploaded(tmp_path: Path) -> None:
     write(tmp_path / "a.heic")
-    with pytest.raises(CommandError, match="Export it as JPEG"):
-        find_photos(tmp_path / "a.heic")
+    assert [source.media_type for source in find_photos(tmp_path / "a.heic").sources] == ["image/heic"]
 
 
 def test_a_file_name_that_is_not_utf_8_is_printed_and_uploaded(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.images import MAX_SIDE, PhotoTooLarge, UnreadablePhoto, downscale, resize_and_pad
+from training.images import MAX_SIDE, downscale, resize_and_pad
 from training.images import preprocess as preprocess_at
+from training.photo_errors import PhotoTooLarge, UnreadablePhoto
 
 SIDE = 32
 
