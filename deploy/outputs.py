@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from deploy.errors import DeployError
+from deploy.names import logical_id
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Deployed:
 
         Raises DeployError when one is missing because an earlier version is deployed.
         """
-        names = {field.name: "".join(part.capitalize() for part in field.name.split("_")) for field in fields(cls)}
+        names = {field.name: logical_id(field.name) for field in fields(cls)}
         if missing := [name for name in names.values() if name not in outputs]:
             raise DeployError(
                 f"The stack has no output {', '.join(missing)}: an earlier version is deployed. Run `make deploy`."

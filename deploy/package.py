@@ -18,6 +18,7 @@ from typing import Any
 
 import workflows
 from deploy.errors import DeployError
+from deploy.names import logical_id
 
 ROOT = Path(__file__).resolve().parent.parent
 FUNCTIONS = tuple(sorted(handler.parent.name for handler in (ROOT / "functions").glob("*/handler.py")))
@@ -43,15 +44,6 @@ class Artefact:
         digest = hashlib.sha256(self.content).hexdigest()[:20]
         stem, suffix = self.name.split(".", 1)
         return f"{PREFIX}/{stem}-{digest}.{suffix}"
-
-
-def logical_id(name: str) -> str:
-    """Return the name of a function's folder or of a workflow in CamelCase, as logical ids and parameters begin.
-
-    >>> logical_id("classify_photo")
-    'ClassifyPhoto'
-    """
-    return "".join(part.capitalize() for part in name.replace("-", "_").split("_"))
 
 
 def build_artefacts(build: Path) -> list[Artefact]:

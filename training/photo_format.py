@@ -3,6 +3,7 @@
 from enum import Enum
 
 _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
+_CODED_HEIF = _HEIF_BRANDS - {b"mif1", b"msf1"}  # these two name the container, not the codec
 _AVIF_BRANDS = {b"avif", b"avis"}
 
 
@@ -36,6 +37,3 @@ def photo_format(photo: bytes) -> PhotoFormat | None:
         return None
     # mif1 and msf1 are brands of the container; the compatible brands name the codec.
     return PhotoFormat.AVIF if _AVIF_BRANDS.intersection(brands) and brands[0] not in _CODED_HEIF else PhotoFormat.HEIF
-
-
-_CODED_HEIF = _HEIF_BRANDS - {b"mif1", b"msf1"}

@@ -1,4 +1,8 @@
-"""Exception handlers: an AWS error becomes 502 Bad Gateway, an unknown page an HTML page with status 404."""
+"""Exception handlers: the HTTP status of each error.
+
+An AWS error becomes 502 Bad Gateway, an unknown page an HTML page with status 404, an answer to a request that the
+session does not hold 409 Conflict, and an unknown answer 422 Unprocessable Content.
+"""
 
 import logging
 
@@ -6,6 +10,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
+from console.desk import InvalidAnswer
+from console.session import NotLeased
 from console.web.services import Services, reviewer_name
 from functions.shared.aws import error_code
 
@@ -19,11 +25,21 @@ def add_exception_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ClientError, _bad_gateway)
     app.add_exception_handler(BotoCoreError, _bad_gateway)
     app.add_exception_handler(404, _not_found)
+    app.add_exception_handler(NotLeased, _conflict)
+    app.add_exception_handler(InvalidAnswer, _unprocessable)
 
 
 def _bad_gateway(_: Request, error: Exception) -> JSONResponse:
     log.warning("AWS: %s", error)
     return JSONResponse({"detail": f"AWS returned an error ({error_code(error)})."}, status_code=502)
+
+
+def _conflict(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, status_code=409)
+
+
+def _unprocessable(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, status_code=422)
 
 
 def _not_found(request: Request, error: Exception) -> Response:

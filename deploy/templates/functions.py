@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from deploy.errors import DeployError
-from deploy.package import logical_id
+from deploy.names import logical_id
 
 FIELDS = {"Description", "MemorySize", "Timeout", "Environment", "Statement"}
 METRICS_NAMESPACE = "Scones/Vehicles"

@@ -32,7 +32,7 @@ WORDS = (
     Name("taught", "distillation_weight"),
     Name("nothings", "blank_images"),
 )
-"""Forbidden as a word in an identifier: `crown` forbids `crown_table` and `CrownTable`."""
+"""No identifier may contain these words, also in compounds: `tap` matches `tap_events` and `EventTap`."""
 
 NAMES = (
     Name("conclude_retraining", "record_retraining"),

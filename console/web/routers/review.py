@@ -7,8 +7,7 @@ from fastapi import APIRouter, HTTPException, Response
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, Field
 
-from console.desk import InvalidAnswer
-from console.session import NotLeased, Session
+from console.session import Session
 from console.web import views
 from console.web.services import REVIEWER_NAME, CurrentServices, ReviewerName, Services
 
@@ -58,12 +57,7 @@ def take(body: TabRequest, services: CurrentServices, reviewer: ReviewerName) ->
 def answer(body: AnswerRequest, services: CurrentServices, reviewer: ReviewerName) -> dict[str, Any]:
     """Answer a request. 409 when the session does not hold it, 422 for an unknown answer."""
     session = services.tabs.session(body.tab, reviewer)
-    try:
-        services.desk.answer(session, body.id, body.vehicle)
-    except NotLeased as error:
-        raise HTTPException(409, str(error)) from error
-    except InvalidAnswer as error:
-        raise HTTPException(422, str(error)) from error
+    services.desk.answer(session, body.id, body.vehicle)
     return _state(services, session)
 
 
@@ -71,10 +65,7 @@ def answer(body: AnswerRequest, services: CurrentServices, reviewer: ReviewerNam
 def skip(body: LeaseRequest, services: CurrentServices, reviewer: ReviewerName) -> dict[str, Any]:
     """Give a request back to the queue. 409 when the session does not hold it."""
     session = services.tabs.session(body.tab, reviewer)
-    try:
-        services.desk.skip(session, body.id)
-    except NotLeased as error:
-        raise HTTPException(409, str(error)) from error
+    services.desk.skip(session, body.id)
     return _state(services, session)
 
 

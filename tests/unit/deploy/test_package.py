@@ -10,7 +10,8 @@ from pathlib import Path
 import botocore
 import pytest
 
-from deploy.package import FUNCTIONS, RUNTIME, Artefact, build_artefacts, logical_id
+from deploy.names import logical_id
+from deploy.package import FUNCTIONS, RUNTIME, Artefact, build_artefacts
 from deploy.templates import load_template
 
 # Packages of AWS's Python runtimes: boto3 and its dependencies.
