@@ -13,7 +13,6 @@ class Deployed:
 
     uploads_bucket: str
     ml_bucket: str
-    decision_table: str
     photo_table: str
     model_table: str
     review_queue_url: str

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 BUILD = ROOT / "build" / "artifacts"
 
 # Outputs of the data stack that are parameters of the app stack.
-DATA_OUTPUTS = ("UploadsBucket", "MlBucket", "DecisionTable", "PhotoTable", "ModelTable", "SageMakerRoleArn")
+DATA_OUTPUTS = ("UploadsBucket", "MlBucket", "PhotoTable", "ModelTable", "SageMakerRoleArn")
 
 # Environment variables that set a parameter of the app stack.
 SETTINGS = {

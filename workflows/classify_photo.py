@@ -39,22 +39,27 @@ def build() -> Any:
     """Return the SDK graph of classify-photo."""
     classify_photo = LambdaStep(
         "ClassifyPhoto",
-        comment="Look up the decision of the photo; if there is none, invoke the endpoint.",
+        comment="Read the photo, invoke the endpoint and record the classification.",
         parameters=lambda_parameters("ClassifyPhoto", {"photo.$": "$.photo", **EXECUTION}),
         asl={"ResultSelector": {"answer.$": "$.Payload"}},
         result_path="$.model",
         timeout_seconds=LAMBDA_TIMEOUT_S,
         retry=[
             retry_transient(),
-            retry("ModelUnavailable", interval_s=2, max_attempts=4, max_delay_s=30),
+            retry("ModelUnavailable", "RecordUnavailable", interval_s=2, max_attempts=4, max_delay_s=30),
             retry_crashes(max_attempts=1),
         ],
     )
     confident = Choice("Confident?", comment="Branch on the outcome; the Lambda compares with the threshold.")
-    return_decision = Succeed(
-        "ReturnDecision",
-        comment="The photo already has a decision: return it.",
-        output_path="$.model.answer.decision",
+    ignore_folder = Succeed(
+        "IgnoreFolder",
+        comment="The object is the marker of a folder, which S3 tools create: it is no photo and has no outcome.",
+    )
+    return_outcome = _record(
+        "ReturnOutcome",
+        "The photo already has an outcome: return it, and publish its event if that was not published.",
+        function="AssignBay",
+        payload={"photo.$": "$.photo", "decided_by": "recorded"},
     )
     decide_by_model = _decide(
         "DecideByModel",
@@ -102,7 +107,7 @@ def build() -> Any:
         result_path="$.reviewer",
         timeout_seconds_path="$.review.timeout_s",
         retry=[
-            retry("ReviewPending", max_attempts=0),
+            retry("ReviewPending", "PhotoDecided", max_attempts=0),
             retry_transient(),
             retry(*ANY_FAILURE, interval_s=2, max_attempts=2),
         ],
@@ -138,13 +143,15 @@ def build() -> Any:
     )
     assign_bay = _record(
         "AssignBay",
-        "Write the one decision of this photo and publish it as `Driver Routed`.",
-        *("photo", "vehicle", "confidence", "model_version", "decided_by"),
+        "Record the one decision of this photo and publish it as `Driver Routed`.",
+        function="AssignBay",
+        payload=_fields("photo", "vehicle", "confidence", "model_version", "decided_by"),
     )
     reject_photo = _record(
         "RejectPhoto",
         "Record why this photo has no decision and publish it as `Photo Rejected`.",
-        *("photo", "error"),
+        function="RejectPhoto",
+        payload=_fields("photo", "error"),
     )
     waited_before = Choice(
         "WaitedBefore?", comment="Branch on whether this execution has already waited for the review of another one."
@@ -163,7 +170,7 @@ def build() -> Any:
     )
     wait_for_other_review = Wait(
         "WaitForOtherReview",
-        comment="Wait for the other execution, then look up the decision again.",
+        comment="Wait for the other execution, then try to request the review again.",
         seconds_path="$.pending.wait_s",
     )
     send_to_unrouted_queue = SqsSendMessage(
@@ -179,15 +186,15 @@ def build() -> Any:
     )
     fail_execution = Fail(
         "FailExecution",
-        comment="The photo is not routed. The alarm on the unrouted queue notifies an operator.",
+        comment="The photo is not routed. NotifyFailure notifies an operator.",
         error="PhotoUnrouted",
-        cause="The outcome could not be recorded. Start an execution with the photo in the unrouted queue.",
+        cause="The outcome could not be recorded or announced. `make redrive` starts an execution for the photo again.",
     )
 
     # A confident model:
     Chain([classify_photo, confident])
     confident.add_choice(ChoiceRule.StringEquals("$.model.answer.outcome", "confident"), decide_by_model)
-    confident.add_choice(ChoiceRule.StringEquals("$.model.answer.outcome", "decided"), return_decision)
+    confident.add_choice(ChoiceRule.StringEquals("$.model.answer.outcome", "decided"), return_outcome)
     confident.default_choice(prepare_review)
     Chain([decide_by_model, assign_bay])
 
@@ -208,20 +215,23 @@ def build() -> Any:
 
     # Errors of the photo and of the endpoint:
     on_error(classify_photo, ["UnreadablePhoto", "PhotoTooLarge", "PhotoTooComplex", "PhotoMissing"], reject_photo)
+    on_error(classify_photo, ["FolderMarker"], ignore_folder)
     on_error(classify_photo, ["States.ALL"], prepare_review_after_error)
     Chain([prepare_review_after_error, request_review])
 
     # A review that another execution requested, or that cannot be requested:
     on_error(request_review, ["ReviewPending"], waited_before)
+    on_error(request_review, ["PhotoDecided"], return_outcome)
     on_error(request_review, ["States.ALL"], decide_by_fallback)
     waited_before.add_choice(ChoiceRule.IsPresent("$.pending.wait_s", True), increase_wait)
     waited_before.default_choice(set_first_wait)
-    Chain([set_first_wait, wait_for_other_review, classify_photo])
+    Chain([set_first_wait, wait_for_other_review, request_review])
     Chain([increase_wait, wait_for_other_review])
 
     # An outcome that cannot be recorded:
     on_error(assign_bay, ["States.ALL"], send_to_unrouted_queue)
     on_error(reject_photo, ["States.ALL"], send_to_unrouted_queue)
+    on_error(return_outcome, ["States.ALL"], send_to_unrouted_queue)
     Chain([send_to_unrouted_queue, fail_execution])
 
     return Graph(
@@ -242,16 +252,24 @@ def _prepare_review(name: str, comment: str, **fields: str | None) -> Any:
     )
 
 
-def _record(name: str, comment: str, *fields: str) -> Any:
-    """A task that invokes the Lambda `name` with these fields; its answer is the output of the execution."""
+def _fields(*names: str) -> dict[str, str]:
+    """A payload template with these fields of the input."""
+    return payload_template(**{name: f"$.{name}" for name in names})
+
+
+def _record(name: str, comment: str, *, function: str, payload: dict[str, Any]) -> Any:
+    """A task that invokes the Lambda `function`; its answer is the output of the execution."""
     return LambdaStep(
         name,
         comment=comment,
-        parameters=lambda_parameters(
-            name, {**payload_template(**{field: f"$.{field}" for field in fields}), **EXECUTION}
-        ),
+        parameters=lambda_parameters(function, {**payload, **EXECUTION}),
         output_path="$.Payload",
         timeout_seconds=LAMBDA_TIMEOUT_S,
-        # The Lambda writes conditionally and is safe to repeat, so every error is retried.
-        retry=[retry_transient(), retry("States.ALL", interval_s=2, max_attempts=3)],
+        retry=[
+            retry_transient(),
+            # Longer than it takes until the announcement of the other execution is overdue.
+            retry("AnnouncementPending", interval_s=2, max_attempts=20, max_delay_s=5),
+            # The Lambda writes conditionally and is safe to repeat, so every error is retried.
+            retry("States.ALL", interval_s=2, max_attempts=3),
+        ],
     )

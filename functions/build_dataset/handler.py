@@ -15,6 +15,7 @@ from functions.build_dataset.snapshot import SnapshotStore
 from functions.shared.aws import client
 from functions.shared.champion import ModelTable
 from functions.shared.observability import log_failures, make_logger_and_metrics
+from functions.shared.photo_table import PhotoTable
 from functions.shared.running import is_running
 from functions.shared.settings import read_settings
 from functions.shared.times import now
@@ -42,7 +43,7 @@ settings = read_settings(Settings)
 logger, metrics = make_logger_and_metrics("build-dataset")
 s3 = client("s3", read_timeout_s=20)
 table = ModelTable(settings.model_table, client("dynamodb"))
-store = SnapshotStore(settings.ml_bucket, s3, settings.photo_table, client("dynamodb"))
+store = SnapshotStore(settings.ml_bucket, s3, PhotoTable(settings.photo_table, client("dynamodb")))
 endpoint = ChampionEndpoint(settings.endpoint_name, table, client("sagemaker", read_timeout_s=20))
 vehicles = load_vehicles()
 

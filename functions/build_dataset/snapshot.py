@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,12 +10,11 @@ from botocore.exceptions import ClientError
 
 from functions.build_dataset.labels import Label, count_changed_labels, effective_labels
 from functions.shared.aws import error_code
-from functions.shared.dynamodb import deserialize, serialize
-from functions.shared.photo_table import REJECTED
+from functions.shared.photo_record import REJECTED
+from functions.shared.photo_table import PhotoTable
 from functions.shared.s3 import ABSENT, list_keys, parse_uri, read_json
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
 LABELS = "labels/"
@@ -28,7 +26,6 @@ NO_FEATURES = "datasets/features/"
 FEATURES = "output.tar.gz"
 NOTE = "README.txt"
 THREADS = 16
-BATCH = 100  # BatchGetItem's limit
 
 
 @dataclass(frozen=True)
@@ -42,12 +39,11 @@ class Snapshot:
 class SnapshotStore:
     """Labels, copies of labelled photos, and snapshots in the ML bucket. All but the labels are immutable."""
 
-    def __init__(self, bucket: str, s3: "S3Client", photo_table: str, dynamodb: "DynamoDBClient") -> None:
-        """`bucket` is the ML bucket, `photo_table` the table of rejected photos."""
+    def __init__(self, bucket: str, s3: "S3Client", photos: PhotoTable) -> None:
+        """`bucket` is the ML bucket; labels of photos that were rejected are left out."""
         self.bucket = bucket
         self._s3 = s3
-        self._photo_table = photo_table
-        self._dynamodb = dynamodb
+        self._photos = photos
 
     @property
     def labelled_photos(self) -> str:
@@ -59,7 +55,9 @@ class SnapshotStore:
         with ThreadPoolExecutor(THREADS) as pool:
             objects = pool.map(self._read, list_keys(self._s3, self.bucket, LABELS))
             labels = [label for label in map(Label.from_object, objects) if label]
-            effective = effective_labels(labels, classes, self._rejected({label.photo.photo_id for label in labels}))
+            statuses = self._photos.find_statuses(label.photo.photo_id for label in labels)
+            rejected = {photo_id for photo_id, status in statuses.items() if status == REJECTED}
+            effective = effective_labels(labels, classes, rejected)
             copied = set(list_keys(self._s3, self.bucket, PHOTOS))
             copies = pool.map(lambda label: f"{PHOTOS}{label.file}" in copied or self._copy(label), effective)
             entries = [label.as_entry() for label, exists in zip(effective, copies, strict=True) if exists]
@@ -125,19 +123,3 @@ class SnapshotStore:
 
     def _put(self, key: str, content: bytes) -> None:
         self._s3.put_object(Bucket=self.bucket, Key=key, Body=content)
-
-    def _rejected(self, photo_ids: Iterable[str]) -> set[str]:
-        wanted = sorted(photo_ids)
-        rejected: set[str] = set()
-        for start in range(0, len(wanted), BATCH):
-            requested: dict[str, Any] = {
-                self._photo_table: {
-                    "Keys": [serialize({"photo_id": photo_id}) for photo_id in wanted[start : start + BATCH]]
-                }
-            }
-            while requested:
-                answer = self._dynamodb.batch_get_item(RequestItems=requested)
-                found = map(deserialize, answer["Responses"].get(self._photo_table, ()))
-                rejected |= {item["photo_id"] for item in found if item.get("status") == REJECTED}
-                requested = answer.get("UnprocessedKeys", {})
-        return rejected

@@ -1,13 +1,14 @@
 """Classify a photo: the model decides, a review is needed, or the photo already has a decision."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from functions.classify_photo.endpoint import Answer, Endpoint
 from functions.classify_photo.threshold import Threshold
-from functions.shared.decisions import Decision, DecisionTable
-from functions.shared.errors import UnreadablePhoto
+from functions.shared.errors import FolderMarker, UnreadablePhoto
 from functions.shared.photo import Photo
+from functions.shared.photo_table import PhotoTable, Refused
+from functions.shared.times import now
 from functions.shared.uploads import Uploads
 from functions.shared.vehicles import OTHER
 
@@ -15,55 +16,77 @@ CONFIDENT = "confident"
 UNSURE = "unsure"
 DECIDED = "decided"
 
+NOT_A_VEHICLE = "NotAVehicle"
+LOW_CONFIDENCE = "LowConfidence"
+
 # The brands of HEIC (ISO/IEC 23008-12) and AVIF files; mif1 and msf1 are those of their common container.
 _BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis"}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result for a photo: the model's answer and the threshold, or the decision that the photo already has."""
+    """The result for a photo: the model's answer and the threshold; `decided` when the photo has an outcome already.
+
+    `reason` is why a review is needed, None when it is not.
+    """
 
     photo: Photo
-    answer: Answer | None = None
-    threshold: float | None = None
-    decision: Decision | None = None
-
-    @property
-    def reason(self) -> str | None:
-        """Why a review is needed: `NotAVehicle`, `LowConfidence`, or None when it is not."""
-        if self.answer is None or self.threshold is None:
-            return None
-        if self.answer.classification.vehicle == OTHER:
-            return "NotAVehicle"
-        return "LowConfidence" if self.answer.classification.confidence < self.threshold else None
+    answer: Answer
+    threshold: float
+    reason: str | None
+    decided: bool = False
 
     def as_state(self) -> dict[str, Any]:
         """Return the outcome as JSON; the workflow branches on its `outcome`."""
         return {
             "photo": self.photo.as_state(),
             "driver_id": self.photo.driver_id,
-            "classification": self.answer.classification.as_state() if self.answer else None,
+            "classification": self.answer.classification.as_state(),
             "threshold": self.threshold,
-            "outcome": DECIDED if self.decision else UNSURE if self.reason else CONFIDENT,
+            "outcome": DECIDED if self.decided else UNSURE if self.reason else CONFIDENT,
             "reason": self.reason,
-            "decision": self.decision.as_state() if self.decision else None,
         }
 
 
 def classify(
-    photo: Photo, decisions: DecisionTable, uploads: Uploads, endpoint: Endpoint, threshold: Threshold
+    photo: Photo,
+    execution: str,
+    photos: PhotoTable,
+    uploads: Uploads,
+    endpoint: Endpoint,
+    threshold: Threshold,
 ) -> Outcome:
-    """Classify an identified photo, unless it has a decision already.
+    """Classify a photo and record the classification, unless it has an outcome or a review of another execution.
 
-    Raises PhotoMissing, PhotoTooLarge, PhotoTooComplex, UnreadablePhoto, PhotoUnavailable; ModelUnavailable,
-    ModelAnswerInvalid; InvalidThreshold, ThresholdUnavailable.
+    The record is not read before: an event is delivered twice so rarely that a second classification costs less than
+    a read for every photo.
+
+    Raises PhotoMissing, PhotoTooLarge, PhotoTooComplex, UnreadablePhoto, PhotoUnavailable, FolderMarker;
+    ModelUnavailable, ModelAnswerInvalid; InvalidThreshold, ThresholdUnavailable; RecordUnavailable.
     """
-    if recorded := decisions.get(photo.photo_id):
-        return Outcome(recorded.decision.photo, decision=recorded.decision)
     photo, image = uploads.read(photo)
+    if not image and photo.key.endswith("/"):
+        raise FolderMarker(f"{photo} is empty and ends in a slash, as a folder does in S3 tools")
     check_format(photo, image)
     answer = endpoint.classify(image)
-    return Outcome(photo, answer, threshold.resolve(answer.threshold))
+    limit = threshold.resolve(answer.threshold)
+    outcome = Outcome(photo, answer, limit, review_reason(answer, limit))
+    try:
+        photos.classify(photo, execution, now(), classification=answer.classification.as_state(), threshold=limit)
+    except Refused as refused:
+        if refused.record.has_outcome:
+            return replace(outcome, decided=True)
+        # A photo in review stays there, also when a newer model is confident.
+        review = refused.record.review or {}
+        return replace(outcome, reason=review.get("reason", LOW_CONFIDENCE))
+    return outcome
+
+
+def review_reason(answer: Answer, threshold: float) -> str | None:
+    """Return why a review is needed: NOT_A_VEHICLE, LOW_CONFIDENCE, or None when it is not."""
+    if answer.classification.vehicle == OTHER:
+        return NOT_A_VEHICLE
+    return LOW_CONFIDENCE if answer.classification.confidence < threshold else None
 
 
 def check_format(photo: Photo, image: bytes) -> None:

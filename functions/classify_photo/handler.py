@@ -6,13 +6,13 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.classify_photo.classify import Outcome, classify
+from functions.classify_photo.classify import LOW_CONFIDENCE, Outcome, classify
 from functions.classify_photo.endpoint import Endpoint
 from functions.classify_photo.threshold import Threshold
 from functions.shared.aws import client
-from functions.shared.decisions import DecisionTable
 from functions.shared.observability import log_failures, make_logger_and_metrics
 from functions.shared.photo import Photo
+from functions.shared.photo_table import PhotoTable
 from functions.shared.settings import read_settings
 from functions.shared.uploads import Uploads
 from functions.shared.vehicles import load_vehicles
@@ -22,14 +22,14 @@ from functions.shared.vehicles import load_vehicles
 class Settings:
     """Environment variables of the function."""
 
-    decision_table: str
+    photo_table: str
     endpoint_name: str
     threshold_parameter: str
 
 
 settings = read_settings(Settings)
 logger, metrics = make_logger_and_metrics("classify-photo")
-decisions = DecisionTable(settings.decision_table, client("dynamodb"))
+photos = PhotoTable(settings.photo_table, client("dynamodb"))
 uploads = Uploads(client("s3"))
 # One attempt, because the workflow retries.
 endpoint = Endpoint(settings.endpoint_name, client("sagemaker-runtime", read_timeout_s=15, attempts=1), load_vehicles())
@@ -41,31 +41,31 @@ threshold = Threshold(settings.threshold_parameter, client("ssm"))
 @log_failures(logger)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Classify `event["photo"]`; the workflow branches on the `outcome` of the result."""
-    photo = uploads.identify(Photo.from_state(event.get("photo")))
-    logger.append_keys(photo_id=photo.photo_id)
-    outcome = classify(photo, decisions, uploads, endpoint, threshold)
+    photo = Photo.from_state(event.get("photo"))
+    if photo.etag is not None:
+        logger.append_keys(photo_id=photo.photo_id)
+    outcome = classify(photo, str(event.get("execution")), photos, uploads, endpoint, threshold)
     log_and_count(outcome)
     return outcome.as_state()
 
 
 def log_and_count(outcome: Outcome) -> None:
-    """Log the outcome; count it unless the photo already had a decision."""
-    state = outcome.as_state()
-    if not outcome.answer:
-        logger.info("already decided", outcome=state["outcome"])
-        return
+    """Log the outcome; count it unless the photo already had one."""
     classification = outcome.answer.classification
     logger.info(
-        "classified",
-        outcome=state["outcome"],
+        "already decided" if outcome.decided else "classified",
+        photo_id=outcome.photo.photo_id,
+        outcome=outcome.as_state()["outcome"],
         vehicle=classification.vehicle,
         confidence=classification.confidence,
         threshold=outcome.threshold,
         model_version=classification.model_version,
     )
+    if outcome.decided:
+        return
     metrics.add_metric("PhotosClassified", MetricUnit.Count, 1)
     metrics.add_metric("Confidence", MetricUnit.NoUnit, classification.confidence)
-    metrics.add_metric("LowConfidence", MetricUnit.Count, int(outcome.reason == "LowConfidence"))
+    metrics.add_metric("LowConfidence", MetricUnit.Count, int(outcome.reason == LOW_CONFIDENCE))
     metrics.add_metric("EndpointLatency", MetricUnit.Milliseconds, outcome.answer.latency_ms)
     metrics.add_metadata("model_version", classification.model_version)
     metrics.add_metadata("photo_id", outcome.photo.photo_id)

@@ -6,14 +6,16 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.reject_photo.reject import Rejection, reject
+from functions.reject_photo.rejection import Rejection
 from functions.shared.aws import client
 from functions.shared.events import EventBus
 from functions.shared.observability import log_failures, make_logger_and_metrics
+from functions.shared.outcomes import Recorded, record_and_announce
 from functions.shared.photo import Photo
+from functions.shared.photo_record import REJECTED
 from functions.shared.photo_table import PhotoTable
 from functions.shared.settings import read_settings
-from functions.shared.times import now
+from functions.shared.times import now, timestamp
 from functions.shared.uploads import Uploads
 
 
@@ -36,20 +38,26 @@ uploads = Uploads(client("s3"))
 @metrics.log_metrics(capture_cold_start_metric=True)
 @log_failures(logger)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Reject `event["photo"]` for the caught error `event["error"]`; return the rejection."""
+    """Reject `event["photo"]` for the caught error `event["error"]`; return the recorded outcome."""
     photo = uploads.identify_or_mark_gone(Photo.from_state(event.get("photo")))
     logger.append_keys(photo_id=photo.photo_id)
-    rejection = Rejection.from_state(photo, event, now())
-    log_and_count(rejection, announced=reject(rejection, photos, bus))
-    return rejection.as_state()
+    at = now()
+    rejection = Rejection.from_state(photo, event, timestamp(at))
+    recorded = record_and_announce(photo, REJECTED, rejection.as_state(), at, photos, bus)
+    log_and_count(rejection, recorded)
+    return dict(recorded.outcome)
 
 
-def log_and_count(rejection: Rejection, *, announced: bool) -> None:
-    """Log the rejection; count it only when its event was published."""
+def log_and_count(rejection: Rejection, recorded: Recorded) -> None:
+    """Log the outcome; count a rejection only when its event was published."""
+    rejected = recorded.outcome.get("rejected")
     logger.info(
-        "photo rejected" if announced else "already rejected", reason=rejection.reason, explanation=rejection.message
+        "photo rejected" if rejected and recorded.announced else "already decided",
+        reason=rejection.reason,
+        explanation=rejection.message,
+        decided_in=recorded.outcome["execution"],
     )
-    if announced:
-        metrics.add_dimension("reason", rejection.reason)
+    if rejected and recorded.announced:
+        metrics.add_dimension("reason", rejected["reason"])
         metrics.add_metric("PhotosRejected", MetricUnit.Count, 1)
-        metrics.add_metadata("photo_id", rejection.photo.photo_id)
+        metrics.add_metadata("photo_id", recorded.outcome["photo"]["photo_id"])

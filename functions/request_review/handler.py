@@ -8,7 +8,6 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.request_review.request import ReviewQueue, ReviewRequest, request_review
 from functions.shared.aws import client
-from functions.shared.decisions import DecisionTable
 from functions.shared.events import EventBus
 from functions.shared.observability import log_failures, make_logger_and_metrics
 from functions.shared.photo import Photo
@@ -22,7 +21,6 @@ from functions.shared.uploads import Uploads
 class Settings:
     """Environment variables of the function."""
 
-    decision_table: str
     photo_table: str
     review_queue_url: str
     event_bus: str
@@ -30,7 +28,6 @@ class Settings:
 
 settings = read_settings(Settings)
 logger, metrics = make_logger_and_metrics("request-review")
-decisions = DecisionTable(settings.decision_table, client("dynamodb"))
 photos = PhotoTable(settings.photo_table, client("dynamodb"))
 bus = EventBus(settings.event_bus, client("events"))
 queue = ReviewQueue(settings.review_queue_url, client("sqs"))
@@ -45,7 +42,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     photo = uploads.identify(Photo.from_state(event.get("photo")))
     logger.append_keys(photo_id=photo.photo_id)
     request = ReviewRequest.from_state(photo, event, now())
-    log_and_count(request, sent=request_review(request, photos, decisions, bus, queue))
+    log_and_count(request, sent=request_review(request, photos, bus, queue))
     return request.as_event()
 
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from functions.shared.decisions import DecisionTable
-from functions.shared.errors import InvalidInput, ReviewPending
+from botocore.exceptions import BotoCoreError, ClientError
+
+from functions.shared.errors import InvalidInput, PhotoDecided, ReviewNotSent, ReviewPending
 from functions.shared.events import EventBus
 from functions.shared.photo import Photo
-from functions.shared.photo_table import PhotoTable
-from functions.shared.times import purge_at, timestamp
+from functions.shared.photo_table import PhotoTable, Refused
+from functions.shared.times import timestamp
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -102,48 +103,52 @@ class ReviewQueue:
         self._sqs = sqs
 
     def send(self, request: ReviewRequest) -> None:
-        """Send a request to the queue."""
-        self._sqs.send_message(QueueUrl=self._url, MessageBody=request.as_message())
+        """Send a request to the queue. Raises ReviewNotSent."""
+        try:
+            self._sqs.send_message(QueueUrl=self._url, MessageBody=request.as_message())
+        except (ClientError, BotoCoreError) as error:
+            raise ReviewNotSent(f"SQS did not accept the review request of {request.photo}: {error}") from error
 
 
-def request_review(
-    request: ReviewRequest, photos: PhotoTable, decisions: DecisionTable, bus: EventBus, queue: ReviewQueue
-) -> bool:
+def request_review(request: ReviewRequest, photos: PhotoTable, bus: EventBus, queue: ReviewQueue) -> bool:
     """Record a request, publish its event and send its message; return False when the message was sent before.
 
-    Retries: an execution owns the request of a photo from its claim in the photo table until the request expires.
-    Each attempt of Step Functions has a new task token and invalidates the one before, so an attempt with a new token
-    must send a message, and one with the same token must not. The message is sent last: when the claim or the event
-    fails, there is no message. Two messages exist only when SQS accepted one and its response was lost; `token_hash`
-    in the photo table is that of the valid one, and an answer to the other one only writes a label.
+    Retries: an execution owns the request of a photo from its claim until the request expires. Each attempt of Step
+    Functions has a new task token and invalidates the one before, so an attempt with a new token must send a message,
+    and one with the same token must not. The message is sent last: when the claim or the event fails, there is no
+    message. Two messages exist only when SQS accepted one and its response was lost; `token_hash` in the record is
+    that of the valid one, and an answer to the other one only writes a label.
 
-    Raises ReviewPending when another execution waits for an answer about the photo, or when the photo was decided
-    after it was classified; EventNotPublished.
+    Raises ReviewPending when another execution waits for an answer about the photo, PhotoDecided when the photo has an
+    outcome; RecordUnavailable, EventNotPublished, ReviewNotSent.
     """
     photo_id = request.photo.photo_id
-    before = photos.claim_review(photo_id, _item(request), now=timestamp(request.requested_at))
-    # After the claim: an execution that decides removes its claim last, so the claim or the decision is visible.
-    if decisions.get(photo_id):
-        photos.remove(photo_id)
-        raise ReviewPending(f"photo {photo_id} was decided after it was classified; classify it again")
-    if before.get("sent_token") == request.token_hash:
+    try:
+        before = photos.claim_review(
+            request.photo, request.execution, request.requested_at, review=_recorded_review(request)
+        )
+    except Refused as refused:
+        if refused.record.has_outcome:
+            raise PhotoDecided(
+                f"{request.photo} was {refused.record.status} by {refused.record.execution}"
+            ) from refused
+        raise ReviewPending(
+            f"{request.photo} already has a review request of {refused.record.execution}; try again later"
+        ) from refused
+    if before and before.review_sent == request.token_hash:
         return False
-    if before.get("announced_by") != request.execution:
+    if before is None or before.review_announced_by != request.execution:
         bus.publish("Review Requested", request.as_event())
-        photos.set_attributes(photo_id, announced_by=request.execution)
+        photos.mark_review_announced(photo_id, request.execution)
     queue.send(request)
-    photos.set_attributes(photo_id, sent_token=request.token_hash)
+    photos.mark_review_sent(photo_id, request.token_hash)
     return True
 
 
-def _item(request: ReviewRequest) -> dict[str, Any]:
+def _recorded_review(request: ReviewRequest) -> dict[str, Any]:
     return {
-        "photo": request.photo.as_state(),
-        "driver_id": request.photo.driver_id,
-        "execution": request.execution,
         "reason": request.reason,
         "requested_at": timestamp(request.requested_at),
         "expires_at": timestamp(request.expires_at),
         "token_hash": request.token_hash,
-        "purge_at": purge_at(request.expires_at),
     }

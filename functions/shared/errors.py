@@ -45,12 +45,32 @@ class ThresholdUnavailable(SconesError):
     """Systems Manager did not return the threshold parameter."""
 
 
+class FolderMarker(SconesError):
+    """The object is empty and its key ends in a slash: S3 tools create it for a folder. It is no photo."""
+
+
 class ReviewPending(SconesError):
-    """Another execution waits for a reviewer's answer about this photo, or has just decided it."""
+    """Another execution waits for a reviewer's answer about this photo."""
+
+
+class PhotoDecided(SconesError):
+    """The photo has an outcome already."""
+
+
+class AnnouncementPending(SconesError):
+    """Another execution has just recorded the outcome and has not published its event yet. A retry can help."""
+
+
+class ReviewNotSent(SconesError):
+    """SQS did not accept a review request. A retry can help."""
+
+
+class RecordUnavailable(SconesError):
+    """DynamoDB did not read or write the record of a photo. A retry can help."""
 
 
 class EventNotPublished(SconesError):
-    """EventBridge rejected an event."""
+    """EventBridge did not accept an event. A retry can help."""
 
 
 class InvalidInput(SconesError):

@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from functions.shared.errors import EventNotPublished
 
 if TYPE_CHECKING:
@@ -21,17 +23,20 @@ class EventBus:
         self._events = events
 
     def publish(self, detail_type: str, detail: Mapping[str, Any]) -> None:
-        """Publish one event. Raises EventNotPublished when EventBridge answers 200 but rejects the entry."""
-        answer = self._events.put_events(
-            Entries=[
-                {
-                    "EventBusName": self.name,
-                    "Source": SOURCE,
-                    "DetailType": detail_type,
-                    "Detail": json.dumps(detail, ensure_ascii=False),
-                }
-            ]
-        )
+        """Publish one event. Raises EventNotPublished, also when EventBridge answers 200 but rejects the entry."""
+        try:
+            answer = self._events.put_events(
+                Entries=[
+                    {
+                        "EventBusName": self.name,
+                        "Source": SOURCE,
+                        "DetailType": detail_type,
+                        "Detail": json.dumps(detail, ensure_ascii=False),
+                    }
+                ]
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise EventNotPublished(f"{detail_type!r} was not accepted by event bus {self.name}: {error}") from error
         if answer["FailedEntryCount"]:
             rejected = answer["Entries"][0]
             raise EventNotPublished(

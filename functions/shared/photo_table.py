@@ -1,80 +1,306 @@
-"""The table of photos without a decision: those in review, and those that were rejected."""
+"""The photo table: one record per photo, changed by conditional transitions only."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, cast
 
-from botocore.exceptions import ClientError
+from boto3.dynamodb.conditions import Attr, ConditionBase, ConditionExpressionBuilder
+from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.shared.aws import error_code
 from functions.shared.dynamodb import deserialize, serialize
-from functions.shared.errors import ReviewPending
+from functions.shared.errors import RecordUnavailable
+from functions.shared.photo import Photo
+from functions.shared.photo_record import CLASSIFIED, IN_REVIEW, OUTCOMES, REJECTED, UNROUTED, PhotoRecord
+from functions.shared.times import purge_at, timestamp
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import UpdateItemInputTypeDef
 
-IN_REVIEW = "in_review"
-REJECTED = "rejected"
+BY_STATUS = "by-status"
+BY_DAY = "by-day"
+BY_DRIVER = "by-driver"
+UNANNOUNCED = "unannounced"
+
+_BATCH = 100  # BatchGetItem's limit
+_REFUSED = "ConditionalCheckFailedException"
+
+_UNSEEN = Attr("photo_id").not_exists()
+_OPEN = Attr("status").is_in([CLASSIFIED, UNROUTED])
+_IN_REVIEW = Attr("status").eq(IN_REVIEW)
+# The same bytes were uploaded again under the same key: the photo is not missing any more.
+_UPLOADED_AGAIN = Attr("status").eq(REJECTED) & Attr("outcome.rejected.reason").eq("PhotoMissing")
+
+
+class Refused(Exception):
+    """The photo's status does not allow the transition. `record` is the record as it is."""
+
+    def __init__(self, record: PhotoRecord) -> None:
+        """`record` is the record that was found."""
+        super().__init__(f"{record.photo} is {record.status}")
+        self.record = record
 
 
 class PhotoTable:
-    """The DynamoDB table with one item per photo without a decision. Its key is `photo_id`, its TTL `purge_at`."""
+    """The DynamoDB table of photos. Its key is `photo_id`, its TTL `purge_at`.
+
+    Each method of a transition writes only when the record allows it, and raises Refused otherwise:
+
+    | from \\ to   | classified | in_review | routed | rejected | unrouted |
+    |-------------|------------|-----------|--------|----------|----------|
+    | (no record) | yes        | yes       | yes    | yes      | yes      |
+    | classified  | yes        | yes       | yes    | yes      | own      |
+    | in_review   | own        | own       | yes    | yes      | own      |
+    | unrouted    | yes        | yes       | yes    | yes      | own      |
+    | routed      | no         | no        | no     | no       | no       |
+    | rejected    | missing    | missing   | missing| missing  | no       |
+
+    own: the execution that made the last transition; in_review also when the review request has expired.
+    missing: a photo that was rejected as PhotoMissing, and is not rejected as that again.
+
+    Indexes: `by-status` and `unannounced` (outcomes whose event was not published) by the time of the last transition,
+    `by-day` and `by-driver` by the time of the first one.
+
+    Every method raises RecordUnavailable when DynamoDB does not answer.
+    """
 
     def __init__(self, name: str, dynamodb: "DynamoDBClient") -> None:
         """`name` is the name of the table."""
         self.name = name
         self._dynamodb = dynamodb
 
-    def claim_review(self, photo_id: str, entry: Mapping[str, Any], *, now: str) -> dict[str, Any]:
-        """Make `entry["execution"]` the owner of a photo's review request; return the item as it was before.
-
-        Raises ReviewPending when another execution owns a request whose `expires_at` has not passed.
-        """
+    def get(self, photo_id: str) -> PhotoRecord | None:
+        """Return the record of a photo, read consistently, or None."""
         try:
-            return self._update(
-                photo_id,
-                {**entry, "status": IN_REVIEW},
-                condition="attribute_not_exists(photo_id) OR #status <> :status"
-                " OR #execution = :execution OR #expires_at <= :now",
-                more={":now": now},
+            answer = self._dynamodb.get_item(
+                TableName=self.name, Key=serialize({"photo_id": photo_id}), ConsistentRead=True
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise _unavailable(photo_id, error) from error
+        return PhotoRecord.from_item(deserialize(answer["Item"])) if "Item" in answer else None
+
+    def classify(
+        self, photo: Photo, execution: str, at: datetime, *, classification: Mapping[str, Any], threshold: float
+    ) -> PhotoRecord | None:
+        """Record the model's classification; return the record as it was before, or None. Raises Refused."""
+        return self._move(
+            photo,
+            CLASSIFIED,
+            execution,
+            at,
+            {"classification": classification, "threshold": threshold, "classified_at": timestamp(at)},
+            allowed=_UNSEEN | _OPEN | _is_own_review(execution, at) | _UPLOADED_AGAIN,
+        )
+
+    def claim_review(
+        self, photo: Photo, execution: str, at: datetime, *, review: Mapping[str, Any]
+    ) -> PhotoRecord | None:
+        """Record a review request, which `execution` owns from now on; return the record as it was before, or None.
+
+        Raises Refused when another execution owns a request that has not expired.
+        """
+        return self._move(
+            photo,
+            IN_REVIEW,
+            execution,
+            at,
+            {"review": {**review, "execution": execution}},
+            allowed=_UNSEEN | _OPEN | _is_own_review(execution, at) | _UPLOADED_AGAIN,
+        )
+
+    def mark_review_announced(self, photo_id: str, execution: str) -> None:
+        """Record that `execution` published the event of its review request."""
+        self._set(photo_id, "review_announced_by", execution)
+
+    def mark_review_sent(self, photo_id: str, token_hash: str) -> None:
+        """Record that SQS accepted the message with the task token of this SHA-256."""
+        self._set(photo_id, "review_sent", token_hash)
+
+    def record_outcome(
+        self, photo: Photo, status: str, execution: str, at: datetime, *, outcome: Mapping[str, Any]
+    ) -> None:
+        """Record the decision (`status` ROUTED) or the rejection (REJECTED) of a photo. Raises Refused."""
+        allowed = _UNSEEN | _OPEN | _IN_REVIEW
+        missing_again = status == REJECTED and outcome["rejected"]["reason"] == "PhotoMissing"
+        self._move(
+            photo,
+            status,
+            execution,
+            at,
+            {"outcome": outcome, "unannounced": "yes"},
+            allowed=allowed if missing_again else allowed | _UPLOADED_AGAIN,
+        )
+
+    def mark_announced(self, record: PhotoRecord, at: datetime) -> None:
+        """Record that the event of an outcome was published; do nothing when the photo has another status by now."""
+        try:
+            self._update(
+                record.photo.photo_id,
+                {
+                    "UpdateExpression": "SET #announced_at = :at REMOVE #unannounced",
+                    "ConditionExpression": "#status = :status AND #status_at = :status_at",
+                    "ExpressionAttributeNames": {
+                        f"#{name}": name for name in ("announced_at", "unannounced", "status", "status_at")
+                    },
+                    "ExpressionAttributeValues": serialize(
+                        {":at": timestamp(at), ":status": record.status, ":status_at": record.status_at}
+                    ),
+                },
+            )
+        except ClientError:
+            return
+
+    def mark_unrouted(
+        self, photo: Photo, execution: str, at: datetime, *, error: Mapping[str, Any], restarts: int = 0
+    ) -> PhotoRecord | None:
+        """Record that `execution` ended without an outcome, and why; return the record as it was before, or None.
+
+        `restarts` is the number of executions started for the photo so far. Raises Refused when another execution made
+        the last transition.
+        """
+        own = Attr("status").is_in([CLASSIFIED, IN_REVIEW, UNROUTED]) & Attr("execution").eq(execution)
+        return self._move(photo, UNROUTED, execution, at, {"error": error, "restarts": restarts}, allowed=_UNSEEN | own)
+
+    def list_by_status(self, status: str, since: str = "") -> Iterator[PhotoRecord]:
+        """Yield the records with a status, ordered by `status_at`, from the time `since` (ISO 8601) on."""
+        return self._query(BY_STATUS, "status", status, "status_at", since)
+
+    def list_unannounced(self) -> Iterator[PhotoRecord]:
+        """Yield the records of outcomes whose event was not published, ordered by `status_at`."""
+        return self._query(UNANNOUNCED, "unannounced", "yes", "status_at", "")
+
+    def list_by_day(self, day: str, *, newest_first: bool = False) -> Iterator[PhotoRecord]:
+        """Yield the records of the photos first seen on a day in UTC (yyyy-mm-dd), ordered by `first_seen_at`."""
+        return self._query(BY_DAY, "day", day, "first_seen_at", "", newest_first)
+
+    def list_by_driver(self, driver_id: str, *, newest_first: bool = False) -> Iterator[PhotoRecord]:
+        """Yield the records of a driver's photos, ordered by `first_seen_at`."""
+        return self._query(BY_DRIVER, "driver_id", driver_id, "first_seen_at", "", newest_first)
+
+    def find_statuses(self, photo_ids: Iterable[str]) -> dict[str, str]:
+        """Return the statuses of the photos that have a record, by photo id."""
+        wanted, found = sorted(set(photo_ids)), {}
+        for start in range(0, len(wanted), _BATCH):
+            requested: dict[str, Any] = {
+                self.name: {
+                    "Keys": [serialize({"photo_id": photo_id}) for photo_id in wanted[start : start + _BATCH]],
+                    "ProjectionExpression": "#photo_id, #status",
+                    "ExpressionAttributeNames": {"#photo_id": "photo_id", "#status": "status"},
+                    "ConsistentRead": True,
+                }
+            }
+            while requested:
+                try:
+                    answer = self._dynamodb.batch_get_item(RequestItems=requested)
+                except (ClientError, BotoCoreError) as error:
+                    raise _unavailable("records", error) from error
+                items = map(deserialize, answer["Responses"].get(self.name, ()))
+                found.update({item["photo_id"]: item["status"] for item in items})
+                requested = answer.get("UnprocessedKeys", {})
+        return found
+
+    def _set(self, photo_id: str, name: str, value: str) -> None:
+        self._update(
+            photo_id,
+            {
+                "UpdateExpression": "SET #name = :value",
+                "ConditionExpression": "attribute_exists(photo_id)",
+                "ExpressionAttributeNames": {"#name": name},
+                "ExpressionAttributeValues": serialize({":value": value}),
+            },
+        )
+
+    def _query(
+        self, index: str, key: str, value: str, order: str, since: str, newest_first: bool = False
+    ) -> Iterator[PhotoRecord]:
+        request: dict[str, Any] = {
+            "TableName": self.name,
+            "IndexName": index,
+            "KeyConditionExpression": "#key = :key" + (" AND #order >= :since" if since else ""),
+            "ExpressionAttributeNames": {"#key": key} | ({"#order": order} if since else {}),
+            "ExpressionAttributeValues": serialize({":key": value} | ({":since": since} if since else {})),
+            "ScanIndexForward": not newest_first,
+        }
+        try:
+            for page in self._dynamodb.get_paginator("query").paginate(**request):
+                for item in page["Items"]:
+                    yield PhotoRecord.from_item(deserialize(item))
+        except (ClientError, BotoCoreError) as error:
+            raise _unavailable(f"index {index}", error) from error
+
+    def _move(
+        self,
+        photo: Photo,
+        status: str,
+        execution: str,
+        at: datetime,
+        attributes: Mapping[str, Any],
+        *,
+        allowed: ConditionBase,
+    ) -> PhotoRecord | None:
+        """Make a transition; return the record before it. Raises Refused."""
+        now = timestamp(at)
+        changed = {"status": status, "status_at": now, "execution": execution, **attributes}
+        first = {
+            "photo": photo.as_state(),
+            "driver_id": photo.driver_id,
+            "first_seen_at": now,
+            "day": now[:10],
+            "purge_at": purge_at(at),
+        }
+        # An outcome is final, but for a photo that was missing and was uploaded again.
+        removed = ("announced_at",) if status in OUTCOMES else ("announced_at", "outcome", "unannounced")
+        condition = ConditionExpressionBuilder().build_expression(allowed)
+        new = {**changed, **first}
+        sets = [f"#{name} = :{name}" for name in changed]
+        sets += [f"#{name} = if_not_exists(#{name}, :{name})" for name in first]
+        try:
+            before = self._update(
+                photo.photo_id,
+                {
+                    "UpdateExpression": f"SET {', '.join(sets)} REMOVE {', '.join(f'#{name}' for name in removed)}",
+                    "ConditionExpression": condition.condition_expression,
+                    "ExpressionAttributeNames": {
+                        **{f"#{name}": name for name in (*new, *removed)},
+                        **condition.attribute_name_placeholders,
+                    },
+                    "ExpressionAttributeValues": serialize(
+                        {
+                            **{f":{name}": value for name, value in new.items()},
+                            **condition.attribute_value_placeholders,
+                        }
+                    ),
+                    "ReturnValues": "ALL_OLD",
+                    "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+                },
             )
         except ClientError as error:
-            if error_code(error) != "ConditionalCheckFailedException":
-                raise
-            raise ReviewPending(
-                f"photo {photo_id} already has a review request of another execution; try again later"
-            ) from error
+            item = deserialize(cast("dict[str, Any]", error.response)["Item"])
+            raise Refused(PhotoRecord.from_item(item)) from error
+        return PhotoRecord.from_item(before) if before else None
 
-    def reject(self, photo_id: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-        """Record that a photo was rejected; return the item as it was before."""
-        return self._update(photo_id, {**entry, "status": REJECTED})
-
-    def set_attributes(self, photo_id: str, **new: str) -> None:
-        """Set attributes of a photo's item."""
-        self._update(photo_id, new)
-
-    def remove(self, photo_id: str) -> None:
-        """Delete the item of a photo that has a decision now; do nothing when there is none."""
-        self._dynamodb.delete_item(TableName=self.name, Key=serialize({"photo_id": photo_id}))
-
-    def _update(
-        self,
-        photo_id: str,
-        entry: Mapping[str, Any],
-        condition: str | None = None,
-        more: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
-        # SET of each attribute rather than a put keeps the attributes that an earlier attempt of the execution set.
-        request: UpdateItemInputTypeDef = {
+    def _update(self, photo_id: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Update an item; return its attributes before. Raises ClientError only when the condition is not met."""
+        whole: UpdateItemInputTypeDef = {
             "TableName": self.name,
             "Key": serialize({"photo_id": photo_id}),
-            "UpdateExpression": "SET " + ", ".join(f"#{name} = :{name}" for name in entry),
-            "ExpressionAttributeNames": {f"#{name}": name for name in entry},
-            "ExpressionAttributeValues": serialize(
-                {**{f":{name}": value for name, value in entry.items()}, **(more or {})}
-            ),
-            "ReturnValues": "ALL_OLD",
+            **request,  # type: ignore[typeddict-item]
         }
-        if condition:
-            request["ConditionExpression"] = condition
-        return deserialize(self._dynamodb.update_item(**request).get("Attributes", {}))
+        try:
+            return deserialize(self._dynamodb.update_item(**whole).get("Attributes", {}))
+        except ClientError as error:
+            if error_code(error) == _REFUSED:
+                raise
+            raise _unavailable(photo_id, error) from error
+        except BotoCoreError as error:
+            raise _unavailable(photo_id, error) from error
+
+
+def _is_own_review(execution: str, at: datetime) -> ConditionBase:
+    """Whether `execution` owns the review request, or nobody does because it has expired."""
+    return _IN_REVIEW & (Attr("execution").eq(execution) | Attr("review.expires_at").lte(timestamp(at)))
+
+
+def _unavailable(what: str, error: Exception) -> RecordUnavailable:
+    return RecordUnavailable(f"DynamoDB did not read or write the record of photo {what}: {error}")

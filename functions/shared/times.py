@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-# How long the photo table keeps an item after its rejection or after its review request expired.
-RETENTION = timedelta(days=30)
+# How long the photo table keeps a record. It must outlive its photo, which the bucket keeps for 365 days: a photo
+# without a record counts as lost.
+RETENTION = timedelta(days=400)
 
 
 def now() -> datetime:

@@ -1,6 +1,6 @@
 """Uploaded photos in S3."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -48,16 +48,17 @@ class Uploads:
             return photo.with_object(etag="", size=photo.size or 0)
 
     def read(self, photo: Photo) -> tuple[Photo, bytes]:
-        """Return the photo with the size in S3, and its content of at most LARGEST_PHOTO_BYTES.
+        """Return the photo with the etag and the size in S3, and its content of at most LARGEST_PHOTO_BYTES.
 
-        Raises PhotoMissing when it was deleted or overwritten, PhotoTooLarge without reading a larger one,
-        PhotoUnavailable when S3 does not return it.
+        Raises PhotoMissing when it was deleted or is not the one with the photo's etag any more, PhotoTooLarge without
+        reading a larger one, PhotoUnavailable when S3 does not return it.
         """
+        match: dict[str, Any] = {} if photo.etag is None else {"IfMatch": f'"{photo.etag}"'}
         try:
-            found = self._s3.get_object(Bucket=photo.bucket, Key=photo.key, IfMatch=f'"{photo.etag}"')
+            found = self._s3.get_object(Bucket=photo.bucket, Key=photo.key, **match)
             as_stored = photo.with_object(etag=found["ETag"], size=found["ContentLength"])
             with found["Body"] as body:
-                if as_stored.photo_id != photo.photo_id:
+                if photo.etag is not None and as_stored.photo_id != photo.photo_id:
                     raise _overwritten(photo)
                 if found["ContentLength"] > LARGEST_PHOTO_BYTES:
                     raise PhotoTooLarge(

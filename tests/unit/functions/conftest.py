@@ -16,9 +16,9 @@ from moto import mock_aws
 
 from functions.shared.aws import client
 from functions.shared.champion import ModelTable
+from tests.support.photo_table import create_photo_table
 from tests.unit.functions.stack import (
     BUS,
-    DECISIONS,
     ENDPOINT,
     PHOTOS,
     REGION,
@@ -40,7 +40,6 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "AWS_SESSION_TOKEN": "testing",
         "AWS_DEFAULT_REGION": REGION,
         "AWS_REGION": REGION,
-        "DECISION_TABLE": DECISIONS,
         "PHOTO_TABLE": PHOTOS,
         "EVENT_BUS": BUS,
         "ENDPOINT_NAME": ENDPOINT,
@@ -102,13 +101,7 @@ def model(model_server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> Iterato
 def stack(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     with mock_aws():
         client("s3").create_bucket(Bucket=UPLOADS, CreateBucketConfiguration={"LocationConstraint": REGION})
-        for table in (DECISIONS, PHOTOS):
-            client("dynamodb").create_table(
-                TableName=table,
-                KeySchema=[{"AttributeName": "photo_id", "KeyType": "HASH"}],
-                AttributeDefinitions=[{"AttributeName": "photo_id", "AttributeType": "S"}],
-                BillingMode="PAY_PER_REQUEST",
-            )
+        create_photo_table(client("dynamodb"), PHOTOS)
         sqs = client("sqs")
         queue_url = sqs.create_queue(QueueName="review")["QueueUrl"]
         events_url = sqs.create_queue(QueueName="events")["QueueUrl"]
@@ -187,13 +180,13 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
         clients = {name: boto3.client(name, region_name=REGION) for name in ("s3", "dynamodb")}
         for bucket in ("uploads", "scones-ml"):
             clients["s3"].create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
-        for table, key in (("photos", "photo_id"), ("models", "id")):
-            clients["dynamodb"].create_table(
-                TableName=table,
-                KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
-                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
-                BillingMode="PAY_PER_REQUEST",
-            )
+        create_photo_table(clients["dynamodb"], "photos")
+        clients["dynamodb"].create_table(
+            TableName="models",
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
         yield clients
 
 

@@ -14,12 +14,12 @@ from botocore.exceptions import ClientError
 
 import events
 from functions.shared.aws import client
-from functions.shared.dynamodb import deserialize, serialize
 from functions.shared.photo import Photo
+from functions.shared.photo_record import PhotoRecord
+from functions.shared.photo_table import PhotoTable
 
 REGION = "eu-west-1"
 UPLOADS = "scones-test-uploads"
-DECISIONS = "scones-test-decisions"
 PHOTOS = "scones-test-photos"
 BUS = "scones-test"
 ENDPOINT = "scones-test"
@@ -81,9 +81,14 @@ class Stack:
     def set_threshold(self, value: str) -> None:
         client("ssm").put_parameter(Name=THRESHOLD, Value=value, Type="String", Overwrite=True)
 
-    def item(self, table: str, photo: Photo) -> dict[str, Any] | None:
-        answer = client("dynamodb").get_item(TableName=table, Key=serialize({"photo_id": photo.photo_id}))
-        return deserialize(answer["Item"]) if "Item" in answer else None
+    def record(self, photo: Photo) -> PhotoRecord:
+        """Return the record of a photo that has one."""
+        record = self.find_record(photo)
+        assert record is not None
+        return record
+
+    def find_record(self, photo: Photo) -> PhotoRecord | None:
+        return PhotoTable(PHOTOS, client("dynamodb")).get(photo.photo_id)
 
     def messages(self) -> list[dict[str, Any]]:
         """Return the bodies of all messages in the review queue, without deleting them."""

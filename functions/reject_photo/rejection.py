@@ -1,0 +1,39 @@
+"""A rejection: why a photo cannot be used."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from functions.shared.causes import error_message
+from functions.shared.errors import InvalidInput
+from functions.shared.photo import Photo
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why a photo was rejected: `reason` is the error's name, `message` its text."""
+
+    photo: Photo
+    reason: str
+    message: str
+    execution: str
+    rejected_at: str
+
+    @classmethod
+    def from_state(cls, photo: Photo, state: Mapping[str, Any], rejected_at: str) -> "Rejection":
+        """Read the error that Step Functions caught. Raises InvalidInput when it has no name."""
+        error = state.get("error")
+        if not isinstance(error, dict) or not error.get("Error"):
+            raise InvalidInput('error is missing; pass {"Error": name, "Cause": text}')
+        message = error_message(str(error.get("Cause") or ""))
+        return cls(photo, str(error["Error"]), message, str(state.get("execution")), rejected_at)
+
+    def as_state(self) -> dict[str, Any]:
+        """Return the rejection as JSON, as the workflow's output, the event and the record contain it."""
+        return {
+            "photo": self.photo.as_state(),
+            "driver_id": self.photo.driver_id,
+            "rejected": {"reason": self.reason, "message": self.message},
+            "execution": self.execution,
+            "rejected_at": self.rejected_at,
+        }

@@ -1,0 +1,72 @@
+"""The outcome of a photo, a decision or a rejection: recorded once, then announced as an event.
+
+An event is published at least once: a function that fails between the event and `mark_announced` publishes it again.
+Consumers deduplicate on `photo.photo_id`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from functions.shared.errors import AnnouncementPending, InvalidInput
+from functions.shared.events import EventBus
+from functions.shared.photo import Photo
+from functions.shared.photo_record import ROUTED, PhotoRecord
+from functions.shared.photo_table import PhotoTable, Refused
+from functions.shared.times import timestamp
+
+# The timeout of the functions that announce: after it, the execution that recorded an outcome does not announce it.
+ANNOUNCED_WITHIN = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The recorded outcome of a photo, and whether this call published its event."""
+
+    outcome: Mapping[str, Any]
+    announced: bool
+
+
+def record_and_announce(
+    photo: Photo,
+    status: str,
+    outcome: Mapping[str, Any],
+    at: datetime,
+    photos: PhotoTable,
+    bus: EventBus,
+) -> Recorded:
+    """Record an outcome unless the photo has one, and announce the recorded one, new or old.
+
+    `status` is ROUTED or REJECTED. Raises AnnouncementPending, RecordUnavailable, EventNotPublished.
+    """
+    execution = str(outcome["execution"])
+    try:
+        photos.record_outcome(photo, status, execution, at, outcome=outcome)
+    except Refused as refused:
+        return announce(refused.record, execution, at, photos, bus)
+    new = PhotoRecord(photo, status, timestamp(at), timestamp(at), execution, outcome=outcome)
+    return announce(new, execution, at, photos, bus)
+
+
+def announce(record: PhotoRecord, execution: str, at: datetime, photos: PhotoTable, bus: EventBus) -> Recorded:
+    """Publish the event of a recorded outcome unless it was published.
+
+    The execution that recorded the outcome publishes it. Any other one does so only when that is overdue, because
+    both would publish it otherwise; until then it raises AnnouncementPending. Raises InvalidInput when the photo has no
+    outcome, RecordUnavailable, EventNotPublished.
+    """
+    if record.outcome is None:
+        raise InvalidInput(f"{record.photo} has no outcome: its record is {record.status}; classify it")
+    if record.announced:
+        return Recorded(record.outcome, announced=False)
+    if record.execution != execution and not is_overdue(record, at):
+        raise AnnouncementPending(f"{record.photo}: {record.execution} is about to announce its outcome")
+    bus.publish("Driver Routed" if record.status == ROUTED else "Photo Rejected", record.outcome)
+    photos.mark_announced(record, at)
+    return Recorded(record.outcome, announced=True)
+
+
+def is_overdue(record: PhotoRecord, at: datetime) -> bool:
+    """Whether the execution that recorded the outcome should have announced it by the time `at`."""
+    return datetime.fromisoformat(record.status_at) <= at - ANNOUNCED_WITHIN

@@ -1,0 +1,73 @@
+"""The record of a photo: everything that is known about it, from its first sight to its outcome."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from functions.shared.photo import Photo
+
+CLASSIFIED = "classified"
+IN_REVIEW = "in_review"
+ROUTED = "routed"
+REJECTED = "rejected"
+UNROUTED = "unrouted"
+
+STATUSES = (CLASSIFIED, IN_REVIEW, ROUTED, REJECTED, UNROUTED)
+# A photo with one of these has an outcome.
+OUTCOMES = (ROUTED, REJECTED)
+
+
+@dataclass(frozen=True)
+class PhotoRecord:
+    """The item of a photo in the photo table.
+
+    `status` is one of STATUSES, `status_at` the time of the last transition, `first_seen_at` that of the first one
+    (both ISO 8601). `execution` is the ARN of the execution that made the last transition. `classification` and
+    `threshold` are the model's, None when it did not answer. `review` is the last review request: `reason`,
+    `requested_at`, `expires_at`, `execution` and `token_hash`, the SHA-256 of its task token; `review_announced_by` is
+    the execution that published its event, `review_sent` the hash of the token in the message that SQS accepted.
+    `outcome` is the decision or the rejection as its event contains it, `announced` whether that
+    event was published. `error` is why an execution ended without an outcome. `restarts` counts the executions that a
+    reconciliation started.
+    """
+
+    photo: Photo
+    status: str
+    status_at: str
+    first_seen_at: str
+    execution: str
+    classification: Mapping[str, Any] | None = None
+    threshold: float | None = None
+    review: Mapping[str, Any] | None = None
+    review_announced_by: str | None = None
+    review_sent: str | None = None
+    outcome: Mapping[str, Any] | None = None
+    announced: bool = False
+    error: Mapping[str, Any] | None = None
+    restarts: int = 0
+
+    @classmethod
+    def from_item(cls, item: Mapping[str, Any]) -> "PhotoRecord":
+        """Read an item of the table, converted to JSON values."""
+        photo = item["photo"]
+        return cls(
+            photo=Photo(photo["bucket"], photo["key"], photo["etag"], photo["size"]),
+            status=item["status"],
+            status_at=item["status_at"],
+            first_seen_at=item["first_seen_at"],
+            execution=item["execution"],
+            classification=item.get("classification"),
+            threshold=item.get("threshold"),
+            review=item.get("review"),
+            review_announced_by=item.get("review_announced_by"),
+            review_sent=item.get("review_sent"),
+            outcome=item.get("outcome"),
+            announced="announced_at" in item,
+            error=item.get("error"),
+            restarts=item.get("restarts", 0),
+        )
+
+    @property
+    def has_outcome(self) -> bool:
+        """Whether the photo was routed or rejected."""
+        return self.status in OUTCOMES
