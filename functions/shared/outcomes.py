@@ -61,7 +61,9 @@ def announce(record: PhotoRecord, execution: str, at: datetime, photos: PhotoTab
     if record.announced:
         return Recorded(record.outcome, announced=False)
     if record.execution != execution and not is_overdue(record, at):
-        raise AnnouncementPending(f"{record.photo}: {record.execution} is about to announce its outcome")
+        raise AnnouncementPending(
+            f"{record.execution} is about to announce the outcome of photo {record.photo.photo_id}"
+        )
     bus.publish("Driver Routed" if record.status == ROUTED else "Photo Rejected", record.outcome)
     photos.mark_announced(record, at)
     return Recorded(record.outcome, announced=True)
