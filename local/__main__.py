@@ -65,22 +65,22 @@ def _counted(number: int, plural: str) -> str:
 
 
 def _down(settings: Settings, *, forget: bool) -> int:
-    print("Embedded AWS stopped." if stop(settings, forget=forget) else "Embedded AWS was not running.")
+    stopped = stop(settings, forget=forget)
+    print("Embedded AWS stopped." if stopped else "Embedded AWS was not running.")
     state = folder.StateFolder(settings.state)
+    unsaved = state.unsaved_since()
     if forget:
         print("Its state was forgotten: objects, table items, messages, models, endpoints, stacks.")
-    elif state.exists():
-        unsaved = state.unsaved_since()
-        if unsaved is not None:
-            print(
-                f"Changes after {folder.time_text(unsaved)} were not saved. If it was not killed, "
-                f"the reason is in {settings.log}."
-            )
+        return 0
+    if unsaved is not None:
+        reason = f"The reason is in {settings.log}." if stopped else "It was killed."
+        print(f"Changes after {folder.time_text(unsaved)} were not saved. {reason}")
+    if state.exists():
         print(
             "Kept for the next start: objects, table items, messages, models, endpoints, stacks "
             f"({folder.size_text(state.size_bytes())} in {state.path}). Forget them with: {FORGET}"
         )
-    return 0
+    return 1 if stopped and unsaved is not None else 0
 
 
 def _status(settings: Settings) -> int:

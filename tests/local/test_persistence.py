@@ -19,6 +19,7 @@ from local.persistence.folder import StateFolder
 from tests.local.aws import ROLE, Aws, call_refused
 from tests.local.definitions import machine
 from tests.local.fake_application import FakeApplication
+from tests.local.http_requests import client_with_key
 from tests.local.test_cloudformation import deploy
 from tests.support.network import free_port
 from tests.support.waiting import eventually
@@ -125,8 +126,8 @@ def test_data_and_configuration_survive_down_and_up(settings: local.Settings) ->
     assert aws.client("sqs").get_queue_url(QueueName="reviews")["QueueUrl"] == url
     assert [message["Body"] for message in aws.client("sqs").receive_message(QueueUrl=url)["Messages"]] == ["first"]
     assert aws.client("ssm").get_parameter(Name="/threshold")["Parameter"]["Value"] == "0.9"
-    found = aws.client("iam").list_access_keys(UserName="ada")["AccessKeyMetadata"]
-    assert [item["AccessKeyId"] for item in found] == [key["AccessKeyId"]]
+    sts = client_with_key(aws, "sts", key["AccessKeyId"], key["SecretAccessKey"])
+    assert sts.get_caller_identity()["Arn"] == "arn:aws:iam::000000000000:user/ada"
     assert [group["logGroupName"] for group in aws.client("logs").describe_log_groups()["logGroups"]] == ["/group"]
     assert len(aws.client("cloudwatch").describe_alarms(AlarmNames=["alarm"])["MetricAlarms"]) == 1
 
@@ -245,6 +246,24 @@ def test_down_says_what_is_kept_and_data_yes_forgets_it(settings: local.Settings
     assert "was forgotten" in down.stdout
     assert not settings.state.exists()
     assert start(settings).client("s3").list_buckets()["Buckets"] == []
+
+
+def test_down_fails_when_the_last_save_did(settings: local.Settings) -> None:
+    put_photo(start(settings))
+    temporary = StateFolder(settings.state).snapshot.with_suffix(".tmp")
+    eventually(lambda: not temporary.exists() and create_folder(temporary), timeout_s=10)
+    down = command(settings, "down")
+    assert down.returncode == 1
+    assert f"were not saved. The reason is in {settings.log}." in down.stdout
+    assert "IsADirectoryError" in settings.log.read_text()
+
+
+def create_folder(path: Path) -> bool:
+    try:
+        path.mkdir()
+    except FileExistsError:
+        return False
+    return True
 
 
 def test_an_object_that_was_deleted_is_removed_from_the_folder(settings: local.Settings) -> None:

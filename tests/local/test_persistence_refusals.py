@@ -114,6 +114,12 @@ def test_a_write_that_fails_leaves_the_previous_state(tmp_path: Path) -> None:
     assert read(path) == ENTRIES
 
 
+def test_the_rest_of_a_write_that_was_killed_is_ignored(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    path.with_name("snapshot.tmp").write_bytes(path.read_bytes()[:50])
+    assert read(path) == ENTRIES
+
+
 def test_a_record_that_cannot_be_saved_is_named_and_the_others_are_saved(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
