@@ -21,6 +21,7 @@ from local.persistence.blobs import MIN_BYTES, Blobs, sync_folder
 from local.persistence.errors import FORGET, StateRefused, damaged
 
 logger = logging.getLogger("local.persistence")
+# Raise it when the entries change: a state of another format is refused, not converted.
 FORMAT = 1
 CLASSES = {
     "builtins": {"set", "frozenset", "bytearray", "complex", "list", "dict", "int", "str"},
