@@ -64,11 +64,15 @@ class Saver:
         self._folder.mark_complete()
 
     def _save_periodically(self) -> None:
-        while not self._stopping.wait(self._settings.save_interval_s):
+        interval = pause = self._settings.save_interval_s
+        while not self._stopping.wait(pause):
+            began = time.monotonic()
             try:
                 self._save(_with_pauses(services.read_entries()))
             except Exception:
                 logger.exception("The state was not saved; the previous one is kept.")
+            # From start to start, so that a change is saved after the interval and the duration of one save.
+            pause = max(interval / 4, interval - (time.monotonic() - began))
 
     def _save(self, entries: Iterator[Entry]) -> None:
         with self._lock:
