@@ -89,15 +89,15 @@ pretrain: stage  ## rebuild the backbone from ImageNet weights: installs PyTorch
 	@$(PY) -m pip install --disable-pip-version-check --quiet -r requirements-pretrain.txt
 	@$(PY) -m training.research.pretrain --data build/data/train
 
-up: $(READY)  ## start the embedded AWS only
+up: $(READY)  ## start the embedded AWS only, with the state of the last stop
 	@$(PY) -m local up
 
 credentials:  ## print shell exports for other clients of the embedded AWS, such as the AWS CLI
 	@test -x $(PY) || { echo "Nothing is installed yet. Run: make up" >&2; exit 1; }
 	@$(PY) -m local credentials
 
-down: $(READY)  ## stop the embedded AWS and every process that it started
-	@$(PY) -m local down
+down: $(READY)  ## stop the embedded AWS and keep its state; DATA=yes: forget it
+	@$(PY) -m local down $(if $(filter yes,$(DATA)),--data)
 
 asl: $(READY)  ## render the workflows after a change
 	@$(PY) -m workflows

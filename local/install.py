@@ -6,13 +6,14 @@ from ministack.core import lambda_runtime
 
 from local import alarms, cloudformation, events, logs, metrics, signatures
 from local.lambdas import code, emf, execution, pool, report, roles
+from local.persistence import services
 from local.sagemaker import service
 from local.settings import Settings
 from local.states import callbacks, executions, nested, sagemaker_tasks, tasks
 
 
-def apply_patches(settings: Settings) -> None:
-    """Patch ministack in this process; raises PatchFailed when it is not the pinned version."""
+def apply_patches(settings: Settings) -> service.SageMaker:
+    """Patch ministack in this process; returns SageMaker. Raises PatchFailed when it is not the pinned version."""
     signatures.install()
     roles.install()
     pool.install(settings)
@@ -31,6 +32,8 @@ def apply_patches(settings: Settings) -> None:
     sagemaker = service.install(settings)
     sagemaker_tasks.install(sagemaker)
     cloudformation.install(sagemaker)
+    services.install()
+    return sagemaker
 
 
 def end_processes() -> None:
