@@ -54,7 +54,7 @@ async def serve(settings: Settings) -> None:
     from hypercorn.config import Config
     from ministack import app as ministack_app
 
-    from local import install, security
+    from local import faults, install, security
 
     install.apply_patches(settings)
     status = json.dumps({"region": settings.region}).encode()
@@ -67,7 +67,8 @@ async def serve(settings: Settings) -> None:
             return
         await ministack_app.app(scope, receive, send)
 
-    protected: Any = security.protected(application, settings)
+    served: Any = faults.with_faults(application, settings.faults) if settings.faults else application
+    protected: Any = security.protected(served, settings)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -25,7 +25,7 @@ class Settings:
 
     `directory` is where the server writes its log, temporary files and jobs. Two servers need two ports and two
     directories. `lambda_slots` is the maximum number of concurrent Lambda invocations; further ones wait.
-    `authorization` enforces IAM policies.
+    `authorization` enforces IAM policies. `faults` is a file with faults to inject, None for none.
     """
 
     port: int = 4566
@@ -33,10 +33,14 @@ class Settings:
     region: str = "eu-west-1"
     lambda_slots: int = 4
     authorization: bool = False
+    faults: Path | None = None
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Read LOCAL_AWS_PORT, LOCAL_AWS_DIR, AWS_REGION, LOCAL_LAMBDA_SLOTS, LOCAL_AWS_AUTH (`true`: enforce IAM)."""
+        """Read LOCAL_AWS_PORT, LOCAL_AWS_DIR, AWS_REGION, LOCAL_LAMBDA_SLOTS, LOCAL_AWS_AUTH and LOCAL_AWS_FAULTS.
+
+        LOCAL_AWS_AUTH is `true` to enforce IAM, LOCAL_AWS_FAULTS the file of injected faults.
+        """
         environ = os.environ
         return cls(
             port=int(environ.get("LOCAL_AWS_PORT") or cls.port),
@@ -44,6 +48,7 @@ class Settings:
             region=environ.get("AWS_REGION") or cls.region,
             lambda_slots=int(environ.get("LOCAL_LAMBDA_SLOTS") or cls.lambda_slots),
             authorization=(environ.get("LOCAL_AWS_AUTH") or "").lower() == "true",
+            faults=Path(environ["LOCAL_AWS_FAULTS"]) if environ.get("LOCAL_AWS_FAULTS") else None,
         )
 
     @property
@@ -74,4 +79,5 @@ class Settings:
             "AWS_REGION": self.region,
             "LOCAL_LAMBDA_SLOTS": str(self.lambda_slots),
             "LOCAL_AWS_AUTH": "true" if self.authorization else "false",
+            "LOCAL_AWS_FAULTS": str(self.faults or ""),
         }
