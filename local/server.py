@@ -62,7 +62,7 @@ async def serve(settings: Settings) -> None:
     from hypercorn.config import Config
     from ministack import app as ministack_app
 
-    from local import install, security
+    from local import faults, install, security
     from local.persistence.saver import Saver
 
     sagemaker = install.apply_patches(settings)
@@ -80,7 +80,8 @@ async def serve(settings: Settings) -> None:
             return
         await ministack_app.app(scope, receive, send)
 
-    protected: Any = security.protected(application, settings)
+    served: Any = faults.with_faults(application, settings.faults) if settings.faults else application
+    protected: Any = security.protected(served, settings)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

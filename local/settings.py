@@ -26,7 +26,7 @@ class Settings:
     `directory` is where the server writes its log, temporary files and jobs. Two servers need two ports and two
     directories. The state is saved every `save_interval_s` seconds, and when the server stops; with 0 it is neither
     restored nor saved. `lambda_slots` is the maximum number of concurrent Lambda invocations; further ones wait.
-    `authorization` enforces IAM policies.
+    `authorization` enforces IAM policies. `faults` is a file with faults to inject, None for none.
     """
 
     port: int = 4566
@@ -35,12 +35,13 @@ class Settings:
     lambda_slots: int = 4
     authorization: bool = False
     save_interval_s: float = 20.0
+    faults: Path | None = None
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Read LOCAL_AWS_PORT, LOCAL_AWS_DIR, AWS_REGION, LOCAL_LAMBDA_SLOTS, LOCAL_AWS_SAVE_S and LOCAL_AWS_AUTH.
+        """Read LOCAL_AWS_PORT, LOCAL_AWS_DIR, AWS_REGION and the variables of `as_environment` beside them.
 
-        LOCAL_AWS_AUTH is `true` to enforce IAM policies.
+        LOCAL_AWS_AUTH is `true` to enforce IAM policies, LOCAL_AWS_FAULTS the file of injected faults.
         """
         environ = os.environ
         return cls(
@@ -50,6 +51,7 @@ class Settings:
             lambda_slots=int(environ.get("LOCAL_LAMBDA_SLOTS") or cls.lambda_slots),
             save_interval_s=float(environ.get("LOCAL_AWS_SAVE_S") or cls.save_interval_s),
             authorization=(environ.get("LOCAL_AWS_AUTH") or "").lower() == "true",
+            faults=Path(environ["LOCAL_AWS_FAULTS"]) if environ.get("LOCAL_AWS_FAULTS") else None,
         )
 
     @property
@@ -86,4 +88,5 @@ class Settings:
             "LOCAL_LAMBDA_SLOTS": str(self.lambda_slots),
             "LOCAL_AWS_SAVE_S": str(self.save_interval_s),
             "LOCAL_AWS_AUTH": "true" if self.authorization else "false",
+            "LOCAL_AWS_FAULTS": str(self.faults or ""),
         }
