@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ministack.core import lambda_runtime
 
-from local import alarms, cloudformation, events, logs, metrics, object_keys, signatures
+from local import alarms, bucket_policies, cloudformation, events, logs, metrics, object_keys, signatures
 from local.lambdas import code, emf, execution, pool, report, roles
 from local.sagemaker import service
 from local.settings import Settings
@@ -30,6 +30,7 @@ def apply_patches(settings: Settings) -> None:
     nested.install()
     sagemaker = service.install(settings)
     sagemaker_tasks.install(sagemaker)
+    bucket_policies.install()
     object_keys.install()
     cloudformation.install(sagemaker)
 
