@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import ClientError, WaiterError
 
+from deploy.cleanup import empty_bucket, remove_endpoint, remove_log_groups, remove_models, remove_registry
 from deploy.errors import DeployError
 from deploy.package import PREFIX, ROOT, RUNTIME, Artefact, build_artefacts
 from deploy.stack import Progress, Stack
@@ -17,9 +18,7 @@ from functions.shared.champion import ModelTable
 from functions.shared.sagemaker import is_missing
 
 if TYPE_CHECKING:
-    from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
     from mypy_boto3_sagemaker import SageMakerClient
 
 BUILD = ROOT / "build" / "artifacts"
@@ -83,9 +82,9 @@ def destroy(target: Target, *, with_data: bool, progress: Progress = print) -> N
     """Remove the system; photos, models, labels and decisions only `with_data`. Raises DeployError."""
     app = Stack(target.app_stack, progress)
     endpoint = f"{target.app_stack}-vehicles"
-    _remove_endpoint(endpoint, progress)
+    remove_endpoint(endpoint, progress)
     app.delete()
-    _remove_log_groups(f"/aws/lambda/{target.app_stack}-", f"/aws/sagemaker/Endpoints/{endpoint}")
+    remove_log_groups(f"/aws/lambda/{target.app_stack}-", f"/aws/sagemaker/Endpoints/{endpoint}")
     data = Stack(target.data_stack, progress)
     if data.status() is None:
         progress(f"{data.name}: does not exist")
@@ -98,10 +97,10 @@ def destroy(target: Target, *, with_data: bool, progress: Progress = print) -> N
         )
         progress("`make destroy DATA=yes` removes the data too.")
         return
-    _remove_models(f"vehicles-{target.stage}-", progress)
-    _remove_registry(target.app_stack, progress)
+    remove_models(f"vehicles-{target.stage}-", progress)
+    remove_registry(target.app_stack, progress)
     for bucket in (data_outputs["UploadsBucket"], data_outputs["MlBucket"]):
-        progress(f"{bucket}: {_empty_bucket(bucket)} objects removed")
+        progress(f"{bucket}: {empty_bucket(bucket)} objects removed")
     data.delete()
 
 
@@ -150,73 +149,3 @@ def _exists(describe: Callable[..., Any], **named: str) -> bool:
             return False
         raise
     return True
-
-
-def _remove_endpoint(name: str, progress: Progress) -> None:
-    """Delete the endpoint, which the workflows create outside the stacks."""
-    sagemaker: SageMakerClient = boto3.client("sagemaker")
-    try:
-        sagemaker.delete_endpoint(EndpointName=name)
-        sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig={"Delay": 2, "MaxAttempts": 300})
-        progress(f"endpoint {name}: removed")
-    except ClientError as error:
-        if not is_missing(error):
-            raise DeployError(f"Endpoint {name} could not be removed: {error}. Try again in a minute.") from error
-
-
-def _remove_models(prefix: str, progress: Progress) -> None:
-    """Delete the models and endpoint configurations, which retrain-model creates outside the stacks."""
-    sagemaker: SageMakerClient = boto3.client("sagemaker")
-    config_pages = sagemaker.get_paginator("list_endpoint_configs").paginate(NameContains=prefix)
-    configs = [found["EndpointConfigName"] for page in config_pages for found in page["EndpointConfigs"]]
-    model_pages = sagemaker.get_paginator("list_models").paginate(NameContains=prefix)
-    models = [found["ModelName"] for page in model_pages for found in page["Models"]]
-    # NameContains finds the prefix anywhere in a name.
-    configs, models = ([name for name in names if name.startswith(prefix)] for names in (configs, models))
-    for name in configs:
-        sagemaker.delete_endpoint_config(EndpointConfigName=name)
-    for name in models:
-        sagemaker.delete_model(ModelName=name)
-    for kind, names in (("endpoint configurations", configs), ("models", models)):
-        if names:
-            progress(f"{kind}: {len(names)} removed")
-
-
-def _remove_registry(group: str, progress: Progress) -> None:
-    """Delete the registered models, then their group: SageMaker deletes only an empty one."""
-    sagemaker: SageMakerClient = boto3.client("sagemaker")
-    groups = sagemaker.get_paginator("list_model_package_groups").paginate(NameContains=group)
-    if not any(
-        found["ModelPackageGroupName"] == group for page in groups for found in page["ModelPackageGroupSummaryList"]
-    ):
-        return
-    pages = sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group)
-    arns = [package["ModelPackageArn"] for page in pages for package in page["ModelPackageSummaryList"]]
-    for arn in arns:
-        sagemaker.delete_model_package(ModelPackageName=arn)
-    sagemaker.delete_model_package_group(ModelPackageGroupName=group)
-    progress(f"model registry {group}: {len(arns)} entries removed")
-
-
-def _remove_log_groups(*prefixes: str) -> None:
-    """Delete log groups: a function that logs while its stack is deleted creates its group again."""
-    logs: CloudWatchLogsClient = boto3.client("logs")
-    for prefix in prefixes:
-        for page in logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=prefix):
-            for group in page["logGroups"]:
-                logs.delete_log_group(logGroupName=group["logGroupName"])
-
-
-def _empty_bucket(bucket: str) -> int:
-    """Delete all object versions and delete markers; return their number."""
-    s3: S3Client = boto3.client("s3")
-    removed = 0
-    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
-        found = page.get("Versions", []) + page.get("DeleteMarkers", [])
-        if found:
-            objects: list[ObjectIdentifierTypeDef] = [
-                {"Key": item["Key"], "VersionId": item["VersionId"]} for item in found
-            ]
-            s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
-            removed += len(objects)
-    return removed

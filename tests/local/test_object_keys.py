@@ -11,12 +11,7 @@ from botocore.exceptions import ClientError
 
 from tests.local.aws import Aws
 from tests.local.http_requests import send_for_body, signed_headers
-
-KEYS = [
-    "uploads/a\x01b", "uploads/\x0b", "uploads/\x7f", "uploads/\u0085", "uploads/a\nb", "uploads/a\rb",
-    "uploads/\ufffe", "uploads/\uffff", "uploads/a cat's $photo.jpg", "uploads/%2F", "uploads/+", "/leading",
-    "uploads/../x", "uploads/x/", 'uploads/a&<b>"]]>',
-]  # fmt: skip
+from tests.support.object_keys import KEYS
 
 
 @pytest.mark.parametrize("key", KEYS, ids=ascii)
