@@ -5,9 +5,11 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from deploy import system
 from deploy.errors import DeployError
+from deploy.stack import Stack
 from deploy.target import Target
 from tests.support.object_keys import KEYS
 from tests.system.test_deployment import all_resources, resources_of
@@ -41,6 +43,29 @@ def test_removing_the_data_goes_on_after_an_object_that_could_not_be_deleted(emb
     assert f"s3://{bucket}/{name}".replace("\x01", "\\x01") in message
     # The response about a key that XML cannot contain cannot be parsed: boto3 reports its status only.
     assert "AccessDenied" in message or "(403)" in message
+    assert message.endswith("The app stack is removed, but only a part of the data. Run `make destroy DATA=yes` again.")
     s3.delete_bucket_policy(Bucket=bucket)
     system.destroy(target, with_data=True, progress=lambda line: None)
     assert resources_of(all_resources(), "halfway") == {}
+
+
+@pytest.mark.parametrize("with_data", [False, True])
+def test_a_removal_that_fails_before_the_data_says_how_to_go_on(
+    embedded_aws: Any, monkeypatch: pytest.MonkeyPatch, with_data: bool
+) -> None:
+    target = Target("local", "stuck")
+    system.deploy(target, progress=lambda line: None)
+
+    def refuse(*_arguments: Any) -> None:
+        raise ClientError({"Error": {"Code": "Throttling", "Message": "Rate exceeded"}}, "DeleteStack")
+
+    command = "make destroy DATA=yes" if with_data else "make destroy"
+    with monkeypatch.context() as patched:
+        patched.setattr(Stack, "set_parameter", refuse)
+        with pytest.raises(DeployError, match=f"Rate exceeded\nNothing was removed. Run `{command}` again"):
+            system.destroy(target, with_data=with_data, progress=lambda line: None)
+    with monkeypatch.context() as patched:
+        patched.setattr(Stack, "delete", refuse)
+        with pytest.raises(DeployError, match=f"accepts no uploads, and only a part.*`{command}` to remove the rest"):
+            system.destroy(target, with_data=with_data, progress=lambda line: None)
+    system.destroy(target, with_data=True, progress=lambda line: None)
