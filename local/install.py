@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ministack.core import lambda_runtime
 
-from local import alarms, cloudformation, events, logs, metrics, signatures
+from local import alarms, bucket_policies, cloudformation, events, logs, metrics, object_keys, signatures
 from local.lambdas import code, emf, execution, pool, report, roles
 from local.persistence import services
 from local.sagemaker import service
@@ -31,6 +31,8 @@ def apply_patches(settings: Settings) -> service.SageMaker:
     nested.install()
     sagemaker = service.install(settings)
     sagemaker_tasks.install(sagemaker)
+    bucket_policies.install()
+    object_keys.install()
     cloudformation.install(sagemaker)
     services.install()
     return sagemaker

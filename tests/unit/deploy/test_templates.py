@@ -15,7 +15,7 @@ from deploy.templates import load_template, render
 APP: dict[str, Any] = load_template("app")
 DATA: dict[str, Any] = load_template("data")
 OUTPUTS = {
-    "UploadsBucket", "MlBucket", "DecisionTable", "ReviewQueueUrl", "ReviewDeadLetterQueueUrl", "EventBus",
+    "UploadsBucket", "MlBucket", "PhotoTable", "ReviewQueueUrl", "ReviewDeadLetterQueueUrl", "EventBus",
     "ClassifyPhotoArn", "RetrainModelArn", "RollbackModelArn", "EndpointName", "ThresholdParameter", "AlertTopicArn",
 }  # fmt: skip
 
@@ -41,8 +41,46 @@ def test_buckets_are_private_and_encrypted(bucket: str) -> None:
     assert len(properties["PublicAccessBlockConfiguration"]) == 4
     rule = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"][0]
     assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
-    policy = DATA["Resources"][f"{bucket}Policy"]["Properties"]["PolicyDocument"]["Statement"][0]
+    (policy,) = statements(bucket, "TlsOnly")
     assert (policy["Effect"], policy["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": False}})
+
+
+def statements(bucket: str, sid: str) -> list[dict[str, Any]]:
+    """The statements of a bucket's policy with this Sid, with or without a condition of the template."""
+    found = DATA["Resources"][f"{bucket}Policy"]["Properties"]["PolicyDocument"]["Statement"]
+    return [
+        one for item in found for one in item.get("Fn::If", [item]) if isinstance(one, dict) and one.get("Sid") == sid
+    ]
+
+
+def test_uploads_are_denied_by_default_to_everyone() -> None:
+    parameter = DATA["Parameters"]["AcceptUploads"]
+    assert (parameter["Default"], parameter["AllowedValues"]) == ("no", ["yes", "no"])
+    assert DATA["Conditions"]["DenyUploads"] == {"Fn::Equals": [{"Ref": "AcceptUploads"}, "no"]}
+    policy = DATA["Resources"]["UploadsBucketPolicy"]
+    (denial,) = statements("UploadsBucket", "NoUploads")
+    assert {"Fn::If": ["DenyUploads", denial, {"Ref": "AWS::NoValue"}]} in (
+        policy["Properties"]["PolicyDocument"]["Statement"]
+    )
+    assert denial | {"Sid": ""} == {
+        "Sid": "",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": {"Fn::Sub": "${UploadsBucket.Arn}/uploads/*"},
+    }
+    assert ("Condition" in policy, policy["DeletionPolicy"]) == (False, "Retain")
+
+
+def test_the_policy_of_the_uploads_bucket_has_a_statement_under_all_conditions() -> None:
+    found = DATA["Resources"]["UploadsBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert [one["Sid"] for one in found if "Fn::If" not in one] == ["NoOldTls"]
+
+
+def test_closed_uploads_have_the_prefix_that_starts_the_workflow() -> None:
+    (denial,) = statements("UploadsBucket", "NoUploads")
+    (key,) = APP["Resources"]["PhotoUploadedRule"]["Properties"]["EventPattern"]["detail"]["object"]["key"]
+    assert denial["Resource"] == {"Fn::Sub": "${UploadsBucket.Arn}/" + key["prefix"] + "*"}
 
 
 def test_uploads_reach_eventbridge() -> None:
