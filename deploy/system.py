@@ -153,8 +153,8 @@ def _refuse_two_tables(data: Stack) -> None:
     """Raise DeployError for a stage of a version before the photo table had all records: it is not migrated."""
     if data.status() is not None and "DecisionTable" in data.outputs():
         raise DeployError(
-            f"{data.name} was deployed by an earlier version, which kept decisions in a table of their own. They are not "
-            "migrated: run `make destroy DATA=yes` with that version, then `make deploy` with this one."
+            f"{data.name} was deployed by an earlier version, which kept decisions in a table of their own. They are "
+            "not migrated: run `make destroy DATA=yes` with that version, then `make deploy` with this one."
         )
 
 

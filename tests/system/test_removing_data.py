@@ -69,3 +69,15 @@ def test_a_removal_that_fails_before_the_data_says_how_to_go_on(
         with pytest.raises(DeployError, match=f"accepts no uploads, and only a part.*`{command}` to remove the rest"):
             system.destroy(target, with_data=with_data, progress=lambda line: None)
     system.destroy(target, with_data=True, progress=lambda line: None)
+
+
+def test_the_photo_table_of_production_is_not_deleted_by_mistake(embedded_aws: Any) -> None:
+    target = Target("local", "prod")
+    deployed = system.deploy(target, progress=lambda line: None)
+    before = resources_of(all_resources(), "prod")
+    with pytest.raises(DeployError, match=r"scones-prod-photos is protected[^\n]*\nNothing was removed"):
+        system.destroy(target, with_data=True, progress=lambda line: None)
+    assert resources_of(all_resources(), "prod") == before
+    boto3.client("dynamodb").update_table(TableName=deployed["PhotoTable"], DeletionProtectionEnabled=False)
+    system.destroy(target, with_data=True, progress=lambda line: None)
+    assert resources_of(all_resources(), "prod") == {}

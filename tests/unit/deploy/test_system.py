@@ -8,6 +8,8 @@ from botocore.exceptions import ClientError
 
 from deploy import system
 from deploy.errors import DeployError
+from deploy.stack import Stack
+from deploy.target import Target
 
 
 @pytest.mark.parametrize(("age_s", "expected_s"), [(0, 300), (120, 180), (299.5, 1), (300, 0), (9000, 0)])
@@ -29,3 +31,12 @@ def test_an_error_ends_with_what_to_do_next(error: Any) -> None:
         system.explained("Run `make deploy`."),
     ):
         raise error
+
+
+def test_a_stage_with_two_tables_is_not_updated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setattr(Stack, "status", lambda stack: "CREATE_COMPLETE")
+    monkeypatch.setattr(Stack, "outputs", lambda stack: {"DecisionTable": "decisions", "PhotoTable": "photos"})
+    monkeypatch.setattr(Stack, "deploy", lambda *_: pytest.fail("the stage was changed"))
+    with pytest.raises(DeployError, match="scones-dev-data was deployed by an earlier version"):
+        system.deploy(Target("local", "dev"), progress=lambda line: None)
