@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functions.notify_failure.failure import CLASSIFY_PHOTO, RETRAIN_MODEL, ROLLBACK_MODEL, Failure
 from functions.shared.photo import Photo
 from functions.shared.photo_record import PhotoRecord
+from functions.shared.texts import printable
 
 # SNS accepts subjects of less than 100 ASCII characters without control characters.
 SUBJECT_CHARACTERS = 99
@@ -110,15 +111,6 @@ def model_notice(stage: str, failure: Failure) -> Notice:
         {},
         "Its history in the Step Functions console shows the reason.",
     )
-
-
-def printable(text: str) -> str:
-    """Return a text on one line, with characters that are not printable escaped.
-
-    >>> printable("driver 1\\nDriver: 2")
-    'driver 1\\\\nDriver: 2'
-    """
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
 
 
 def shorten(cause: str) -> str:
