@@ -20,7 +20,6 @@ from deploy.outputs import Deployed
 from functions.shared.causes import error_message
 from functions.shared.errors import InvalidInput
 from functions.shared.photo import Photo
-from functions.shared.times import timestamp
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
@@ -44,14 +43,12 @@ class FailedMessage:
 
     `title` says what failed, `error` why, as far as the message tells. `action` is None for a message that is not
     replayed; `advice` is then what to do instead. `execution` is the ARN of the execution that failed, if one did,
-    `trigger` that of a retraining. `sent_at` is an ISO 8601 time, `receives` counts how often the message was received
-    from its queue. `body` is for display, without task tokens.
+    `trigger` that of a retraining. `body` is for display, without task tokens.
     """
 
     message_id: str
     title: str
-    sent_at: str
-    receives: int
+    sent_at: datetime
     body: str
     error: str = ""
     action: Action | None = None
@@ -67,9 +64,9 @@ def parse_review_letter(message: "MessageTypeDef", deployed: Deployed) -> Failed
     try:
         request = parse_review_request(message["Body"], bucket=deployed.uploads_bucket, sent_at=sent_at)
     except MalformedRequest as error:
-        advice = f"It cannot be answered, because {error}. {_drop(message)}"
+        advice = f"It cannot be answered, because {error}. {_drop(message, deployed)}"
         return _failed(message, "Review request", advice=advice, photo=_find_photo(_parse(message["Body"])))
-    why = f"No answer after it was received {_receives(message)} times"
+    why = "It was received five times without an answer"
     return _failed(message, "Review request", error=why, action=Action.REVIEW, photo=request.photo)
 
 
@@ -87,7 +84,7 @@ def parse_unrouted(message: "MessageTypeDef", deployed: Deployed) -> FailedMessa
     photo = _find_photo(body)
     if photo is None:
         reason = "It names no photo." if body else _NOT_JSON
-        return _failed(message, "Unknown message", advice=f"{reason} {_drop(message)}")
+        return _failed(message, "Unknown message", advice=f"{reason} {_drop(message, deployed)}")
     error = body.get("error")
     caught: Mapping[str, Any] = error if isinstance(error, dict) else {}
     why = f"{caught.get('Error', 'unknown error')}: {error_message(str(caught.get('Cause', '')))}"
@@ -103,23 +100,23 @@ def _parse_dead_letter(
     if target == deployed.classify_photo_arn:
         title, photo = "Upload that did not start an execution", _find_photo(event)
         if photo is None:
-            return _failed(message, title, error=why, advice=f"It names no photo. {_drop(message)}")
+            return _failed(message, title, error=why, advice=f"It names no photo. {_drop(message, deployed)}")
         return _failed(message, title, error=why, action=Action.CLASSIFY, photo=photo)
     if target == deployed.retrain_model_arn:
         title, trigger = "Retraining that did not start", _find_trigger(event, rule, deployed.app_name)
         if trigger is None:
-            advice = f"Run `make retrain STAGE={deployed.stage}` instead. {_drop(message)}"
+            advice = f"Run `make retrain STAGE={deployed.stage}` instead. {_drop(message, deployed)}"
             return _failed(message, title, error=why, advice=advice)
         return _failed(message, f"{title} ({trigger})", error=why, action=Action.RETRAIN, trigger=trigger)
     if target == deployed.rollback_model_arn:
         advice = (
             "Not replayed: since the alarm, the model may have changed. If the model in production is bad, run "
-            f"`make rollback STAGE={deployed.stage}`. {_drop(message)}"
+            f"`make rollback STAGE={deployed.stage}`. {_drop(message, deployed)}"
         )
         return _failed(message, "Rollback that did not start", error=why, advice=advice)
     if target.endswith(f":function:{deployed.app_name}-{NOTIFY_FAILURE}"):
         return _parse_status_change(message, event, why, deployed)
-    return _failed(message, f"Event for {target}", error=why, advice=f"It is not replayed. {_drop(message)}")
+    return _failed(message, f"Event for {target}", error=why, advice=f"It is not replayed. {_drop(message, deployed)}")
 
 
 def _parse_status_change(
@@ -138,9 +135,9 @@ def _parse_status_change(
         return _failed(message, title, error=error, action=Action.CLASSIFY, photo=photo, execution=arn)
     commands = {deployed.retrain_model_arn: "retrain", deployed.rollback_model_arn: "rollback"}
     if machine in commands:
-        advice = f"Run `make {commands[machine]} STAGE={deployed.stage}`. {_drop(message)}"
+        advice = f"Run `make {commands[machine]} STAGE={deployed.stage}`. {_drop(message, deployed)}"
         return _failed(message, f"{commands[machine]}-model {status}, without a notice", error=error, advice=advice)
-    advice = f"Look at the history of {arn or 'the execution'}. {_drop(message)}"
+    advice = f"Look at the history of {arn or 'the execution'}. {_drop(message, deployed)}"
     return _failed(message, title, error=error, advice=advice)
 
 
@@ -158,8 +155,7 @@ def _failed(
     return FailedMessage(
         message_id=message["MessageId"],
         title=title,
-        sent_at=timestamp(_sent_at(message)),
-        receives=_receives(message),
+        sent_at=_sent_at(message),
         body=redacted(message["Body"]),
         error=redacted_text(error),
         action=action,
@@ -176,8 +172,8 @@ def redacted_text(text: str, length: int = 600) -> str:
     return shown if len(shown) <= length else f"{shown[: length - 1]}…"
 
 
-def _drop(message: "MessageTypeDef") -> str:
-    return f"To remove it: make redrive DROP={message['MessageId']}"
+def _drop(message: "MessageTypeDef", deployed: Deployed) -> str:
+    return f"To remove it: make redrive STAGE={deployed.stage} DROP={message['MessageId']}"
 
 
 def _parse(text: str) -> Mapping[str, Any]:
@@ -211,7 +207,3 @@ def _find_trigger(event: Mapping[str, Any], rule: str, app: str) -> str | None:
 
 def _sent_at(message: "MessageTypeDef") -> datetime:
     return datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
-
-
-def _receives(message: "MessageTypeDef") -> int:
-    return int(message["Attributes"].get("ApproximateReceiveCount", 0))

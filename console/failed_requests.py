@@ -111,7 +111,8 @@ class FailedRequests:
             held, raw, message = next(received)
             if message.action and not force:
                 raise NotRemoved(
-                    f"{message_id} can be replayed: make redrive ID={message_id}. FORCE=yes removes it all the same"
+                    f"{message_id} can be replayed: make redrive STAGE={self._deployed.stage} ID={message_id}. "
+                    "FORCE=yes removes it all the same."
                 )
             held.delete(raw)
         return message

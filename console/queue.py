@@ -1,4 +1,4 @@
-"""The figures of the review queue and its dead-letter queue."""
+"""The figures of the review queue and of the queues of failed requests."""
 
 import threading
 import time
@@ -26,7 +26,8 @@ class QueueFigures:
     """The figures at the top of the Review page.
 
     `waiting` and `leased` count the visible and the leased messages; `drivers` counts the drivers who wait for an
-    answer, `oldest_s` is the longest wait in seconds; `dead` counts the messages in the dead-letter queue.
+    answer, `oldest_s` is the longest wait in seconds; `dead` counts the failed requests: the
+    messages in the dead-letter queue and in the unrouted queue.
     """
 
     waiting: int
@@ -66,7 +67,8 @@ class Queue:
             drivers=drivers,
             oldest_s=(moment - oldest).total_seconds() if oldest else None,
             answers_today=self._labels.count_written_since(midnight),
-            dead=sum(self._count_messages(self._deployed.review_dead_letter_queue_url)),
+            dead=sum(self._count_messages(self._deployed.review_dead_letter_queue_url))
+            + sum(self._count_messages(self._deployed.unrouted_queue_url)),
         )
 
     def _count_messages(self, url: str) -> tuple[int, int]:

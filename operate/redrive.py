@@ -20,7 +20,8 @@ def list_failed(deployed: Deployed) -> None:
             _print_message(message)
             print_line(f"  {message.advice}")
     if any(message.action for message in (*review, *unrouted)):
-        print_line("\nReplay all: make redrive. One: make redrive ID=<message>.")
+        command = f"make redrive STAGE={deployed.stage}"
+        print_line(f"\nReplay all: {command}   One: {command} ID=<message>")
 
 
 def replay(deployed: Deployed, message_id: str = "") -> None:
@@ -63,9 +64,9 @@ def _print_replayed(replayed: Replayed) -> None:
 
 
 def _print_message(message: FailedMessage) -> None:
-    sent_at = datetime.fromisoformat(message.sent_at)
-    waited = duration((datetime.now(UTC) - sent_at).total_seconds())
-    print_line(f"\n{message.message_id}  {printable(message.title)}, since {sent_at:%Y-%m-%d %H:%M} UTC ({waited})")
+    waited = duration((datetime.now(UTC) - message.sent_at).total_seconds())
+    since = f"{message.sent_at:%Y-%m-%d %H:%M} UTC ({waited})"
+    print_line(f"\n{message.message_id}  {printable(message.title)}, since {since}")
     if message.photo:
         print_line(f"  {message.photo}, driver {printable(message.photo.driver_id)}")
     if message.error:

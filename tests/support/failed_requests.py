@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import boto3
@@ -25,6 +26,7 @@ TOKEN = "a-task-token-of-the-tests"  # noqa: S105  # made up
 NOTIFY_FAILURE = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:scones-test-notify-failure"
 
 
+@cache
 def client(service: str) -> Any:
     """Return a client of moto."""
     return boto3.client(service, region_name=REGION)  # type: ignore[call-overload]
@@ -39,6 +41,7 @@ def failed_stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     with mock_aws():
+        client("s3").create_bucket(Bucket="scones-ml", CreateBucketConfiguration={"LocationConstraint": REGION})
         create_photo_table(client("dynamodb"), "photos")
         definition = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}})
         machines = {
@@ -52,7 +55,7 @@ def failed_stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
         }
         outputs = {
             "UploadsBucket": BUCKET,
-            "MlBucket": "ml",
+            "MlBucket": "scones-ml",
             "PhotoTable": "photos",
             "ModelTable": "models",
             "ReviewQueueUrl": queues["review"],

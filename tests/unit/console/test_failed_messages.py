@@ -128,7 +128,7 @@ def test_a_retraining_or_rollback_without_a_notice_is_shown_with_its_command(
 )
 def test_any_other_message_stays_and_can_be_removed(stage: Deployed, failed: FailedRequests, body: str) -> None:
     message_id = send(stage.unrouted_queue_url, body)
-    assert f"make redrive DROP={message_id}" in replay_one(failed).text
+    assert f"make redrive STAGE=test DROP={message_id}" in replay_one(failed).text
     assert failed.remove(message_id).message_id == message_id
     assert depth(stage.unrouted_queue_url) == (0, 0)
 

@@ -155,7 +155,7 @@ def test_a_malformed_review_request_stays_with_the_reason(stage: Deployed, faile
     replayed = replay_one(failed)
     assert replayed.result is Result.STAYED
     assert "reason is missing or not text" in replayed.text
-    assert f"make redrive DROP={message_id}" in replayed.text
+    assert f"make redrive STAGE=test DROP={message_id}" in replayed.text
     assert depth(stage.review_dead_letter_queue_url) == (1, 0)
 
 
@@ -264,7 +264,7 @@ def test_an_unknown_message_is_an_error(stage: Deployed, failed: FailedRequests)
 
 def test_a_message_that_can_be_replayed_is_removed_only_by_force(stage: Deployed, failed: FailedRequests) -> None:
     message_id = send(stage.unrouted_queue_url, unrouted_body())
-    with pytest.raises(NotRemoved, match=f"make redrive ID={message_id}"):
+    with pytest.raises(NotRemoved, match=f"make redrive STAGE=test ID={message_id}"):
         failed.remove(message_id)
     assert depth(stage.unrouted_queue_url) == (1, 0)
     failed.remove(message_id, force=True)
