@@ -9,11 +9,14 @@ from typing import Any
 import boto3
 import pytest
 
+from console.aws import Aws
+from console.failed_messages import FailedMessage
+from console.failed_requests import FailedRequests, Result
 from deploy import system
 from deploy.outputs import Deployed
 from deploy.target import Target
 from functions.shared.photo import Photo
-from functions.shared.photo_record import UNROUTED, PhotoRecord
+from functions.shared.photo_record import REJECTED, UNROUTED, PhotoRecord
 from functions.shared.photo_table import PhotoTable
 from tests.support.upload_stage import wait_for_execution
 from tests.support.waiting import eventually
@@ -88,7 +91,7 @@ def queued(deployed: Deployed, photo: Photo) -> list[dict[str, Any]]:
         QueueUrl=deployed.unrouted_queue_url, MaxNumberOfMessages=10, VisibilityTimeout=0
     )
     bodies = [json.loads(message["Body"]) for message in found.get("Messages", [])]
-    return [body for body in bodies if body["photo"]["key"] == photo.key]
+    return [body for body in bodies if body.get("photo", {}).get("key") == photo.key]
 
 
 @contextmanager
@@ -135,6 +138,42 @@ def test_a_photo_that_is_not_routed_is_reported_once(
     assert record.error is not None
     assert (record.error["Error"], record.error["State"]) == ("RecordUnavailable", "RejectPhoto")
     assert len(queued(deployed, unrouted)) == 1
+
+
+def test_a_replay_after_looking_gives_the_photo_its_outcome(
+    deployed: Deployed, subscription: Subscription, unrouted: Photo
+) -> None:
+    subscription.only_notice(unrouted.photo_id)
+    failed = FailedRequests(deployed, Aws())
+    (message,) = [one for one in failed.list_both()[1] if one.photo == unrouted]
+    (replayed,) = failed.replay(message.message_id)
+    assert replayed.result is Result.REPLAYED
+    record = eventually(lambda: record_of(deployed, unrouted), lambda found: found.announced, what="the outcome")
+    assert (record.status, record.outcome["rejected"]["reason"]) == (REJECTED, "UnreadablePhoto")
+    assert queued(deployed, unrouted) == []
+
+
+def test_an_upload_that_eventbridge_did_not_deliver_is_replayed(deployed: Deployed) -> None:
+    """Step Functions refuses the input of a broken template, so that the event becomes a dead letter."""
+    rule = "scones-test-photo-uploaded"
+    (target,) = client("events").list_targets_by_rule(Rule=rule)["Targets"]
+    broken = {**target["InputTransformer"], "InputTemplate": "not JSON <key>"}
+    client("events").put_targets(Rule=rule, Targets=[{**target, "InputTransformer": broken}])
+    try:
+        photo = upload(deployed, "undelivered")
+        failed = FailedRequests(deployed, Aws())
+
+        def find() -> FailedMessage | None:
+            return next((one for one in failed.list_both()[1] if one.photo and one.photo.key == photo.key), None)
+
+        message = eventually(find, what="the dead letter", timeout_s=20)
+    finally:
+        client("events").put_targets(Rule=rule, Targets=[target])
+    assert message.title == "Upload that did not start an execution"
+    (replayed,) = failed.replay(message.message_id)
+    assert replayed.result is Result.REPLAYED, replayed
+    record = eventually(lambda: record_of(deployed, photo), lambda found: found and found.announced, what="the outcome")
+    assert record.status == REJECTED
 
 
 def test_an_execution_that_is_stopped_is_reported_once_and_its_photo_is_queued(
