@@ -15,10 +15,12 @@ def list_failed(deployed: Deployed) -> None:
     """Print the messages of both queues; they stay."""
     review, unrouted = FailedRequests(deployed, Aws()).list_both()
     for title, messages in (("Review requests", review), ("Photos and events", unrouted)):
-        print_line(f"{title}: {len(messages) or 'none failed'}")
+        print_line(f"\n{title}: {len(messages) or 'none failed'}")
         for message in messages:
             _print_message(message)
-            print_line(f"  {message.advice}")
+            if message.action is None:
+                _print_body(message)
+            print_line(f"  {'Replay: ' if message.action else ''}{printable(message.advice)}")
     if any(message.action for message in (*review, *unrouted)):
         command = f"make redrive STAGE={deployed.stage}"
         print_line(f"\nReplay all: {command}   One: {command} ID=<message>")
@@ -53,14 +55,18 @@ def remove(deployed: Deployed, message_id: str, *, force: bool) -> None:
     except (MessageNotFound, NotRemoved) as error:
         raise CommandError(str(error)) from error
     _print_message(message)
-    for line in message.body.splitlines():
-        print_line(f"  {printable(line)}")
+    _print_body(message)
     print_line("Removed. The lines above are all that is left of it.")
 
 
 def _print_replayed(replayed: Replayed) -> None:
     _print_message(replayed.message)
     print_line(f"  {'failed: ' if replayed.result is Result.FAILED else ''}{printable(replayed.text)}")
+
+
+def _print_body(message: FailedMessage) -> None:
+    for line in message.body.splitlines():
+        print_line(f"  | {printable(line)}")
 
 
 def _print_message(message: FailedMessage) -> None:

@@ -33,9 +33,15 @@ def test_the_list_shows_photo_driver_error_and_what_a_replay_does(stage: Deploye
     assert f"\n{message_id}  Photo not routed, since 20" in text
     assert f"  {photo()}, driver driver-17\n" in text
     assert "  RecordUnavailable: DynamoDB did not answer\n" in text
-    assert "  Start an execution for the photo.\n" in text
+    assert "  Replay: Start an execution for the photo.\n" in text
     assert "secret-token" not in text
     assert depth(stage.unrouted_queue_url) == (1, 0)
+
+
+def test_the_body_of_a_message_that_is_not_replayed_is_listed(stage: Deployed, printed: Callable[[], str]) -> None:
+    send(stage.unrouted_queue_url, "garbage")
+    redrive.list_failed(stage)
+    assert "\n  | garbage\n" in printed()
 
 
 def test_a_replay_right_after_the_list_replays_what_was_listed(stage: Deployed, printed: Callable[[], str]) -> None:
@@ -77,7 +83,7 @@ def test_one_message_that_is_not_replayed_is_an_error(stage: Deployed) -> None:
 def test_a_removed_message_is_printed_in_full(stage: Deployed, printed: Callable[[], str]) -> None:
     message_id = send(stage.unrouted_queue_url, "garbage \u202e\x9b2J")
     redrive.remove(stage, message_id, force=False)
-    assert "  garbage \\u202e\\x9b2J\n" in printed()
+    assert "  | garbage \\u202e\\x9b2J\n" in printed()
     with pytest.raises(CommandError, match="no failed message"):
         redrive.remove(stage, message_id, force=False)
 
