@@ -82,8 +82,8 @@ evaluate: $(READY)  ## PHOTOS=<folder of class folders>: evaluate the champion o
 review: $(READY)  ## the reviewers' console on 127.0.0.1:8080 (REVIEW_PORT); PLAIN=1: in the terminal
 	@$(PY) -m console $(if $(PLAIN),--plain)
 
-redrive: $(READY)  ## move failed review requests from the dead-letter queue back to the review queue
-	@$(PY) -m console.redrive
+redrive: $(READY)  ## replay failed photos and review requests; LIST=yes: only list; ID=<message>: one; DROP=<message>: remove one
+	@$(PY) -m operate redrive $(if $(filter yes,$(LIST)),--list) $(if $(ID),--id $(call quoted,ID)) $(if $(DROP),--drop $(call quoted,DROP)) $(if $(filter yes,$(FORCE)),--force)
 
 pretrain: stage  ## rebuild the backbone from ImageNet weights: installs PyTorch, then takes ten minutes
 	@$(PY) -m pip install --disable-pip-version-check --quiet -r requirements-pretrain.txt

@@ -28,7 +28,7 @@ class PhotoRecord:
     the execution that published its event, `review_sent` the hash of the token in the message that SQS accepted.
     `outcome` is the decision or the rejection as its event contains it, `announced` whether that
     event was published. `error` is why an execution ended without an outcome. `restarts` counts the executions that a
-    reconciliation started.
+    reconciliation started. `notified` is the last failed execution of which an operator was notified.
     """
 
     photo: Photo
@@ -45,6 +45,7 @@ class PhotoRecord:
     announced: bool = False
     error: Mapping[str, Any] | None = None
     restarts: int = 0
+    notified: str | None = None
 
     @classmethod
     def from_item(cls, item: Mapping[str, Any]) -> "PhotoRecord":
@@ -65,9 +66,15 @@ class PhotoRecord:
             announced="announced_at" in item,
             error=item.get("error"),
             restarts=item.get("restarts", 0),
+            notified=item.get("notified"),
         )
 
     @property
     def has_outcome(self) -> bool:
         """Whether the photo was routed or rejected."""
         return self.status in OUTCOMES
+
+    @property
+    def is_unrouted(self) -> bool:
+        """Whether an execution ended without an outcome, and no other one works on the photo."""
+        return self.status == UNROUTED

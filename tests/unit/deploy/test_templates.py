@@ -117,6 +117,27 @@ def test_an_undelivered_event_goes_to_the_unrouted_queue() -> None:
     assert statement["Principal"] == {"Service": "events.amazonaws.com"}
 
 
+def test_an_execution_that_fails_invokes_notify_failure() -> None:
+    rule = APP["Resources"]["FailedExecutionRule"]["Properties"]
+    assert "EventBusName" not in rule  # Step Functions publishes on the default bus
+    (target,) = rule["Targets"]
+    assert target["Arn"] == {"Fn::GetAtt": ["NotifyFailureFunction", "Arn"]}
+    permission = APP["Resources"]["FailedExecutionPermission"]["Properties"]
+    assert permission["Principal"] == "events.amazonaws.com"
+    assert permission["SourceArn"] == {"Fn::GetAtt": ["FailedExecutionRule", "Arn"]}
+
+
+def test_an_event_that_notify_failure_fails_on_goes_to_the_unrouted_queue() -> None:
+    (invocations,) = of_type("AWS::Lambda::EventInvokeConfig").values()
+    assert invocations["DestinationConfig"] == {"OnFailure": {"Destination": {"Fn::GetAtt": ["UnroutedQueue", "Arn"]}}}
+
+
+def test_every_rule_may_send_its_dead_letters_to_the_unrouted_queue() -> None:
+    (statement,) = APP["Resources"]["UnroutedQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    allowed = [source["Fn::GetAtt"][0] for source in statement["Condition"]["ArnEquals"]["aws:SourceArn"]]
+    assert sorted(allowed) == sorted(of_type("AWS::Events::Rule"))
+
+
 def test_a_message_that_is_never_answered_goes_to_the_dead_letter_queue() -> None:
     queue = APP["Resources"]["ReviewQueue"]["Properties"]
     assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
