@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 
 from console.answers import Choice
 from console.aws import Aws
-from console.decisions import Decisions
 from console.delivery import Delivery
 from console.labels import Labels
 from console.leases import LEASE_S, Lease, Leases
+from console.photo_records import PhotoRecords
 from console.review_request import ReviewRequest
 from console.session import Answer, Session
 from deploy.outputs import Deployed
@@ -51,12 +51,12 @@ class Desk:
         self.undo_s = undo_s
         self.choices = {choice.vehicle: choice for choice in choices}
         self.labels = Labels(deployed.ml_bucket, aws.s3)
-        self._decisions = Decisions(deployed, aws)
+        self._records = PhotoRecords(deployed, aws)
         self._leases = Leases(deployed, aws.sqs, lease_s)
         self._delivery = Delivery(
             self.labels,
             self._leases,
-            self._decisions,
+            self._records,
             aws.stepfunctions,
             EventBus(deployed.event_bus, aws.events),
             self.choices,
@@ -169,7 +169,7 @@ class Desk:
             if label := self.labels.find(lease.request):
                 self._delivery.finish(lease, label)
                 continue
-            lease.decision = self._decisions.find_decision(lease.request.photo.photo_id)
+            lease.record = self._records.get(lease.request.photo.photo_id)
             if not lease.is_label_only(datetime.now(UTC)):
                 waiting = lease
                 break

@@ -6,13 +6,14 @@ import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from console.review_request import MalformedRequest, ReviewRequest, parse_review_request
 from deploy.outputs import Deployed
 from functions.shared.aws import error_code
+from functions.shared.photo_record import PhotoRecord
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -31,18 +32,18 @@ _DEFAULT_MAX_RECEIVES = 5
 class Lease:
     """A request whose message is invisible to other consumers of the queue.
 
-    `decision` is the decision about the photo, None while its driver waits.
+    `record` is the record of the photo as it was when the message was received, None for a photo without one.
     """
 
     id: str
     request: ReviewRequest
     receipt_handle: str
     receive_count: int
-    decision: dict[str, Any] | None = None
+    record: PhotoRecord | None = None
 
     def is_label_only(self, now: datetime) -> bool:
         """Whether an answer becomes a label only, because the execution no longer waits for it."""
-        return self.decision is not None or self.request.expired(now)
+        return (self.record is not None and self.record.has_outcome) or self.request.expired(now)
 
 
 class Leases:

@@ -165,8 +165,9 @@ def test_a_photo_whose_review_timed_out_can_still_get_a_label(stage: Stage) -> N
     with stage.desk(undo_s=0) as desk:
         session = desk.open_session("ada")
         lease = take_one(desk, session)
-        assert lease.decision
-        assert lease.decision["decided_by"] == "fallback"
+        assert lease.record
+        assert lease.record.outcome
+        assert lease.record.outcome["decided_by"] == "fallback"
         desk.answer(session, lease.id, "bicycle")
         (outcome,) = notices(session)
     assert outcome.kind == LABEL_ONLY
