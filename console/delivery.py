@@ -106,11 +106,17 @@ class Delivery:
         return Outcome(ROUTED, answer.photo_id, answer.vehicle, message)
 
     def finish(self, lease: Lease, label: Label) -> None:
-        """Finish the delivery of an earlier answer to the leased photo. A failure is logged, and the lease stays."""
+        """Finish the delivery of an earlier answer to the leased photo. A failure is logged, and the lease stays.
+
+        The earlier answer can have been to an older request, whose execution had ended. Its event is not published
+        again when the execution of this request accepts it.
+        """
         try:
             accepted = self._send_task_success(lease.request, label)
             if not label.announced:
                 self._publish(label, accepted=accepted)
+            elif accepted:
+                self._labels.mark_announced(label, accepted=True)
             self._leases.delete(lease)
         except _TRANSIENT as error:
             log.warning("photo %s: an earlier answer was not delivered yet: %s", label.photo_id, error)
