@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields
 from deploy.errors import DeployError
 from deploy.names import logical_id
 
-
 # The message of AccessDenied when a bucket policy denies a call; only the policy of the uploads bucket does.
 _DENIED_BY_POLICY = "with an explicit deny in a resource-based policy"
 

@@ -283,9 +283,7 @@ def _compare(
         result.events = sum(ours.values())
         result.repeated_events = result.events - len(ours)
         contents = Counter(photo_id for photo_id, _ in ours)
-        result.problems += [
-            f"{photo_id}: {number} different events" for photo_id, number in contents.items() if number > 1
-        ]
+        result.problems += [f"{one}: {number} different events" for one, number in contents.items() if number > 1]
         result.problems += [f"{photo_id}: no event" for photo_id in ids - set(contents)]
     for key, photo in stream.photos.items():
         record = records[key]

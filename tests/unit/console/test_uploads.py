@@ -58,5 +58,5 @@ def test_an_upload_that_the_bucket_policy_denies_says_what_to_do(
 
     monkeypatch.setattr(aws.s3, "put_object", put_object)
     uploads = Uploads(stage, aws, PhotoRecords(stage, aws), ExecutionHistory(stage, aws))
-    with pytest.raises(InvalidUpload, match="accepts no uploads.*Run `make deploy`"):
+    with pytest.raises(InvalidUpload, match=r"accepts no uploads.*Run `make deploy`"):
         uploads.put("driver-1", "bike.jpg", b"content")
