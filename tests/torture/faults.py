@@ -256,7 +256,7 @@ def reconcile(stage: FaultStage) -> dict[str, Any]:
 
 
 def redrive(stage: FaultStage) -> int:
-    """Replay what is in the unrouted and the dead-letter queue, as `make redrive` does; returns how many messages were."""
+    """Replay both queues of failed requests, as `make redrive` does; returns how many messages were replayed."""
     replayed = FailedRequests(stage.deployed, Aws()).replay(None, lambda one: None)
     return sum(one.result is ReplayResult.REPLAYED for one in replayed)
 
