@@ -53,8 +53,8 @@ def announce(record: PhotoRecord, execution: str, at: datetime, photos: PhotoTab
     """Publish the event of a recorded outcome unless it was published.
 
     The execution that recorded the outcome publishes it. Any other caller does so only when that is overdue, and one of
-    several such callers, because each would publish it otherwise; the others get AnnouncementPending. Raises InvalidInput when the photo has no
-    outcome, RecordUnavailable, EventNotPublished.
+    several such callers, because each would publish it otherwise; the others get AnnouncementPending. Raises
+    InvalidInput when the photo has no outcome, RecordUnavailable, EventNotPublished.
     """
     if record.outcome is None:
         raise InvalidInput(f"{record.photo} has no outcome: its record is {record.status}; classify it")
@@ -68,6 +68,6 @@ def announce(record: PhotoRecord, execution: str, at: datetime, photos: PhotoTab
 
 
 def is_overdue(record: PhotoRecord, at: datetime) -> bool:
-    """Whether the execution that recorded or began to announce the outcome should have announced it by the time `at`."""
+    """Whether the last caller that was about to announce the outcome should have done so by the time `at`."""
     begun_at = max(record.status_at, record.announcing_at or "")
     return datetime.fromisoformat(begun_at) <= at - ANNOUNCED_WITHIN
