@@ -17,7 +17,7 @@ from deploy import system
 from deploy.errors import DeployError
 from deploy.outputs import Deployed
 from deploy.target import Target, connect
-from operate import bench, demo, retrain, rollback, status, terminal, threshold
+from operate import bench, demo, reconcile, retrain, rollback, status, terminal, threshold
 from operate.champion import Champion
 from operate.errors import CommandError
 from operate.event_listener import EventListener
@@ -74,6 +74,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--reason", default=rollback.REASON, help="recorded with the model that is rolled back")
     command = add("threshold", _threshold, "reviews and errors at the threshold in force and at another one")
     command.add_argument("--at", default="", help="a threshold from 0 to 1, or `model` for the model's own")
+    command = add("reconcile", _reconcile, "restart photos without an outcome, announce outcomes, name what is left")
+    command.add_argument("--hours", type=float, help="examine only the uploads of the last hours")
+    command.add_argument("--grace", type=float, default=reconcile.GRACE_S, help="seconds; leave younger photos alone")
+    command.add_argument("--force", action="store_true", help="restart photos that were restarted three times, too")
     add("bench", _bench, "latency, throughput and memory, each with its baseline")
     command = add("evaluate", _evaluate, "evaluate the champion on a folder of class folders")
     command.add_argument("photos", type=Path)
@@ -114,6 +118,12 @@ def _rollback(target: Target, arguments: Arguments) -> None:
 def _threshold(target: Target, arguments: Arguments) -> None:
     report = REPORTS / "threshold.json"
     threshold.run(_deployed(target), Aws(), report, at=arguments.at, is_local=target.is_local)
+
+
+def _reconcile(target: Target, arguments: Arguments) -> int:
+    report = REPORTS / "reconcile.json"
+    options = {"hours": arguments.hours, "grace_s": arguments.grace, "force": arguments.force}
+    return reconcile.run(_deployed(target), report, **options)
 
 
 def _bench(target: Target, _arguments: Arguments) -> None:
