@@ -7,9 +7,10 @@ from functions.reconcile_photos.request import Position, Request
 from functions.shared.photo import Photo
 from functions.shared.times import timestamp
 
-# The answer of a Lambda has at most 6 MB. The counts contain every photo, the lists the first ones.
+# The answer of a Lambda has at most 6 MB. The counts contain every photo, the lists the first ones, and the log names
+# all with their whole keys. A character takes up to six bytes in JSON.
 LONGEST_LIST = 1000
-_LONGEST_ADDRESS = 400
+_LONGEST_ADDRESS, _LONGEST_DRIVER_ID = 160, 40
 
 
 @dataclass
@@ -87,15 +88,16 @@ class Report:
 
 def _append(names: list[dict[str, Any]], photo: Photo, execution: str | None, reason: str) -> None:
     if len(names) < LONGEST_LIST:
-        address = str(photo)
-        if len(address) > _LONGEST_ADDRESS:
-            address = f"{address[:_LONGEST_ADDRESS]}…"
         names.append(
             {
                 "photo_id": photo.photo_id,
-                "photo": address,
-                "driver_id": photo.driver_id[:_LONGEST_ADDRESS],
+                "photo": _shorten(str(photo), _LONGEST_ADDRESS),
+                "driver_id": _shorten(photo.driver_id, _LONGEST_DRIVER_ID),
                 "execution": execution,
                 "reason": reason,
             }
         )
+
+
+def _shorten(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -1,11 +1,13 @@
 """The request of ReconcilePhotos: malformed ones, calls that continue another one, and the size of the answer."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from deploy.templates import load_template
 from functions.shared.errors import InvalidInput
 from functions.shared.photo_table import PhotoTable
 from functions.shared.times import now, timestamp
@@ -56,10 +58,12 @@ def test_the_lists_are_limited_and_the_counts_are_not(
 ) -> None:
     monkeypatch.setattr("functions.reconcile_photos.report.LONGEST_LIST", 2)
     for number in range(3):
-        stack.upload(key=f"uploads/driver-17/{'long' * 150}-{number}\n.jpg")
+        stack.upload(key=f"uploads/driver-17/{number}\n{'写真' * 150}.jpg")
     report = reconcile()
     assert (report["counts"]["restarted"], len(report["restarted"])) == (3, 2)
-    assert all(len(one["photo"]) <= 401 and "\n" not in one["photo"] for one in report["restarted"])
+    # Three lists of 1,000 names fit into an answer of 6 MB.
+    assert max(len(json.dumps(one)) for one in report["restarted"]) < 2000
+    assert all("\n" not in one["photo"] for one in report["restarted"])
 
 
 @pytest.mark.parametrize(
@@ -88,3 +92,27 @@ def test_the_continuation_is_bound_to_the_start_of_the_first_call(reconcile: Rec
     report = reconcile(continuation=position, hours=24, grace_s=60)
     assert report["since"] == timestamp(started_at - timedelta(hours=24))
     assert report["until"] == timestamp(started_at - timedelta(seconds=60))
+
+
+def test_the_schedule_may_invoke_the_function_and_its_request_is_valid(reconcile: Reconciler) -> None:
+    resources = load_template("app")["Resources"]
+    permission = resources["ReconciliationPermission"]["Properties"]
+    assert permission["SourceArn"] == {"Fn::GetAtt": ["ReconciliationRule", "Arn"]}
+    assert permission["FunctionName"] == {"Ref": "ReconcilePhotosFunction"}
+    (target,) = resources["ReconciliationRule"]["Properties"]["Targets"]
+    assert target["Arn"] == {"Fn::GetAtt": ["ReconcilePhotosFunction", "Arn"]}
+    assert reconcile(**json.loads(target["Input"]))["complete"]
+    assert resources["ReconcilePhotosFunction"]["Properties"]["Timeout"] == 15 * 60
+
+
+def test_the_alarm_is_on_the_metric_of_its_stage_and_keeps_its_state_between_runs(
+    reconcile: Reconciler, output: Callable[[], FunctionOutput]
+) -> None:
+    alarm = load_template("app")["Resources"]["UnaccountedPhotosAlarm"]["Properties"]
+    reconcile()
+    (line,) = output().metrics("PhotosUnaccounted")
+    (published,) = line["_aws"]["CloudWatchMetrics"]
+    assert alarm["Namespace"] == published["Namespace"]
+    assert [pair["Name"] for pair in alarm["Dimensions"]] == sorted(published["Dimensions"][0])
+    assert alarm["Dimensions"][0]["Value"] == line["service"]
+    assert (alarm["MetricName"], alarm["TreatMissingData"]) == ("PhotosUnaccounted", "ignore")
