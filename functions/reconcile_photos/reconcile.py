@@ -15,7 +15,7 @@ from functions.shared.errors import AnnouncementPending, EventNotPublished
 from functions.shared.events import EventBus
 from functions.shared.outcomes import announce, is_overdue
 from functions.shared.photo import Photo
-from functions.shared.photo_record import IN_REVIEW, OUTCOMES, UNROUTED, PhotoRecord
+from functions.shared.photo_record import IN_REVIEW, OUTCOMES, REJECTED, UNROUTED, PhotoRecord
 from functions.shared.photo_table import PhotoTable, Refused
 from functions.shared.times import now, timestamp
 
@@ -131,7 +131,8 @@ class Reconciliation:
     def _restart(self, photo: Photo, record: PhotoRecord | None, reason: str, status: str | None = None) -> None:
         restarts = record.restarts if record else 0
         execution = self.executions.restart_arn(photo.photo_id, restarts)
-        if record is None or record.execution != execution or status is not None:
+        claimed = record and record.status == UNROUTED and record.execution == execution and status is None
+        if not claimed:
             if restarts >= MAX_RESTARTS and not self.request.force:
                 self._log("photo not restarted again", photo, reason)
                 self.report.add_unexplained(
@@ -173,15 +174,16 @@ class Reconciliation:
             statuses = self.photos.find_statuses(photo.photo_id for photo in photos)
             for photo in photos:
                 status = statuses.get(photo.photo_id)
-                if status is None and not self.has_time():
+                if status in (None, REJECTED) and not self.has_time():
                     return last
+                missing = self._read_missing(photo) if status == REJECTED else None
                 self.report.counts.uploads += 1
-                if status in OUTCOMES:
+                if status in OUTCOMES and not missing:
                     self.report.counts.with_outcome += 1
                 else:
                     self.report.counts.without_outcome += 1
-                if status is None:
-                    self._find_execution(photo)
+                if status is None or missing:
+                    self._find_execution(photo, missing)
                 last = photo.key
             self.report.counts.too_young += sum(one["LastModified"] > self.request.until for one in listed)
             last = listed[-1]["Key"] if listed else last
@@ -197,13 +199,20 @@ class Reconciliation:
             return None
         return Photo(self.bucket, listed["Key"], listed["ETag"].strip('"'), listed["Size"])
 
-    def _find_execution(self, photo: Photo) -> None:
-        """Count a photo without a record when an execution works on it; restart it otherwise."""
+    def _read_missing(self, photo: Photo) -> PhotoRecord | None:
+        """Return the record of an existing photo that was rejected as missing: the same bytes were uploaded again."""
+        record = self.photos.get(photo.photo_id)
+        rejected = (record.outcome or {}).get("rejected", {}) if record else {}
+        return record if rejected.get("reason") == "PhotoMissing" else None
+
+    def _find_execution(self, photo: Photo, missing: PhotoRecord | None) -> None:
+        """Count a photo when an execution works on it that has not changed its record yet; restart it otherwise."""
         running = self._read_running_photos()
         if running is None or photo in running:
             self.report.counts.in_progress += 1
         else:
-            self._restart(photo, None, "no execution was started for it")
+            reason = "it was rejected as missing and uploaded again, and" if missing else ""
+            self._restart(photo, missing, f"{reason} no execution was started for it".strip())
 
     def _read_running_photos(self) -> RunningPhotos | None:
         """Return the photos of the running executions that no record names: those that have just started.
@@ -225,4 +234,4 @@ def _why(record: PhotoRecord | None, status: str | None, reason: str) -> Mapping
     """Return the `error` of a restart. The error with which the last execution ended is kept."""
     if record and record.status == UNROUTED and record.error:
         return record.error
-    return {"Error": status or ("ExecutionDoesNotExist" if record else "NotStarted"), "Cause": reason}
+    return {"Error": status or "NotRunning", "Cause": reason}

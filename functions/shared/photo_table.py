@@ -58,6 +58,7 @@ class PhotoTable:
 
     own: the execution that made the last transition; in_review also when the review request has expired.
     missing: a photo that was rejected as PhotoMissing, and is not rejected as that again.
+    The last column is that of `mark_unrouted`; `claim_restart` has a condition of its own.
 
     Indexes: `by-status` and `unannounced` (outcomes whose event was not published) by the time of the last transition,
     `by-day` and `by-driver` by the time of the first one.
@@ -194,9 +195,11 @@ class PhotoTable:
         """Record that `execution` is about to be started for a photo without an outcome, and why (`error`).
 
         `before` is the record that was read, None without one; `restarts` counts `execution` too. Raises Refused when
-        another execution has made a transition since, so that of several callers one succeeds.
+        another execution has made a transition since, so that of several callers one succeeds. A photo that was
+        rejected as PhotoMissing counts as without an outcome.
         """
-        same = Attr("execution").eq(before.execution) & (_OPEN | _IN_REVIEW) if before else _UNSEEN
+        restartable = _OPEN | _IN_REVIEW | _UPLOADED_AGAIN
+        same = Attr("execution").eq(before.execution) & restartable if before else _UNSEEN
         self._move(photo, UNROUTED, execution, at, {"error": error, "restarts": restarts}, allowed=same)
 
     def list_by_status(self, status: str, since: str = "") -> Iterator[PhotoRecord]:

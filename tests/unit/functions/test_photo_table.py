@@ -203,13 +203,21 @@ def test_one_of_several_callers_claims_a_restart(table: PhotoTable, before: str 
     assert read(table) == record
 
 
-@pytest.mark.parametrize("outcome", [ROUTED, REJECTED, "missing"])
+@pytest.mark.parametrize("outcome", [ROUTED, REJECTED])
 def test_a_photo_with_an_outcome_is_not_restarted(table: PhotoTable, outcome: str) -> None:
     MOVES[CLASSIFIED](table, EXECUTION, NOW)
     stale = read(table)
     MOVES[outcome](table, EXECUTION, LATER)
     with pytest.raises(Refused):
         table.claim_restart(PHOTO, stale, ANOTHER_EXECUTION, LATER, error={"Error": "ABORTED"}, restarts=1)
+
+
+def test_a_photo_that_was_rejected_as_missing_can_be_restarted(table: PhotoTable) -> None:
+    MOVES["missing"](table, EXECUTION, NOW)
+    table.claim_restart(PHOTO, read(table), ANOTHER_EXECUTION, LATER, error={"Error": "NotRunning"}, restarts=1)
+    record = read(table)
+    assert (record.status, record.outcome) == (UNROUTED, None)
+    assert list(table.list_unannounced()) == []
 
 
 def test_the_number_of_restarts_survives_other_transitions(table: PhotoTable) -> None:

@@ -102,6 +102,23 @@ def test_a_photo_whose_execution_has_no_record_yet_is_in_progress(stack: Stack, 
     assert report["restarted"][0]["photo_id"] == lost.photo_id
 
 
+def test_a_photo_that_was_rejected_as_missing_and_uploaded_again_is_restarted(
+    stack: Stack, reconcile: Reconciler, photos: PhotoTable
+) -> None:
+    photo, unusable = stack.upload(), stack.upload(key="uploads/driver-17/unusable.jpg")
+    for one, reason in ((photo, "PhotoMissing"), (unusable, "UnusablePhoto")):
+        photos.record_outcome(one, REJECTED, EXECUTION, now(), outcome={"rejected": {"reason": reason}})
+    execution = reconcile.start(photo)
+    expected = {"uploads": 2, "with_outcome": 1, "without_outcome": 1}
+    assert counts(reconcile()) == {**expected, "in_progress": 1}
+    reconcile.stop(execution)
+    report = reconcile()
+    assert counts(report) == {**expected, "restarted": 1}
+    assert report["restarted"][0]["reason"].startswith("it was rejected as missing and uploaded again")
+    assert stack.record(photo).status == UNROUTED
+    assert counts(reconcile()) == {**expected, "in_progress": 1}
+
+
 def test_with_many_new_executions_no_photo_without_a_record_is_restarted(
     stack: Stack, reconcile: Reconciler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
