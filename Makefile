@@ -82,8 +82,8 @@ evaluate: $(READY)  ## PHOTOS=<folder of class folders>: evaluate the champion o
 review: $(READY)  ## the reviewers' console on 127.0.0.1:8080 (REVIEW_PORT); PLAIN=1: in the terminal
 	@$(PY) -m console $(if $(PLAIN),--plain)
 
-redrive: $(READY)  ## move failed review requests from the dead-letter queue back to the review queue
-	@$(PY) -m console.redrive
+redrive: $(READY)  ## replay failed photos and review requests; LIST=yes: only list; ID=<message>: one; DROP=<message>: remove one
+	@$(PY) -m operate redrive $(if $(filter yes,$(LIST)),--list) $(if $(ID),--id $(call quoted,ID)) $(if $(DROP),--drop $(call quoted,DROP)) $(if $(filter yes,$(FORCE)),--force)
 
 reconcile: $(READY)  ## account for every upload: restart, announce, name; HOURS=<n>: newer uploads only; FORCE=yes: restart again
 	@$(PY) -m operate reconcile $(if $(HOURS),--hours "$(HOURS)") $(if $(GRACE_S),--grace "$(GRACE_S)") $(if $(filter yes,$(FORCE)),--force)
@@ -92,15 +92,15 @@ pretrain: stage  ## rebuild the backbone from ImageNet weights: installs PyTorch
 	@$(PY) -m pip install --disable-pip-version-check --quiet -r requirements-pretrain.txt
 	@$(PY) -m training.research.pretrain --data build/data/train
 
-up: $(READY)  ## start the embedded AWS only
+up: $(READY)  ## start the embedded AWS only, with the state of the last stop
 	@$(PY) -m local up
 
 credentials:  ## print shell exports for other clients of the embedded AWS, such as the AWS CLI
 	@test -x $(PY) || { echo "Nothing is installed yet. Run: make up" >&2; exit 1; }
 	@$(PY) -m local credentials
 
-down: $(READY)  ## stop the embedded AWS and every process that it started
-	@$(PY) -m local down
+down: $(READY)  ## stop the embedded AWS and keep its state; DATA=yes: forget it
+	@$(PY) -m local down $(if $(filter yes,$(DATA)),--data)
 
 asl: $(READY)  ## render the workflows after a change
 	@$(PY) -m workflows

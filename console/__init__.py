@@ -2,5 +2,5 @@
 
 Reviewers classify the photos below the confidence threshold: `desk` holds their sessions, `leases` the messages of
 the review queue, and `delivery` sends the answers. Operators upload photos, follow decisions, look at the model and
-redrive failed review requests. The console finds AWS resources by the outputs of the deployed stack.
+replay failed requests (`failed_requests`). The console finds AWS resources by the outputs of the deployed stack.
 """

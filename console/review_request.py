@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,6 +18,9 @@ REASONS = {
     "ModelUnavailable": "The model could not be reached.",
     "ModelAnswerInvalid": "The model's answer was invalid.",
 }
+
+
+_TOKEN_NAME = re.compile("task_?token", re.IGNORECASE)
 
 
 class MalformedRequest(ValueError):
@@ -104,15 +108,26 @@ def parse_review_request(body: str, *, bucket: str, sent_at: datetime) -> Review
 
 
 def redacted(body: str, length: int = 2000) -> str:
-    """Return a body for display: without the value of the task token, at most `length` characters."""
+    """Return a body for display: without the values of task tokens, at most `length` characters."""
     try:
         state = json.loads(body)
     except ValueError:
         # A truncated document can still contain the whole token.
-        return body[:length].split("task_token")[0]
-    if isinstance(state, dict) and "task_token" in state:
-        state["task_token"] = "(not shown)"  # noqa: S105  # a placeholder for people
-    return json.dumps(state, ensure_ascii=False, indent=2)[:length]
+        return _TOKEN_NAME.split(body[:length])[0]
+    return json.dumps(_without_tokens(state), ensure_ascii=False, indent=2)[:length]
+
+
+def _without_tokens(value: Any) -> Any:
+    """Return a JSON value with `(not shown)` for each task token, also in texts that contain JSON."""
+    if isinstance(value, dict):
+        return {
+            name: "(not shown)" if _TOKEN_NAME.search(name) else _without_tokens(inner) for name, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [_without_tokens(inner) for inner in value]
+    if isinstance(value, str) and (found := _TOKEN_NAME.search(value)):
+        return f"{value[: found.start()]}(not shown)"
+    return value
 
 
 def _text(state: Mapping[str, Any], name: str, *, optional: bool = False) -> str | None:

@@ -3,7 +3,8 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
 from botocore.exceptions import ClientError
@@ -12,12 +13,13 @@ from deploy.errors import DeployError
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
-    from mypy_boto3_cloudformation.type_defs import StackEventTypeDef
+    from mypy_boto3_cloudformation.type_defs import ParameterTypeDef, StackEventTypeDef
 
 POLL_S = 0.5
 # A stack of this size takes three to five minutes on AWS.
 LIMIT_S = 1800
 _BODY_LIMIT = 51_200
+UPDATABLE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
 
 Progress = Callable[[str], None]
 
@@ -48,6 +50,34 @@ class Stack:
         stack = self._cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]
         return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
+    def is_created(self) -> bool:
+        """Whether the stack has all its resources, also during and after an update."""
+        return (self.status() or "").startswith(("CREATE_COMPLETE", "UPDATE_"))
+
+    def parameters(self) -> dict[str, str]:
+        """Return the present values of the parameters; none when there is no stack."""
+        if self.status() is None:
+            return {}
+        stack = self._cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]
+        return {one["ParameterKey"]: one["ParameterValue"] for one in stack.get("Parameters", [])}
+
+    def created_at(self) -> datetime:
+        """Return the time when the stack was created. The stack must exist."""
+        return self._cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]["CreationTime"]
+
+    def set_parameter(self, name: str, value: str) -> bool:
+        """Change one parameter of the deployed template; return False when it has this value already.
+
+        Raises DeployError with CloudFormation's reason.
+        """
+        present = self.parameters()
+        if present.get(name) == value:
+            return False
+        kept: list[ParameterTypeDef] = [
+            {"ParameterKey": other, "UsePreviousValue": True} for other in sorted(present) if other != name
+        ]
+        return self._change("UPDATE", [*kept, {"ParameterKey": name, "ParameterValue": value}])
+
     def deploy(self, template: dict[str, Any], parameters: dict[str, str]) -> bool:
         """Create or update the stack; return False when nothing changed.
 
@@ -64,21 +94,32 @@ class Stack:
             self.delete()
             status = None
         creating = status in (None, "REVIEW_IN_PROGRESS")
+        values: list[ParameterTypeDef] = [
+            {"ParameterKey": key, "ParameterValue": value} for key, value in sorted(parameters.items())
+        ]
+        if self._change("CREATE" if creating else "UPDATE", values, body):
+            return True
+        self._progress(f"{self.name}: unchanged")
+        return False
+
+    def _change(
+        self, kind: Literal["CREATE", "UPDATE"], parameters: "list[ParameterTypeDef]", body: str | None = None
+    ) -> bool:
+        """Execute a change set with the template `body`, by default the deployed one; return False without changes."""
         change_set = self._cloudformation.create_change_set(
             StackName=self.name,
             ChangeSetName=f"deploy-{int(time.time() * 1000)}",
-            ChangeSetType="CREATE" if creating else "UPDATE",
-            TemplateBody=body,
-            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in sorted(parameters.items())],
+            ChangeSetType=kind,
+            **({"TemplateBody": body} if body else {"UsePreviousTemplate": True}),
+            Parameters=parameters,
             Capabilities=["CAPABILITY_IAM"],
             Tags=[{"Key": "system", "Value": "scones-vehicles"}, {"Key": "stack", "Value": self.name}],
         )["Id"]
         if not self._has_changes(change_set):
             self._cloudformation.delete_change_set(ChangeSetName=change_set)
-            self._progress(f"{self.name}: unchanged")
             return False
-        self._progress(f"{self.name}: {'creating' if creating else 'updating'}")
-        seen = {event["EventId"] for event in self._events(self.name)} if not creating else set()
+        self._progress(f"{self.name}: {'creating' if kind == 'CREATE' else 'updating'}")
+        seen = {event["EventId"] for event in self._events(self.name)} if kind == "UPDATE" else set()
         self._cloudformation.execute_change_set(ChangeSetName=change_set)
         self._follow(self.name, seen, ("CREATE_COMPLETE", "UPDATE_COMPLETE"))
         return True

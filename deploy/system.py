@@ -1,31 +1,39 @@
 """Deploy and destroy the whole system: both stacks, the artefacts, and what the workflows created."""
 
 import os
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from botocore.exceptions import ClientError, WaiterError
+from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
+from deploy.cleanup import empty_bucket, remove_endpoint, remove_log_groups, remove_models, remove_registry
 from deploy.errors import DeployError
 from deploy.package import PREFIX, ROOT, RUNTIME, Artefact, build_artefacts
-from deploy.stack import Progress, Stack
+from deploy.stack import UPDATABLE, Progress, Stack
 from deploy.target import Target
 from deploy.templates import load_template
 from functions.shared.champion import ModelTable
 from functions.shared.sagemaker import is_missing
 
 if TYPE_CHECKING:
-    from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
     from mypy_boto3_sagemaker import SageMakerClient
 
 BUILD = ROOT / "build" / "artifacts"
 
 # Outputs of the data stack that are parameters of the app stack.
 DATA_OUTPUTS = ("UploadsBucket", "MlBucket", "PhotoTable", "ModelTable", "SageMakerRoleArn")
+
+# The parameter of the data stack with which the uploads bucket accepts (`yes`) or denies (`no`) uploads.
+ACCEPT_UPLOADS = "AcceptUploads"
+
+# "It takes around five minutes for the changes to take effect" (Amazon S3 User Guide, "Enabling Amazon EventBridge").
+EVENTS_AFTER_S = 300
 
 # Environment variables that set a parameter of the app stack.
 SETTINGS = {
@@ -42,25 +50,40 @@ SETTINGS = {
 
 
 def deploy(target: Target, progress: Progress = print, build: Path = BUILD) -> dict[str, str]:
-    """Create or update everything, and return the outputs of the app stack. Raises DeployError."""
-    tls = "false" if target.is_local else "true"
-    data = Stack(target.data_stack, progress)
-    changed = data.deploy(load_template("data"), {"Stage": target.stage, "RequireTls": tls})
+    """Create or update everything, and return the outputs of the app stack. Raises DeployError.
+
+    The bucket accepts uploads only after the app stack was created: without its rule, an upload would be lost.
+    """
+    data, app = Stack(target.data_stack, progress), Stack(target.app_stack, progress)
+    _refuse_two_tables(data)
+    # An earlier version has no such parameter and always accepts uploads.
+    accepting = app.is_created() and data.parameters().get(ACCEPT_UPLOADS, "yes") == "yes"
+    parameters = {
+        "Stage": target.stage,
+        "RequireTls": "false" if target.is_local else "true",
+        ACCEPT_UPLOADS: "yes" if accepting else "no",
+    }
+    changed = data.deploy(load_template("data"), parameters)
     data_outputs = data.outputs()
-    packaged = build_artefacts(build)
-    for artefact in _upload_missing(data_outputs["MlBucket"], packaged):
-        progress(f"{artefact.key}: {len(artefact.content) / 1e6:.2f} MB uploaded")
-    app = Stack(target.app_stack, progress)
-    changed |= app.deploy(
-        load_template("app"),
-        {
-            "Stage": target.stage,
-            "Runtime": RUNTIME,
-            **{name: data_outputs[name] for name in DATA_OUTPUTS},
-            **{artefact.parameter: artefact.key for artefact in packaged},
-            **app_settings(target),
-        },
-    )
+    with explained("" if accepting else "The stage accepts no uploads until `make deploy` succeeds."):
+        packaged = build_artefacts(build)
+        for artefact in _upload_missing(data_outputs["MlBucket"], packaged):
+            progress(f"{artefact.key}: {len(artefact.content) / 1e6:.2f} MB uploaded")
+        changed |= app.deploy(
+            load_template("app"),
+            {
+                "Stage": target.stage,
+                "Runtime": RUNTIME,
+                **{name: data_outputs[name] for name in DATA_OUTPUTS},
+                **{artefact.parameter: artefact.key for artefact in packaged},
+                **app_settings(target),
+            },
+        )
+        if not accepting:
+            if not target.is_local:
+                _wait_for_events(data.created_at(), progress)
+            changed |= data.set_parameter(ACCEPT_UPLOADS, "yes")
+            progress("Uploads are accepted.")
     progress(f"Stage {target.stage} is {'deployed' if changed else 'unchanged: nothing to deploy'}.")
     outputs = app.outputs()
     _restore_endpoint(outputs, progress)
@@ -80,13 +103,24 @@ def app_settings(target: Target) -> dict[str, str]:
 
 
 def destroy(target: Target, *, with_data: bool, progress: Progress = print) -> None:
-    """Remove the system; photos, models, labels and decisions only `with_data`. Raises DeployError."""
-    app = Stack(target.app_stack, progress)
-    endpoint = f"{target.app_stack}-vehicles"
-    _remove_endpoint(endpoint, progress)
-    app.delete()
-    _remove_log_groups(f"/aws/lambda/{target.app_stack}-", f"/aws/sagemaker/Endpoints/{endpoint}")
-    data = Stack(target.data_stack, progress)
+    """Remove the system; photos, models, labels and decisions only `with_data`.
+
+    Uploads are denied first. Raises DeployError, which says what was not removed and how to go on.
+    """
+    command = "make destroy DATA=yes" if with_data else "make destroy"
+    data, app = Stack(target.data_stack, progress), Stack(target.app_stack, progress)
+    with explained(f"Nothing was removed. Run `{command}` again."):
+        if with_data:
+            _refuse_protected_table(data)
+        _deny_uploads(data, progress)
+    with explained(
+        f"The stage accepts no uploads, and only a part of it was removed. Run `{command}` to remove the rest, or "
+        "`make deploy` to use the stage again."
+    ):
+        endpoint = f"{target.app_stack}-vehicles"
+        remove_endpoint(endpoint, progress)
+        app.delete()
+        remove_log_groups(f"/aws/lambda/{target.app_stack}-", f"/aws/sagemaker/Endpoints/{endpoint}")
     if data.status() is None:
         progress(f"{data.name}: does not exist")
         return
@@ -96,13 +130,62 @@ def destroy(target: Target, *, with_data: bool, progress: Progress = print) -> N
         progress(
             f"Data is kept in {', '.join(kept)}, and the models in SageMaker; the next `make deploy` uses them again."
         )
-        progress("`make destroy DATA=yes` removes the data too.")
+        progress("The uploads bucket accepts no uploads until then. `make destroy DATA=yes` removes the data too.")
         return
-    _remove_models(f"vehicles-{target.stage}-", progress)
-    _remove_registry(target.app_stack, progress)
-    for bucket in (data_outputs["UploadsBucket"], data_outputs["MlBucket"]):
-        progress(f"{bucket}: {_empty_bucket(bucket)} objects removed")
-    data.delete()
+    with explained("The app stack is removed, but only a part of the data. Run `make destroy DATA=yes` again."):
+        remove_models(f"vehicles-{target.stage}-", progress)
+        remove_registry(target.app_stack, progress)
+        for bucket in (data_outputs["UploadsBucket"], data_outputs["MlBucket"]):
+            progress(f"{bucket}: {empty_bucket(bucket)} objects removed")
+        data.delete()
+
+
+@contextmanager
+def explained(sentence: str) -> Iterator[None]:
+    """Raise every error of AWS or of the deployment as a DeployError that ends with `sentence`."""
+    try:
+        yield
+    except (DeployError, ClientError, BotoCoreError) as error:
+        raise DeployError(f"{error}\n{sentence}".strip()) from error
+
+
+def _refuse_two_tables(data: Stack) -> None:
+    """Raise DeployError for a stage of a version before the photo table had all records: it is not migrated."""
+    if data.status() is not None and "DecisionTable" in data.outputs():
+        raise DeployError(
+            f"{data.name} was deployed by an earlier version, which kept decisions in a table of their own. They are "
+            "not migrated: run `make destroy DATA=yes` with that version, then `make deploy` with this one."
+        )
+
+
+def _refuse_protected_table(data: Stack) -> None:
+    """Raise DeployError when the photo table may not be deleted, before anything else is removed."""
+    if data.status() is None or (table := data.outputs().get("PhotoTable")) is None:
+        return
+    if boto3.client("dynamodb").describe_table(TableName=table)["Table"].get("DeletionProtectionEnabled"):
+        raise DeployError(
+            f"Table {table} is protected against deletion. To delete it for good, first run "
+            f"`aws dynamodb update-table --table-name {table} --no-deletion-protection-enabled`."
+        )
+
+
+def _deny_uploads(data: Stack, progress: Progress) -> None:
+    """Make the uploads bucket deny uploads, before the rule that starts their workflow is removed."""
+    if data.status() not in UPDATABLE:
+        return
+    if ACCEPT_UPLOADS not in data.parameters():
+        progress(f"{data.name}: an earlier version is deployed, which cannot deny uploads; `make deploy` updates it.")
+        return
+    if data.set_parameter(ACCEPT_UPLOADS, "no"):
+        progress("Uploads are denied.")
+
+
+def _wait_for_events(created: datetime, progress: Progress) -> None:
+    """Wait until S3 sends the events of a bucket that was created at this time."""
+    remaining_s = EVENTS_AFTER_S - (datetime.now(UTC) - created).total_seconds()
+    if remaining_s > 0:
+        progress(f"Waiting {remaining_s:.0f} s: a new bucket sends events only {EVENTS_AFTER_S} s after its creation.")
+        time.sleep(remaining_s)
 
 
 def outputs(target: Target) -> dict[str, str]:
@@ -150,73 +233,3 @@ def _exists(describe: Callable[..., Any], **named: str) -> bool:
             return False
         raise
     return True
-
-
-def _remove_endpoint(name: str, progress: Progress) -> None:
-    """Delete the endpoint, which the workflows create outside the stacks."""
-    sagemaker: SageMakerClient = boto3.client("sagemaker")
-    try:
-        sagemaker.delete_endpoint(EndpointName=name)
-        sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig={"Delay": 2, "MaxAttempts": 300})
-        progress(f"endpoint {name}: removed")
-    except ClientError as error:
-        if not is_missing(error):
-            raise DeployError(f"Endpoint {name} could not be removed: {error}. Try again in a minute.") from error
-
-
-def _remove_models(prefix: str, progress: Progress) -> None:
-    """Delete the models and endpoint configurations, which retrain-model creates outside the stacks."""
-    sagemaker: SageMakerClient = boto3.client("sagemaker")
-    config_pages = sagemaker.get_paginator("list_endpoint_configs").paginate(NameContains=prefix)
-    configs = [found["EndpointConfigName"] for page in config_pages for found in page["EndpointConfigs"]]
-    model_pages = sagemaker.get_paginator("list_models").paginate(NameContains=prefix)
-    models = [found["ModelName"] for page in model_pages for found in page["Models"]]
-    # NameContains finds the prefix anywhere in a name.
-    configs, models = ([name for name in names if name.startswith(prefix)] for names in (configs, models))
-    for name in configs:
-        sagemaker.delete_endpoint_config(EndpointConfigName=name)
-    for name in models:
-        sagemaker.delete_model(ModelName=name)
-    for kind, names in (("endpoint configurations", configs), ("models", models)):
-        if names:
-            progress(f"{kind}: {len(names)} removed")
-
-
-def _remove_registry(group: str, progress: Progress) -> None:
-    """Delete the registered models, then their group: SageMaker deletes only an empty one."""
-    sagemaker: SageMakerClient = boto3.client("sagemaker")
-    groups = sagemaker.get_paginator("list_model_package_groups").paginate(NameContains=group)
-    if not any(
-        found["ModelPackageGroupName"] == group for page in groups for found in page["ModelPackageGroupSummaryList"]
-    ):
-        return
-    pages = sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group)
-    arns = [package["ModelPackageArn"] for page in pages for package in page["ModelPackageSummaryList"]]
-    for arn in arns:
-        sagemaker.delete_model_package(ModelPackageName=arn)
-    sagemaker.delete_model_package_group(ModelPackageGroupName=group)
-    progress(f"model registry {group}: {len(arns)} entries removed")
-
-
-def _remove_log_groups(*prefixes: str) -> None:
-    """Delete log groups: a function that logs while its stack is deleted creates its group again."""
-    logs: CloudWatchLogsClient = boto3.client("logs")
-    for prefix in prefixes:
-        for page in logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=prefix):
-            for group in page["logGroups"]:
-                logs.delete_log_group(logGroupName=group["logGroupName"])
-
-
-def _empty_bucket(bucket: str) -> int:
-    """Delete all object versions and delete markers; return their number."""
-    s3: S3Client = boto3.client("s3")
-    removed = 0
-    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
-        found = page.get("Versions", []) + page.get("DeleteMarkers", [])
-        if found:
-            objects: list[ObjectIdentifierTypeDef] = [
-                {"Key": item["Key"], "VersionId": item["VersionId"]} for item in found
-            ]
-            s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
-            removed += len(objects)
-    return removed

@@ -46,7 +46,7 @@ def samples() -> list[str]:
 
 
 def rule(name: str, **resources: str) -> dict[str, Any]:
-    """Return a rule's `EventPattern` and its target's `InputTransformer`, as properties for CloudFormation.
+    """Return a rule's `EventPattern` and its target's `InputTransformer`, if it has one, for CloudFormation.
 
     A `{"Ref": …}` in it names a resource or parameter of the stack. Values for these are keyword arguments:
     `rule("photo_uploaded", UploadsBucket="scones-dev-uploads")`. Raises KeyError when there is no such rule.

@@ -2,8 +2,9 @@
 
 `python -m local up`, `status` and `down` for people; `start`, `stop` and `running` for programs.
 
-- `lifecycle`, `processes`, `server`, `settings`: one server process per port and folder, with an empty state at each
-  start; `supervisor`: ends child processes together with the server
+- `lifecycle`, `processes`, `server`, `settings`: one server process per port and folder; `supervisor`: ends child
+  processes together with the server
+- `persistence`: saves the state periodically and at the stop, and restores it at the next start
 - `security`, `signatures`, `credentials`: authentication of requests; `clients`: the environment of AWS clients
 - `lambdas`: Lambda workers with the code, packages and variables that they have on AWS
 - `states`: Task states, executions and callbacks of Step Functions, and its SageMaker integrations

@@ -8,7 +8,9 @@ import sys
 import time
 
 from local import clients
-from local.lifecycle import LocalAwsError, running, start, stop
+from local.lifecycle import LocalAwsError, ServerInfo, running, start, stop
+from local.persistence import folder
+from local.persistence.errors import FORGET
 from local.settings import Settings
 
 
@@ -16,10 +18,13 @@ def main() -> int:
     """Run one command; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m local", description="The embedded AWS of this checkout.")
     parser.add_argument("command", choices=("up", "down", "status", "credentials"))
-    command = parser.parse_args().command
+    parser.add_argument("--data", action="store_true", help="with down: forget the saved state")
+    arguments = parser.parse_args()
     settings = Settings.from_environment()
     try:
-        return {"up": _up, "down": _down, "status": _status, "credentials": _credentials}[command](settings)
+        if arguments.command == "down":
+            return _down(settings, forget=arguments.data)
+        return {"up": _up, "status": _status, "credentials": _credentials}[arguments.command](settings)
     except LocalAwsError as error:
         print(error, file=sys.stderr)
         return 1
@@ -33,14 +38,49 @@ def _up(settings: Settings) -> int:
     server, started = start(settings)
     if started:
         print(f"Embedded AWS is up on {server.url} (region {server.region}, {time.monotonic() - began:.1f} s).")
+        _print_restored(server, settings)
     else:
         print(f"Embedded AWS is already running on {server.url} (region {server.region}).")
     return 0
 
 
-def _down(settings: Settings) -> int:
-    print("Embedded AWS stopped." if stop(settings) else "Embedded AWS was not running.")
-    return 0
+def _print_restored(server: ServerInfo, settings: Settings) -> None:
+    if server.restored is None:
+        return
+    print(f"Restored {', '.join(_counted(number, name) for name, number in server.restored.items())}.")
+    if server.unsaved_since is not None:
+        print(
+            f"It was not stopped with make down. Its state is of {folder.time_text(server.unsaved_since)}; "
+            f"what changed after that is lost: {settings.save_interval_s:g} s and the duration of a save at most."
+        )
+
+
+def _counted(number: int, plural: str) -> str:
+    """Return a number with its noun.
+
+    >>> _counted(1, "stacks"), _counted(1200, "objects")
+    ('1 stack', '1,200 objects')
+    """
+    return f"{number:,} {plural if number != 1 else plural.removesuffix('s')}"
+
+
+def _down(settings: Settings, *, forget: bool) -> int:
+    stopped = stop(settings, forget=forget)
+    print("Embedded AWS stopped." if stopped else "Embedded AWS was not running.")
+    state = folder.StateFolder(settings.state)
+    unsaved = state.unsaved_since()
+    if forget:
+        print("Its state was forgotten: objects, table items, messages, models, endpoints, stacks.")
+        return 0
+    if unsaved is not None:
+        reason = f"The reason is in {settings.log}." if stopped else "It was killed."
+        print(f"Changes after {folder.time_text(unsaved)} were not saved. {reason}")
+    if state.exists():
+        print(
+            "Kept for the next start: objects, table items, messages, models, endpoints, stacks "
+            f"({folder.size_text(state.size_bytes())} in {state.path}). Forget them with: {FORGET}"
+        )
+    return 1 if stopped and unsaved is not None else 0
 
 
 def _status(settings: Settings) -> int:

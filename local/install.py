@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from ministack.core import lambda_runtime
 
-from local import alarms, cloudformation, events, logs, metrics, signatures
+from local import alarms, bucket_policies, cloudformation, events, logs, metrics, object_keys, signatures
 from local.lambdas import code, emf, execution, pool, report, roles
+from local.persistence import services
 from local.sagemaker import service
 from local.settings import Settings
 from local.states import callbacks, executions, nested, sagemaker_tasks, tasks
 
 
-def apply_patches(settings: Settings) -> None:
-    """Patch ministack in this process; raises PatchFailed when it is not the pinned version."""
+def apply_patches(settings: Settings) -> service.SageMaker:
+    """Patch ministack in this process; returns SageMaker. Raises PatchFailed when it is not the pinned version."""
     signatures.install()
     roles.install()
     pool.install(settings)
@@ -30,7 +31,11 @@ def apply_patches(settings: Settings) -> None:
     nested.install()
     sagemaker = service.install(settings)
     sagemaker_tasks.install(sagemaker)
+    bucket_policies.install()
+    object_keys.install()
     cloudformation.install(sagemaker)
+    services.install()
+    return sagemaker
 
 
 def end_processes() -> None:

@@ -15,7 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,14 @@ from botocore.credentials import Credentials
 
 from local import credentials, processes
 from local.credentials import AccessKey
+from local.persistence.folder import StateFolder
 from local.settings import HOST, REPOSITORY, Settings
 
 STATUS_PATH = "/_local/status"
-STOP_GRACE_S = 10.0
+# The exit status of a server that does not start with the saved state.
+STATE_REFUSED = 3
+# Saving the state takes some seconds when many photos are new.
+STOP_GRACE_S, KILL_GRACE_S = 60.0, 10.0
 _launched: list[subprocess.Popen[bytes]] = []
 # A proxy cannot reach the loopback interface of this machine.
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -41,12 +45,19 @@ class LocalAwsError(RuntimeError):
 
 @dataclass(frozen=True)
 class ServerInfo:
-    """A running embedded AWS: its process, address, region and folder."""
+    """A running embedded AWS: its process, address, region and folder.
+
+    `starting`: an endpoint is not in service yet. `restored`: the number of restored resources by kind, or None.
+    `unsaved_since`: the time (seconds since the epoch) after which changes were lost because the server was killed.
+    """
 
     pid: int
     port: int
     region: str
     directory: Path
+    starting: bool = field(default=False, compare=False)
+    restored: dict[str, int] | None = field(default=None, compare=False)
+    unsaved_since: float | None = field(default=None, compare=False)
 
     @property
     def url(self) -> str:
@@ -69,7 +80,8 @@ def running(settings: Settings | None = None) -> ServerInfo | None:
         return None
     try:
         answer = _status(settings)
-        return ServerInfo(process.pid, settings.port, str(answer["region"]), settings.directory)
+        details = (answer["starting"], answer["restored"], answer["unsaved_since"])
+        return ServerInfo(process.pid, settings.port, str(answer["region"]), settings.directory, *details)
     except (OSError, ValueError, KeyError, TypeError, urllib.error.URLError):
         return None
 
@@ -86,10 +98,11 @@ def _status(settings: Settings) -> dict[str, Any]:
 
 
 def start(settings: Settings | None = None, *, timeout_s: float = 60.0) -> tuple[ServerInfo, bool]:
-    """Start the server with an empty state and wait until it responds.
+    """Start the server with the saved state, or an empty one, and wait until it responds and its endpoints do.
 
     Returns the server and whether it was started now (False: it was running already).
-    Raises LocalAwsError when another process uses the port or the server does not respond within `timeout_s`.
+    Raises LocalAwsError when another process uses the port or the server does not respond within `timeout_s`,
+    or the saved state is refused.
     """
     settings = settings or Settings.from_environment()
     with _locked(_create_private_folder(settings.directory)):
@@ -106,9 +119,10 @@ def start(settings: Settings | None = None, *, timeout_s: float = 60.0) -> tuple
         return _launch(settings, timeout_s), True
 
 
-def stop(settings: Settings | None = None) -> bool:
+def stop(settings: Settings | None = None, *, forget: bool = False) -> bool:
     """Stop the server and every process it started and remove its temporary files; False if none was running.
 
+    The server saves its state; with `forget` the saved state is removed.
     Raises LocalAwsError when none was running and another process uses the port; that process is not stopped.
     """
     settings = settings or Settings.from_environment()
@@ -117,6 +131,8 @@ def stop(settings: Settings | None = None) -> bool:
         with _locked(_create_private_folder(settings.directory)):
             stopped = _stop_own(settings)
             _remove(settings.work)
+            if forget:
+                StateFolder(settings.state).forget()
             settings.pid_file.unlink(missing_ok=True)
             credentials.remove(settings.directory)
     if not stopped and _port_in_use(settings.port):
@@ -148,13 +164,16 @@ def _launch(settings: Settings, timeout_s: float) -> ServerInfo:
     try:
         settings.pid_file.write_text(str(process.pid))
         deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
+        found = None
+        while time.monotonic() < deadline and process.poll() is None:
             found = running(settings)
-            if found is not None and found.pid == process.pid:
+            if found is not None and found.pid == process.pid and not found.starting:
                 return found
-            if process.poll() is not None:
-                break
             time.sleep(0.05)
+        if found is not None and process.poll() is None:
+            return found  # An endpoint needs longer; its status is Creating.
+        if process.poll() == STATE_REFUSED:
+            raise LocalAwsError(_last_line(settings.log))
         raise LocalAwsError(
             f"The embedded AWS did not start on port {settings.port}; the last line of {settings.log} is: "
             f"{_last_line(settings.log)}"
@@ -193,12 +212,32 @@ def _end_process(pid: int) -> bool:
         process.send_signal(signal.SIGTERM)
     except psutil.Error:
         return False
-    _gone, alive = psutil.wait_procs(tree, timeout=STOP_GRACE_S)
-    for remaining in alive:
+    for remaining in _wait_for_end(tree, STOP_GRACE_S):
         with contextlib.suppress(psutil.Error):
             remaining.kill()
-    psutil.wait_procs(alive, timeout=STOP_GRACE_S)
+    _wait_for_end(tree, KILL_GRACE_S)
+    psutil.wait_procs(tree, timeout=0)  # takes the exit status of child processes
     return True
+
+
+def _wait_for_end(processes: list[psutil.Process], timeout_s: float) -> list[psutil.Process]:
+    """Wait until the processes have ended; returns those that have not after `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    while (alive := [process for process in processes if _is_alive(process)]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return alive
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    """Whether the process or one of its threads runs.
+
+    A process that has ended remains as a zombie until the one that started it takes its exit status. A process whose
+    other threads are still ending is a zombie, too.
+    """
+    try:
+        return bool(process.is_running() and (process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1))
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _port_in_use(port: int) -> bool:

@@ -55,7 +55,7 @@ async def _http(application: Application, hosts: set[bytes], scope: Scope, recei
         return
     except Refused as refused:
         logger.warning("Refused %s %r: %s", scope["method"], scope["path"], refused.message)
-        await _send_refusal(scope, refused, send)
+        await send_error(scope, refused.code, refused.message, 403, send)
         return
     await application(scope, body.receive, _without_cors(send))
 
@@ -107,24 +107,24 @@ def _without_cors(send: Send) -> Send:
     return send_without_cors
 
 
-async def _send_refusal(scope: Scope, refused: Refused, send: Send) -> None:
-    """Send 403 in the format of the caller's protocol: XML for S3 and the Query protocol, otherwise JSON."""
+async def send_error(scope: Scope, code: str, message: str, status: int, send: Send) -> None:
+    """Send an error in the format of the caller's protocol: XML for S3 and the Query protocol, otherwise JSON."""
     headers = dict(scope["headers"])
-    kind, body = "application/json", json.dumps({"__type": refused.code, "message": refused.message})
+    kind, body = "application/json", json.dumps({"__type": code, "message": message})
     authorization = headers.get(b"authorization", b"")
     if b"/s3/aws4_request" in authorization or not authorization:
-        kind, body = "application/xml", _xml(refused)
+        kind, body = "application/xml", _xml(code, message)
     elif headers.get(b"content-type", b"").startswith(b"application/x-www-form-urlencoded"):
-        kind, body = "text/xml", f"<ErrorResponse>{_xml(refused)}</ErrorResponse>"
+        kind, body = "text/xml", f"<ErrorResponse>{_xml(code, message)}</ErrorResponse>"
     content = body.encode()
     fields = [
         (b"content-type", kind.encode()),
         (b"content-length", str(len(content)).encode()),
-        (b"x-amzn-errortype", refused.code.encode()),
+        (b"x-amzn-errortype", code.encode()),
     ]
-    await send({"type": "http.response.start", "status": 403, "headers": fields})
+    await send({"type": "http.response.start", "status": status, "headers": fields})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})
 
 
-def _xml(refused: Refused) -> str:
-    return f"<Error><Code>{escape(refused.code)}</Code><Message>{escape(refused.message)}</Message></Error>"
+def _xml(code: str, message: str) -> str:
+    return f"<Error><Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error>"

@@ -6,13 +6,20 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
+import threading
+import time
 import traceback
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from local import credentials
-from local.lifecycle import STATUS_PATH
+from local.lifecycle import STATE_REFUSED, STATUS_PATH
+from local.persistence.errors import StateRefused
 from local.settings import ACCOUNT_ID, CLIENT_VARIABLES, HOST, Settings
+
+if TYPE_CHECKING:
+    from local.sagemaker.service import SageMaker
 
 
 def configure(settings: Settings) -> None:
@@ -39,6 +46,7 @@ def configure(settings: Settings) -> None:
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",
             "DOCKER_HOST": "unix:///nonexistent",
+            # local.persistence saves the state instead.
             "PERSIST_STATE": "0",
             "S3_PERSIST": "0",
             "STATE_DIR": str(settings.work / "state"),
@@ -49,25 +57,31 @@ def configure(settings: Settings) -> None:
 
 
 async def serve(settings: Settings) -> None:
-    """Serve requests until SIGTERM or SIGINT."""
+    """Restore the state, serve requests until SIGTERM or SIGINT, and save the state. Raises StateRefused."""
     from hypercorn.asyncio import serve as hypercorn_serve
     from hypercorn.config import Config
     from ministack import app as ministack_app
 
-    from local import install, security
+    from local import faults, install, security
+    from local.persistence.saver import Saver
 
-    install.apply_patches(settings)
-    status = json.dumps({"region": settings.region}).encode()
+    sagemaker = install.apply_patches(settings)
+    saver = Saver(settings)
+    saver.restore()
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and scope["path"] == STATUS_PATH:
+            status = json.dumps(
+                {"region": settings.region, "starting": sagemaker.endpoints.starting(), **saver.describe()}
+            ).encode()
             headers = [(b"content-type", b"application/json"), (b"content-length", str(len(status)).encode())]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": status})
             return
         await ministack_app.app(scope, receive, send)
 
-    protected: Any = security.protected(application, settings)
+    served: Any = faults.with_faults(application, settings.faults) if settings.faults else application
+    protected: Any = security.protected(served, settings)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -76,11 +90,26 @@ async def serve(settings: Settings) -> None:
     config.bind = [f"{HOST}:{settings.port}"]
     config.keep_alive_timeout = 75
     config.loglevel = "WARNING"
-    # The state is not kept, so stopping does not wait for open requests.
+    saver.start()
     serving = asyncio.ensure_future(hypercorn_serve(protected, config, shutdown_trigger=asyncio.Event().wait))
+    threading.Thread(target=_resume, args=(settings, sagemaker), daemon=True).start()
+    # Stopping does not wait for open requests: nobody has been told that they are done.
     await asyncio.wait({serving, asyncio.ensure_future(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
     if serving.done():
         serving.result()
+    saver.stop()
+
+
+def _resume(settings: Settings, sagemaker: SageMaker) -> None:
+    """Start the model servers of restored endpoints as soon as this server responds."""
+    while True:
+        try:
+            socket.create_connection((HOST, settings.port)).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            sagemaker.endpoints.resume()
+            return
 
 
 def main() -> None:
@@ -91,6 +120,9 @@ def main() -> None:
     try:
         asyncio.new_event_loop().run_until_complete(serve(settings))
         code = 0
+    except StateRefused as error:
+        print(error)
+        code = STATE_REFUSED
     except Exception:
         traceback.print_exc()
     finally:

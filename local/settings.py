@@ -24,8 +24,9 @@ class Settings:
     """Port, folder and region of one embedded AWS.
 
     `directory` is where the server writes its log, temporary files and jobs. Two servers need two ports and two
-    directories. `lambda_slots` is the maximum number of concurrent Lambda invocations; further ones wait.
-    `authorization` enforces IAM policies.
+    directories. The state is saved every `save_interval_s` seconds, and when the server stops; with 0 it is neither
+    restored nor saved. `lambda_slots` is the maximum number of concurrent Lambda invocations; further ones wait.
+    `authorization` enforces IAM policies. `faults` is a file with faults to inject, None for none.
     """
 
     port: int = 4566
@@ -33,17 +34,24 @@ class Settings:
     region: str = "eu-west-1"
     lambda_slots: int = 4
     authorization: bool = False
+    save_interval_s: float = 20.0
+    faults: Path | None = None
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Read LOCAL_AWS_PORT, LOCAL_AWS_DIR, AWS_REGION, LOCAL_LAMBDA_SLOTS, LOCAL_AWS_AUTH (`true`: enforce IAM)."""
+        """Read LOCAL_AWS_PORT, LOCAL_AWS_DIR, AWS_REGION and the variables of `as_environment` beside them.
+
+        LOCAL_AWS_AUTH is `true` to enforce IAM policies, LOCAL_AWS_FAULTS the file of injected faults.
+        """
         environ = os.environ
         return cls(
             port=int(environ.get("LOCAL_AWS_PORT") or cls.port),
             directory=Path(environ.get("LOCAL_AWS_DIR") or cls.directory).resolve(),
             region=environ.get("AWS_REGION") or cls.region,
             lambda_slots=int(environ.get("LOCAL_LAMBDA_SLOTS") or cls.lambda_slots),
+            save_interval_s=float(environ.get("LOCAL_AWS_SAVE_S") or cls.save_interval_s),
             authorization=(environ.get("LOCAL_AWS_AUTH") or "").lower() == "true",
+            faults=Path(environ["LOCAL_AWS_FAULTS"]) if environ.get("LOCAL_AWS_FAULTS") else None,
         )
 
     @property
@@ -62,6 +70,11 @@ class Settings:
         return self.directory / "server.pid"
 
     @property
+    def state(self) -> Path:
+        """The folder with the saved state, kept after `down`."""
+        return self.directory / "state"
+
+    @property
     def work(self) -> Path:
         """The folder that is removed when the server stops."""
         return self.directory / "work"
@@ -73,5 +86,7 @@ class Settings:
             "LOCAL_AWS_DIR": str(self.directory),
             "AWS_REGION": self.region,
             "LOCAL_LAMBDA_SLOTS": str(self.lambda_slots),
+            "LOCAL_AWS_SAVE_S": str(self.save_interval_s),
             "LOCAL_AWS_AUTH": "true" if self.authorization else "false",
+            "LOCAL_AWS_FAULTS": str(self.faults or ""),
         }

@@ -17,7 +17,7 @@ from deploy import system
 from deploy.errors import DeployError
 from deploy.outputs import Deployed
 from deploy.target import Target, connect
-from operate import bench, demo, reconcile, retrain, rollback, status, terminal, threshold
+from operate import bench, demo, reconcile, redrive, retrain, rollback, status, terminal, threshold
 from operate.champion import Champion
 from operate.errors import CommandError
 from operate.event_listener import EventListener
@@ -72,6 +72,12 @@ def _parser() -> argparse.ArgumentParser:
     command = add("rollback", _rollback, "restore an earlier model")
     command.add_argument("--to", default="", help="the model; by default the champion's predecessor")
     command.add_argument("--reason", default=rollback.REASON, help="recorded with the model that is rolled back")
+    command = add("redrive", _redrive, "replay failed photos and review requests")
+    one = command.add_mutually_exclusive_group()
+    one.add_argument("--list", action="store_true", help="only list the messages")
+    one.add_argument("--id", default="", help="replay only the message with this id")
+    one.add_argument("--drop", default="", help="remove the message with this id")
+    command.add_argument("--force", action="store_true", help="remove it even if it can be replayed")
     command = add("threshold", _threshold, "reviews and errors at the threshold in force and at another one")
     command.add_argument("--at", default="", help="a threshold from 0 to 1, or `model` for the model's own")
     command = add("reconcile", _reconcile, "restart photos without an outcome, announce outcomes, name what is left")
@@ -113,6 +119,16 @@ def _status(target: Target, _arguments: Arguments) -> None:
 
 def _rollback(target: Target, arguments: Arguments) -> None:
     rollback.print_result(rollback.roll_back(_deployed(target), arguments.to, arguments.reason))
+
+
+def _redrive(target: Target, arguments: Arguments) -> None:
+    deployed = _deployed(target)
+    if arguments.list:
+        redrive.list_failed(deployed)
+    elif arguments.drop:
+        redrive.remove(deployed, arguments.drop, force=arguments.force)
+    else:
+        redrive.replay(deployed, arguments.id)
 
 
 def _threshold(target: Target, arguments: Arguments) -> None:

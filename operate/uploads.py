@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from botocore.exceptions import ClientError
 
 from deploy.outputs import Deployed
 from functions.shared.photo import Photo
@@ -159,6 +160,8 @@ def upload(
 ) -> list[UploadResult]:
     """Upload photos and wait until every one has an outcome, or no event has arrived for EVENT_TIMEOUT_S.
 
+    Raises CommandError when the stage accepts no uploads.
+
     At most `max_in_flight` photos wait for their outcome at a time; `len(sources)` makes a burst.
     `progress` is called with each result that reached an outcome, how many have, and how many photos there are.
     """
@@ -169,9 +172,18 @@ def upload(
         number, source = numbered
         key = object_key(run, number, source)
         sent_at = time.time()
-        etag = s3.put_object(
-            Bucket=deployed.uploads_bucket, Key=key, Body=source.content, ContentType=source.media_type
-        )["ETag"]
+        try:
+            etag = s3.put_object(
+                Bucket=deployed.uploads_bucket, Key=key, Body=source.content, ContentType=source.media_type
+            )["ETag"]
+        except ClientError as error:
+            # Only the policy of the bucket denies uploads explicitly.
+            if "with an explicit deny in a resource-based policy" in str(error):
+                raise CommandError(
+                    f"Stage {deployed.stage} accepts no uploads, because no application stack is deployed. "
+                    "Run `make deploy`."
+                ) from error
+            raise
         return UploadResult(source, Photo(deployed.uploads_bucket, key, etag.strip('"'), len(source.content)), sent_at)
 
     waiting = iter(enumerate(sources))

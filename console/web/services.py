@@ -15,6 +15,7 @@ from console.aws import Aws
 from console.champion import ChampionReader
 from console.decisions import Decisions
 from console.desk import UNDO_S, Desk
+from console.failed_requests import FailedRequests
 from console.labels import Labels
 from console.leases import LEASE_S
 from console.photos import Photos
@@ -38,6 +39,7 @@ class Services:
     tabs: Tabs
     labels: Labels
     queue: Queue
+    failed_requests: FailedRequests
     photos: Photos
     decisions: Decisions
     uploads: Uploads
@@ -67,6 +69,7 @@ class Services:
             tabs=Tabs(desk, tab_timeout_s),
             labels=desk.labels,
             queue=Queue(deployed, aws, desk.labels),
+            failed_requests=FailedRequests(deployed, aws),
             photos=Photos(deployed, aws),
             decisions=decisions,
             uploads=Uploads(deployed, aws, decisions),

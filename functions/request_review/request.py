@@ -130,10 +130,10 @@ def request_review(request: ReviewRequest, photos: PhotoTable, bus: EventBus, qu
     except Refused as refused:
         if refused.record.has_outcome:
             raise PhotoDecided(
-                f"{request.photo} was {refused.record.status} by {refused.record.execution}"
+                f"photo {photo_id} was {refused.record.status} by {refused.record.execution}"
             ) from refused
         raise ReviewPending(
-            f"{request.photo} already has a review request of {refused.record.execution}; try again later"
+            f"photo {photo_id} already has a review request of {refused.record.execution}; try again later"
         ) from refused
     if before and before.review_sent == request.token_hash:
         return False

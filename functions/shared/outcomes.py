@@ -61,7 +61,9 @@ def announce(record: PhotoRecord, execution: str, at: datetime, photos: PhotoTab
     if record.announced:
         return Recorded(record.outcome, announced=False)
     if record.execution != execution and not (is_overdue(record, at) and photos.claim_announcement(record, at)):
-        raise AnnouncementPending(f"{record.photo}: another execution is about to announce its outcome")
+        raise AnnouncementPending(
+            f"the outcome of photo {record.photo.photo_id}, recorded by {record.execution}, is about to be announced"
+        )
     bus.publish("Driver Routed" if record.status == ROUTED else "Photo Rejected", record.outcome)
     photos.mark_announced(record, at)
     return Recorded(record.outcome, announced=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from functions.shared.errors import InvalidInput
+from functions.shared.texts import printable
 
 UNKNOWN_DRIVER = "unknown"
 
@@ -69,8 +70,4 @@ class Photo:
 
         A line break in a key would otherwise write a log line about another photo.
         """
-        return f"s3://{self.bucket}/{''.join(_escape(character) for character in self.key)}"
-
-
-def _escape(character: str) -> str:
-    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        return f"s3://{self.bucket}/{printable(self.key)}"

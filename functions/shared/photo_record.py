@@ -29,6 +29,7 @@ class PhotoRecord:
     `outcome` is the decision or the rejection as its event contains it, `announced` whether that event was published,
     `announcing_at` when an execution other than the one that recorded it, or a reconciliation, was about to publish it.
     `error` is why an execution ended without an outcome. `restarts` counts the executions that reconciliations started.
+    `notified` is the last failed execution of which an operator was notified.
     """
 
     photo: Photo
@@ -46,6 +47,7 @@ class PhotoRecord:
     announcing_at: str | None = None
     error: Mapping[str, Any] | None = None
     restarts: int = 0
+    notified: str | None = None
 
     @classmethod
     def from_item(cls, item: Mapping[str, Any]) -> "PhotoRecord":
@@ -67,9 +69,15 @@ class PhotoRecord:
             announcing_at=item.get("announcing_at"),
             error=item.get("error"),
             restarts=item.get("restarts", 0),
+            notified=item.get("notified"),
         )
 
     @property
     def has_outcome(self) -> bool:
         """Whether the photo was routed or rejected."""
         return self.status in OUTCOMES
+
+    @property
+    def is_unrouted(self) -> bool:
+        """Whether an execution ended without an outcome, and no other one works on the photo."""
+        return self.status == UNROUTED

@@ -118,6 +118,10 @@ class PhotoTable:
         """Record that SQS accepted the message with the task token of this SHA-256."""
         self._set(photo_id, "review_sent", token_hash)
 
+    def mark_notified(self, photo_id: str, execution: str) -> None:
+        """Record that an operator was notified of the failure of `execution`."""
+        self._set(photo_id, "notified", execution)
+
     def record_outcome(
         self, photo: Photo, status: str, execution: str, at: datetime, *, outcome: Mapping[str, Any]
     ) -> None:

@@ -24,10 +24,10 @@ def read_settings(settings: type[S], environment: Mapping[str, str] = os.environ
     >>> from dataclasses import dataclass
     >>> @dataclass(frozen=True)
     ... class Settings:
-    ...     decision_table: str
+    ...     photo_table: str
     ...     bake_seconds: int
-    >>> read_settings(Settings, {"DECISION_TABLE": "decisions", "BAKE_SECONDS": "300"})
-    Settings(decision_table='decisions', bake_seconds=300)
+    >>> read_settings(Settings, {"PHOTO_TABLE": "photos", "BAKE_SECONDS": "300"})
+    Settings(photo_table='photos', bake_seconds=300)
     """
     values: dict[str, Any] = {}
     mistakes = []

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any
 
-from ministack.core.responses import get_account_id, get_region
+from ministack.core.responses import get_account_id, get_region, request_scope
 
 from local.lambdas import emf
 from local.sagemaker.aws import DataError, Storage, arn, start_thread
@@ -24,7 +24,9 @@ MAX_BODY_BYTES = 25 * 1024 * 1024
 
 
 class Endpoint:
-    """An endpoint: its variants in service, and its pending configuration, if any."""
+    """An endpoint: its variants in service, and its pending configuration, if any. `SAVED` survives a restart."""
+
+    SAVED = ("name", "status", "failure_reason", "created", "modified", "config")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -65,14 +67,14 @@ class Endpoints:
         self._configs = configs
         self._settings = settings
         self._storage = storage
-        self._endpoints: Records[Endpoint] = Records()
+        self.endpoints: Records[Endpoint] = Records()
 
     def create_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
         config = self._configs.find(request["EndpointConfigName"])
         endpoint = Endpoint(request["EndpointName"])
         endpoint.config = config
         taken = validation_error(f'Cannot create already existing endpoint "{endpoint.arn}".')
-        self._endpoints.add(endpoint.name, endpoint, lambda: taken)
+        self.endpoints.add(endpoint.name, endpoint, lambda: taken)
         start_thread(f"create {endpoint.name}", self._deploy, endpoint, config)
         return {"EndpointArn": endpoint.arn}
 
@@ -140,17 +142,28 @@ class Endpoints:
                 "LastModifiedTime": endpoint.modified,
                 "EndpointStatus": endpoint.status,
             }
-            for endpoint in self._endpoints
+            for endpoint in self.endpoints
         ]
         chosen, more = page(request, items, "EndpointName", "EndpointStatus")
         return {"Endpoints": chosen, **more}
 
     def find(self, name: str) -> Endpoint:
-        return self._endpoints.require(name, validation_error(f'Could not find endpoint "{arn("endpoint", name)}".'))
+        return self.endpoints.require(name, validation_error(f'Could not find endpoint "{arn("endpoint", name)}".'))
+
+    def resume(self) -> None:
+        """Start the model servers of restored endpoints; S3 must respond already."""
+        for (account, region, _name), endpoint in self.endpoints.all_items().items():
+            if endpoint.status == "Creating":
+                with request_scope(account, region):
+                    start_thread(f"resume {endpoint.name}", self._deploy, endpoint, endpoint.config)
+
+    def starting(self) -> bool:
+        """Whether an endpoint is not in service yet."""
+        return any(endpoint.status == "Creating" for endpoint in self.endpoints.all_items().values())
 
     def invoke_endpoint(self, name: str, body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
         """Invoke an endpoint; returns body and headers. Raises ValidationError, ModelError or ServiceUnavailable."""
-        endpoint = self._endpoints.get(name)
+        endpoint = self.endpoints.get(name)
         if endpoint is None or endpoint.status not in ("InService", "Updating"):
             raise SageMakerError("ValidationError", f"Endpoint {name} of account {get_account_id()} not found.")
         if len(body) > MAX_BODY_BYTES:
@@ -230,7 +243,7 @@ class Endpoints:
             variant.stop()
         if endpoint.capture is not None:
             endpoint.capture.flush()
-        self._endpoints.remove(endpoint.name)
+        self.endpoints.remove(endpoint.name)
 
 
 def _variant_summary(variant: Variant, since: float) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import shutil
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from local.sagemaker.aws import LogStream, Storage
 from local.sagemaker.containers import Container, containers_folder
@@ -31,7 +31,9 @@ class JobStopped(Exception):
 
 
 class Job:
-    """A job: its request, folder and container."""
+    """A job: its request, folder and container. `SAVED` names the attributes that survive a restart of the server."""
+
+    SAVED: ClassVar[tuple[str, ...]] = ("request", "created", "status", "failure_reason", "started", "finished")
 
     def __init__(self, kind: str, name: str, request: dict[str, Any], settings: Settings, storage: Storage) -> None:
         self.name = name
@@ -39,6 +41,10 @@ class Job:
         self.settings = settings
         self.storage = storage
         self.created = time.time()
+        self.status = "InProgress"
+        self.failure_reason: str | None = None
+        self.started: float | None = None
+        self.finished: float | None = None
         self.home = containers_folder(settings.work) / kind / name
         self.stop_requested = threading.Event()
         self.ended = threading.Event()
@@ -90,6 +96,10 @@ class Job:
                 return code
         container.stop(STOP_GRACE_S)
         return None
+
+    def fail(self, reason: str) -> None:
+        """End the job with status Failed."""
+        raise NotImplementedError
 
     def describe(self) -> dict[str, Any]:
         """The response of the Describe operation."""

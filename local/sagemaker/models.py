@@ -17,7 +17,7 @@ class Models:
     def __init__(self, storage: Storage, registry: Registry) -> None:
         self._storage = storage
         self._registry = registry
-        self._models: Records[dict[str, Any]] = Records()
+        self.records: Records[dict[str, Any]] = Records()
 
     def create_model(self, request: dict[str, Any]) -> dict[str, Any]:
         name = request["ModelName"]
@@ -29,7 +29,7 @@ class Models:
             raise validation_error(f"Could not find model data at {url}.")
         model = {**request, "ModelArn": arn("model", name), "CreationTime": time.time()}
         taken = validation_error(f'Cannot create already existing model "{model["ModelArn"]}".')
-        self._models.add(name, model, lambda: taken)
+        self.records.add(name, model, lambda: taken)
         return {"ModelArn": model["ModelArn"]}
 
     def describe_model(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -38,17 +38,17 @@ class Models:
 
     def delete_model(self, request: dict[str, Any]) -> dict[str, Any]:
         self.find(request["ModelName"])
-        self._models.remove(request["ModelName"])
+        self.records.remove(request["ModelName"])
         return {}
 
     def list_models(self, request: dict[str, Any]) -> dict[str, Any]:
         shown = ("ModelName", "ModelArn", "CreationTime")
-        items = [{key: model[key] for key in shown} for model in self._models]
+        items = [{key: model[key] for key in shown} for model in self.records]
         chosen, more = page(request, items, "ModelName")
         return {"Models": chosen, **more}
 
     def find(self, name: str) -> dict[str, Any]:
-        return self._models.require(name, validation_error(f'Could not find model "{arn("model", name)}".'))
+        return self.records.require(name, validation_error(f'Could not find model "{arn("model", name)}".'))
 
     def container(self, name: str) -> dict[str, Any]:
         """Return the container definition of a model, with the values of its model package."""
@@ -69,7 +69,7 @@ class EndpointConfigs:
 
     def __init__(self, models: Models) -> None:
         self._models = models
-        self._configs: Records[dict[str, Any]] = Records()
+        self.records: Records[dict[str, Any]] = Records()
 
     def create_endpoint_config(self, request: dict[str, Any]) -> dict[str, Any]:
         name = request["EndpointConfigName"]
@@ -89,7 +89,7 @@ class EndpointConfigs:
         taken = validation_error(
             f'Cannot create already existing endpoint configuration "{config["EndpointConfigArn"]}".'
         )
-        self._configs.add(name, config, lambda: taken)
+        self.records.add(name, config, lambda: taken)
         return {"EndpointConfigArn": config["EndpointConfigArn"]}
 
     def describe_endpoint_config(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -98,18 +98,18 @@ class EndpointConfigs:
 
     def delete_endpoint_config(self, request: dict[str, Any]) -> dict[str, Any]:
         self.find(request["EndpointConfigName"])
-        self._configs.remove(request["EndpointConfigName"])
+        self.records.remove(request["EndpointConfigName"])
         return {}
 
     def list_endpoint_configs(self, request: dict[str, Any]) -> dict[str, Any]:
         shown = ("EndpointConfigName", "EndpointConfigArn", "CreationTime")
-        items = [{key: config[key] for key in shown} for config in self._configs]
+        items = [{key: config[key] for key in shown} for config in self.records]
         chosen, more = page(request, items, "EndpointConfigName")
         return {"EndpointConfigs": chosen, **more}
 
     def find(self, name: str) -> dict[str, Any]:
         missing = f'Could not find endpoint configuration "{arn("endpoint-config", name)}".'
-        return self._configs.require(name, validation_error(missing))
+        return self.records.require(name, validation_error(missing))
 
 
 def _containers(request: dict[str, Any]) -> list[dict[str, Any]]:

@@ -27,14 +27,12 @@ DEFAULT_RUNTIME_S = 86_400
 class ProcessingJob(Job):
     """A processing job, from InProgress to Completed, Failed or Stopped."""
 
+    SAVED = (*Job.SAVED, "modified", "exit_message")
+
     def __init__(self, request: dict[str, Any], settings: Settings, storage: Storage) -> None:
         super().__init__("processing", request["ProcessingJobName"], request, settings, storage)
         self.arn = arn("processing-job", self.name)
-        self.status = "InProgress"
-        self.started: float | None = None
-        self.finished: float | None = None
         self.modified = self.created
-        self.failure_reason: str | None = None
         self.exit_message: str | None = None
 
     def run(self) -> None:
@@ -48,12 +46,10 @@ class ProcessingJob(Job):
             self._end("Stopped")
         except (JobFailed, DataError) as error:
             prefix = "ClientError: " if isinstance(error, DataError) else ""
-            self.failure_reason = f"{prefix}{error}"[: toolkit.MAX_REASON]
-            self._end("Failed")
+            self.fail(f"{prefix}{error}")
         except Exception as error:
             logger.exception("processing job %s", self.name)
-            self.failure_reason = f"InternalServerError: {error!r}"[: toolkit.MAX_REASON]
-            self._end("Failed")
+            self.fail(f"InternalServerError: {error!r}")
         finally:
             self.clean_up()
 
@@ -141,6 +137,10 @@ class ProcessingJob(Job):
         path = self.opt_ml / "output" / "message"
         return path.read_text(errors="replace")[: toolkit.MAX_REASON] if path.is_file() else None
 
+    def fail(self, reason: str) -> None:
+        self.failure_reason = reason[: toolkit.MAX_REASON]
+        self._end("Failed")
+
     def _end(self, status: str) -> None:
         self.finished = self.modified = time.time()
         self.status = status
@@ -179,7 +179,7 @@ class ProcessingJobs:
         self.jobs: Records[ProcessingJob] = Records()
 
     def create_processing_job(self, request: dict[str, Any]) -> dict[str, Any]:
-        job = ProcessingJob(request, self._settings, self._storage)
+        job = self.new_job(request)
         taken = (
             "Processing job names must be unique within an AWS account and region, "
             f"and a processing job with this name already exists ({job.arn})"
@@ -187,6 +187,9 @@ class ProcessingJobs:
         self.jobs.add(job.name, job, lambda: in_use(taken))
         start_thread(f"processing {job.name}", job.run)
         return {"ProcessingJobArn": job.arn}
+
+    def new_job(self, request: dict[str, Any]) -> ProcessingJob:
+        return ProcessingJob(request, self._settings, self._storage)
 
     def describe_processing_job(self, request: dict[str, Any]) -> dict[str, Any]:
         return self.find(request["ProcessingJobName"]).describe()

@@ -44,6 +44,14 @@ class Records(Generic[T]):
         with self._lock:
             self._records.pop(self._key(name), None)
 
+    def all_items(self) -> dict[tuple[str, str, str], T]:
+        """Return a copy of the records of all accounts and regions, by account, region and name."""
+        return dict(self._records)
+
+    def restore(self, records: dict[tuple[str, str, str], T]) -> None:
+        """Add records of any account and region."""
+        self._records.update(records)
+
     def __iter__(self) -> Iterator[T]:
         scope = (get_account_id(), get_region())
         return iter([record for key, record in list(self._records.items()) if key[:2] == scope])

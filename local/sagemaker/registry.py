@@ -25,8 +25,8 @@ class Registry:
     """The operations on model packages and groups. A package is kept as its request with version, ARN and status."""
 
     def __init__(self) -> None:
-        self._groups: Records[dict[str, Any]] = Records()
-        self._packages: Records[dict[str, Any]] = Records()
+        self.groups: Records[dict[str, Any]] = Records()
+        self.packages: Records[dict[str, Any]] = Records()
         self._lock = threading.Lock()
 
     def create_model_package_group(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -39,7 +39,7 @@ class Registry:
             "next_version": 1,
         }
         taken = validation_error(f"Model Package Group already exists: {group['ModelPackageGroupArn']}")
-        self._groups.add(name, group, lambda: taken)
+        self.groups.add(name, group, lambda: taken)
         return {"ModelPackageGroupArn": group["ModelPackageGroupArn"]}
 
     def describe_model_package_group(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -49,13 +49,13 @@ class Registry:
 
     def delete_model_package_group(self, request: dict[str, Any]) -> dict[str, Any]:
         group = self._group(request["ModelPackageGroupName"])
-        if any(package.get("ModelPackageGroupName") == group["ModelPackageGroupName"] for package in self._packages):
+        if any(package.get("ModelPackageGroupName") == group["ModelPackageGroupName"] for package in self.packages):
             raise SageMakerError(
                 "ConflictException",
                 "Model Package Group cannot be deleted since it still contains Model Packages: "
                 f"{group['ModelPackageGroupArn']}",
             )
-        self._groups.remove(group["ModelPackageGroupName"])
+        self.groups.remove(group["ModelPackageGroupName"])
         return {}
 
     def list_model_package_groups(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class Registry:
             "CreationTime",
             "ModelPackageGroupStatus",
         )
-        items = [{key: group[key] for key in shown if key in group} for group in self._groups]
+        items = [{key: group[key] for key in shown if key in group} for group in self.groups]
         chosen, more = page(request, items, "ModelPackageGroupName")
         return {"ModelPackageGroupSummaryList": chosen, **more}
 
@@ -90,7 +90,7 @@ class Registry:
         else:
             raise validation_error("Either ModelPackageName or ModelPackageGroupName must be provided.")
         taken = validation_error(f"Model Package already exists: {package['ModelPackageArn']}")
-        self._packages.add(package["ModelPackageArn"], package, lambda: taken)
+        self.packages.add(package["ModelPackageArn"], package, lambda: taken)
         self._publish_state_change(package)
         return {"ModelPackageArn": package["ModelPackageArn"]}
 
@@ -116,7 +116,7 @@ class Registry:
 
     def delete_model_package(self, request: dict[str, Any]) -> dict[str, Any]:
         package = self.find(request["ModelPackageName"])
-        self._packages.remove(package["ModelPackageArn"])
+        self.packages.remove(package["ModelPackageArn"])
         return {}
 
     def list_model_packages(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -135,7 +135,7 @@ class Registry:
             "ModelApprovalStatus",
         )
         items = []
-        for package in self._packages:
+        for package in self.packages:
             versioned = "ModelPackageVersion" in package
             if kind != "Both" and versioned != (kind == "Versioned"):
                 continue
@@ -152,11 +152,11 @@ class Registry:
     def find(self, name: str) -> dict[str, Any]:
         """Return a package by its ARN or name; raises ValidationException when it does not exist."""
         address = name if name.startswith("arn:") else arn("model-package", name.lower())
-        return self._packages.require(address, validation_error(f"ModelPackage {address} does not exist."))
+        return self.packages.require(address, validation_error(f"ModelPackage {address} does not exist."))
 
     def _group(self, name: str) -> dict[str, Any]:
         missing = f"ModelPackageGroup {arn('model-package-group', name)} does not exist."
-        return self._groups.require(name, validation_error(missing))
+        return self.groups.require(name, validation_error(missing))
 
     @staticmethod
     def _publish_state_change(package: dict[str, Any]) -> None:

@@ -1,8 +1,9 @@
 """The SageMaker API on the port of the embedded AWS.
 
 Patches: entries for SageMaker, which ministack does not have, in its routing tables (`router.SERVICE_PATTERNS`,
-`app.SERVICE_HANDLERS`, `app.SERVICE_REGISTRY`, `app._loaded_modules`) and in `iam_actions.SERVICE_TO_IAM_NAMESPACE` for
-authorization. Source of the operations: botocore's service model and the Amazon SageMaker API Reference.
+`app.SERVICE_HANDLERS`, `app.SERVICE_REGISTRY`, `app._loaded_modules`), in `app._state_map` for its saved state, and in
+`iam_actions.SERVICE_TO_IAM_NAMESPACE` for authorization. Source of the operations: botocore's service model and the
+Amazon SageMaker API Reference.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ministack import app
 from ministack.core import iam_actions, router
 
 from local import patches
-from local.sagemaker import validation
+from local.sagemaker import state, validation
 from local.sagemaker.aws import Storage
 from local.sagemaker.containers import Container, remove_links
 from local.sagemaker.endpoints import Endpoints
@@ -135,8 +136,12 @@ def install(settings: Settings) -> SageMaker:
     patches.attribute(app, "SERVICE_HANDLERS", dict)["sagemaker"] = service.handle_request
     patches.attribute(app, "SERVICE_REGISTRY", dict)["sagemaker"] = {"module": "sagemaker"}
     patches.attribute(app, "_loaded_modules", dict)["sagemaker"] = SimpleNamespace(
-        handle_request=service.handle_request, get_state=lambda: None, reset=lambda: None
+        handle_request=service.handle_request,
+        get_state=lambda: state.get_state(service),
+        load_persisted_state=lambda saved: state.load_persisted_state(service, saved),
+        reset=lambda: None,
     )
+    patches.attribute(app, "_state_map", dict)["sagemaker"] = "sagemaker"
     patches.attribute(iam_actions, "SERVICE_TO_IAM_NAMESPACE", dict)["sagemaker"] = "sagemaker"
     return service
 

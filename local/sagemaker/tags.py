@@ -9,19 +9,19 @@ class Tags:
     """The operations on tags, and the tags of Create operations."""
 
     def __init__(self) -> None:
-        self._tags: dict[str, dict[str, str]] = {}
+        self.tags: dict[str, dict[str, str]] = {}
 
     def add_tags(self, request: dict[str, Any]) -> dict[str, Any]:
-        tags = self._tags.setdefault(request["ResourceArn"], {})
+        tags = self.tags.setdefault(request["ResourceArn"], {})
         tags.update({tag["Key"]: tag["Value"] for tag in request["Tags"]})
         return {"Tags": self._as_list(tags)}
 
     def list_tags(self, request: dict[str, Any]) -> dict[str, Any]:
-        return {"Tags": self._as_list(self._tags.get(request["ResourceArn"], {}))}
+        return {"Tags": self._as_list(self.tags.get(request["ResourceArn"], {}))}
 
     def delete_tags(self, request: dict[str, Any]) -> dict[str, Any]:
         for key in request["TagKeys"]:
-            self._tags.get(request["ResourceArn"], {}).pop(key, None)
+            self.tags.get(request["ResourceArn"], {}).pop(key, None)
         return {}
 
     def add_from_create(self, request: dict[str, Any], answer: dict[str, Any]) -> None:

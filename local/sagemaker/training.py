@@ -36,15 +36,13 @@ MESSAGES = {
 class TrainingJob(Job):
     """A training job, from Starting to Completed, Failed or Stopped."""
 
+    SAVED = (*Job.SAVED, "transitions", "metrics")
+
     def __init__(self, request: dict[str, Any], settings: Settings, storage: Storage) -> None:
         super().__init__("training", request["TrainingJobName"], request, settings, storage)
         self.arn = arn("training-job", self.name)
-        self.status = "InProgress"
         self.transitions: list[dict[str, Any]] = []
-        self.failure_reason: str | None = None
         self.artifacts = f"{request['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{self.name}/output/model.tar.gz"
-        self.started: float | None = None
-        self.finished: float | None = None
         self.metrics: dict[str, dict[str, Any]] = {}
         self.enter("Starting")
 
@@ -66,12 +64,10 @@ class TrainingJob(Job):
             self._end("Stopped", stopped.phase)
         except (JobFailed, DataError) as error:
             prefix = "ClientError: " if isinstance(error, DataError) else ""
-            self.failure_reason = f"{prefix}{error}"
-            self._end("Failed", "Failed", self.failure_reason)
+            self.fail(f"{prefix}{error}")
         except Exception as error:
             logger.exception("training job %s", self.name)
-            self.failure_reason = f"InternalServerError: {error!r}"
-            self._end("Failed", "Failed", self.failure_reason)
+            self.fail(f"InternalServerError: {error!r}")
         finally:
             self.clean_up()
 
@@ -195,6 +191,10 @@ class TrainingJob(Job):
             self.enter("Uploading")
             self._upload()
 
+    def fail(self, reason: str) -> None:
+        self.failure_reason = reason
+        self._end("Failed", "Failed", reason)
+
     def _end(self, status: str, phase: str, message: str | None = None) -> None:
         self.finished = time.time()
         self.enter(phase, message)
@@ -251,7 +251,7 @@ class TrainingJobs:
                 re.compile(definition["Regex"])
             except re.error as error:
                 raise validation_error(f"Invalid metric regex {definition['Regex']!r}: {error}") from error
-        job = TrainingJob(request, self._settings, self._storage)
+        job = self.new_job(request)
         taken = (
             "Training job names must be unique within an AWS account and region, "
             f"and a training job with this name already exists ({job.arn})"
@@ -259,6 +259,9 @@ class TrainingJobs:
         self.jobs.add(job.name, job, lambda: in_use(taken))
         start_thread(f"training {job.name}", job.run)
         return {"TrainingJobArn": job.arn}
+
+    def new_job(self, request: dict[str, Any]) -> TrainingJob:
+        return TrainingJob(request, self._settings, self._storage)
 
     def describe_training_job(self, request: dict[str, Any]) -> dict[str, Any]:
         return self.find(request["TrainingJobName"]).describe()

@@ -118,11 +118,16 @@ def test_redrive_sends_back_the_requests_that_can_be_answered_and_lists_the_rest
     stage.dead_letter(message["Body"])
     stage.dead_letter('{"task_token": "never-shown", "photo": 1}')
     ran = subprocess.run(
-        [sys.executable, "-m", "console.redrive"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "operate", "redrive"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
-    assert ran.returncode == 0, ran.stderr
-    assert "1 sent back to the review queue." in ran.stdout
-    assert "1 stayed" in ran.stdout
+    assert ran.returncode == 0, ran.stdout
+    assert "sent back to the reviewers" in ran.stdout
+    assert "1 replayed, 1 stayed." in ran.stdout
     assert "never-shown" not in ran.stdout
     assert json.loads(message["Body"])["task_token"] not in ran.stdout
     assert stage.queue_length() == 1

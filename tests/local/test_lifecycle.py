@@ -158,7 +158,7 @@ def test_processes_and_files_are_removed_with_the_server(settings: local.Setting
     if end != "down":
         os.kill(server.pid, getattr(signal, end))
         eventually(lambda: not any(alive(process) for process in processes))
-    local.stop(settings)
+    local.stop(settings, forget=True)
     assert not any(alive(process) for process in processes)
     assert not settings.work.exists()
     again, started = local.start(settings)

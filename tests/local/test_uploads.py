@@ -13,11 +13,17 @@ import psutil
 import pytest
 
 from tests.local.aws import ROLE, Aws
+from tests.support import object_keys
 from tests.support.waiting import eventually
 
 TEMPLATE = '{"photo": {"bucket": <bucket>, "key": <key>, "etag": <etag>, "size": <size>}}'
 PATHS = {f: f"$.detail.object.{f}" for f in ("key", "etag", "size")} | {"bucket": "$.detail.bucket.name"}
-KEYS = ["uploads/d 1/mein Rad.jpg", 'uploads/a+b/"quoted".jpg', "uploads/ü/it's %41 & <x>.jpg", "uploads/d/漢字\\n.jpg"]
+NAMES = [
+    "uploads/d 1/mein Rad.jpg",
+    'uploads/a+b/"quoted".jpg',
+    "uploads/ü/it's %41 & <x>.jpg",
+    "uploads/d/漢字\\n.jpg",
+]
 
 
 class Pipeline:
@@ -77,9 +83,9 @@ def pipeline(aws: Aws) -> Pipeline:
 
 def test_every_key_arrives_unchanged(pipeline: Pipeline) -> None:
     before = len(pipeline.executions())
-    etags = {key: pipeline.upload(key) for key in KEYS}
+    etags = {key: pipeline.upload(key) for key in [*NAMES, *object_keys.KEYS]}
     seen = {}
-    for execution in pipeline.ended(before + len(KEYS)):
+    for execution in pipeline.ended(before + len(etags)):
         output = pipeline.aws.wait_for_execution(execution["executionArn"])["output"]
         seen[output["photo"]["key"]] = output["photo"]
     for key, etag in etags.items():

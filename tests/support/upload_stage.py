@@ -11,6 +11,8 @@ from jsonschema import Draft202012Validator
 import events
 from deploy.outputs import Deployed
 from functions.shared.photo import Photo
+from functions.shared.photo_record import ROUTED, PhotoRecord
+from functions.shared.photo_table import PhotoTable
 from operate.event_listener import EventListener
 from operate.uploads import Source, UploadResult, upload
 from tests.support.waiting import eventually
@@ -59,9 +61,12 @@ class UploadStage:
 
     def decision(self, photo: Photo) -> dict[str, Any] | None:
         """The decision about a photo, or None."""
-        table = boto3.resource("dynamodb").Table(self.deployed.decision_table)
-        item: dict[str, Any] | None = table.get_item(Key={"photo_id": photo.photo_id}).get("Item")
-        return item
+        record = self.record(photo)
+        return dict(record.outcome or {}) if record and record.status == ROUTED else None
+
+    def record(self, photo: Photo) -> PhotoRecord | None:
+        """The record of a photo, or None."""
+        return PhotoTable(self.deployed.photo_table, boto3.client("dynamodb")).get(photo.photo_id)
 
     def executions(self, photo: Photo) -> list[dict[str, Any]]:
         """Every execution of classify-photo for this photo."""

@@ -24,7 +24,6 @@ ENVIRONMENT = {
     "POWERTOOLS_SERVICE_NAME": "test",
     "POWERTOOLS_METRICS_NAMESPACE": "Scones/Vehicles",
     "STAGE": "test",
-    "DECISION_TABLE": "decisions",
     "PHOTO_TABLE": "photos",
     "EVENT_BUS": "scones-test",
     "ENDPOINT_NAME": "scones-test",

@@ -15,6 +15,10 @@ from moto.core.exceptions import JsonRESTError
 
 import events
 import workflows
+from functions.shared.photo import Photo
+from functions.shared.photo_record import PhotoRecord
+from functions.shared.photo_table import PhotoTable
+from tests.support.photo_table import create_photo_table
 from tests.support.waiting import eventually
 from tests.workflow.fake_sagemaker import FakeSageMaker
 from tests.workflow.lambda_handlers import ACCOUNT, CONTEXT, ENVIRONMENT, REGION, Handler, invoked_functions
@@ -100,16 +104,22 @@ class Stage:
         self.aws = clients()
         for bucket in ("uploads", "scones-ml"):
             self.aws["s3"].create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
-        for table, key in (("decisions", "photo_id"), ("photos", "photo_id"), ("models", "id")):
-            self.aws["dynamodb"].create_table(
-                TableName=table,
-                KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
-                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
-                BillingMode="PAY_PER_REQUEST",
-            )
+        create_photo_table(self.aws["dynamodb"], "photos")
+        self.aws["dynamodb"].create_table(
+            TableName="models",
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
         for queue in ("review", "unrouted", "events"):
             self.aws["sqs"].create_queue(QueueName=queue)
         self.aws["ssm"].put_parameter(Name=ENVIRONMENT["THRESHOLD_PARAMETER"], Value="model", Type="String")
+        self.create_event_bus()
+        self.role = self.aws["iam"].create_role(RoleName="any", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+        self.function_arns = {folder: self._create_function(folder) for folder in self.handlers}
+
+    def create_event_bus(self) -> None:
+        """Create the event bus, with a rule that sends every event to the queue `events`."""
         self.aws["events"].create_event_bus(Name="scones-test")
         self.aws["events"].put_rule(
             Name="everything", EventBusName="scones-test", EventPattern='{"source": ["scones.vehicles"]}'
@@ -119,8 +129,6 @@ class Stage:
             EventBusName="scones-test",
             Targets=[{"Id": "queue", "Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:events"}],
         )
-        self.role = self.aws["iam"].create_role(RoleName="any", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
-        self.function_arns = {folder: self._create_function(folder) for folder in self.handlers}
 
     def _create_function(self, folder: str) -> str:
         created: dict[str, str] = self.aws["lambda"].create_function(
@@ -256,11 +264,11 @@ class Stage:
         """Send the answer to a review request with its task token."""
         self.aws["stepfunctions"].send_task_success(taskToken=request["task_token"], output=json.dumps(answer))
 
-    def only_item(self, table: str) -> dict[str, Any] | None:
-        """The only item of a table; None when the table is empty."""
-        items: list[dict[str, Any]] = self.aws["dynamodb"].scan(TableName=table)["Items"]
-        assert len(items) <= 1
-        return items[0] if items else None
+    def record(self, photo: dict[str, Any]) -> PhotoRecord:
+        """The record of a photo that has one."""
+        record = PhotoTable("photos", self.aws["dynamodb"]).get(Photo.from_state(photo).photo_id)
+        assert record is not None
+        return record
 
 
 # Ten polls instead of half an hour of them, and twice as many for both loops.

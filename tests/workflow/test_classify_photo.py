@@ -1,10 +1,13 @@
 """classify-photo decides for each photo, rejects it, or keeps it in the unrouted queue."""
 
+import inspect
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from functions.shared.times import now
 from tests.support.waiting import eventually
 from tests.workflow.stage import JPEG, EndpointError, Stage, classification
 
@@ -43,16 +46,18 @@ def test_a_photo_given_only_by_bucket_and_key_is_decided_too(stage: Stage) -> No
 @pytest.mark.parametrize(("vehicle", "bay"), [("bicycle", "Bay A"), ("motorcycle", "Bay B"), ("other", "Help desk")])
 def test_a_classification_below_the_threshold_is_decided_by_the_reviewer(stage: Stage, vehicle: str, bay: str) -> None:
     stage.respond = lambda image: classification("bicycle", 0.5)
-    run = stage.classify(stage.upload())
+    photo = stage.upload()
+    run = stage.classify(photo)
     request = stage.review_request()
     assert request["reason"] == "LowConfidence"
     assert request["vehicle"] == "bicycle"
+    assert (stage.record(photo).classification or {})["confidence"] == 0.5
     stage.answer_review(request, review_answer(vehicle))
     decision = run.output()
     assert (decision["vehicle"], decision["loading_bay"], decision["decided_by"]) == (vehicle, bay, "reviewer")
     assert decision["model_version"] == "vehicles-test-1"
     assert decision["confidence"] is None
-    assert stage.only_item("photos") is None
+    assert (stage.record(photo).status, stage.record(photo).outcome) == ("routed", decision)
 
 
 def test_a_photo_of_no_vehicle_goes_to_review_at_any_confidence(stage: Stage) -> None:
@@ -63,12 +68,13 @@ def test_a_photo_of_no_vehicle_goes_to_review_at_any_confidence(stage: Stage) ->
 
 def test_a_photo_the_reviewer_cannot_use_is_rejected(stage: Stage) -> None:
     stage.respond = lambda image: classification("bicycle", 0.5)
-    run = stage.classify(stage.upload())
+    photo = stage.upload()
+    run = stage.classify(photo)
     stage.answer_review(stage.review_request(), review_answer("unusable"))
     rejection = run.output()
     assert rejection["rejected"]["reason"] == "UnusablePhoto"
     assert len(stage.events("Photo Rejected")) == 1
-    assert stage.only_item("decisions") is None
+    assert stage.record(photo).status == "rejected"
 
 
 @pytest.mark.parametrize("answer", [{}, {"vehicle": None}, "bicycle", [], {"vehicle": 7}])
@@ -81,10 +87,10 @@ def test_an_invalid_answer_sends_the_driver_to_the_help_desk(stage: Stage, answe
 
 def test_a_review_that_times_out_sends_the_driver_to_the_help_desk(stage: Stage) -> None:
     stage.respond = lambda image: classification("bicycle", 0.5)
-    run = stage.classify(stage.upload(), review_timeout_s=1)
-    decision = run.output()
+    photo = stage.upload()
+    decision = stage.classify(photo, review_timeout_s=1).output()
     assert (decision["vehicle"], decision["loading_bay"], decision["decided_by"]) == (None, "Help desk", "fallback")
-    assert stage.only_item("photos") is None
+    assert stage.record(photo).outcome == decision
 
 
 def test_an_unavailable_endpoint_is_retried_with_backoff_before_a_review(stage: Stage) -> None:
@@ -145,7 +151,7 @@ def test_an_event_delivered_twice_has_one_decision_and_one_event(stage: Stage) -
     assert first.output() == second.output()
     third = stage.start(machine, {"photo": photo})
     assert third.output() == first.output()
-    assert third.states()[-1] == "ReturnDecision"
+    assert third.states()[-1] == "ReturnOutcome"
     assert len(stage.events("Driver Routed")) == 1
 
 
@@ -160,7 +166,35 @@ def test_an_event_delivered_twice_has_one_review_and_both_executions_return_its_
     assert first.output() == second.output()
     assert stage.waits[:3] == [15, 30, 45]
     assert stage.receive_all("review") == []
+    assert len(stage.events_to("classify_photo")) == 2
     assert len(stage.events("Driver Routed")) == 1
+
+
+@pytest.mark.parametrize("image", [JPEG, b""], ids=["decided", "rejected"])
+def test_an_outcome_that_was_recorded_and_not_announced_is_announced_by_the_next_execution(
+    stage: Stage, image: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine, photo = stage.deploy_classify(), stage.upload(image)
+    stage.aws["events"].delete_event_bus(Name="scones-test")
+    first = stage.start(machine, {"photo": photo})
+    assert first.wait()["status"] == "FAILED"
+    (message,) = stage.receive_all("unrouted")
+    assert message["error"]["Error"] == "EventNotPublished"
+    stage.create_event_bus()
+    record = stage.record(photo)
+    for folder in ("assign_bay", "reject_photo"):
+        loaded = inspect.unwrap(stage.handlers[folder]).__globals__
+        monkeypatch.setitem(loaded, "now", lambda: now() + timedelta(minutes=1))
+    assert stage.start(machine, {"photo": message["photo"]}).output() == record.outcome
+    published = stage.events("Driver Routed" if image else "Photo Rejected")
+    assert published == [record.outcome]
+
+
+def test_the_marker_of_a_folder_starts_nothing(stage: Stage) -> None:
+    run = stage.classify(stage.upload(b"", key="uploads/driver-7/"))
+    run.output()
+    assert run.states() == ["ClassifyPhoto", "IgnoreFolder"]
+    assert stage.events("Photo Rejected") == []
 
 
 def test_transient_errors_of_the_lambda_service_are_retried(stage: Stage) -> None:

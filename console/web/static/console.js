@@ -73,15 +73,31 @@ dialog.querySelector("form").addEventListener("submit", async (event) => {
   }
 });
 
-document.getElementById("redrive")?.addEventListener("click", async () => {
+async function redrive(button, id) {
   const result = document.getElementById("redrive-result");
+  button.disabled = true;
+  result.textContent = "Replaying …";
   try {
-    const { sent, stayed } = await post("/api/redrive", {});
-    result.textContent = `${sent} sent back, ${stayed} stayed.`;
+    const { results, summary } = await post("/api/redrive", { id });
+    for (const one of results) showReplayed(one);
+    result.textContent = summary;
   } catch (error) {
     result.textContent = error.message;
   }
-});
+  button.disabled = false;
+}
+
+function showReplayed({ id, result, text }) {
+  const message = document.querySelector(`[data-message="${CSS.escape(id)}"]`);
+  if (!message || result === "stayed") return;
+  message.querySelector(".redrive-done").textContent = result === "failed" ? `Failed: ${text}` : `${text[0].toUpperCase()}${text.slice(1)}.`;
+  if (result !== "failed") message.querySelector(".redrive-one")?.remove();
+}
+
+document.getElementById("redrive")?.addEventListener("click", (event) => redrive(event.currentTarget, null));
+for (const button of document.querySelectorAll(".redrive-one")) {
+  button.addEventListener("click", () => redrive(button, button.closest("[data-message]").dataset.message));
+}
 
 for (const image of document.querySelectorAll("img.thumb, img.whole")) {
   const replace = () => image.replaceWith(placeholder());

@@ -1,4 +1,4 @@
-"""The figures of the queues, and the redrive of failed requests."""
+"""The figures of the queues."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,8 +8,9 @@ from console.aws import Aws
 from console.labels import Labels
 from console.queue import Queue
 from deploy.outputs import Deployed
+from tests.support import failed_requests
 from tests.unit import model_stage
-from tests.unit.console.review_requests import body, depth, send
+from tests.unit.console.review_requests import send
 
 
 def queue(stage: Deployed) -> Queue:
@@ -31,22 +32,8 @@ def test_the_figures_count_requests_drivers_and_failed_requests(stage: Deployed)
     assert figures.oldest_s == pytest.approx(waited.total_seconds(), abs=30)
 
 
-def test_a_failed_request_is_listed_with_the_problem_but_not_the_task_token(stage: Deployed) -> None:
-    dead_letter(stage, body(reason=None))
-    (letter,) = queue(stage).dead_letters()
-    assert letter.problem == "reason is missing or not text"
-    assert "secret-token" not in letter.body
-
-
-def test_redrive_sends_back_the_requests_that_can_be_answered(stage: Deployed) -> None:
-    dead_letter(stage, body())
-    dead_letter(stage, "{broken")
-    sent, stayed = queue(stage).redrive()
-    assert (sent, [letter.body for letter in stayed]) == (1, ["{broken"])
-    assert depth(stage.review_queue_url) == (1, 0)
-    assert sum(depth(stage.review_dead_letter_queue_url)) == 1
-
-
-def test_redrive_of_everything_sends_malformed_requests_too(stage: Deployed) -> None:
-    dead_letter(stage, "{broken")
-    assert queue(stage).redrive(everything=True) == (1, [])
+def test_photos_that_are_not_routed_count_as_failed_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    with failed_requests.failed_stage(monkeypatch) as stage:
+        failed_requests.send(stage.review_dead_letter_queue_url, "{broken")
+        failed_requests.send(stage.unrouted_queue_url, failed_requests.unrouted_body())
+        assert queue(stage).figures().dead == 2

@@ -15,7 +15,7 @@ from deploy.templates import load_template, render
 APP: dict[str, Any] = load_template("app")
 DATA: dict[str, Any] = load_template("data")
 OUTPUTS = {
-    "UploadsBucket", "MlBucket", "DecisionTable", "ReviewQueueUrl", "ReviewDeadLetterQueueUrl", "EventBus",
+    "UploadsBucket", "MlBucket", "PhotoTable", "ReviewQueueUrl", "ReviewDeadLetterQueueUrl", "EventBus",
     "ClassifyPhotoArn", "RetrainModelArn", "RollbackModelArn", "EndpointName", "ThresholdParameter", "AlertTopicArn",
 }  # fmt: skip
 
@@ -41,8 +41,46 @@ def test_buckets_are_private_and_encrypted(bucket: str) -> None:
     assert len(properties["PublicAccessBlockConfiguration"]) == 4
     rule = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"][0]
     assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
-    policy = DATA["Resources"][f"{bucket}Policy"]["Properties"]["PolicyDocument"]["Statement"][0]
+    (policy,) = statements(bucket, "TlsOnly")
     assert (policy["Effect"], policy["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": False}})
+
+
+def statements(bucket: str, sid: str) -> list[dict[str, Any]]:
+    """The statements of a bucket's policy with this Sid, with or without a condition of the template."""
+    found = DATA["Resources"][f"{bucket}Policy"]["Properties"]["PolicyDocument"]["Statement"]
+    return [
+        one for item in found for one in item.get("Fn::If", [item]) if isinstance(one, dict) and one.get("Sid") == sid
+    ]
+
+
+def test_uploads_are_denied_by_default_to_everyone() -> None:
+    parameter = DATA["Parameters"]["AcceptUploads"]
+    assert (parameter["Default"], parameter["AllowedValues"]) == ("no", ["yes", "no"])
+    assert DATA["Conditions"]["DenyUploads"] == {"Fn::Equals": [{"Ref": "AcceptUploads"}, "no"]}
+    policy = DATA["Resources"]["UploadsBucketPolicy"]
+    (denial,) = statements("UploadsBucket", "NoUploads")
+    assert {"Fn::If": ["DenyUploads", denial, {"Ref": "AWS::NoValue"}]} in (
+        policy["Properties"]["PolicyDocument"]["Statement"]
+    )
+    assert denial | {"Sid": ""} == {
+        "Sid": "",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": {"Fn::Sub": "${UploadsBucket.Arn}/uploads/*"},
+    }
+    assert ("Condition" in policy, policy["DeletionPolicy"]) == (False, "Retain")
+
+
+def test_the_policy_of_the_uploads_bucket_has_a_statement_under_all_conditions() -> None:
+    found = DATA["Resources"]["UploadsBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert [one["Sid"] for one in found if "Fn::If" not in one] == ["NoOldTls"]
+
+
+def test_closed_uploads_have_the_prefix_that_starts_the_workflow() -> None:
+    (denial,) = statements("UploadsBucket", "NoUploads")
+    (key,) = APP["Resources"]["PhotoUploadedRule"]["Properties"]["EventPattern"]["detail"]["object"]["key"]
+    assert denial["Resource"] == {"Fn::Sub": "${UploadsBucket.Arn}/" + key["prefix"] + "*"}
 
 
 def test_uploads_reach_eventbridge() -> None:
@@ -77,6 +115,27 @@ def test_an_undelivered_event_goes_to_the_unrouted_queue() -> None:
     assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0
     (statement,) = APP["Resources"]["UnroutedQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+
+
+def test_an_execution_that_fails_invokes_notify_failure() -> None:
+    rule = APP["Resources"]["FailedExecutionRule"]["Properties"]
+    assert "EventBusName" not in rule  # Step Functions publishes on the default bus
+    (target,) = rule["Targets"]
+    assert target["Arn"] == {"Fn::GetAtt": ["NotifyFailureFunction", "Arn"]}
+    permission = APP["Resources"]["FailedExecutionPermission"]["Properties"]
+    assert permission["Principal"] == "events.amazonaws.com"
+    assert permission["SourceArn"] == {"Fn::GetAtt": ["FailedExecutionRule", "Arn"]}
+
+
+def test_an_event_that_notify_failure_fails_on_goes_to_the_unrouted_queue() -> None:
+    (invocations,) = of_type("AWS::Lambda::EventInvokeConfig").values()
+    assert invocations["DestinationConfig"] == {"OnFailure": {"Destination": {"Fn::GetAtt": ["UnroutedQueue", "Arn"]}}}
+
+
+def test_every_rule_may_send_its_dead_letters_to_the_unrouted_queue() -> None:
+    (statement,) = APP["Resources"]["UnroutedQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    allowed = [source["Fn::GetAtt"][0] for source in statement["Condition"]["ArnEquals"]["aws:SourceArn"]]
+    assert sorted(allowed) == sorted(of_type("AWS::Events::Rule"))
 
 
 def test_a_message_that_is_never_answered_goes_to_the_dead_letter_queue() -> None:

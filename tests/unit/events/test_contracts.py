@@ -21,6 +21,7 @@ from functions.build_dataset.snapshot import SnapshotStore
 from functions.judge_challenger.gate import Gate, judge
 from functions.request_review.request import ReviewRequest
 from functions.shared.photo import Photo
+from functions.shared.photo_table import PhotoTable
 from training import compare, train
 from training.dataset import Dataset
 from training.labels import load_labelled
@@ -79,7 +80,7 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Path:
             answer = {"photo": photo.as_state(), "vehicle": label, "reviewer": "ann"}
             answer["answered_at"] = "2026-11-20T10:00:00.000Z"
             s3.put_object(Bucket="scones-ml", Key=f"labels/{photo.photo_id}.json", Body=json.dumps(answer).encode())
-        store = SnapshotStore("scones-ml", s3, "photos", dynamodb)
+        store = SnapshotStore("scones-ml", s3, PhotoTable("photos", dynamodb))
         uri = store.create("s3://scones-ml/datasets/base/a/", ("bicycle", "motorcycle")).uri
         manifest = f"{uri.removeprefix('s3://scones-ml/')}manifest.json"
         found = s3.list_objects_v2(Bucket="scones-ml", Prefix="datasets/photos/")["Contents"]

@@ -117,11 +117,26 @@ def test_the_input_of_a_rollback_has_the_alarm_its_time_and_its_reason() -> None
     }
 
 
-def test_there_is_a_sample_of_each_published_event_and_of_each_event_that_starts_a_workflow() -> None:
+def test_there_is_a_sample_of_each_published_event_and_of_each_event_that_a_rule_matches() -> None:
     assert set(events.samples()) == {kind.lower().replace(" ", "_") for kind in events.DETAIL_TYPES} | {
         "s3_object_created",
         "cloudwatch_alarm_state_change",
+        "step_functions_execution_status_change",
     }
+
+
+@pytest.mark.parametrize(
+    ("status", "matching"), [("FAILED", True), ("TIMED_OUT", True), ("ABORTED", True), ("SUCCEEDED", False)]
+)
+def test_an_execution_of_a_workflow_that_ends_without_success_is_reported(status: str, matching: bool) -> None:
+    event = events.sample("step_functions_execution_status_change")
+    machine = event["detail"]["stateMachineArn"]
+    workflows = {"RetrainModelWorkflow": "a", "RollbackModelWorkflow": "b"}
+    pattern = events.rule("execution_failed", ClassifyPhotoWorkflow=machine, **workflows)["EventPattern"]
+    event["detail"]["status"] = status
+    assert matches(pattern, event) is matching
+    event["detail"]["stateMachineArn"] = "another team's"
+    assert not matches(pattern, event)
 
 
 @pytest.mark.parametrize(("read", "name"), [(events.schema, "Driver Lost"), (events.sample, "x"), (events.rule, "x")])

@@ -4,16 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from functions.shared.aws import client
-from functions.shared.errors import EventNotPublished, InvalidInput
+from functions.shared.errors import AnnouncementPending, EventNotPublished, InvalidInput
+from functions.shared.outcomes import ANNOUNCED_WITHIN
 from functions.shared.photo import Photo
+from functions.shared.times import now
 from tests.unit.functions.stack import (
     ANOTHER_EXECUTION,
-    DECISIONS,
     EXECUTION,
-    PHOTOS,
     TASK_TOKEN,
     Function,
     FunctionOutput,
@@ -40,17 +39,12 @@ def test_a_cyclist_is_sent_to_the_nearby_orders(stack: Stack, assign_bay: Functi
     }
 
 
-def test_the_decision_is_the_event_and_the_item(stack: Stack, assign_bay: Function) -> None:
+def test_the_decision_is_the_event_and_in_the_record(stack: Stack, assign_bay: Function) -> None:
     photo = stack.upload()
     decision = assign_bay(photo=photo.as_state(), **BY_MODEL)
     assert stack.published("Driver Routed") == [decision]
-    item = stack.item(DECISIONS, photo)
-    assert item is not None
-    assert (item["photo_id"], item["announced"]) == (photo.photo_id, True)
-    assert {name: item[name] for name in decision if name not in {"confidence", "photo"}} == {
-        name: value for name, value in decision.items() if name not in {"confidence", "photo"}
-    }
-    assert float(item["confidence"]) == 0.97
+    record = stack.record(photo)
+    assert (record.status, record.execution, record.outcome, record.announced) == ("routed", EXECUTION, decision, True)
 
 
 @pytest.mark.parametrize(
@@ -93,19 +87,58 @@ def test_a_retry_of_the_same_execution_publishes_no_second_event(stack: Stack, a
     assert len(stack.published("Driver Routed")) == 1
 
 
-def test_a_decision_that_was_recorded_but_not_announced_is_announced_by_the_retry(
+def test_a_decision_that_was_not_announced_is_announced_by_the_retry(
     stack: Stack, assign_bay: Function, fail_call: Any
 ) -> None:
     photo = stack.upload()
     restore = fail_call(client("events"), "put_events")
-    with pytest.raises(ClientError):
+    with pytest.raises(EventNotPublished, match="on purpose"):
         assign_bay(photo=photo.as_state(), **BY_MODEL)
     restore()
     assert stack.published() == []
-    unpublished = assign_bay(execution=ANOTHER_EXECUTION, photo=photo.as_state(), **BY_MODEL)
-    assert stack.published() == []
-    assert assign_bay(photo=photo.as_state(), **BY_MODEL) == unpublished
-    assert stack.published("Driver Routed") == [unpublished]
+    decision = assign_bay(photo=photo.as_state(), **BY_MODEL)
+    assert stack.published("Driver Routed") == [decision]
+
+
+def test_another_execution_announces_a_decision_only_when_that_is_overdue(
+    stack: Stack, assign_bay: Function, fail_call: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = stack.upload()
+    restore = fail_call(client("events"), "put_events")
+    with pytest.raises(EventNotPublished):
+        assign_bay(photo=photo.as_state(), **BY_MODEL)
+    restore()
+    for proposal in ({"vehicle": "motorcycle", "decided_by": "reviewer"}, {"decided_by": "recorded"}):
+        with pytest.raises(AnnouncementPending, match=EXECUTION):
+            assign_bay(execution=ANOTHER_EXECUTION, photo=photo.as_state(), **proposal)
+    later = now() + ANNOUNCED_WITHIN
+    monkeypatch.setattr(assign_bay.module, "now", lambda: later)
+    decision = assign_bay(execution=ANOTHER_EXECUTION, photo=photo.as_state(), decided_by="recorded")
+    assert (decision["vehicle"], decision["execution"]) == ("bicycle", EXECUTION)
+    assert stack.published("Driver Routed") == [decision]
+    assert stack.record(photo).announced
+
+
+def test_a_photo_that_was_rejected_keeps_its_rejection(
+    stack: Stack, assign_bay: Function, reject_photo: Function, output: Callable[[], FunctionOutput]
+) -> None:
+    photo = stack.upload()
+    rejection = reject_photo(photo=photo.as_state(), error={"Error": "UnusablePhoto", "Cause": "blurred"})
+    output()
+    assert assign_bay(execution=ANOTHER_EXECUTION, photo=photo.as_state(), **BY_MODEL) == rejection
+    assert stack.published() == [rejection]
+    assert output().metrics("DriversRouted") == []
+
+
+def test_there_is_no_recorded_outcome_of_an_unknown_or_a_waiting_photo(
+    stack: Stack, assign_bay: Function, request_review: Function
+) -> None:
+    photo = stack.upload()
+    with pytest.raises(InvalidInput, match="no record"):
+        assign_bay(photo=photo.as_state(), decided_by="recorded")
+    request_review(photo=photo.as_state(), reason="LowConfidence", task_token=TASK_TOKEN, timeout_s=900)
+    with pytest.raises(InvalidInput, match="in_review"):
+        assign_bay(photo=photo.as_state(), decided_by="recorded")
 
 
 def test_an_event_that_the_bus_rejects_is_an_error_and_not_marked_as_announced(
@@ -116,15 +149,16 @@ def test_an_event_that_the_bus_rejects_is_an_error_and_not_marked_as_announced(
     monkeypatch.setattr(client("events"), "put_events", lambda **_: rejected)
     with pytest.raises(EventNotPublished, match="InternalFailure: busy"):
         assign_bay(photo=photo.as_state(), **BY_MODEL)
-    assert (stack.item(DECISIONS, photo) or {})["announced"] is False
+    assert not stack.record(photo).announced
 
 
-def test_a_decision_removes_the_review_request(stack: Stack, assign_bay: Function, request_review: Function) -> None:
+def test_a_decision_ends_the_review(stack: Stack, assign_bay: Function, request_review: Function) -> None:
     photo = stack.upload()
     request_review(photo=photo.as_state(), reason="LowConfidence", task_token=TASK_TOKEN, timeout_s=900)
-    assert stack.item(PHOTOS, photo)
+    assert stack.record(photo).status == "in_review"
     assign_bay(photo=photo.as_state(), vehicle="bicycle", decided_by="reviewer")
-    assert stack.item(PHOTOS, photo) is None
+    assert stack.record(photo).status == "routed"
+    assert (stack.record(photo).review or {})["reason"] == "LowConfidence"
 
 
 def test_a_driver_whose_photo_was_deleted_still_gets_a_decision(stack: Stack, assign_bay: Function) -> None:
@@ -146,7 +180,19 @@ def test_only_model_reviewer_and_fallback_decide(stack: Stack, assign_bay: Funct
     photo = stack.upload()
     with pytest.raises(InvalidInput, match="decided_by"):
         assign_bay(photo=photo.as_state(), vehicle="bicycle", decided_by="operator")
-    assert stack.item(DECISIONS, photo) is None
+    assert stack.find_record(photo) is None
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"vehicle": 7}, {"confidence": "high"}, {"confidence": 1.1}, {"confidence": True}, {"model_version": []}]
+)
+def test_the_error_for_a_malformed_decision_names_the_field(
+    stack: Stack, assign_bay: Function, wrong: dict[str, Any]
+) -> None:
+    photo = stack.upload()
+    with pytest.raises(InvalidInput, match=next(iter(wrong))):
+        assign_bay(photo=photo.as_state(), **(BY_MODEL | wrong))
+    assert stack.find_record(photo) is None
 
 
 def test_drivers_are_counted_by_bay_and_decider(

@@ -7,6 +7,7 @@ import pytest
 
 from functions.shared.aws import client
 from functions.shared.errors import (
+    FolderMarker,
     InvalidInput,
     InvalidSettings,
     ModelUnavailable,
@@ -21,6 +22,7 @@ from tests.unit.functions.stack import (
     ANOTHER_EXECUTION,
     EXECUTION,
     JPEG,
+    TASK_TOKEN,
     UPLOADS,
     Function,
     FunctionOutput,
@@ -47,7 +49,6 @@ def test_a_confident_classification_needs_no_review(stack: Stack, classify: Func
         "threshold": 0.9,
         "outcome": "confident",
         "reason": None,
-        "decision": None,
     }
     assert model.received == [JPEG]
 
@@ -76,19 +77,42 @@ def test_bucket_and_key_identify_a_photo_without_etag_and_size(stack: Stack, cla
     assert classify(photo=without_etag(photo))["photo"] == photo.as_state()
 
 
-def test_a_photo_that_was_decided_is_not_classified_again(
-    stack: Stack, classify: Function, assign_bay: Function, model: ModelServer
+def test_the_record_has_the_classification_before_there_is_a_decision(stack: Stack, classify: Function) -> None:
+    photo = stack.upload()
+    answer = classify(photo=photo.as_state())
+    record = stack.record(photo)
+    assert (record.status, record.photo, record.execution) == ("classified", photo, EXECUTION)
+    assert (record.classification, record.threshold) == (answer["classification"], 0.9)
+
+
+def test_a_photo_that_was_decided_keeps_its_record(stack: Stack, classify: Function, assign_bay: Function) -> None:
+    photo = stack.upload()
+    assign_bay(photo=photo.as_state(), vehicle="bicycle", confidence=0.97, model_version="model-1", decided_by="model")
+    record = stack.record(photo)
+    assert classify(execution=ANOTHER_EXECUTION, photo=photo.as_state())["outcome"] == "decided"
+    assert stack.record(photo) == record
+
+
+def test_a_photo_in_review_stays_there_when_a_newer_model_is_confident(
+    stack: Stack, classify: Function, request_review: Function
 ) -> None:
     photo = stack.upload()
-    decision = assign_bay(
-        photo=photo.as_state(), vehicle="bicycle", confidence=0.97, model_version="model-1", decided_by="model"
-    )
-    stack.delete(photo)
+    request_review(photo=photo.as_state(), reason="ModelUnavailable", task_token=TASK_TOKEN, timeout_s=900)
     outcome = classify(execution=ANOTHER_EXECUTION, photo=photo.as_state())
-    assert outcome["outcome"] == "decided"
-    assert outcome["decision"] == decision
-    assert outcome["photo"] == photo.as_state()
-    assert model.received == []
+    assert (outcome["outcome"], outcome["reason"]) == ("unsure", "ModelUnavailable")
+    assert stack.record(photo).execution == EXECUTION
+
+
+@pytest.mark.parametrize(("key", "body"), [("uploads/driver-17/", b""), ("uploads/a/b/", b"")])
+def test_the_marker_of_a_folder_is_no_photo(stack: Stack, classify: Function, key: str, body: bytes) -> None:
+    photo = stack.upload(body, key=key)
+    with pytest.raises(FolderMarker, match="ends in a slash"):
+        classify(photo=photo.as_state())
+    assert stack.find_record(photo) is None
+
+
+def test_a_photo_whose_name_ends_in_a_slash_is_classified(stack: Stack, classify: Function) -> None:
+    assert classify(photo=stack.upload(key="uploads/driver-17/bike/").as_state())["outcome"] == "confident"
 
 
 def test_a_photo_uploaded_again_with_other_content_is_another_photo(
@@ -211,9 +235,9 @@ def test_the_error_for_an_input_without_a_photo_names_the_missing_field(
 def test_a_function_without_its_environment_names_every_missing_variable(
     function: Callable[[str], Function], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("DECISION_TABLE")
+    monkeypatch.delenv("PHOTO_TABLE")
     monkeypatch.setenv("ENDPOINT_NAME", "")
-    with pytest.raises(InvalidSettings, match="DECISION_TABLE is not set; ENDPOINT_NAME is not set"):
+    with pytest.raises(InvalidSettings, match="ENDPOINT_NAME is not set; PHOTO_TABLE is not set"):
         function("classify_photo")
 
 
@@ -282,8 +306,20 @@ def test_a_failure_is_logged_once_and_its_photo_is_not_in_later_lines(
     assert "photo_id" not in output().log[0]
 
 
-def test_the_decision_table_is_read_first(stack: Stack, classify: Function, fail_call: Any, model: ModelServer) -> None:
-    fail_call(client("dynamodb"), "get_item")
-    with pytest.raises(Exception, match="on purpose"):
-        classify(photo=stack.upload().as_state())
-    assert model.received == []
+def test_a_classification_takes_one_call_of_s3_and_one_of_dynamodb(
+    stack: Stack, classify: Function, assign_bay: Function
+) -> None:
+    photo = stack.upload()
+    calls: list[str] = []
+
+    def record_call(model: Any, **_: Any) -> None:
+        calls.append(model.name)
+
+    clients = [client("s3"), client("dynamodb"), client("events")]
+    for one in clients:
+        one.meta.events.register("before-call", record_call)
+    classify(photo=photo.as_state())
+    assign_bay(photo=photo.as_state(), vehicle="bicycle", decided_by="model", confidence=0.97)
+    for one in clients:
+        one.meta.events.unregister("before-call", record_call)
+    assert calls == ["GetObject", "UpdateItem", "UpdateItem", "PutEvents", "UpdateItem"]

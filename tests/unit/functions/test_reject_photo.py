@@ -5,14 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from functions.shared.aws import client
-from functions.shared.errors import InvalidInput
+from functions.shared.errors import EventNotPublished, InvalidInput
 from tests.unit.functions.stack import (
     ANOTHER_EXECUTION,
     EXECUTION,
-    PHOTOS,
     TASK_TOKEN,
     Function,
     FunctionOutput,
@@ -41,11 +39,8 @@ def test_the_rejection_is_published_and_recorded(stack: Stack, reject_photo: Fun
     photo = stack.upload(b"")
     rejection = reject_photo(photo=photo.as_state(), error=CAUGHT)
     assert stack.published("Photo Rejected") == [rejection]
-    entry = stack.item(PHOTOS, photo)
-    assert entry is not None
-    assert (entry["status"], entry["reason"], entry["message"]) == ("rejected", "UnreadablePhoto", "it is empty")
-    assert entry["rejected_at"] == rejection["rejected_at"]
-    assert int(entry["purge_at"]) > 0
+    record = stack.record(photo)
+    assert (record.status, record.outcome, record.announced) == ("rejected", rejection, True)
 
 
 def test_a_cause_that_is_plain_text_is_the_message(stack: Stack, reject_photo: Function) -> None:
@@ -83,18 +78,43 @@ def test_a_rejection_that_was_recorded_but_not_published_is_published_by_the_ret
 ) -> None:
     photo = stack.upload(b"")
     restore = fail_call(client("events"), "put_events")
-    with pytest.raises(ClientError):
+    with pytest.raises(EventNotPublished):
         reject_photo(photo=photo.as_state(), error=CAUGHT)
     restore()
     reject_photo(photo=photo.as_state(), error=CAUGHT)
     assert len(stack.published("Photo Rejected")) == 1
 
 
-def test_the_same_photo_uploaded_again_is_rejected_again(stack: Stack, reject_photo: Function) -> None:
+def test_the_same_bytes_under_the_same_key_again_are_the_same_photo_and_publish_nothing(
+    stack: Stack, reject_photo: Function
+) -> None:
     photo = stack.upload(b"")
-    reject_photo(photo=photo.as_state(), error=CAUGHT)
-    reject_photo(execution=ANOTHER_EXECUTION, photo=photo.as_state(), error=CAUGHT)
-    assert [event["execution"] for event in stack.published("Photo Rejected")] == [EXECUTION, ANOTHER_EXECUTION]
+    first = reject_photo(photo=photo.as_state(), error=CAUGHT)
+    assert reject_photo(execution=ANOTHER_EXECUTION, photo=photo.as_state(), error=CAUGHT) == first
+    assert stack.published("Photo Rejected") == [first]
+
+
+def test_a_photo_that_was_missing_and_was_uploaded_again_is_rejected_for_its_own_reason(
+    stack: Stack, reject_photo: Function
+) -> None:
+    photo = stack.upload(b"")
+    missing = {"Error": "PhotoMissing", "Cause": "deleted"}
+    for execution, error in ((EXECUTION, missing), (ANOTHER_EXECUTION, missing), (ANOTHER_EXECUTION, CAUGHT)):
+        reject_photo(execution=execution, photo=photo.as_state(), error=error)
+    reasons = [event["rejected"]["reason"] for event in stack.published("Photo Rejected")]
+    assert reasons == ["PhotoMissing", "UnreadablePhoto"]
+
+
+def test_a_decided_photo_keeps_its_decision(
+    stack: Stack, assign_bay: Function, reject_photo: Function, output: Callable[[], FunctionOutput]
+) -> None:
+    photo = stack.upload()
+    decision = assign_bay(photo=photo.as_state(), vehicle="bicycle", decided_by="reviewer")
+    output()
+    rejection = {"Error": "PhotoMissing", "Cause": "deleted"}
+    assert reject_photo(execution=ANOTHER_EXECUTION, photo=photo.as_state(), error=rejection) == decision
+    assert stack.published() == [decision]
+    assert output().metrics("PhotosRejected") == []
 
 
 def test_an_unusable_photo_is_rejected_by_the_execution_that_requested_the_review(
@@ -104,7 +124,7 @@ def test_an_unusable_photo_is_rejected_by_the_execution_that_requested_the_revie
     request_review(photo=photo.as_state(), reason="LowConfidence", task_token=TASK_TOKEN, timeout_s=900)
     reject_photo(photo=photo.as_state(), error={"Error": "UnusablePhoto", "Cause": "rejected by a reviewer"})
     assert len(stack.published("Photo Rejected")) == 1
-    assert (stack.item(PHOTOS, photo) or {})["status"] == "rejected"
+    assert stack.record(photo).status == "rejected"
 
 
 def test_rejections_are_counted_by_reason(

@@ -3,19 +3,24 @@
 import hashlib
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from functions.shared.aws import client
-from functions.shared.errors import InvalidInput, PhotoMissing, ReviewPending
+from functions.shared.errors import (
+    EventNotPublished,
+    InvalidInput,
+    PhotoDecided,
+    PhotoMissing,
+    ReviewNotSent,
+    ReviewPending,
+)
 from functions.shared.photo import Photo
 from tests.unit.functions.stack import (
     ANOTHER_EXECUTION,
     EXECUTION,
-    PHOTOS,
     TASK_TOKEN,
     Function,
     FunctionOutput,
@@ -84,15 +89,14 @@ def test_without_an_answer_of_the_model_its_fields_are_null(stack: Stack, reques
     assert len(stack.published("Review Requested")) == 1
 
 
-def test_the_photo_table_has_the_request_and_the_hash_of_its_token_only(stack: Stack, request_review: Function) -> None:
+def test_the_record_has_the_request_and_the_hash_of_its_token_only(stack: Stack, request_review: Function) -> None:
     photo = stack.upload()
     request_review(**review_input(photo))
-    entry = stack.item(PHOTOS, photo)
-    assert entry is not None
-    assert (entry["status"], entry["execution"], entry["reason"]) == ("in_review", EXECUTION, "LowConfidence")
-    assert entry["token_hash"] == entry["sent_token"] == digest(TASK_TOKEN)
-    assert TASK_TOKEN not in str(entry)
-    assert datetime.fromtimestamp(int(entry["purge_at"]), UTC) > datetime.now(UTC) + timedelta(days=29)
+    record = stack.record(photo)
+    assert record.review is not None
+    assert (record.status, record.execution, record.review["reason"]) == ("in_review", EXECUTION, "LowConfidence")
+    assert record.review["token_hash"] == record.review_sent == digest(TASK_TOKEN)
+    assert TASK_TOKEN not in str(record)
 
 
 def test_a_photo_with_a_request_of_another_execution_gets_no_second_one(stack: Stack, request_review: Function) -> None:
@@ -102,7 +106,7 @@ def test_a_photo_with_a_request_of_another_execution_gets_no_second_one(stack: S
         request_review(execution=ANOTHER_EXECUTION, **review_input(photo, task_token=ANOTHER_TOKEN))
     assert len(stack.messages()) == 1
     assert len(stack.published()) == 1
-    assert (stack.item(PHOTOS, photo) or {})["execution"] == EXECUTION
+    assert stack.record(photo).execution == EXECUTION
 
 
 def test_an_expired_request_may_be_replaced_by_another_execution(stack: Stack, request_review: Function) -> None:
@@ -130,7 +134,7 @@ def test_a_retry_after_a_failure_before_the_message_sends_it_once(
 ) -> None:
     photo = stack.upload()
     restore = fail_call(client("sqs"), "send_message")
-    with pytest.raises(ClientError):
+    with pytest.raises(ReviewNotSent):
         request_review(**review_input(photo))
     restore()
     request_review(**review_input(photo, task_token=NEW_TOKEN))
@@ -142,7 +146,7 @@ def test_a_retry_after_a_failure_before_the_message_sends_it_once(
 def test_a_failing_event_puts_no_message_into_the_queue(stack: Stack, request_review: Function, fail_call: Any) -> None:
     photo = stack.upload()
     restore = fail_call(client("events"), "put_events")
-    with pytest.raises(ClientError):
+    with pytest.raises(EventNotPublished):
         request_review(**review_input(photo))
     restore()
     assert stack.messages() == []
@@ -151,18 +155,18 @@ def test_a_failing_event_puts_no_message_into_the_queue(stack: Stack, request_re
     assert len(stack.published("Review Requested")) == 1
 
 
-def test_after_a_lost_response_of_sqs_the_table_names_the_valid_message(
+def test_after_a_lost_response_of_sqs_the_record_names_the_valid_message(
     stack: Stack, request_review: Function, fail_call: Any
 ) -> None:
     photo = stack.upload()
     restore = fail_call(client("sqs"), "send_message", after_the_call=True)
-    with pytest.raises(ClientError):
+    with pytest.raises(ReviewNotSent):
         request_review(**review_input(photo))
     restore()
     request_review(**review_input(photo, task_token=NEW_TOKEN))
     tokens = {message["task_token"] for message in stack.messages()}
     assert tokens == {TASK_TOKEN, NEW_TOKEN}
-    assert (stack.item(PHOTOS, photo) or {})["token_hash"] == digest(NEW_TOKEN)
+    assert (stack.record(photo).review or {})["token_hash"] == digest(NEW_TOKEN)
     assert len(stack.published("Review Requested")) == 1
 
 
@@ -171,17 +175,27 @@ def test_a_photo_that_was_decided_meanwhile_gets_no_request(
 ) -> None:
     photo = stack.upload()
     assign_bay(execution=ANOTHER_EXECUTION, photo=photo.as_state(), vehicle="bicycle", decided_by="reviewer")
-    with pytest.raises(ReviewPending, match="decided"):
+    with pytest.raises(PhotoDecided, match=ANOTHER_EXECUTION):
         request_review(**review_input(photo))
     assert stack.messages() == []
-    assert stack.item(PHOTOS, photo) is None
+    assert stack.record(photo).status == "routed"
 
 
-def test_a_rejected_photo_may_get_a_request(stack: Stack, request_review: Function, reject_photo: Function) -> None:
+def test_a_photo_that_was_missing_may_get_a_request_when_it_is_uploaded_again(
+    stack: Stack, request_review: Function, reject_photo: Function
+) -> None:
     photo = stack.upload()
-    reject_photo(photo=photo.as_state(), error={"Error": "UnreadablePhoto", "Cause": ""})
+    reject_photo(photo=photo.as_state(), error={"Error": "PhotoMissing", "Cause": ""})
     request_review(execution=ANOTHER_EXECUTION, **review_input(photo))
     assert len(stack.messages()) == 1
+
+
+def test_a_rejected_photo_gets_no_request(stack: Stack, request_review: Function, reject_photo: Function) -> None:
+    photo = stack.upload()
+    reject_photo(photo=photo.as_state(), error={"Error": "UnusablePhoto", "Cause": ""})
+    with pytest.raises(PhotoDecided):
+        request_review(execution=ANOTHER_EXECUTION, **review_input(photo))
+    assert stack.messages() == []
 
 
 def test_a_photo_named_without_its_etag_is_identified_first(stack: Stack, request_review: Function) -> None:

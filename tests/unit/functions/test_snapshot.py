@@ -8,13 +8,14 @@ import pytest
 
 from functions.build_dataset.snapshot import SnapshotStore
 from functions.shared.photo import Photo
+from functions.shared.photo_table import PhotoTable
 
 CLASSES = ("bicycle", "motorcycle")
 
 
 @pytest.fixture
 def store(account: dict[str, Any]) -> SnapshotStore:
-    return SnapshotStore("scones-ml", account["s3"], "photos", account["dynamodb"])
+    return SnapshotStore("scones-ml", account["s3"], PhotoTable("photos", account["dynamodb"]))
 
 
 def labelled(account: dict[str, Any], name: str, vehicle: str, day: str = "2026/11/20") -> Photo:

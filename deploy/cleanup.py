@@ -1,0 +1,107 @@
+"""What `destroy` removes outside the stacks, and the content of the buckets, which CloudFormation does not delete."""
+
+import re
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.exceptions import ClientError
+
+from deploy.errors import DeployError
+from deploy.stack import Progress
+from functions.shared.sagemaker import is_missing
+
+if TYPE_CHECKING:
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
+    from mypy_boto3_sagemaker import SageMakerClient
+
+# The request of DeleteObjects is XML 1.0, which cannot contain the other characters.
+_XML_KEY = re.compile("[\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
+
+
+def remove_endpoint(name: str, progress: Progress) -> None:
+    """Delete the endpoint, which the workflows create outside the stacks."""
+    sagemaker: SageMakerClient = boto3.client("sagemaker")
+    try:
+        sagemaker.delete_endpoint(EndpointName=name)
+        sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig={"Delay": 2, "MaxAttempts": 300})
+        progress(f"endpoint {name}: removed")
+    except ClientError as error:
+        if not is_missing(error):
+            raise DeployError(f"Endpoint {name} could not be removed: {error}. Try again in a minute.") from error
+
+
+def remove_models(prefix: str, progress: Progress) -> None:
+    """Delete the models and endpoint configurations, which retrain-model creates outside the stacks."""
+    sagemaker: SageMakerClient = boto3.client("sagemaker")
+    config_pages = sagemaker.get_paginator("list_endpoint_configs").paginate(NameContains=prefix)
+    configs = [found["EndpointConfigName"] for page in config_pages for found in page["EndpointConfigs"]]
+    model_pages = sagemaker.get_paginator("list_models").paginate(NameContains=prefix)
+    models = [found["ModelName"] for page in model_pages for found in page["Models"]]
+    # NameContains finds the prefix anywhere in a name.
+    configs, models = ([name for name in names if name.startswith(prefix)] for names in (configs, models))
+    for name in configs:
+        sagemaker.delete_endpoint_config(EndpointConfigName=name)
+    for name in models:
+        sagemaker.delete_model(ModelName=name)
+    for kind, names in (("endpoint configurations", configs), ("models", models)):
+        if names:
+            progress(f"{kind}: {len(names)} removed")
+
+
+def remove_registry(group: str, progress: Progress) -> None:
+    """Delete the registered models, then their group: SageMaker deletes only an empty one."""
+    sagemaker: SageMakerClient = boto3.client("sagemaker")
+    groups = sagemaker.get_paginator("list_model_package_groups").paginate(NameContains=group)
+    if not any(
+        found["ModelPackageGroupName"] == group for page in groups for found in page["ModelPackageGroupSummaryList"]
+    ):
+        return
+    pages = sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group)
+    arns = [package["ModelPackageArn"] for page in pages for package in page["ModelPackageSummaryList"]]
+    for arn in arns:
+        sagemaker.delete_model_package(ModelPackageName=arn)
+    sagemaker.delete_model_package_group(ModelPackageGroupName=group)
+    progress(f"model registry {group}: {len(arns)} entries removed")
+
+
+def remove_log_groups(*prefixes: str) -> None:
+    """Delete log groups: a function that logs while its stack is deleted creates its group again."""
+    logs: CloudWatchLogsClient = boto3.client("logs")
+    for prefix in prefixes:
+        for page in logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=prefix):
+            for group in page["logGroups"]:
+                logs.delete_log_group(logGroupName=group["logGroupName"])
+
+
+def empty_bucket(bucket: str) -> int:
+    """Delete all object versions and delete markers; return their number.
+
+    Raises DeployError with the first key that was not deleted and the reason.
+    """
+    s3: S3Client = boto3.client("s3")
+    removed = 0
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+        found: list[ObjectIdentifierTypeDef] = [
+            {"Key": item["Key"], "VersionId": item["VersionId"]}
+            for item in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+        ]
+        named = [item for item in found if _XML_KEY.fullmatch(item["Key"])]
+        if named:
+            answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": named, "Quiet": True})
+            for error in answer.get("Errors", []):
+                raise _not_deleted(bucket, error["Key"], f"{error['Code']}: {error.get('Message', '')}")
+        for item in found:
+            if item not in named:
+                try:
+                    s3.delete_object(Bucket=bucket, Key=item["Key"], VersionId=item["VersionId"])
+                except ClientError as refused:
+                    raise _not_deleted(bucket, item["Key"], str(refused)) from refused
+        removed += len(found)
+    return removed
+
+
+def _not_deleted(bucket: str, key: str, reason: str) -> DeployError:
+    printable = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in key)
+    return DeployError(f"s3://{bucket}/{printable} could not be deleted: {reason}")

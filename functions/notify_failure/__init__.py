@@ -1,0 +1,1 @@
+"""NotifyFailure: notify an operator of an execution that failed, and record the photo as unrouted."""

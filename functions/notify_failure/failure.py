@@ -1,0 +1,145 @@
+"""An execution that ended without success: what it was about, where it failed, and why."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from functions.shared.causes import error_message
+from functions.shared.errors import InvalidInput
+from functions.shared.times import timestamp
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+CLASSIFY_PHOTO = "classify-photo"
+RETRAIN_MODEL = "retrain-model"
+ROLLBACK_MODEL = "rollback-model"
+
+# The error of classify-photo after it has sent the photo to the unrouted queue; the history has the reason.
+PHOTO_UNROUTED = "PhotoUnrouted"
+
+# A state is retried at most some twenty times, with three events per attempt.
+_HISTORY_EVENTS = 200
+_WITHOUT_ERROR = {
+    "TIMED_OUT": ("States.Timeout", "The execution exceeded its time limit."),
+    "ABORTED": ("Aborted", "The execution was stopped."),
+}
+
+
+@dataclass(frozen=True)
+class StateFailure:
+    """The state in which an execution failed; `error` and `cause` are None when the history has none."""
+
+    state: str
+    error: str | None = None
+    cause: str | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An execution that ended with `status` FAILED, TIMED_OUT or ABORTED.
+
+    `execution` is its ARN, `workflow` the name of its state machine without the prefix of the stage. `state` is the
+    state in which it failed, None when its history could not be read. `input` is empty for an input that is not an
+    object. `ended_at` is an ISO 8601 time.
+    """
+
+    workflow: str
+    execution: str
+    status: str
+    state: str | None
+    error: str
+    cause: str
+    input: Mapping[str, Any]
+    ended_at: str
+    in_unrouted_queue: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name of the execution."""
+        return self.execution.rpartition(":")[2]
+
+
+def read_failure(event: Mapping[str, Any], stage: str, stepfunctions: "SFNClient") -> Failure:
+    """Read a `Step Functions Execution Status Change` event, and what it lacks from Step Functions.
+
+    The event has no input when that is longer than 248 KB, and not always the error. Raises InvalidInput for another
+    event, ClientError or BotoCoreError when DescribeExecution fails.
+    """
+    detail = event.get("detail")
+    if not isinstance(detail, dict) or not detail.get("executionArn") or not detail.get("stateMachineArn"):
+        raise InvalidInput("the event is not a `Step Functions Execution Status Change`")
+    execution, status = str(detail["executionArn"]), str(detail["status"])
+    described: Mapping[str, Any] = detail
+    if detail.get("input") is None or (status == "FAILED" and not detail.get("error")):
+        described = {**detail, **stepfunctions.describe_execution(executionArn=execution)}
+    error, cause = described.get("error"), described.get("cause")
+    failed = find_failed_state(stepfunctions, execution)
+    in_queue = error == PHOTO_UNROUTED
+    if in_queue and failed and failed.error:
+        error, cause = failed.error, failed.cause
+    default_error, default_cause = _WITHOUT_ERROR.get(status, ("unknown", "No cause was given."))
+    return Failure(
+        workflow=str(detail["stateMachineArn"]).rpartition(":")[2].removeprefix(f"scones-{stage}-"),
+        execution=execution,
+        status=status,
+        state=failed.state if failed else None,
+        error=str(error or default_error),
+        cause=error_message(str(cause)) if cause else default_cause,
+        input=_read_input(described.get("input")),
+        ended_at=_read_time(detail.get("stopDate")),
+        in_unrouted_queue=in_queue,
+    )
+
+
+def find_failed_state(stepfunctions: "SFNClient", execution: str) -> StateFailure | None:
+    """Return where an execution failed; None when its history cannot be read.
+
+    Inputs and outputs, which may contain task tokens, are not requested.
+    """
+    try:
+        newest = stepfunctions.get_execution_history(
+            executionArn=execution, reverseOrder=True, maxResults=_HISTORY_EVENTS, includeExecutionData=False
+        )["events"]
+    except (ClientError, BotoCoreError):
+        return None
+    return parse_history(reversed(newest))
+
+
+def parse_history(events: Iterable[Mapping[str, Any]]) -> StateFailure | None:
+    """Return the last state that failed, or the last one entered when no state failed; None without any state.
+
+    The events of a failure do not name their state. A failure that a retry resolved does not count.
+    """
+    entered: str | None = None
+    failing: StateFailure | None = None
+    failed: StateFailure | None = None
+    for event in events:
+        kind = str(event["type"])
+        if kind.endswith("StateEntered"):
+            failed, failing = failing or failed, None
+            entered = str(event["stateEnteredEventDetails"]["name"])
+        elif kind.endswith("Succeeded"):
+            failing = None
+        elif kind.endswith(("Failed", "TimedOut")) and not kind.startswith("Execution"):
+            details = event.get(f"{kind[0].lower()}{kind[1:]}EventDetails") or {}
+            failing = StateFailure(entered or "unknown", details.get("error"), details.get("cause"))
+    failed = failing or failed
+    return failed or (StateFailure(entered) if entered else None)
+
+
+def _read_input(text: Any) -> Mapping[str, Any]:
+    try:
+        found = json.loads(str(text))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _read_time(milliseconds: Any) -> str:
+    at = datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else datetime.now(UTC)
+    return timestamp(at)
