@@ -6,6 +6,9 @@ from dataclasses import dataclass, fields
 from deploy.errors import DeployError
 from deploy.names import logical_id
 
+# The message of AccessDenied when a bucket policy denies a call; only the policy of the uploads bucket does.
+_DENIED_BY_POLICY = "with an explicit deny in a resource-based policy"
+
 
 @dataclass(frozen=True)
 class Deployed:
@@ -51,3 +54,9 @@ class Deployed:
     def log_group(self, function: str) -> str:
         """The log group of a function of the stage, such as `classify-photo`."""
         return f"/aws/lambda/{self.app_name}-{function}"
+
+    def explain_denied_upload(self, error: Exception) -> str | None:
+        """Return what to do when `error` is that the stage accepts no uploads, None for any other error."""
+        if _DENIED_BY_POLICY not in str(error):
+            return None
+        return f"Stage {self.stage} accepts no uploads, because no application stack is deployed. Run `make deploy`."

@@ -14,7 +14,9 @@ import boto3
 from botocore.exceptions import ClientError
 
 from deploy.outputs import Deployed
+from functions.shared import photo_record
 from functions.shared.photo import Photo
+from functions.shared.photo_table import PhotoTable
 from operate.errors import CommandError
 from operate.event_listener import EventListener
 from operate.latency import Latency
@@ -31,7 +33,6 @@ from operate.photo_folders import (
 from training.vehicles import OTHER, configured_vehicles
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBServiceResource
     from mypy_boto3_s3 import S3Client
 
 DRIVERS = 12
@@ -177,12 +178,8 @@ def upload(
                 Bucket=deployed.uploads_bucket, Key=key, Body=source.content, ContentType=source.media_type
             )["ETag"]
         except ClientError as error:
-            # Only the policy of the bucket denies uploads explicitly.
-            if "with an explicit deny in a resource-based policy" in str(error):
-                raise CommandError(
-                    f"Stage {deployed.stage} accepts no uploads, because no application stack is deployed. "
-                    "Run `make deploy`."
-                ) from error
+            if explanation := deployed.explain_denied_upload(error):
+                raise CommandError(explanation) from error
             raise
         return UploadResult(source, Photo(deployed.uploads_bucket, key, etag.strip('"'), len(source.content)), sent_at)
 
@@ -217,15 +214,20 @@ def upload(
 
 
 def _read_outcomes(deployed: Deployed, results: Iterable[UploadResult]) -> None:
-    """Read the outcomes whose events did not arrive from the tables; a photo in neither table stays LOST."""
-    dynamodb: DynamoDBServiceResource = boto3.resource("dynamodb")
+    """Read the outcomes whose events did not arrive from the records; without outcome or review a photo stays LOST."""
+    photos = PhotoTable(deployed.photo_table, boto3.client("dynamodb"))
     for result in results:
-        key = {"photo_id": result.photo.photo_id}
-        if decision := dynamodb.Table(deployed.decision_table).get_item(Key=key).get("Item"):
-            result.outcome, result.decision = ROUTED, decision
-        elif record := dynamodb.Table(deployed.photo_table).get_item(Key=key).get("Item"):
-            result.outcome = REJECTED if record["status"] == "rejected" else IN_REVIEW
-            result.reason = str(record["reason"])
+        record = photos.get(result.photo.photo_id)
+        if record is None:
+            continue
+        if record.outcome is not None:
+            result.outcome = ROUTED if record.status == photo_record.ROUTED else REJECTED
+            result.decision = dict(record.outcome)
+            result.reason = record.outcome.get("rejected", {}).get("reason", "")
+        elif record.status == photo_record.IN_REVIEW and record.review:
+            result.outcome, result.reason = IN_REVIEW, record.review["reason"]
+        elif record.status == photo_record.UNROUTED and record.error:
+            result.reason = record.error["Error"]
 
 
 def summary(results: Sequence[UploadResult]) -> dict[str, Any]:

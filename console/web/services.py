@@ -13,11 +13,12 @@ from fastapi import Cookie, Depends, Request
 from console.answers import Choice
 from console.aws import Aws
 from console.champion import ChampionReader
-from console.decisions import Decisions
 from console.desk import UNDO_S, Desk
+from console.execution_history import ExecutionHistory
 from console.failed_requests import FailedRequests
 from console.labels import Labels
 from console.leases import LEASE_S
+from console.photo_records import PhotoRecords
 from console.photos import Photos
 from console.queue import Queue
 from console.uploads import Uploads
@@ -41,7 +42,8 @@ class Services:
     queue: Queue
     failed_requests: FailedRequests
     photos: Photos
-    decisions: Decisions
+    records: PhotoRecords
+    history: ExecutionHistory
     uploads: Uploads
     champion: ChampionReader
     pages: Pages
@@ -62,7 +64,7 @@ class Services:
         choices = tuple(choices)
         csrf_token = new_token()
         desk = Desk(deployed, aws, choices, undo_s=undo_s, lease_s=lease_s)
-        decisions = Decisions(deployed, aws)
+        records, history = PhotoRecords(deployed, aws), ExecutionHistory(deployed, aws)
         return cls(
             choices=choices,
             desk=desk,
@@ -71,8 +73,9 @@ class Services:
             queue=Queue(deployed, aws, desk.labels),
             failed_requests=FailedRequests(deployed, aws),
             photos=Photos(deployed, aws),
-            decisions=decisions,
-            uploads=Uploads(deployed, aws, decisions),
+            records=records,
+            history=history,
+            uploads=Uploads(deployed, aws, records, history),
             champion=ChampionReader(deployed, aws),
             pages=Pages(deployed.stage, choices, csrf_token),
             csrf_token=csrf_token,

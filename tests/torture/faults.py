@@ -12,6 +12,9 @@ from typing import Any
 
 import psutil
 
+from console.aws import Aws
+from console.failed_requests import FailedRequests
+from console.failed_requests import Result as ReplayResult
 from functions.shared.photo_record import PhotoRecord
 from local.faults import Fault
 from operate.event_listener import EventListener
@@ -253,8 +256,9 @@ def reconcile(stage: FaultStage) -> dict[str, Any]:
 
 
 def redrive(stage: FaultStage) -> int:
-    """Replay what is in the unrouted queue, as `make redrive` does; returns how many messages were."""
-    raise NotImplementedError
+    """Replay what is in the unrouted and the dead-letter queue, as `make redrive` does; returns how many messages were."""
+    replayed = FailedRequests(stage.deployed, Aws()).replay(None, lambda one: None)
+    return sum(one.result is ReplayResult.REPLAYED for one in replayed)
 
 
 def _count_events(listener: EventListener, counted: Counter[tuple[str, str]], stop: threading.Event) -> None:
@@ -279,9 +283,7 @@ def _compare(
         result.events = sum(ours.values())
         result.repeated_events = result.events - len(ours)
         contents = Counter(photo_id for photo_id, _ in ours)
-        result.problems += [
-            f"{photo_id}: {number} different events" for photo_id, number in contents.items() if number > 1
-        ]
+        result.problems += [f"{one}: {number} different events" for one, number in contents.items() if number > 1]
         result.problems += [f"{photo_id}: no event" for photo_id in ids - set(contents)]
     for key, photo in stream.photos.items():
         record = records[key]
