@@ -21,7 +21,7 @@ quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test deploy destroy stage retrain rollback status threshold upload bench evaluate review \
-	redrive pretrain up credentials down asl format lint
+	redrive reconcile pretrain up credentials down asl format lint
 
 help:  ## list the commands
 	@echo "Scones Unlimited, vehicle router. TARGET=$(TARGET) STAGE=$(STAGE)"
@@ -84,6 +84,9 @@ review: $(READY)  ## the reviewers' console on 127.0.0.1:8080 (REVIEW_PORT); PLA
 
 redrive: $(READY)  ## replay failed photos and review requests; LIST=yes: only list; ID=<message>: one; DROP=<message>: remove one
 	@$(PY) -m operate redrive $(if $(filter yes,$(LIST)),--list) $(if $(ID),--id $(call quoted,ID)) $(if $(DROP),--drop $(call quoted,DROP)) $(if $(filter yes,$(FORCE)),--force)
+
+reconcile: $(READY)  ## account for every upload: restart, announce, name; HOURS=<n>: newer uploads only; FORCE=yes: restart again
+	@$(PY) -m operate reconcile $(if $(HOURS),--hours "$(HOURS)") $(if $(GRACE_S),--grace "$(GRACE_S)") $(if $(filter yes,$(FORCE)),--force)
 
 pretrain: stage  ## rebuild the backbone from ImageNet weights: installs PyTorch, then takes ten minutes
 	@$(PY) -m pip install --disable-pip-version-check --quiet -r requirements-pretrain.txt

@@ -1,8 +1,9 @@
 """One CloudFormation stack: deployed with change sets, with its events as progress, and deleted."""
 
+import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,10 +11,12 @@ import boto3
 from botocore.exceptions import ClientError
 
 from deploy.errors import DeployError
+from deploy.package import PREFIX
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudformation.type_defs import ParameterTypeDef, StackEventTypeDef
+    from mypy_boto3_s3 import S3Client
 
 POLL_S = 0.5
 # A stack of this size takes three to five minutes on AWS.
@@ -78,16 +81,13 @@ class Stack:
         ]
         return self._change("UPDATE", [*kept, {"ParameterKey": name, "ParameterValue": value}])
 
-    def deploy(self, template: dict[str, Any], parameters: dict[str, str]) -> bool:
+    def deploy(self, template: dict[str, Any], parameters: dict[str, str], bucket: str | None = None) -> bool:
         """Create or update the stack; return False when nothing changed.
 
-        Raises DeployError with CloudFormation's reason.
+        CloudFormation reads a template that is too long for a request from `bucket`. Raises DeployError with
+        CloudFormation's reason.
         """
-        body = json.dumps(template, separators=(",", ":"))
-        if len(body) > _BODY_LIMIT:
-            raise DeployError(
-                f"The template of {self.name} has {len(body)} bytes; CloudFormation accepts {_BODY_LIMIT}."
-            )
+        source = self._template_source(json.dumps(template, separators=(",", ":")), bucket)
         status = self.status()
         if status in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"):
             self._progress(f"{self.name}: an earlier creation failed ({status}); deleting the stack")
@@ -97,20 +97,37 @@ class Stack:
         values: list[ParameterTypeDef] = [
             {"ParameterKey": key, "ParameterValue": value} for key, value in sorted(parameters.items())
         ]
-        if self._change("CREATE" if creating else "UPDATE", values, body):
+        if self._change("CREATE" if creating else "UPDATE", values, source):
             return True
         self._progress(f"{self.name}: unchanged")
         return False
 
+    def _template_source(self, body: str, bucket: str | None) -> dict[str, str]:
+        """Return the argument of CreateChangeSet with the template, which is uploaded when it is too long."""
+        if len(body) <= _BODY_LIMIT:
+            return {"TemplateBody": body}
+        if bucket is None:
+            raise DeployError(
+                f"The template of {self.name} has {len(body)} bytes; CloudFormation accepts {_BODY_LIMIT}."
+            )
+        s3: S3Client = boto3.client("s3")
+        key = f"{PREFIX}/{self.name}-{hashlib.sha256(body.encode()).hexdigest()[:20]}.template.json"
+        s3.put_object(Bucket=bucket, Key=key, Body=body.encode())
+        return {"TemplateURL": f"{s3.meta.endpoint_url}/{bucket}/{key}"}
+
     def _change(
-        self, kind: Literal["CREATE", "UPDATE"], parameters: "list[ParameterTypeDef]", body: str | None = None
+        self,
+        kind: Literal["CREATE", "UPDATE"],
+        parameters: "list[ParameterTypeDef]",
+        source: Mapping[str, str] | None = None,
     ) -> bool:
-        """Execute a change set with the template `body`, by default the deployed one; return False without changes."""
+        """Execute a change set with a template, by default the deployed one; return False without changes."""
+        template: Any = source or {"UsePreviousTemplate": True}
         change_set = self._cloudformation.create_change_set(
             StackName=self.name,
             ChangeSetName=f"deploy-{int(time.time() * 1000)}",
             ChangeSetType=kind,
-            **({"TemplateBody": body} if body else {"UsePreviousTemplate": True}),
+            **template,
             Parameters=parameters,
             Capabilities=["CAPABILITY_IAM"],
             Tags=[{"Key": "system", "Value": "scones-vehicles"}, {"Key": "stack", "Value": self.name}],

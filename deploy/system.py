@@ -78,6 +78,7 @@ def deploy(target: Target, progress: Progress = print, build: Path = BUILD) -> d
                 **{artefact.parameter: artefact.key for artefact in packaged},
                 **app_settings(target),
             },
+            data_outputs["MlBucket"],
         )
         if not accepting:
             if not target.is_local:

@@ -18,7 +18,7 @@ from deploy.errors import DeployError
 from deploy.outputs import Deployed
 from deploy.target import Target, connect
 from functions.shared.errors import RecordUnavailable
-from operate import bench, demo, redrive, retrain, rollback, status, terminal, threshold
+from operate import bench, demo, reconcile, redrive, retrain, rollback, status, terminal, threshold
 from operate.champion import Champion
 from operate.errors import CommandError
 from operate.event_listener import EventListener
@@ -81,6 +81,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--force", action="store_true", help="remove it even if it can be replayed")
     command = add("threshold", _threshold, "reviews and errors at the threshold in force and at another one")
     command.add_argument("--at", default="", help="a threshold from 0 to 1, or `model` for the model's own")
+    command = add("reconcile", _reconcile, "restart photos without an outcome, announce outcomes, name what is left")
+    command.add_argument("--hours", type=float, help="examine only the uploads of the last hours")
+    command.add_argument("--grace", type=float, default=reconcile.GRACE_S, help="seconds; leave younger photos alone")
+    command.add_argument("--force", action="store_true", help="restart photos that were restarted three times, too")
     add("bench", _bench, "latency, throughput and memory, each with its baseline")
     command = add("evaluate", _evaluate, "evaluate the champion on a folder of class folders")
     command.add_argument("photos", type=Path)
@@ -131,6 +135,12 @@ def _redrive(target: Target, arguments: Arguments) -> None:
 def _threshold(target: Target, arguments: Arguments) -> None:
     report = REPORTS / "threshold.json"
     threshold.run(_deployed(target), Aws(), report, at=arguments.at, is_local=target.is_local)
+
+
+def _reconcile(target: Target, arguments: Arguments) -> int:
+    report = REPORTS / "reconcile.json"
+    options = {"hours": arguments.hours, "grace_s": arguments.grace, "force": arguments.force}
+    return reconcile.run(_deployed(target), report, **options)
 
 
 def _bench(target: Target, _arguments: Arguments) -> None:

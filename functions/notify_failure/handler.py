@@ -110,9 +110,7 @@ def mark_unrouted(photo: Photo, failure: Failure, at: datetime) -> PhotoRecord:
         return before
     error = {"Error": failure.error, "Cause": shorten(failure.cause), "State": failure.state}
     try:
-        photos.mark_unrouted(
-            photo, failure.execution, at, error=error, restarts=before.restarts if before is not None else 0
-        )
+        photos.mark_unrouted(photo, failure.execution, at, error=error)
     except Refused as refused:
         return refused.record
     record = photos.get(photo.photo_id)

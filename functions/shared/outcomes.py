@@ -52,17 +52,17 @@ def record_and_announce(
 def announce(record: PhotoRecord, execution: str, at: datetime, photos: PhotoTable, bus: EventBus) -> Recorded:
     """Publish the event of a recorded outcome unless it was published.
 
-    The execution that recorded the outcome publishes it. Any other one does so only when that is overdue, because
-    both would publish it otherwise; until then it raises AnnouncementPending. Raises InvalidInput when the photo has no
-    outcome, RecordUnavailable, EventNotPublished.
+    The execution that recorded the outcome publishes it. Any other caller does so only when that is overdue, and one of
+    several such callers, because each would publish it otherwise; the others get AnnouncementPending. Raises
+    InvalidInput when the photo has no outcome, RecordUnavailable, EventNotPublished.
     """
     if record.outcome is None:
         raise InvalidInput(f"{record.photo} has no outcome: its record is {record.status}; classify it")
     if record.announced:
         return Recorded(record.outcome, announced=False)
-    if record.execution != execution and not is_overdue(record, at):
+    if record.execution != execution and not (is_overdue(record, at) and photos.claim_announcement(record, at)):
         raise AnnouncementPending(
-            f"{record.execution} is about to announce the outcome of photo {record.photo.photo_id}"
+            f"the outcome of photo {record.photo.photo_id}, recorded by {record.execution}, is about to be announced"
         )
     bus.publish("Driver Routed" if record.status == ROUTED else "Photo Rejected", record.outcome)
     photos.mark_announced(record, at)
@@ -70,5 +70,6 @@ def announce(record: PhotoRecord, execution: str, at: datetime, photos: PhotoTab
 
 
 def is_overdue(record: PhotoRecord, at: datetime) -> bool:
-    """Whether the execution that recorded the outcome should have announced it by the time `at`."""
-    return datetime.fromisoformat(record.status_at) <= at - ANNOUNCED_WITHIN
+    """Whether the last caller that was about to announce the outcome should have done so by the time `at`."""
+    begun_at = max(record.status_at, record.announcing_at or "")
+    return datetime.fromisoformat(begun_at) <= at - ANNOUNCED_WITHIN

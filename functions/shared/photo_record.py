@@ -26,9 +26,10 @@ class PhotoRecord:
     `threshold` are the model's, None when it did not answer. `review` is the last review request: `reason`,
     `requested_at`, `expires_at`, `execution` and `token_hash`, the SHA-256 of its task token; `review_announced_by` is
     the execution that published its event, `review_sent` the hash of the token in the message that SQS accepted.
-    `outcome` is the decision or the rejection as its event contains it, `announced` whether that
-    event was published. `error` is why an execution ended without an outcome. `restarts` counts the executions that a
-    reconciliation started. `notified` is the last failed execution of which an operator was notified.
+    `outcome` is the decision or the rejection as its event contains it, `announced` whether that event was published,
+    `announcing_at` when an execution other than the one that recorded it, or a reconciliation, was about to publish it.
+    `error` is why an execution ended without an outcome. `restarts` counts the executions that reconciliations started.
+    `notified` is the last failed execution of which an operator was notified.
     """
 
     photo: Photo
@@ -43,6 +44,7 @@ class PhotoRecord:
     review_sent: str | None = None
     outcome: Mapping[str, Any] | None = None
     announced: bool = False
+    announcing_at: str | None = None
     error: Mapping[str, Any] | None = None
     restarts: int = 0
     notified: str | None = None
@@ -64,6 +66,7 @@ class PhotoRecord:
             review_sent=item.get("review_sent"),
             outcome=item.get("outcome"),
             announced="announced_at" in item,
+            announcing_at=item.get("announcing_at"),
             error=item.get("error"),
             restarts=item.get("restarts", 0),
             notified=item.get("notified"),

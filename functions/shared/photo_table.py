@@ -58,6 +58,7 @@ class PhotoTable:
 
     own: the execution that made the last transition; in_review also when the review request has expired.
     missing: a photo that was rejected as PhotoMissing, and is not rejected as that again.
+    The last column is that of `mark_unrouted`; `claim_restart` has a condition of its own.
 
     Indexes: `by-status` and `unannounced` (outcomes whose event was not published) by the time of the last transition,
     `by-day` and `by-driver` by the time of the first one.
@@ -136,6 +137,26 @@ class PhotoTable:
             allowed=allowed if missing_again else allowed | _UPLOADED_AGAIN,
         )
 
+    def claim_announcement(self, record: PhotoRecord, at: datetime) -> bool:
+        """Reserve the overdue announcement of an outcome for the caller; return whether no other caller has it."""
+        claimed = "#claimed = :claimed" if record.announcing_at else "attribute_not_exists(#claimed)"
+        values = {":at": timestamp(at), ":status_at": record.status_at}
+        try:
+            self._update(
+                record.photo.photo_id,
+                {
+                    "UpdateExpression": "SET #claimed = :at",
+                    "ConditionExpression": f"attribute_exists(unannounced) AND status_at = :status_at AND {claimed}",
+                    "ExpressionAttributeNames": {"#claimed": "announcing_at"},
+                    "ExpressionAttributeValues": serialize(
+                        values | ({":claimed": record.announcing_at} if record.announcing_at else {})
+                    ),
+                },
+            )
+        except ClientError:
+            return False
+        return True
+
     def mark_announced(self, record: PhotoRecord, at: datetime) -> None:
         """Record that the event of an outcome was published; do nothing when the photo has another status by now."""
         try:
@@ -156,15 +177,34 @@ class PhotoTable:
             return
 
     def mark_unrouted(
-        self, photo: Photo, execution: str, at: datetime, *, error: Mapping[str, Any], restarts: int = 0
+        self, photo: Photo, execution: str, at: datetime, *, error: Mapping[str, Any]
     ) -> PhotoRecord | None:
         """Record that `execution` ended without an outcome, and why; return the record as it was before, or None.
 
-        `restarts` is the number of executions started for the photo so far. Raises Refused when another execution made
-        the last transition.
+        Raises Refused when another execution made the last transition.
         """
         own = Attr("status").is_in([CLASSIFIED, IN_REVIEW, UNROUTED]) & Attr("execution").eq(execution)
-        return self._move(photo, UNROUTED, execution, at, {"error": error, "restarts": restarts}, allowed=_UNSEEN | own)
+        return self._move(photo, UNROUTED, execution, at, {"error": error}, allowed=_UNSEEN | own)
+
+    def claim_restart(
+        self,
+        photo: Photo,
+        before: PhotoRecord | None,
+        execution: str,
+        at: datetime,
+        *,
+        error: Mapping[str, Any],
+        restarts: int,
+    ) -> None:
+        """Record that `execution` is about to be started for a photo without an outcome, and why (`error`).
+
+        `before` is the record that was read, None without one; `restarts` counts `execution` too. Raises Refused when
+        another execution has made a transition since, so that of several callers one succeeds. A photo that was
+        rejected as PhotoMissing counts as without an outcome.
+        """
+        restartable = _OPEN | _IN_REVIEW | _UPLOADED_AGAIN
+        same = Attr("execution").eq(before.execution) & restartable if before else _UNSEEN
+        self._move(photo, UNROUTED, execution, at, {"error": error, "restarts": restarts}, allowed=same)
 
     def list_by_status(self, status: str, since: str = "") -> Iterator[PhotoRecord]:
         """Yield the records with a status, ordered by `status_at`, from the time `since` (ISO 8601) on."""

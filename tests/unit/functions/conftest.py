@@ -16,7 +16,9 @@ from moto import mock_aws
 
 from functions.shared.aws import client
 from functions.shared.champion import ModelTable
+from functions.shared.photo_table import PhotoTable
 from tests.support.photo_table import create_photo_table
+from tests.unit.functions.reconciler import Reconciler
 from tests.unit.functions.stack import (
     BUS,
     ENDPOINT,
@@ -193,6 +195,24 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
 @pytest.fixture
 def table(account: dict[str, Any]) -> ModelTable:
     return ModelTable("models", account["dynamodb"])
+
+
+@pytest.fixture
+def photos() -> PhotoTable:
+    return PhotoTable(PHOTOS, client("dynamodb"))
+
+
+@pytest.fixture
+def reconcile(stack: Stack, function: Callable[[str], Function], monkeypatch: pytest.MonkeyPatch) -> Reconciler:
+    machine = client("stepfunctions").create_state_machine(
+        name="scones-test-classify-photo",
+        definition=json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}),
+        roleArn="arn:aws:iam::123456789012:role/scones-test",
+    )["stateMachineArn"]
+    monkeypatch.setenv("STAGE", "test")
+    monkeypatch.setenv("UPLOADS_BUCKET", UPLOADS)
+    monkeypatch.setenv("CLASSIFY_PHOTO_ARN", machine)
+    return Reconciler(function("reconcile_photos"), machine)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -153,7 +153,7 @@ def test_the_photo_is_recorded_as_unrouted_with_the_error(notify: Notices, photo
 
 
 def test_the_number_of_restarts_is_kept(notify: Notices, photo: Photo, stack: Stack, table: PhotoTable) -> None:
-    table.mark_unrouted(photo, EXECUTION, now(), error={"Error": "x"}, restarts=2)
+    table.claim_restart(photo, None, EXECUTION, now(), error={"Error": "x"}, restarts=2)
     notify(input=input_of(photo))
     assert stack.record(photo).restarts == 2
 

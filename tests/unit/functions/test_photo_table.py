@@ -188,3 +188,51 @@ def test_a_table_that_does_not_answer_is_an_error_of_its_own(
 
 def test_every_status_has_a_transition() -> None:
     assert {*STATUSES} == {*MOVES} - {"missing"}
+
+
+@pytest.mark.parametrize("before", [None, CLASSIFIED, IN_REVIEW, UNROUTED])
+def test_one_of_several_callers_claims_a_restart(table: PhotoTable, before: str | None) -> None:
+    if before:
+        MOVES[before](table, EXECUTION, NOW)
+    found = table.get(PHOTO.photo_id)
+    table.claim_restart(PHOTO, found, ANOTHER_EXECUTION, LATER, error={"Error": "ABORTED"}, restarts=1)
+    record = read(table)
+    assert (record.status, record.execution, record.restarts) == (UNROUTED, ANOTHER_EXECUTION, 1)
+    with pytest.raises(Refused):
+        table.claim_restart(PHOTO, found, "a third one", LATER, error={"Error": "ABORTED"}, restarts=1)
+    assert read(table) == record
+
+
+@pytest.mark.parametrize("outcome", [ROUTED, REJECTED])
+def test_a_photo_with_an_outcome_is_not_restarted(table: PhotoTable, outcome: str) -> None:
+    MOVES[CLASSIFIED](table, EXECUTION, NOW)
+    stale = read(table)
+    MOVES[outcome](table, EXECUTION, LATER)
+    with pytest.raises(Refused):
+        table.claim_restart(PHOTO, stale, ANOTHER_EXECUTION, LATER, error={"Error": "ABORTED"}, restarts=1)
+
+
+def test_a_photo_that_was_rejected_as_missing_can_be_restarted(table: PhotoTable) -> None:
+    MOVES["missing"](table, EXECUTION, NOW)
+    table.claim_restart(PHOTO, read(table), ANOTHER_EXECUTION, LATER, error={"Error": "NotRunning"}, restarts=1)
+    record = read(table)
+    assert (record.status, record.outcome) == (UNROUTED, None)
+    assert list(table.list_unannounced()) == []
+
+
+def test_the_number_of_restarts_survives_other_transitions(table: PhotoTable) -> None:
+    table.claim_restart(PHOTO, None, EXECUTION, NOW, error={"Error": "NotStarted"}, restarts=2)
+    for status in (CLASSIFIED, IN_REVIEW, UNROUTED):
+        MOVES[status](table, EXECUTION, LATER)
+        assert read(table).restarts == 2
+
+
+def test_one_of_several_callers_announces_an_overdue_outcome(table: PhotoTable) -> None:
+    MOVES[ROUTED](table, EXECUTION, NOW)
+    found = read(table)
+    assert table.claim_announcement(found, LATER)
+    assert not table.claim_announcement(found, LATER)
+    # The caller that had it did not publish the event in time.
+    assert table.claim_announcement(read(table), LATER + timedelta(minutes=1))
+    table.mark_announced(read(table), LATER)
+    assert not table.claim_announcement(read(table), LATER)
