@@ -72,8 +72,8 @@ upload: $(READY)  ## PHOTOS=<file or folder>: upload, follow, print each decisio
 	@test -n $(call quoted,PHOTOS) || { echo 'PHOTOS is not set. Run: make upload PHOTOS=<file or folder>'; exit 1; }
 	@$(PY) -m operate upload -- $(call quoted,PHOTOS)
 
-bench: $(READY)  ## latency, throughput and memory, each with its baseline: build/reports/bench.json
-	@$(PY) -m operate bench
+bench: $(READY)  ## speed, memory, sizes, each with a baseline; BURST=<n>: photos sent at once; PHOTOS=<folder>: JPEGs
+	@$(PY) -m operate bench $(if $(BURST),--burst "$(BURST)") $(if $(PHOTOS),--photos $(call quoted,PHOTOS))
 
 evaluate: $(READY)  ## PHOTOS=<folder of class folders>: evaluate the champion on those photos
 	@test -n $(call quoted,PHOTOS) || { echo 'PHOTOS is not set. Run: make evaluate PHOTOS=<folder of class folders>'; exit 1; }

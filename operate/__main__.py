@@ -2,22 +2,20 @@
 
 import argparse
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
-import psutil
 from botocore.exceptions import BotoCoreError, ClientError
 
-import local
 from console.aws import Aws
 from deploy import system
 from deploy.errors import DeployError
 from deploy.outputs import Deployed
 from deploy.target import Target, connect
-from operate import bench, demo, retrain, rollback, status, terminal, threshold
+from operate import bench, demo, retrain, rollback, stage_data, status, terminal, threshold
 from operate.champion import Champion
 from operate.errors import CommandError
 from operate.event_listener import EventListener
@@ -74,7 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--reason", default=rollback.REASON, help="recorded with the model that is rolled back")
     command = add("threshold", _threshold, "reviews and errors at the threshold in force and at another one")
     command.add_argument("--at", default="", help="a threshold from 0 to 1, or `model` for the model's own")
-    add("bench", _bench, "latency, throughput and memory, each with its baseline")
+    command = add("bench", _bench, "latency, throughput, memory, cold starts and sizes, each with its baseline")
+    command.add_argument("--burst", type=int, default=bench.BURST, help="the number of photos that are sent at once")
+    command.add_argument("--photos", type=Path, help="a folder with JPEG photos of vehicles; by default drawings")
     command = add("evaluate", _evaluate, "evaluate the champion on a folder of class folders")
     command.add_argument("photos", type=Path)
     command = add("upload", _upload, "upload photos and follow each to its decision")
@@ -116,26 +116,17 @@ def _threshold(target: Target, arguments: Arguments) -> None:
     threshold.run(_deployed(target), Aws(), report, at=arguments.at, is_local=target.is_local)
 
 
-def _bench(target: Target, _arguments: Arguments) -> None:
-    photos = [source for source in demo.demo_photos(demo.DATA / "photos") if source.label != "broken"]
-    bench.run(_deployed(target), photos, REPORTS / "bench.json", _memory_reader(target))
-
-
-def _memory_reader(target: Target) -> Callable[[], int] | None:
-    """Return a function that returns the memory of the embedded AWS in bytes; None for a real account."""
-    server = local.running() if target.is_local else None
-    if server is None:
-        return None
-    root = psutil.Process(server.pid)
-
-    def read() -> int:
-        total = 0
-        for process in [root, *root.children(recursive=True)]:
-            with suppress(psutil.NoSuchProcess):
-                total += process.memory_full_info().uss
-        return total
-
-    return read
+def _bench(target: Target, arguments: Arguments) -> None:
+    if os.environ.get("CIFAR100_ARCHIVE"):
+        stage_data.stage(demo.DATA, report=terminal.print_line)
+    bench.run(
+        _deployed(target),
+        REPORTS / "bench.json",
+        staged=demo.DATA / "photos",
+        folder=arguments.photos,
+        is_local=target.is_local,
+        burst_size=arguments.burst,
+    )
 
 
 def _evaluate(target: Target, arguments: Arguments) -> int:
