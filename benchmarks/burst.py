@@ -23,7 +23,8 @@ LATE_S = 2.0
 class Burst:
     """A burst of one design. `seconds` is from the first upload to the end of the last execution.
 
-    The lists have keys of photos: without an outcome, with two outcomes, and with an execution that failed.
+    The lists have keys of photos: without an outcome, with two outcomes, and with an execution that failed. Ours sends
+    the photos of failed executions to the unrouted queue, so they are not lost.
     """
 
     photos: int
@@ -113,13 +114,14 @@ def run(
         received.read_bus(bus, LATE_S)
     ended = Counter(one.key for one in received.executions)
     outcomes = received.outcomes if design.name == OURS else ended
-    decided = received.keys - received.in_review
+    failed = {one.key for one in received.executions if one.status != SUCCEEDED}
+    expected = received.keys - received.in_review - failed
     return Burst(
         photos=len(photos),
         seconds=seconds,
         in_review=len(received.in_review),
-        lost=sorted(key for key in decided if not ended[key] or not outcomes[key]),
+        lost=sorted(key for key in expected if not ended[key] or not outcomes[key]),
         doubled=sorted(key for key in received.keys if ended[key] > 1 or outcomes[key] > 1),
-        failed=sorted(one.key for one in received.executions if one.status != SUCCEEDED),
+        failed=sorted(failed),
         memory=samples.figures(len(photos)),
     )
