@@ -15,7 +15,7 @@ from deploy import system
 from deploy.errors import DeployError
 from deploy.outputs import Deployed
 from deploy.target import Target, connect
-from operate import bench, demo, retrain, rollback, stage_data, status, terminal, threshold
+from operate import bench, demo, load, retrain, rollback, stage_data, status, terminal, threshold
 from operate.champion import Champion
 from operate.errors import CommandError
 from operate.event_listener import EventListener
@@ -75,6 +75,11 @@ def _parser() -> argparse.ArgumentParser:
     command = add("bench", _bench, "latency, throughput, memory, cold starts and sizes, each with its baseline")
     command.add_argument("--burst", type=int, default=bench.BURST, help="the number of photos that are sent at once")
     command.add_argument("--photos", type=Path, help="a folder with JPEG photos of vehicles; by default drawings")
+    command = add("load", _load, "a stream or a burst of generated photos, each accounted for")
+    command.add_argument("--rate", type=float, default=0, help="photos per second of the stream")
+    command.add_argument("--count", type=int, default=0, help="the number of photos of the stream")
+    command.add_argument("--burst", type=int, default=0, help="the number of photos that are sent at once")
+    command.add_argument("--yes", action="store_true", help="send the photos to a real account")
     command = add("evaluate", _evaluate, "evaluate the champion on a folder of class folders")
     command.add_argument("photos", type=Path)
     command = add("upload", _upload, "upload photos and follow each to its decision")
@@ -127,6 +132,13 @@ def _bench(target: Target, arguments: Arguments) -> None:
         is_local=target.is_local,
         burst_size=arguments.burst,
     )
+
+
+def _load(target: Target, arguments: Arguments) -> None:
+    plan = load.Plan(arguments.rate, arguments.count, arguments.burst)
+    if not (target.is_local or arguments.yes):
+        raise CommandError(f"{plan.total} photos in a real account cost money. Pass YES=yes to send them.")
+    load.run(_deployed(target), plan, REPORTS / "load.json")
 
 
 def _evaluate(target: Target, arguments: Arguments) -> int:
