@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.designs import OURS, Design, Uploader
 from benchmarks.executions import SUCCEEDED, Execution, ExecutionListener
-from benchmarks.memory import sampled
+from benchmarks.processes import sampled
 from operate.event_listener import EventListener
 from operate.uploads import Source
 

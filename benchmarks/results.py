@@ -105,8 +105,9 @@ def _burst_rows(bursts: dict[str, Any]) -> list[Row]:
         peak, chain_peak = (one["memory"]["peak_mb"]["total"] for one in (ours, chain))
         found.append(_row(f"{name}, peak MB", peak, chain_peak, PEAK_MEMORY_MB, PEAK_MEMORY_MB.met_by(peak)))
         for part in ("server", "workers"):
-            slope = f"{part}_mb_per_1000_photos"
+            slope, cpu_ms = f"{part}_mb_per_1000_photos", f"{part}_cpu_ms_per_photo"
             found.append(Row(f"{part}, MB per 1,000", ours["memory"][slope], chain["memory"][slope]))
+            found.append(_row(f"{part}, CPU ms per photo", ours["memory"][cpu_ms], chain["memory"][cpu_ms], None, None))
     return found
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from benchmarks.burst import Burst
 from benchmarks.executions import Execution
 from benchmarks.latency import Comparison
-from benchmarks.memory import Memory, Samples
+from benchmarks.processes import Samples, Usage
 from benchmarks.results import Row, rows, table
 
 
@@ -18,6 +18,8 @@ def figures(**changes: Any) -> dict[str, Any]:
         "peak_mb": {"total": 900},
         "server_mb_per_1000_photos": 120.0,
         "workers_mb_per_1000_photos": 2.0,
+        "server_cpu_ms_per_photo": 40.0,
+        "workers_cpu_ms_per_photo": 10.0,
     }
     counts = {"photos": 1000, "lost": 0, "doubled": 0, "failed": 0, "in_review": 0, "memory": memory}
     return {
@@ -63,7 +65,7 @@ def test_a_real_account_has_no_figures_of_memory() -> None:
     bursts = figures()["bursts"]
     for burst in bursts.values():
         burst["memory"] = None
-    assert not [row for row in rows(figures(bursts=bursts)) if "MB" in row.name and row.name != "layer, MB"]
+    assert not [row for row in rows(figures(bursts=bursts)) if "per 1,000" in row.name or "CPU" in row.name]
 
 
 def test_a_missed_target_is_shown_in_a_table_of_80_columns() -> None:
@@ -79,11 +81,12 @@ def test_the_throughput_counts_photos_whose_execution_succeeded() -> None:
     assert burst.figures()["photos_per_s"] == 3.0
 
 
-def test_the_slope_of_memory_is_per_thousand_photos() -> None:
-    samples = Samples(Memory(100_000_000, 50_000_000), Memory(150_000_000, 50_000_000), Memory(160_000_000, 55_000_000))
-    found = samples.figures(photos=500)
+def test_the_slope_of_memory_is_per_thousand_photos_and_cpu_time_per_photo() -> None:
+    before, after = Usage(100_000_000, 50_000_000, 1.0, 2.0), Usage(150_000_000, 50_000_000, 21.0, 7.0)
+    found = Samples(before, after, peak=Usage(160_000_000, 55_000_000)).figures(photos=500)
     assert found is not None
     assert (found["server_mb_per_1000_photos"], found["workers_mb_per_1000_photos"]) == (100.0, 0.0)
+    assert (found["server_cpu_ms_per_photo"], found["workers_cpu_ms_per_photo"]) == (40.0, 10.0)
     assert found["peak_mb"]["total"] == 215
     assert Samples().figures(500) is None
 
