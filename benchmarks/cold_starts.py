@@ -20,7 +20,7 @@ LOG_TIMEOUT_S = 90.0
 _INIT = re.compile(r"^REPORT .*Init Duration: ([\d.]+) ms")
 
 
-def measure(functions: list[ColdStart]) -> dict[str, dict[str, float]]:
+def measure(functions: list[ColdStart], repeats: int = REPEATS) -> dict[str, dict[str, float]]:
     """Return the median initialisation of each measured handler in milliseconds, by the folder of the handler.
 
     `init_ms` is the handler's, `empty_ms` that of an empty handler with the same memory size, `above_empty_ms` the
@@ -28,10 +28,12 @@ def measure(functions: list[ColdStart]) -> dict[str, dict[str, float]]:
     lacks a REPORT line.
     """
     client: LambdaClient = boto3.client("lambda")
-    for number in range(REPEATS):
+    for number in range(repeats):
         for function in functions:
             _start_cold(client, function.function, number)
-    init_ms = {function.function: statistics.median(_init_durations(function.function)) for function in functions}
+    init_ms = {
+        function.function: statistics.median(_init_durations(function.function, repeats)) for function in functions
+    }
     empty = {one.memory_mb: init_ms[one.function] for one in functions if not one.measured}
     return {one.measured: _figures(init_ms[one.function], empty[one.memory_mb]) for one in functions if one.measured}
 
@@ -54,7 +56,7 @@ def _start_cold(client: "LambdaClient", function: str, number: int) -> None:
         raise CommandError(f"{function} failed to start: {answer['Payload'].read().decode()}")
 
 
-def _init_durations(function: str) -> list[float]:
+def _init_durations(function: str, repeats: int) -> list[float]:
     """Return the "Init Duration" of each cold start in milliseconds, from the REPORT lines in the log."""
     logs: CloudWatchLogsClient = boto3.client("logs")
     deadline = time.monotonic() + LOG_TIMEOUT_S
@@ -62,8 +64,8 @@ def _init_durations(function: str) -> list[float]:
         pages: Any = logs.get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{function}")
         lines = [event["message"] for page in pages for event in page["events"]]
         found = [float(match[1]) for line in lines if (match := _INIT.search(line))]
-        if len(found) >= REPEATS:
+        if len(found) >= repeats:
             return found
         if time.monotonic() > deadline:
-            raise CommandError(f"The log of {function} has {len(found)} cold starts, not {REPEATS}.")
+            raise CommandError(f"The log of {function} has {len(found)} cold starts, not {repeats}.")
         time.sleep(1)

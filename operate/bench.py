@@ -41,11 +41,13 @@ def run(
     is_local: bool = True,
     count: int = SEQUENTIAL,
     burst_size: int = BURST,
+    repeats: int = cold_starts.REPEATS,
 ) -> dict[str, Any]:
     """Measure, print and write the report; returns it.
 
     `staged` is the folder with photos of the staged training data, `folder` one with JPEG photos of vehicles; without
-    them drawings are used. `count` photos of each kind are sent one after the other, `burst_size` at once.
+    them drawings are used. `count` photos of each kind are sent one after the other, `burst_size` at once; each handler
+    has `repeats` cold starts.
 
     Raises CommandError after the report is written when a photo was lost or doubled. A missed target is no error.
     """
@@ -71,7 +73,7 @@ def run(
                 for design in (compared_by_name[OURS], compared_by_name[CHAIN])
             }
         console.print(f"Cold starts of {len(baseline.cold_starts)} functions …")
-        started_cold = cold_starts.measure(baseline.cold_starts)
+        started_cold = cold_starts.measure(baseline.cold_starts, repeats)
     figures: dict[str, Any] = {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {"cpus": os.cpu_count(), "load_before": load_before, "load_after": os.getloadavg()[0]},
