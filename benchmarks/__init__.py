@@ -5,6 +5,7 @@
 - `functions/`: the code of the Lambdas in it
 - `designs`, `executions`: upload photos to a design, and read start and end of each execution from its status events
 - `photos`: small PNGs and larger JPEGs that the champion is confident of
+- `unique`: photos that are all different, for `make load`
 - `latency`, `burst`, `processes`, `cold_starts`, `sizes`: one measurement each; `results`: figures, targets, table
 - `trace`: where one photo's time goes, by state and by AWS call
 """

@@ -48,11 +48,16 @@ _DURATION = re.compile(r"^REPORT .*?\bDuration: ([\d.]+) ms")
 
 @dataclass
 class CallTimes:
-    """The times of AWS calls in milliseconds, by `service.Operation`: before the request is sent, and from there on."""
+    """The times of AWS calls in milliseconds, by `service.Operation`: before the request is sent, and from there on.
+
+    `cpu` is the CPU time of the caller, which other load on the machine changes less.
+    """
 
     prepared: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     requested: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    cpu: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     _started: float = 0.0
+    _cpu_started: float = 0.0
     _sent: float = 0.0
 
     def register(self, events: Any) -> None:
@@ -65,17 +70,19 @@ class CallTimes:
         """Forget all times."""
         self.prepared.clear()
         self.requested.clear()
+        self.cpu.clear()
 
     def _start(self, **_named: Any) -> None:
-        self._started = time.perf_counter()
+        self._started, self._cpu_started = time.perf_counter(), time.thread_time()
 
     def _send(self, **_named: Any) -> None:
         self._sent = time.perf_counter()
 
     def _end(self, model: Any, **_named: Any) -> None:
-        name = f"{model.service_model.endpoint_prefix}.{model.name}"
+        name = f"{model.service_model.endpoint_prefix.removeprefix('runtime.')}.{model.name}"
         self.prepared[name].append((self._sent - self._started) * 1000)
         self.requested[name].append((time.perf_counter() - self._sent) * 1000)
+        self.cpu[name].append((time.thread_time() - self._cpu_started) * 1000)
 
 
 def by_state(deployed: Deployed, chosen: list[Source]) -> dict[str, dict[str, float]]:
@@ -166,12 +173,13 @@ def _run_handlers(
     try:
         for folder, module in modules.items():
             times.clear()
-            durations, inputs = _invoke_all(module, inputs)
-            rows[folder] = {"total": statistics.median(durations)}
+            durations, cpu, inputs = _invoke_all(module, inputs)
+            rows[folder] = {"total": statistics.median(durations), "cpu": statistics.median(cpu)}
             for name, prepared in times.prepared.items():
-                rows[f"{folder}: {name}"] = {
+                rows[f"  {name}"] = {
                     "prepare": statistics.median(prepared),
                     "request": statistics.median(times.requested[name]),
+                    "cpu": statistics.median(times.cpu[name]),
                     "calls": len(prepared) / len(keys),
                 }
     finally:
@@ -180,16 +188,17 @@ def _run_handlers(
     return rows
 
 
-def _invoke_all(module: Any, inputs: list[dict[str, Any]]) -> tuple[list[float], list[dict[str, Any]]]:
-    """Return the durations in milliseconds, and the inputs of AssignBay made from the results of ClassifyPhoto."""
-    durations, results = [], []
+def _invoke_all(module: Any, inputs: list[dict[str, Any]]) -> tuple[list[float], list[float], list[dict[str, Any]]]:
+    """Return durations and CPU times in milliseconds, and the inputs of AssignBay from the results of ClassifyPhoto."""
+    durations, cpu, results = [], [], []
     for given in inputs:
-        started = time.perf_counter()
+        started, cpu_started = time.perf_counter(), time.thread_time()
         with redirect_stdout(io.StringIO()):
             answer = module.handler(given, _Context())
         durations.append((time.perf_counter() - started) * 1000)
+        cpu.append((time.thread_time() - cpu_started) * 1000)
         results.append({**given, **(answer.get("classification") or {}), "decided_by": "model"})
-    return durations, results
+    return durations, cpu, results
 
 
 class _Context:
@@ -241,7 +250,7 @@ def main() -> int:
             for kind, chosen in (("small PNG", model.tiny), ("JPEG", model.jpeg)):
                 _print(f"{kind}, by state, ms", by_state(deployed, chosen), ("state", "function"))
                 calls = by_call(deployed, modules, times, chosen)
-                _print(f"{kind}, by AWS call, ms", calls, ("total", "prepare", "request", "calls"))
+                _print(f"{kind}, by AWS call, ms", calls, ("total", "prepare", "request", "cpu", "calls"))
     except CommandError as error:
         print(f"trace failed: {error}", file=sys.stderr)
         return 1
