@@ -127,9 +127,11 @@ def run(deployed: Deployed, plan: Plan, report: Path) -> dict[str, Any]:
     account = Account()
     print_line(f"{plan.burst} photos at once, {plan.count} at {plan.rate:g} per second, drivers {run_name}-…")
     with EventListener(deployed.event_bus) as listener, _progress(plan.total) as show:
+        config = Config(max_pool_connections=UPLOAD_THREADS, retries={"mode": "standard", "total_max_attempts": 3})
+        s3: S3Client = boto3.client("s3", config=config)
         started, stopped = time.time(), threading.Event()
         with ThreadPoolExecutor(1) as pool:
-            sending = pool.submit(_send, deployed, plan, run_name, account, started, stopped)
+            sending = pool.submit(_send, s3, deployed.uploads_bucket, plan, run_name, account, started, stopped)
             try:
                 _receive(listener, account, plan, sending, show)
                 sending.result()
@@ -156,15 +158,19 @@ def run(deployed: Deployed, plan: Plan, report: Path) -> dict[str, Any]:
 
 
 def _send(
-    deployed: Deployed, plan: Plan, run_name: str, account: Account, started: float, stopped: threading.Event
+    s3: "S3Client",
+    bucket: str,
+    plan: Plan,
+    run_name: str,
+    account: Account,
+    started: float,
+    stopped: threading.Event,
 ) -> None:
     """Upload each photo at its due time until `stopped` is set; `started` is due time 0 in epoch seconds."""
-    config = Config(max_pool_connections=UPLOAD_THREADS, retries={"mode": "standard", "total_max_attempts": 3})
-    s3: S3Client = boto3.client("s3", config=config)
 
     def put(key: str, source: Source, due: float) -> None:
         account.late_ms.append(max(0.0, time.time() - due) * 1000)
-        s3.put_object(Bucket=deployed.uploads_bucket, Key=key, Body=source.content, ContentType=source.media_type)
+        s3.put_object(Bucket=bucket, Key=key, Body=source.content, ContentType=source.media_type)
 
     with ThreadPoolExecutor(UPLOAD_THREADS) as pool:
         pending: list[tuple[str, Future[None]]] = []
@@ -176,7 +182,7 @@ def _send(
                 return
             key = f"uploads/{run_name}-{number % DRIVERS + 1:02}/{number:05}-{source.name}"
             # Before the upload, because the event may arrive before the response.
-            account.results[key] = UploadResult(source, Photo(deployed.uploads_bucket, key), due)
+            account.results[key] = UploadResult(source, Photo(bucket, key), due)
             pending.append((key, pool.submit(put, key, source, due)))
         for key, sent in pending:
             if error := sent.exception():

@@ -1,5 +1,6 @@
 """The load generator: due times, limits, unique photos, and the account of every photo."""
 
+import argparse
 import io
 from itertools import islice
 
@@ -7,7 +8,9 @@ import pytest
 from PIL import Image
 
 from benchmarks.unique import unique_photos, with_text
+from deploy.target import Target
 from functions.shared.photo import Photo
+from operate import __main__ as commands
 from operate import load
 from operate.errors import CommandError
 from operate.latency import percentiles
@@ -44,6 +47,12 @@ def test_the_photos_of_a_burst_are_due_at_once_and_those_of_a_stream_at_its_rate
 def test_a_load_without_limits_is_refused(rate: float, count: int, burst: int, reason: str) -> None:
     with pytest.raises(CommandError, match=reason):
         Plan(rate, count, burst)
+
+
+def test_a_real_account_needs_a_confirmation() -> None:
+    arguments = argparse.Namespace(rate=5.0, count=10, burst=0, yes=False)
+    with pytest.raises(CommandError, match="YES=yes"):
+        commands._load(Target("aws", "dev"), arguments)
 
 
 def test_generated_photos_are_all_different_and_readable() -> None:
