@@ -13,9 +13,12 @@ _END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 
 
 def unique_photos(run: str) -> Iterator[Source]:
-    """Yield drawings as PNG files without end; each contains the run and its number as text, so no two are equal."""
-    for number, photo in enumerate(cycle(list(drawings(DRAWN_PER_VEHICLE, seed=21)))):
-        yield Source(photo.name, with_text(photo.content, f"{run} {number}"), photo.label)
+    """Return drawings as PNG files without end; each contains the run and its number as text, so no two are equal."""
+    drawn = list(drawings(DRAWN_PER_VEHICLE, seed=21))
+    return (
+        Source(photo.name, with_text(photo.content, f"{run} {number}"), photo.label)
+        for number, photo in enumerate(cycle(drawn))
+    )
 
 
 def with_text(png: bytes, comment: str) -> bytes:

@@ -129,9 +129,10 @@ def run(deployed: Deployed, plan: Plan, report: Path) -> dict[str, Any]:
     with EventListener(deployed.event_bus) as listener, _progress(plan.total) as show:
         config = Config(max_pool_connections=UPLOAD_THREADS, retries={"mode": "standard", "total_max_attempts": 3})
         s3: S3Client = boto3.client("s3", config=config)
+        photos = islice(unique_photos(run_name), plan.total)
         started, stopped = time.time(), threading.Event()
         with ThreadPoolExecutor(1) as pool:
-            sending = pool.submit(_send, s3, deployed.uploads_bucket, plan, run_name, account, started, stopped)
+            sending = pool.submit(_send, s3, deployed.uploads_bucket, photos, plan, run_name, account, started, stopped)
             try:
                 _receive(listener, account, plan, sending, show)
                 sending.result()
@@ -160,6 +161,7 @@ def run(deployed: Deployed, plan: Plan, report: Path) -> dict[str, Any]:
 def _send(
     s3: "S3Client",
     bucket: str,
+    photos: Iterator[Source],
     plan: Plan,
     run_name: str,
     account: Account,
@@ -174,7 +176,6 @@ def _send(
 
     with ThreadPoolExecutor(UPLOAD_THREADS) as pool:
         pending: list[tuple[str, Future[None]]] = []
-        photos = islice(unique_photos(run_name), plan.total)
         for number, (due_s, source) in enumerate(zip(plan.due_times(), photos, strict=True)):
             due = started + due_s
             if stopped.wait(max(0.0, due - time.time())):
