@@ -40,10 +40,11 @@ class Samples:
     def figures(self, photos: int) -> dict[str, Any] | None:
         """Return MB before, after and at the peak, the slopes per 1,000 photos, and CPU milliseconds per photo.
 
-        The CPU time of workers that ended during the block is missing.
+        The CPU time of workers is None when it fell, because workers ended during the block.
         """
         if self.before is None or self.after is None or self.peak is None:
             return None
+        workers_cpu_s = self.after.workers_cpu_s - self.before.workers_cpu_s
         return {
             "before_mb": self.before.megabytes(),
             "after_mb": self.after.megabytes(),
@@ -51,7 +52,7 @@ class Samples:
             "server_mb_per_1000_photos": round((self.after.server - self.before.server) / 1e3 / photos, 1),
             "workers_mb_per_1000_photos": round((self.after.workers - self.before.workers) / 1e3 / photos, 1),
             "server_cpu_ms_per_photo": round((self.after.server_cpu_s - self.before.server_cpu_s) * 1e3 / photos, 1),
-            "workers_cpu_ms_per_photo": round((self.after.workers_cpu_s - self.before.workers_cpu_s) * 1e3 / photos, 1),
+            "workers_cpu_ms_per_photo": round(workers_cpu_s * 1e3 / photos, 1) if workers_cpu_s >= 0 else None,
         }
 
 
