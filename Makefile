@@ -20,8 +20,8 @@ READY := $(VENV)/.ready
 quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test deploy destroy stage retrain rollback status threshold upload bench evaluate review \
-	redrive reconcile pretrain up credentials down asl format lint
+.PHONY: help setup demo test deploy destroy stage retrain rollback status threshold upload bench load evaluate \
+	review redrive reconcile pretrain up credentials down asl format lint
 
 help:  ## list the commands
 	@echo "Scones Unlimited, vehicle router. TARGET=$(TARGET) STAGE=$(STAGE)"
@@ -72,8 +72,11 @@ upload: $(READY)  ## PHOTOS=<file or folder>: upload, follow, print each decisio
 	@test -n $(call quoted,PHOTOS) || { echo 'PHOTOS is not set. Run: make upload PHOTOS=<file or folder>'; exit 1; }
 	@$(PY) -m operate upload -- $(call quoted,PHOTOS)
 
-bench: $(READY)  ## latency, throughput and memory, each with its baseline: build/reports/bench.json
-	@$(PY) -m operate bench
+bench: $(READY)  ## speed, memory, sizes, each with a baseline; BURST=<n>: photos sent at once; PHOTOS=<folder>: JPEGs
+	@$(PY) -m operate bench $(if $(BURST),--burst "$(BURST)") $(if $(PHOTOS),--photos $(call quoted,PHOTOS))
+
+load: $(READY)  ## RATE=<photos/s> COUNT=<n>: a stream of generated photos; BURST=<n>: photos sent at once
+	@$(PY) -m operate load $(if $(RATE),--rate "$(RATE)") $(if $(COUNT),--count "$(COUNT)") $(if $(BURST),--burst "$(BURST)") $(if $(filter yes,$(YES)),--yes)
 
 evaluate: $(READY)  ## PHOTOS=<folder of class folders>: evaluate the champion on those photos
 	@test -n $(call quoted,PHOTOS) || { echo 'PHOTOS is not set. Run: make evaluate PHOTOS=<folder of class folders>'; exit 1; }

@@ -2,23 +2,21 @@
 
 import argparse
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
-import psutil
 from botocore.exceptions import BotoCoreError, ClientError
 
-import local
 from console.aws import Aws
 from deploy import system
 from deploy.errors import DeployError
 from deploy.outputs import Deployed
 from deploy.target import Target, connect
 from functions.shared.errors import RecordUnavailable
-from operate import bench, demo, reconcile, redrive, retrain, rollback, status, terminal, threshold
+from operate import bench, demo, load, reconcile, redrive, retrain, rollback, stage_data, status, terminal, threshold
 from operate.champion import Champion
 from operate.errors import CommandError
 from operate.event_listener import EventListener
@@ -85,7 +83,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--hours", type=float, help="examine only the uploads of the last hours")
     command.add_argument("--grace", type=float, default=reconcile.GRACE_S, help="seconds; leave younger photos alone")
     command.add_argument("--force", action="store_true", help="restart photos that were restarted three times, too")
-    add("bench", _bench, "latency, throughput and memory, each with its baseline")
+    command = add("bench", _bench, "latency, throughput, memory, cold starts and sizes, each with its baseline")
+    command.add_argument("--burst", type=int, default=bench.BURST, help="the number of photos that are sent at once")
+    command.add_argument("--photos", type=Path, help="a folder with JPEG photos of vehicles; by default drawings")
+    command = add("load", _load, "a stream or a burst of generated photos, each accounted for")
+    command.add_argument("--rate", type=float, default=0, help="photos per second of the stream")
+    command.add_argument("--count", type=int, default=0, help="the number of photos of the stream")
+    command.add_argument("--burst", type=int, default=0, help="the number of photos that are sent at once")
+    command.add_argument("--yes", action="store_true", help="send the photos to a real account")
     command = add("evaluate", _evaluate, "evaluate the champion on a folder of class folders")
     command.add_argument("photos", type=Path)
     command = add("upload", _upload, "upload photos and follow each to its decision")
@@ -143,26 +148,24 @@ def _reconcile(target: Target, arguments: Arguments) -> int:
     return reconcile.run(_deployed(target), report, **options)
 
 
-def _bench(target: Target, _arguments: Arguments) -> None:
-    photos = [source for source in demo.demo_photos(demo.DATA / "photos") if source.label != "broken"]
-    bench.run(_deployed(target), photos, REPORTS / "bench.json", _memory_reader(target))
+def _bench(target: Target, arguments: Arguments) -> None:
+    if os.environ.get("CIFAR100_ARCHIVE"):
+        stage_data.stage(demo.DATA, report=terminal.print_line)
+    bench.run(
+        _deployed(target),
+        REPORTS / "bench.json",
+        staged=demo.DATA / "photos",
+        folder=arguments.photos,
+        is_local=target.is_local,
+        burst_size=arguments.burst,
+    )
 
 
-def _memory_reader(target: Target) -> Callable[[], int] | None:
-    """Return a function that returns the memory of the embedded AWS in bytes; None for a real account."""
-    server = local.running() if target.is_local else None
-    if server is None:
-        return None
-    root = psutil.Process(server.pid)
-
-    def read() -> int:
-        total = 0
-        for process in [root, *root.children(recursive=True)]:
-            with suppress(psutil.NoSuchProcess):
-                total += process.memory_full_info().uss
-        return total
-
-    return read
+def _load(target: Target, arguments: Arguments) -> None:
+    plan = load.Plan(arguments.rate, arguments.count, arguments.burst)
+    if not (target.is_local or arguments.yes):
+        raise CommandError(f"{plan.total} photos in a real account cost money. Pass YES=yes to send them.")
+    load.run(_deployed(target), plan, REPORTS / "load.json")
 
 
 def _evaluate(target: Target, arguments: Arguments) -> int:

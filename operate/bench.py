@@ -1,125 +1,143 @@
-"""Measure latency, throughput and memory, each with a baseline from the same run."""
+"""Measure latency, throughput, memory, cold starts and sizes, each with a baseline from the same run."""
 
 import json
-import threading
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from rich.table import Table
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from benchmarks import burst, cold_starts, latency, photos, results, sizes
+from benchmarks.designs import CHAIN, OURS, Design, Uploader, designs
+from benchmarks.executions import ExecutionListener
+from benchmarks.stack import deployed_baseline
 from deploy.outputs import Deployed
+from deploy.system import BUILD
 from operate.errors import CommandError
-from operate.event_listener import EventListener
 from operate.latency import Latency
 from operate.terminal import console
-from operate.uploads import Source, UploadResult, summary, upload
+from operate.uploads import Source
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
-WARM_UP = 8
 SEQUENTIAL = 30
-BURST = 200
-SAMPLE_INTERVAL_S = 0.25
+BURST = 1000
+WARM_UP = 40
 
 
 def run(
-    deployed: Deployed, photos: list[Source], report: Path, read_memory: Callable[[], int] | None
+    deployed: Deployed,
+    report: Path,
+    *,
+    staged: Path,
+    folder: Path | None = None,
+    is_local: bool = True,
+    count: int = SEQUENTIAL,
+    burst_size: int = BURST,
+    repeats: int = cold_starts.REPEATS,
 ) -> dict[str, Any]:
-    """Measure, print and write the report; returns it. `read_memory` returns the memory of all processes in bytes.
+    """Measure, print and write the report; returns it.
 
-    Raises CommandError when a photo was lost or an event was published twice.
+    `staged` is the folder with photos of the staged training data, `folder` one with JPEG photos of vehicles; without
+    them drawings are used. `count` photos of each kind are sent one after the other, `burst_size` at once; each handler
+    has `repeats` cold starts.
+
+    Raises CommandError after the report is written when a photo was lost or doubled. A missed target is no error.
     """
-    chosen = [photos[number % len(photos)] for number in range(max(SEQUENTIAL, BURST))]
-    with EventListener(deployed.event_bus) as listener, _sample_memory(read_memory) as samples:
-        console.print(f"Warming up, then {SEQUENTIAL} photos one after the other …")
-        upload(deployed, listener, chosen[:WARM_UP], _no_progress, max_in_flight=4)
-        sequential = upload(deployed, listener, chosen[:SEQUENTIAL], _no_progress, max_in_flight=1)
-        console.print(f"Invoking the endpoint {SEQUENTIAL} times …")
-        model_alone_ms = _invoke_endpoint(deployed, chosen[:SEQUENTIAL])
-        console.print(f"A burst of {BURST} photos …")
-        started = time.monotonic()
-        burst = upload(deployed, listener, chosen[:BURST], _no_progress, max_in_flight=BURST)
-        burst_s = time.monotonic() - started
-    sequential_figures, burst_figures = summary(sequential), summary(burst)
-    figures = {
-        "photo_to_outcome_ms": asdict(Latency.of([one.latency_ms for one in sequential if one.latency_ms is not None])),
-        "model_alone_ms": asdict(Latency.of(model_alone_ms)),
-        "burst": {
-            **{
-                name: burst_figures[name]
-                for name in ("uploaded", "routed", "in_review", "rejected", "lost", "duplicated")
-            },
-            "seconds": round(burst_s, 1),
-            "photos_per_s": round(len(burst) / burst_s, 1),
+    console.print("Choosing photos that the model is confident of …")
+    model = photos.choose(deployed, count, folder, staged)
+    run_name = f"bench-{datetime.now(UTC):%Y%m%dt%H%M%S}"
+    load_before = os.getloadavg()[0]
+    console.print(f"Deploying the baselines as {deployed.app_name}-bench …")
+    with deployed_baseline(deployed, model.threshold) as baseline:
+        compared = designs(deployed, baseline, run_name)
+        compared_by_name = {design.name: design for design in compared}
+        uploader = Uploader()
+        with ExecutionListener([design.state_machine for design in compared]) as listener:
+            console.print(f"{count} small PNGs and {count} JPEGs to each design in turn …")
+            latency.warm_up(listener, uploader, compared, [model.jpeg[0], model.tiny[0]])
+            comparisons = {
+                "tiny": latency.compare(listener, uploader, compared, model.tiny).figures(),
+                "jpeg": latency.compare(listener, uploader, compared, model.jpeg).figures(),
+            }
+            bursts = {
+                design.name: _burst(design, listener, uploader, model, burst_size, deployed.event_bus, is_local)
+                # The chain's photos stay in the history of its executions, so its burst is last.
+                for design in (compared_by_name[OURS], compared_by_name[CHAIN])
+            }
+        console.print(f"Cold starts of {len(baseline.cold_starts)} functions …")
+        started_cold = cold_starts.measure(baseline.cold_starts, repeats)
+    figures: dict[str, Any] = {
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {"cpus": os.cpu_count(), "load_before": load_before, "load_after": os.getloadavg()[0]},
+        "threshold": model.threshold,
+        "photos": {name: {"count": count, "from": origin} for name, origin in model.origin.items()},
+        "latency": comparisons,
+        "endpoint_ms": {
+            "tiny": asdict(_endpoint_latency(deployed, model.tiny)),
+            "jpeg": asdict(_endpoint_latency(deployed, model.jpeg)),
         },
-        "peak_memory_mb": round(max(samples) / 1e6) if samples else None,
+        "bursts": {name: one.figures() for name, one in bursts.items()},
+        "cold_starts": started_cold,
+        "sizes": sizes.measure(BUILD),
     }
+    rows = results.rows(figures)
+    figures["table"] = [row.as_json() for row in rows]
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text(json.dumps(figures, indent=2), encoding="utf-8")
-    _print_figures(figures)
-    lost, duplicated = sequential_figures["lost"] + burst_figures["lost"], burst_figures["duplicated"]
-    if lost or duplicated:
-        raise CommandError(f"{lost} photos were lost, {duplicated} have two outcomes.")
+    console.print(results.table(rows))
+    console.print(f"Report: {report}", soft_wrap=True)
+    for name, one in bursts.items():
+        if one.lost or one.doubled:
+            raise CommandError(f"In the burst of {name}, {len(one.lost)} photos were lost, {len(one.doubled)} doubled.")
     return figures
 
 
-def _invoke_endpoint(deployed: Deployed, photos: list[Source]) -> list[float]:
-    """Invoke the endpoint with each photo; returns the durations in milliseconds."""
+def _burst(
+    design: Design,
+    listener: ExecutionListener,
+    uploader: Uploader,
+    model: photos.Model,
+    count: int,
+    event_bus: str,
+    is_local: bool,
+) -> burst.Burst:
+    """Send a burst of PNGs and JPEGs in equal parts."""
+    pairs = zip(model.tiny, model.jpeg, strict=True)
+    alternating = [photo for pair in pairs for photo in pair]
+    chosen = [alternating[number % len(alternating)] for number in range(count)]
+    # Starts as many workers as the burst needs, so that it has no cold starts and their memory is not its own.
+    warm_up = burst.run(design, listener, uploader, chosen[:WARM_UP], event_bus, False, lambda _done: None)
+    if warm_up.lost or warm_up.doubled:
+        return warm_up
+    with _progress_bar(f"Burst of {count} to {design.name}", count) as progress:
+        return burst.run(design, listener, uploader, chosen, event_bus, is_local, progress)
+
+
+def _endpoint_latency(deployed: Deployed, chosen: list[Source]) -> Latency:
+    """Invoke the endpoint with each photo; returns the latency in milliseconds."""
     runtime: SageMakerRuntimeClient = boto3.client("sagemaker-runtime")
     durations = []
-    for photo in photos:
+    for photo in chosen:
         started = time.perf_counter()
         runtime.invoke_endpoint(
             EndpointName=deployed.endpoint_name, ContentType="application/x-image", Body=photo.content
         )["Body"].read()
         durations.append((time.perf_counter() - started) * 1000)
-    return durations
+    return Latency.of(durations)
 
 
 @contextmanager
-def _sample_memory(read_memory: Callable[[], int] | None) -> Iterator[list[int]]:
-    """Sample the memory, in bytes, every SAMPLE_INTERVAL_S during the block; the list is complete at its end."""
-    samples: list[int] = []
-    done = threading.Event()
-
-    def sample() -> None:
-        while read_memory and not done.wait(SAMPLE_INTERVAL_S):
-            samples.append(read_memory())
-
-    thread = threading.Thread(target=sample)
-    thread.start()
-    try:
-        yield samples
-    finally:
-        done.set()
-        thread.join()
-
-
-def _print_figures(figures: dict[str, Any]) -> None:
-    grid = Table(title="Latency, milliseconds", title_justify="left")
-    for heading in ("", "count", "median", "95%", "maximum"):
-        grid.add_column(heading, justify="right" if heading else "left")
-    for name, title in (
-        ("photo_to_outcome_ms", "upload to outcome, warm"),
-        ("model_alone_ms", "the model alone (baseline)"),
-    ):
-        grid.add_row(title, *(str(figures[name][key]) for key in ("count", "p50", "p95", "max")))
-    console.print(grid)
-    burst = figures["burst"]
-    console.print(
-        f"Burst: {burst['uploaded']} photos in {burst['seconds']} s ({burst['photos_per_s']} photos/s): "
-        f"{burst['routed']} routed, {burst['in_review']} in review, {burst['rejected']} rejected, "
-        f"{burst['lost']} lost, {burst['duplicated']} duplicated"
-    )
-    if figures["peak_memory_mb"]:
-        console.print(f"Peak memory of all processes: {figures['peak_memory_mb']:,} MB")
-
-
-def _no_progress(_result: UploadResult, _done: int, _total: int) -> None:
-    """Report no progress."""
+def _progress_bar(description: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar during the block; yields the function that sets how much is done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(description, total=total)
+        yield lambda done: bar.update(task, completed=done)

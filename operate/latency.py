@@ -26,5 +26,22 @@ class Latency:
         if not values:
             return cls(0)
         ordered = sorted(values)
-        p95 = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
+        p95 = _value_at(ordered, 95)
         return cls(len(ordered), round(statistics.median(ordered), 1), round(p95, 1), round(ordered[-1], 1))
+
+
+def percentiles(values: Sequence[float], percents: Sequence[int] = (50, 90, 95, 99)) -> dict[str, float | None]:
+    """Return percentiles and the maximum of values in milliseconds, rounded to 0.1; None without values.
+
+    Each is one of the values.
+
+    >>> percentiles([40.0, 1.0, 2.0, 3.0], (50, 99))
+    {'p50': 3.0, 'p99': 40.0, 'max': 40.0}
+    """
+    ordered = sorted(values)
+    found = {f"p{percent}": round(_value_at(ordered, percent), 1) if ordered else None for percent in percents}
+    return {**found, "max": round(ordered[-1], 1) if ordered else None}
+
+
+def _value_at(ordered: Sequence[float], percent: int) -> float:
+    return ordered[min(len(ordered) - 1, percent * len(ordered) // 100)]
