@@ -43,7 +43,7 @@ class InitialModel:
             if error_code(error) in {*ABSENT, "NoSuchBucket", "AccessDenied"}:
                 raise InvalidInput(f"there is no {artifact}, or this stage may not read it") from error
             raise
-        except (tarfile.TarError, EOFError, OSError, ValueError, RecursionError) as error:
+        except (tarfile.TarError, EOFError, OSError, ValueError, RecursionError, InvalidInput) as error:
             raise InvalidInput(
                 f"{artifact} is no model: its {DESCRIPTION} cannot be read ({error}); "
                 f"pass a model.tar.gz whose {DESCRIPTION} has a version"
