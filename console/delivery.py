@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from console.answers import UNUSABLE, Choice
-from console.decisions import Decisions
 from console.labels import Label, Labels
 from console.leases import Lease, Leases
+from console.photo_records import PhotoRecords, describe_outcome
 from console.review_request import ReviewRequest
 from console.session import ANSWERED_BEFORE, DELAYED, LABEL_ONLY, ROUTED, Answer, Outcome, Session
 from functions.shared.aws import error_code
-from functions.shared.errors import EventNotPublished
+from functions.shared.errors import EventNotPublished, RecordUnavailable
 from functions.shared.events import EventBus
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Delivery:
         self,
         labels: Labels,
         leases: Leases,
-        decisions: Decisions,
+        records: PhotoRecords,
         stepfunctions: "SFNClient",
         bus: EventBus,
         choices: Mapping[str, Choice],
@@ -52,7 +52,7 @@ class Delivery:
         """`choices` are the possible answers by their vehicle."""
         self._labels = labels
         self._leases = leases
-        self._decisions = decisions
+        self._records = records
         self._stepfunctions = stepfunctions
         self._bus = bus
         self._choices = choices
@@ -106,11 +106,17 @@ class Delivery:
         return Outcome(ROUTED, answer.photo_id, answer.vehicle, message)
 
     def finish(self, lease: Lease, label: Label) -> None:
-        """Finish the delivery of an earlier answer to the leased photo. A failure is logged, and the lease stays."""
+        """Finish the delivery of an earlier answer to the leased photo. A failure is logged, and the lease stays.
+
+        The earlier answer can have been to an older request, whose execution had ended. Its event is not published
+        again when the execution of this request accepts it.
+        """
         try:
             accepted = self._send_task_success(lease.request, label)
             if not label.announced:
                 self._publish(label, accepted=accepted)
+            elif accepted:
+                self._labels.mark_announced(label, accepted=True)
             self._leases.delete(lease)
         except _TRANSIENT as error:
             log.warning("photo %s: an earlier answer was not delivered yet: %s", label.photo_id, error)
@@ -133,11 +139,7 @@ class Delivery:
 
     def _label_only_message(self, photo_id: str) -> str:
         try:
-            decision = self._decisions.find_decision(photo_id)
-        except _TRANSIENT:
-            decision = None
-        if decision is None:
-            return "The workflow no longer waits for this photo. Your answer is kept as a label."
-        if decision["decided_by"] == "fallback":
-            return "The review timed out, so the driver was sent to the help desk. Your answer is kept as a label."
-        return f"The driver was already sent to {decision['loading_bay']}. Your answer is kept as a label."
+            outcome = describe_outcome(self._records.get(photo_id))
+        except RecordUnavailable:
+            outcome = None
+        return f"{outcome or 'The workflow no longer waits for this photo.'} Your answer is kept as a label."

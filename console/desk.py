@@ -9,16 +9,17 @@ The desk keeps an answer until its undo window ends; then `console.delivery` del
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from console.answers import Choice
 from console.aws import Aws
-from console.decisions import Decisions
 from console.delivery import Delivery
 from console.labels import Labels
-from console.leases import LEASE_S, Lease, Leases
+from console.leases import LEASE_S, Lease, Leases, is_sent_again
+from console.photo_records import PhotoRecords
 from console.review_request import ReviewRequest
 from console.session import Answer, Session
 from deploy.outputs import Deployed
@@ -28,11 +29,22 @@ UNDO_S = 3.0
 _EXTENSIONS_PER_LEASE = 3  # a lease survives two failed extensions
 _MAX_RECEIVES = 12  # messages received at most to find one whose driver waits
 _LABEL_ONLY_DELAY_S = 60  # how long label-only requests stay invisible while a driver waits
+_REPLACE_RETRY_S = 1  # when the session that holds an older message is busy
+_MAX_SEARCHES = 10  # for a message that another process may have leased
+_MAX_UNACCEPTED = 20
 _DELIVERY_THREADS = 8
 
 
 class InvalidAnswer(ValueError):
     """The answer is not a configured one."""
+
+
+@dataclass
+class _Unaccepted:
+    """An answer that no execution waited for: the hash of its task token, and how often its photo is still searched."""
+
+    token_hash: str
+    searches_left: int = _MAX_SEARCHES
 
 
 class Desk:
@@ -51,17 +63,18 @@ class Desk:
         self.undo_s = undo_s
         self.choices = {choice.vehicle: choice for choice in choices}
         self.labels = Labels(deployed.ml_bucket, aws.s3)
-        self._decisions = Decisions(deployed, aws)
+        self._records = PhotoRecords(deployed, aws)
         self._leases = Leases(deployed, aws.sqs, lease_s)
         self._delivery = Delivery(
             self.labels,
             self._leases,
-            self._decisions,
+            self._records,
             aws.stepfunctions,
             EventBus(deployed.event_bus, aws.events),
             self.choices,
         )
         self._sessions: list[Session] = []
+        self._unaccepted: dict[str, _Unaccepted] = {}  # by the id of the photo
         self._changed = threading.Condition()
         self._closed = False
         self._pool = ThreadPoolExecutor(_DELIVERY_THREADS, thread_name_prefix="answer")
@@ -111,6 +124,7 @@ class Desk:
     def take(self, session: Session, *, ahead: int = 2) -> list[Lease]:
         """Return the session's current request and the ones after it, `ahead` in all if the queue has as many."""
         with session.lock:
+            self._finish_restarted()
             while len(session.leased) < ahead:
                 lease = self._next_lease()
                 if lease is None:
@@ -153,23 +167,21 @@ class Desk:
 
     def find_request(self, photo_id: str) -> ReviewRequest | None:
         """Return the request about a photo that a session holds or has just answered, or None."""
-        with self._changed:
-            sessions = list(self._sessions)
-        for session in sessions:
+        for session in self._list_sessions():
             for lease in session.leases():
                 if lease.request.photo.photo_id == photo_id:
                     return lease.request
         return None
 
+    def _list_sessions(self) -> list[Session]:
+        with self._changed:
+            return list(self._sessions)
+
     def _next_lease(self) -> Lease | None:
         """Lease the next request. One whose driver waits has priority over one whose answer becomes a label only."""
         label_only: list[Lease] = []
         waiting: Lease | None = None
-        for lease in self._leases.receive(_MAX_RECEIVES):
-            if label := self.labels.find(lease.request):
-                self._delivery.finish(lease, label)
-                continue
-            lease.decision = self._decisions.find_decision(lease.request.photo.photo_id)
+        for lease in self._receive():
             if not lease.is_label_only(datetime.now(UTC)):
                 waiting = lease
                 break
@@ -178,6 +190,62 @@ class Desk:
         for lease in label_only:
             self._leases.give_back(lease, after_s=_LABEL_ONLY_DELAY_S if waiting else 0)
         return chosen
+
+    def _receive(self) -> Iterator[Lease]:
+        """Receive requests and yield those to show.
+
+        Not shown are requests about photos that are answered already, those with a newer message, and those about
+        photos of which a session holds an older message.
+        """
+        for lease in self._leases.receive(_MAX_RECEIVES):
+            lease.record = self._records.get(lease.request.photo.photo_id)
+            since = datetime.fromisoformat(lease.record.first_seen_at) if lease.record else None
+            if label := self.labels.find(lease.request, since=since):
+                self._delivery.finish(lease, label)
+            elif lease.is_superseded:
+                self._leases.delete(lease)
+            elif not self._replace_held(lease):
+                yield lease
+
+    def _replace_held(self, lease: Lease) -> bool:
+        """Give a new message about a photo to the session that holds an older one; False when none holds one.
+
+        The older message has a task token that no execution waits for, because the review was requested again.
+        """
+        for session in self._list_sessions():
+            older = next((one for one in session.leases() if lease.replaces(one)), None)
+            if older is None:
+                continue
+            # Without waiting: two sessions that take requests at the same time must not wait for each other.
+            replaced = session.lock.acquire(blocking=False)
+            if replaced:
+                try:
+                    replaced = session.replace_lease(older, lease)
+                finally:
+                    session.lock.release()
+            if replaced:
+                self._leases.delete(older)
+            else:
+                self._leases.give_back(lease, after_s=_REPLACE_RETRY_S)
+            return True
+        return False
+
+    def _finish_restarted(self) -> None:
+        """Look for new messages about photos whose answers came after their executions had ended.
+
+        An execution that was started again sends a new message. The answer is in the label, so `_receive` finishes it.
+        """
+        sent_again = False
+        for photo_id, unaccepted in list(self._unaccepted.items()):
+            record = self._records.get(photo_id)
+            if record is None or record.has_outcome or not unaccepted.searches_left:
+                self._unaccepted.pop(photo_id, None)
+            elif is_sent_again(record, unaccepted.token_hash):
+                unaccepted.searches_left -= 1
+                sent_again = True
+        if sent_again:
+            for lease in list(self._receive()):
+                self._leases.give_back(lease)
 
     def _schedule(self) -> None:
         """Deliver answers when they are due and extend leases, until the desk is closed."""
@@ -212,6 +280,10 @@ class Desk:
     def _deliver_with_retry(self, session: Session, answer: Answer) -> None:
         """Deliver an answer; after a failure the scheduler tries again."""
         if self._delivery.try_deliver(session, answer):
+            if answer.accepted is False:
+                self._unaccepted[answer.photo_id] = _Unaccepted(answer.lease.request.token_hash)
+                for oldest in list(self._unaccepted)[:-_MAX_UNACCEPTED]:
+                    self._unaccepted.pop(oldest, None)
             self._remove_if_finished(session)
         else:
             self._wake_scheduler()

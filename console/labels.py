@@ -25,6 +25,7 @@ _CONTENT_TYPE = "application/json"
 _ATTEMPTS = 5
 _READ_THREADS = 16
 _MAX_CACHED = 5000
+_MAX_DAYS_BEFORE = 30  # of earlier requests about the same photo
 
 
 @dataclass(frozen=True)
@@ -129,10 +130,18 @@ class Labels:
         self._s3 = s3
         self._cached: dict[str, tuple[Label, str]] = {}  # label and ETag by key
 
-    def find(self, request: ReviewRequest) -> Label | None:
-        """Return the label of a request's photo, or None before the first answer."""
-        found = self._get(label_key(request.photo.photo_id, request.requested_at))
-        return found[0] if found else None
+    def find(self, request: ReviewRequest, *, since: datetime | None = None) -> Label | None:
+        """Return the label of a request's photo, or None before the first answer.
+
+        `since` is when the photo was first seen: the review can have been requested before, on an earlier day.
+        """
+        requested = request.requested_at.astimezone(UTC)
+        days = (requested.date() - since.astimezone(UTC).date()).days if since else 0
+        for days_ago in range(min(days, _MAX_DAYS_BEFORE) + 1):
+            found = self._get(label_key(request.photo.photo_id, requested - timedelta(days=days_ago)))
+            if found and found[0]:
+                return found[0]
+        return None
 
     def save(self, label: Label) -> Label:
         """Save an answer and return the effective label of its photo, which is the first one saved.

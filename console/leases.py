@@ -6,13 +6,14 @@ import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from console.review_request import MalformedRequest, ReviewRequest, parse_review_request
 from deploy.outputs import Deployed
 from functions.shared.aws import error_code
+from functions.shared.photo_record import IN_REVIEW, PhotoRecord
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -31,18 +32,41 @@ _DEFAULT_MAX_RECEIVES = 5
 class Lease:
     """A request whose message is invisible to other consumers of the queue.
 
-    `decision` is the decision about the photo, None while its driver waits.
+    `record` is the record of the photo as it was when the message was received, None for a photo without one.
     """
 
     id: str
     request: ReviewRequest
     receipt_handle: str
     receive_count: int
-    decision: dict[str, Any] | None = None
+    record: PhotoRecord | None = None
 
     def is_label_only(self, now: datetime) -> bool:
         """Whether an answer becomes a label only, because the execution no longer waits for it."""
-        return self.decision is not None or self.request.expired(now)
+        return (self.record is not None and self.record.has_outcome) or self.request.expired(now)
+
+    @property
+    def is_superseded(self) -> bool:
+        """Whether the queue has a newer message about the photo, because its review was requested again."""
+        return self.record is not None and is_sent_again(self.record, self.request.token_hash)
+
+    def replaces(self, other: "Lease") -> bool:
+        """Whether the photo waits for the answer to this message, and `other` is about the same photo."""
+        photo_id, token_hash = self.request.photo.photo_id, self.request.token_hash
+        if other.request.photo.photo_id != photo_id or other.request.token_hash == token_hash:
+            return False
+        return self.record is not None and _awaited(self.record) == token_hash
+
+
+def is_sent_again(record: PhotoRecord, token_hash: str) -> bool:
+    """Whether a photo waits for the answer to a message with another task token than that of `token_hash`."""
+    awaited = _awaited(record)
+    return awaited is not None and awaited != token_hash and awaited == record.review_sent
+
+
+def _awaited(record: PhotoRecord) -> str | None:
+    """Return the hash of the task token whose answer a photo waits for; None when it is not in review."""
+    return record.review["token_hash"] if record.status == IN_REVIEW and record.review else None
 
 
 class Leases:

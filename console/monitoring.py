@@ -2,22 +2,16 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime
 
-from console.decisions import MAX_SCANNED, Decisions
 from console.labels import Label, Labels
-from functions.shared.vehicles import OTHER
+from console.photo_records import DAYS, PhotoRecords
+from functions.shared.photo_record import IN_REVIEW, PhotoRecord
 
 LABELS_READ = 400
-DAYS = 30
-"""How many days of photos are read."""
-
 BINS = 10
-CLASSIFIED_REASONS = ("LowConfidence", "NotAVehicle")
-"""The reasons of review requests for photos that the model has classified."""
 
 MIN_PHOTOS = 30
 """How many photos each half needs, so that drift is computed."""
@@ -32,8 +26,8 @@ _MIN_SHARE = 1e-4  # in place of 0, whose logarithm is infinite
 class Point:
     """One photo that the model classified, with its `confidence` in [0, 1].
 
-    `agrees`: the reviewer gave the same answer, None without a reviewer. `model_version` is None when it was not
-    recorded.
+    `at` is when the photo was first seen. `reviewed`: a review was requested. `unanswered`: it has no answer yet, or
+    timed out without one. `agrees`: the reviewer gave the model's answer, None when no label of the photo was read.
     """
 
     at: datetime
@@ -42,19 +36,23 @@ class Point:
     reviewed: bool
     agrees: bool | None
     model_version: str | None = None
+    unanswered: bool = False
 
 
 @dataclass(frozen=True)
 class RecentPhotos:
     """The recent photos that one model classified, oldest first.
 
-    `unanswered` counts the photos in review and those whose review timed out; their confidence is not recorded.
     `others` counts the photos of the same period that other models classified.
     """
 
     points: list[Point]
-    unanswered: int
     others: int
+
+    @property
+    def unanswered(self) -> int:
+        """How many photos were sent to a reviewer and have no answer: those in review, and those that timed out."""
+        return sum(point.unanswered for point in self.points)
 
 
 @dataclass
@@ -83,80 +81,42 @@ class Bucket:
         return self.agreed / self.compared if self.compared else None
 
 
-def points(decisions: Iterable[Mapping[str, Any]], labels: Iterable[Label]) -> list[Point]:
-    """Return the photos that the model classified, oldest first: its own decisions and the reviewed photos."""
-    found = [
-        Point(
-            datetime.fromisoformat(one["decided_at"]),
-            float(one["confidence"]),
-            str(one["vehicle"]),
-            reviewed=False,
-            agrees=None,
-            model_version=one.get("model_version"),
-        )
-        for one in decisions
-        if one["decided_by"] == "model" and one.get("confidence") is not None
-    ]
-    found += [
-        Point(
-            datetime.fromisoformat(one.requested_at),
-            one.confidence,
-            one.model_vehicle or OTHER,
-            reviewed=True,
-            agrees=one.agrees,
-            model_version=one.model_version,
-        )
-        for one in labels
-        if one.confidence is not None
-    ]
+def points(photos: Iterable[PhotoRecord], labels: Iterable[Label]) -> list[Point]:
+    """Return the photos that a model classified, oldest first. `labels` are the newest first."""
+    answers: dict[str, Label] = {}
+    for label in labels:
+        answers.setdefault(label.photo_id, label)
+    found = [_point(record, answers.get(record.photo.photo_id)) for record in photos if record.classification]
     return sorted(found, key=lambda point: point.at)
 
 
-def recent(decisions: Decisions, labels: Labels) -> list[Point]:
-    """Return the photos of the last DAYS days that a model classified, oldest first.
+def recent(records: PhotoRecords, labels: Labels) -> list[Point]:
+    """Return the photos of the last DAYS days that a model classified, oldest first; at most LABELS_READ have `agrees`.
 
-    At most LABELS_READ labels are read. Photos older than the oldest of them are left out, and so are labels of photos
-    whose decisions were not read: otherwise the share of reviewed photos would be wrong.
+    Raises RecordUnavailable, ClientError, BotoCoreError.
     """
-    return _recent(decisions.list_newest(), list(labels.recent(LABELS_READ, days=DAYS)))
+    return points(records.list_newest(), labels.recent(LABELS_READ, days=DAYS))
 
 
-def recent_of_model(decisions: Decisions, labels: Labels, version: str, since: datetime | None = None) -> RecentPhotos:
-    """Return the recent photos that the model `version` classified; it has been champion since `since`."""
-    decided, answered = decisions.list_newest(), list(labels.recent(LABELS_READ, days=DAYS))
-    seen = _recent(decided, answered)
-    start = _start(answered)
-    waiting_since = max(start, since) if since else start
-    without_answer = {
-        str(one["photo_id"])
-        for one in decided
-        if one["decided_by"] == "fallback"
-        and one.get("model_version") == version
-        and datetime.fromisoformat(one["decided_at"]) >= start
-    }
-    # The item of a photo in review does not contain the model version.
-    without_answer |= {
-        str(one["photo_id"])
-        for one in decisions.list_in_review()
-        if one.get("reason") in CLASSIFIED_REASONS and datetime.fromisoformat(one["requested_at"]) >= waiting_since
-    }
+def recent_of_model(records: PhotoRecords, labels: Labels, version: str) -> RecentPhotos:
+    """Return the recent photos that the model `version` classified. Raises as `recent`."""
+    seen = recent(records, labels)
     own = [point for point in seen if point.model_version == version]
-    return RecentPhotos(own, len(without_answer - {label.photo_id for label in answered}), len(seen) - len(own))
+    return RecentPhotos(own, len(seen) - len(own))
 
 
-def _recent(decided: Sequence[Mapping[str, Any]], answered: Sequence[Label]) -> list[Point]:
-    start = _start(answered)
-    if len(decided) >= MAX_SCANNED:
-        read = {one["photo_id"] for one in decided}
-        answered = [label for label in answered if label.photo_id in read]
-    return [point for point in points(decided, answered) if point.at >= start]
-
-
-def _start(answered: Sequence[Label]) -> datetime:
-    start = datetime.now(UTC) - timedelta(days=DAYS)
-    if len(answered) < LABELS_READ:
-        return start
-    return max(start, min(datetime.fromisoformat(label.requested_at) for label in answered))
+def _point(record: PhotoRecord, label: Label | None) -> Point:
+    classification = record.classification or {}
+    outcome = record.outcome or {}
+    return Point(
+        at=datetime.fromisoformat(record.first_seen_at),
+        confidence=float(classification["confidence"]),
+        vehicle=str(classification["vehicle"]),
+        reviewed=record.review is not None,
+        agrees=label.agrees if label else None,
+        model_version=classification.get("model_version"),
+        unanswered=label is None and (record.status == IN_REVIEW or outcome.get("decided_by") == "fallback"),
+    )
 
 
 def buckets(observed: Sequence[Point], number: int = 12) -> list[Bucket]:

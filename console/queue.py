@@ -4,15 +4,14 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from console.aws import Aws
 from console.labels import Labels
 from console.review_request import MalformedRequest, parse_review_request, redacted
 from deploy.outputs import Deployed
-from functions.shared.dynamodb import deserialize, serialize
-from functions.shared.photo_table import IN_REVIEW
+from functions.shared.photo_record import IN_REVIEW
+from functions.shared.photo_table import PhotoTable
 from functions.shared.times import now, timestamp
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
 _CACHE_S = 3.0
-_MAX_PAGES = 10  # of up to 1 MB each; photos on further pages are not counted
 _VISIBILITY_TIMEOUT_S = 5
 _MAX_DEAD_LETTERS = 50
 
@@ -60,6 +58,7 @@ class Queue:
         self._deployed = deployed
         self._aws = aws
         self._labels = labels
+        self._photos = PhotoTable(deployed.photo_table, aws.dynamodb)
         self._lock = threading.Lock()
         self._figures: tuple[float, QueueFigures] | None = None  # the time of the measurement, the figures
 
@@ -147,13 +146,7 @@ class Queue:
 
     def _count_waiting_drivers(self) -> tuple[int, datetime | None]:
         """Return how many photos in review have a waiting execution, and the time of the oldest request."""
-        pages = self._aws.dynamodb.get_paginator("scan").paginate(
-            TableName=self._deployed.photo_table,
-            FilterExpression="#status = :in_review AND #expires_at > :now",
-            ExpressionAttributeNames={"#status": "status", "#expires_at": "expires_at"},
-            ExpressionAttributeValues=serialize({":in_review": IN_REVIEW, ":now": timestamp(now())}),
-        )
-        requested = sorted(
-            deserialize(item)["requested_at"] for page in islice(pages, _MAX_PAGES) for item in page["Items"]
-        )
-        return len(requested), datetime.fromisoformat(requested[0]) if requested else None
+        moment = timestamp(now())
+        reviews = [record.review for record in self._photos.list_by_status(IN_REVIEW) if record.review]
+        requested = [review["requested_at"] for review in reviews if review["expires_at"] > moment]
+        return len(requested), datetime.fromisoformat(min(requested)) if requested else None

@@ -86,6 +86,21 @@ class Session:
                 return lease
         raise NotLeased("This photo is no longer yours: it was answered, or it went back to the queue.")
 
+    def replace_lease(self, older: Lease, newer: Lease) -> bool:
+        """Hold `newer` in place of `older`, with the same id; False when the session does not hold it any more.
+
+        The answer that is being delivered keeps its lease.
+        """
+        newer = replace(newer, id=older.id)
+        if older in self.leased:
+            self.leased[self.leased.index(older)] = newer
+            return True
+        for answer in self.answers:
+            if answer.lease is older and not answer.delivering:
+                answer.lease, answer.accepted = newer, None
+                return True
+        return False
+
     def leases(self) -> list[Lease]:
         """All leases that must be extended: those of the leased requests and of the undelivered answers."""
         return [*self.leased, *(answer.lease for answer in self.answers)]

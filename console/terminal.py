@@ -23,6 +23,7 @@ from console.leases import Lease
 from console.photos import PhotoNotShown, Photos
 from console.session import ROUTED, NotLeased, Outcome, Session
 from deploy.outputs import Deployed
+from functions.shared.errors import RecordUnavailable
 
 QUIT_KEY = "q"
 _POLL_S = 2.0
@@ -76,7 +77,7 @@ class Terminal:
         self._polled = time.monotonic()
         try:
             self._leased = self._desk.take(self._session)
-        except (ClientError, BotoCoreError) as error:
+        except (RecordUnavailable, ClientError, BotoCoreError) as error:
             self._console.print(f"\r[red]AWS cannot be reached: {error}. Trying again.[/]")
             return
         for notice in self._session.notices:

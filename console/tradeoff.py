@@ -184,12 +184,11 @@ class Effect:
 def effect(observed: RecentPhotos, threshold: float) -> Effect:
     """Return the effect that a threshold in [0, 1] would have had.
 
-    A photo that the model classifies as `other` goes to a reviewer at every threshold. So does one without a recorded
-    confidence; below the threshold that was in force the number of reviews is therefore an upper bound.
+    A photo that the model classifies as `other` goes to a reviewer at every threshold.
     """
     automatic = [point for point in observed.points if point.vehicle != OTHER and point.confidence >= threshold]
     labelled = [point.agrees for point in automatic if point.agrees is not None]
-    photos = len(observed.points) + observed.unanswered
+    photos = len(observed.points)
     return Effect(threshold, photos, photos - len(automatic), len(labelled), labelled.count(False))
 
 

@@ -6,12 +6,13 @@ import secrets
 import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from console.aws import Aws
-from console.decisions import Decisions, Step
+from console.execution_history import ExecutionHistory, Step
+from console.photo_records import PhotoRecords
 from deploy.outputs import Deployed
 from functions.shared.photo import Photo
+from functions.shared.photo_record import PhotoRecord
 from functions.shared.times import now
 from functions.shared.uploads import LARGEST_PHOTO_BYTES
 from training.photo_format import PhotoFormat, photo_format
@@ -35,27 +36,28 @@ class InvalidUpload(ValueError):
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a photo. `entry` is its decision, else its item in the photo table, else None."""
+    """The progress of a photo. `record` is None until an execution has made its first transition."""
 
     steps: list[Step]
-    entry: dict[str, Any] | None
+    record: PhotoRecord | None
 
     @property
     def status(self) -> str:
-        """`starting`, `running`, `in_review`, `rejected` or `routed`."""
-        if self.entry is None:
+        """The status of the record; without one `running`, or `starting` before the execution."""
+        if self.record is None:
             return "running" if self.steps else "starting"
-        return str(self.entry.get("status", "routed"))
+        return self.record.status
 
 
 class Uploads:
     """The photos that this process has uploaded."""
 
-    def __init__(self, deployed: Deployed, aws: Aws, decisions: Decisions) -> None:
+    def __init__(self, deployed: Deployed, aws: Aws, records: PhotoRecords, history: ExecutionHistory) -> None:
         """Upload to the uploads bucket of the stage."""
         self._deployed = deployed
         self._aws = aws
-        self._decisions = decisions
+        self._records = records
+        self._history = history
         self._lock = threading.Lock()
         self._uploaded: dict[str, tuple[Photo, datetime]] = {}
         self._executions: dict[str, str] = {}  # by the key of their photo
@@ -93,12 +95,15 @@ class Uploads:
             if photo_id not in self._uploaded:
                 return None
             photo, since = self._uploaded[photo_id]
-        entry = self._decisions.find_entry(photo_id)
-        execution = str(entry["execution"]) if entry else self._execution(photo.key, since)
-        return Progress(self._decisions.read_steps(execution) if execution else [], entry)
+        record = self._records.get(photo_id)
+        execution = record.execution if record else self._execution(photo.key, since)
+        return Progress(self._history.read_steps(execution) if execution else [], record)
 
     def _execution(self, key: str, since: datetime) -> str | None:
-        """Return the execution of a photo, found by the inputs of recent executions. Each is described once."""
+        """Return the execution of a photo without a record, found by the inputs of recent executions.
+
+        Each execution is described once.
+        """
         with self._lock:
             if key in self._executions:
                 return self._executions[key]

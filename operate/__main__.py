@@ -17,6 +17,7 @@ from deploy import system
 from deploy.errors import DeployError
 from deploy.outputs import Deployed
 from deploy.target import Target, connect
+from functions.shared.errors import RecordUnavailable
 from operate import bench, demo, retrain, rollback, status, terminal, threshold
 from operate.champion import Champion
 from operate.errors import CommandError
@@ -39,7 +40,7 @@ def main() -> int:
     logging.getLogger("botocore.credentials").setLevel(logging.WARNING)
     try:
         code: int | None = arguments.run(connect(), arguments)
-    except (CommandError, DeployError, StagingError, ClientError, BotoCoreError) as error:
+    except (CommandError, DeployError, StagingError, RecordUnavailable, ClientError, BotoCoreError) as error:
         console.print(f"{arguments.command} failed: {error}", style="bold red", markup=False)
         return 1
     except KeyboardInterrupt:

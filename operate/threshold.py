@@ -3,7 +3,6 @@
 import json
 import shlex
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,9 @@ from rich.table import Table
 from console import monitoring, tradeoff
 from console.aws import Aws
 from console.champion import ChampionReader, EndpointState, Model
-from console.decisions import Decisions
 from console.labels import Labels
 from console.monitoring import RecentPhotos
+from console.photo_records import DAYS, PhotoRecords
 from console.tradeoff import Policy, TradeOff
 from deploy.outputs import Deployed
 from functions.classify_photo.threshold import MAX_AGE_S, MODELS_OWN
@@ -55,7 +54,7 @@ def run(deployed: Deployed, aws: Aws, report: Path, *, at: str = "", is_local: b
     if champion is None:
         raise CommandError(f"There is no endpoint {deployed.endpoint_name}. Train a model first: `make retrain`.")
     photos = monitoring.recent_of_model(
-        Decisions(deployed, aws), Labels(deployed.ml_bucket, aws.s3), champion.version, _champion_since(endpoint)
+        PhotoRecords(deployed, aws), Labels(deployed.ml_bucket, aws.s3), champion.version
     )
     trade_off = TradeOff.of(champion, endpoint.threshold)
     policy = Policy.of(champion)
@@ -92,12 +91,6 @@ def run(deployed: Deployed, aws: Aws, report: Path, *, at: str = "", is_local: b
     return result
 
 
-def _champion_since(endpoint: EndpointState) -> datetime | None:
-    record = endpoint.record(endpoint.champion)
-    at = record and (record.restored_at or record.promoted_at)
-    return datetime.fromisoformat(at) if at else None
-
-
 def _list_thresholds(
     trade_off: TradeOff | None, champion: Model, endpoint: EndpointState, new: float | None
 ) -> list[float]:
@@ -109,7 +102,7 @@ def _list_thresholds(
 def _describe_recent(photos: RecentPhotos, thresholds: list[float]) -> dict[str, Any]:
     effects = [tradeoff.effect(photos, threshold) for threshold in thresholds]
     return {
-        "photos": len(photos.points) + photos.unanswered,
+        "photos": len(photos.points),
         "without_an_answer": photos.unanswered,
         "judged_by_other_models": photos.others,
         "first": photos.points[0].at.isoformat() if photos.points else None,
@@ -122,9 +115,7 @@ def _describe_change(trade_off: TradeOff | None, photos: RecentPhotos, now: floa
     """Return the effects of changing the threshold from `now` to `new`, each as [now, new]; None where unknown."""
     points = [trade_off.at(value) if trade_off else None for value in (now, new)]
     policy = trade_off.policy if trade_off else None
-    effects = [
-        None if value is None or not _photo_count(photos) else tradeoff.effect(photos, value) for value in (now, new)
-    ]
+    effects = [None if value is None or not photos.points else tradeoff.effect(photos, value) for value in (now, new)]
     return {
         "threshold": [now, new],
         "expected_reviews_per_1000": [policy.expected_reviews(one) if policy and one else None for one in points],
@@ -195,10 +186,10 @@ def _print_model(
 def _print_recent(
     photos: RecentPhotos, effects: list[dict[str, Any]], champion: Model, endpoint: EndpointState
 ) -> None:
-    if not _photo_count(photos):
+    if not photos.points:
         others = f" ({photos.others} by other models)" if photos.others else ""
         print_line(
-            f"{champion.version} has classified no photo of this stage in the last {monitoring.DAYS} days{others}. "
+            f"{champion.version} has classified no photo of this stage in the last {DAYS} days{others}. "
             "Upload photos first: make upload PHOTOS=<file or folder>"
         )
         return
@@ -206,7 +197,7 @@ def _print_recent(
         f", {photos.points[0].at:%Y-%m-%d %H:%M} to {photos.points[-1].at:%Y-%m-%d %H:%M} UTC" if photos.points else ""
     )
     grid = Table(
-        title=f"The {_photo_count(photos):,} photos of this stage that the champion classified{when}",
+        title=f"The {len(photos.points):,} photos of this stage that the champion classified{when}",
         title_justify="left",
     )
     for heading in ("threshold", "", "reviews per 1,000 photos", "labelled and at or above it", "of these wrong"):
@@ -228,10 +219,7 @@ def _print_recent(
         )
     console.print(grid)
     if photos.unanswered:
-        print_line(
-            f"{photos.unanswered} of them were sent to a reviewer and have no answer. Their confidence is not "
-            "recorded, so they count as reviews at every threshold. Answer them: make review"
-        )
+        print_line(f"{photos.unanswered} of them were sent to a reviewer and have no answer. Answer them: make review")
     if any(point.agrees is not None for point in photos.points):
         print_line(
             "Reviewers label only what is sent to review: few or no photos above the threshold in force have labels."
@@ -247,8 +235,8 @@ def _print_change(change: dict[str, Any], trade_off: TradeOff | None, photos: Re
         grid.add_column(heading, justify="right" if heading else "left")
     if trade_off:
         grid.add_row("reviews per 1,000 photos, expected", *map(_rounded, change["expected_reviews_per_1000"]))
-    if _photo_count(photos):
-        heading = f"reviews per 1,000, on the {_photo_count(photos):,} recent photos"
+    if photos.points:
+        heading = f"reviews per 1,000, on the {len(photos.points):,} recent photos"
         grid.add_row(heading, *map(_rounded, change["recent_reviews_per_1000"]))
     if trade_off:
         for name, heading in (("wrong", "errors among decided"), ("others_accepted", "non-vehicles let through")):
@@ -263,10 +251,6 @@ def _print_change(change: dict[str, Any], trade_off: TradeOff | None, photos: Re
     where = ' (after eval "$(make -s credentials)")' if is_local else ""
     print_line(f"Nothing was changed. To change it{where}; it takes effect within {MAX_AGE_S} s:")
     print_line(f"  {change['command']}")
-
-
-def _photo_count(photos: RecentPhotos) -> int:
-    return len(photos.points) + photos.unanswered
 
 
 def _format_threshold(value: float | None) -> str:

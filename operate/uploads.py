@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from deploy.outputs import Deployed
+from functions.shared import photo_record
 from functions.shared.photo import Photo
+from functions.shared.photo_table import PhotoTable
 from operate.errors import CommandError
 from operate.event_listener import EventListener
 from operate.latency import Latency
@@ -30,7 +32,6 @@ from operate.photo_folders import (
 from training.vehicles import OTHER, configured_vehicles
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBServiceResource
     from mypy_boto3_s3 import S3Client
 
 DRIVERS = 12
@@ -205,15 +206,20 @@ def upload(
 
 
 def _read_outcomes(deployed: Deployed, results: Iterable[UploadResult]) -> None:
-    """Read the outcomes whose events did not arrive from the tables; a photo in neither table stays LOST."""
-    dynamodb: DynamoDBServiceResource = boto3.resource("dynamodb")
+    """Read the outcomes whose events did not arrive from the records; without outcome or review a photo stays LOST."""
+    photos = PhotoTable(deployed.photo_table, boto3.client("dynamodb"))
     for result in results:
-        key = {"photo_id": result.photo.photo_id}
-        if decision := dynamodb.Table(deployed.decision_table).get_item(Key=key).get("Item"):
-            result.outcome, result.decision = ROUTED, decision
-        elif record := dynamodb.Table(deployed.photo_table).get_item(Key=key).get("Item"):
-            result.outcome = REJECTED if record["status"] == "rejected" else IN_REVIEW
-            result.reason = str(record["reason"])
+        record = photos.get(result.photo.photo_id)
+        if record is None:
+            continue
+        if record.outcome is not None:
+            result.outcome = ROUTED if record.status == photo_record.ROUTED else REJECTED
+            result.decision = dict(record.outcome)
+            result.reason = record.outcome.get("rejected", {}).get("reason", "")
+        elif record.status == photo_record.IN_REVIEW and record.review:
+            result.outcome, result.reason = IN_REVIEW, record.review["reason"]
+        elif record.status == photo_record.UNROUTED and record.error:
+            result.reason = record.error["Error"]
 
 
 def summary(results: Sequence[UploadResult]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from console.desk import InvalidAnswer
 from console.session import NotLeased
 from console.web.services import Services, reviewer_name
 from functions.shared.aws import error_code
+from functions.shared.errors import RecordUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,7 @@ def add_exception_handlers(app: FastAPI) -> None:
     """Add the handlers to an application."""
     app.add_exception_handler(ClientError, _bad_gateway)
     app.add_exception_handler(BotoCoreError, _bad_gateway)
+    app.add_exception_handler(RecordUnavailable, _record_unavailable)
     app.add_exception_handler(404, _not_found)
     app.add_exception_handler(NotLeased, _conflict)
     app.add_exception_handler(InvalidAnswer, _unprocessable)
@@ -32,6 +34,11 @@ def add_exception_handlers(app: FastAPI) -> None:
 def _bad_gateway(_: Request, error: Exception) -> JSONResponse:
     log.warning("AWS: %s", error)
     return JSONResponse({"detail": f"AWS returned an error ({error_code(error)})."}, status_code=502)
+
+
+def _record_unavailable(request: Request, error: Exception) -> JSONResponse:
+    cause = error.__cause__  # the error of DynamoDB
+    return _bad_gateway(request, cause if isinstance(cause, Exception) else error)
 
 
 def _conflict(_: Request, error: Exception) -> JSONResponse:

@@ -13,10 +13,11 @@ from fastapi import Cookie, Depends, Request
 from console.answers import Choice
 from console.aws import Aws
 from console.champion import ChampionReader
-from console.decisions import Decisions
 from console.desk import UNDO_S, Desk
+from console.execution_history import ExecutionHistory
 from console.labels import Labels
 from console.leases import LEASE_S
+from console.photo_records import PhotoRecords
 from console.photos import Photos
 from console.queue import Queue
 from console.uploads import Uploads
@@ -39,7 +40,8 @@ class Services:
     labels: Labels
     queue: Queue
     photos: Photos
-    decisions: Decisions
+    records: PhotoRecords
+    history: ExecutionHistory
     uploads: Uploads
     champion: ChampionReader
     pages: Pages
@@ -60,7 +62,7 @@ class Services:
         choices = tuple(choices)
         csrf_token = new_token()
         desk = Desk(deployed, aws, choices, undo_s=undo_s, lease_s=lease_s)
-        decisions = Decisions(deployed, aws)
+        records, history = PhotoRecords(deployed, aws), ExecutionHistory(deployed, aws)
         return cls(
             choices=choices,
             desk=desk,
@@ -68,8 +70,9 @@ class Services:
             labels=desk.labels,
             queue=Queue(deployed, aws, desk.labels),
             photos=Photos(deployed, aws),
-            decisions=decisions,
-            uploads=Uploads(deployed, aws, decisions),
+            records=records,
+            history=history,
+            uploads=Uploads(deployed, aws, records, history),
             champion=ChampionReader(deployed, aws),
             pages=Pages(deployed.stage, choices, csrf_token),
             csrf_token=csrf_token,

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -13,10 +13,13 @@ from console.champion import Model
 from console.durations import duration
 from console.leases import Lease
 from console.monitoring import Point
+from console.photo_records import describe_outcome
 from console.queue import QueueFigures
+from console.review_request import REASONS
 from console.session import Session
 from console.tradeoff import format_with_bound
 from console.uploads import Progress
+from functions.shared.photo_record import CLASSIFIED, IN_REVIEW, REJECTED, ROUTED, UNROUTED, PhotoRecord
 
 FIGURES = (
     ("accuracy", "Accuracy, two classes", "bicycle or motorcycle"),
@@ -28,6 +31,18 @@ FIGURES = (
     ("ece", "Calibration error (ECE)", "15 bins"),
 )
 """The figures of a model's report: name, title, explanation."""
+
+# The reasons of rejections of files that cannot be shown.
+_NOT_DECODED = {"UnreadablePhoto", "PhotoTooLarge", "PhotoTooComplex", "PhotoMissing"}
+
+STATUS_TEXTS = {
+    CLASSIFIED: "Classified",
+    IN_REVIEW: "In review",
+    ROUTED: "Routed",
+    REJECTED: "Rejected",
+    UNROUTED: "Not routed",
+}
+"""Display texts of the statuses of photos."""
 
 DECIDED_BY = {"model": "model", "reviewer": "reviewer", "fallback": "timed out"}
 """Display texts of `decided_by`."""
@@ -70,7 +85,7 @@ def leased_request(lease: Lease, now: datetime) -> dict[str, Any]:
         "waited_s": (now - request.requested_at).total_seconds(),
         "expires_in_s": (request.expires_at - now).total_seconds(),
         "label_only": lease.is_label_only(now),
-        "sent_to": lease.decision["loading_bay"] if lease.decision else None,
+        "ended": describe_outcome(lease.record),
     }
 
 
@@ -81,40 +96,61 @@ def figures(counted: QueueFigures) -> dict[str, Any]:
 
 def progress(upload: Progress) -> dict[str, Any]:
     """Return the progress of an uploaded photo."""
-    entry = upload.entry or {}
+    shown = photo(upload.record) if upload.record else {}
+    names = ("loading_bay", "vehicle", "confidence", "reason", "message")
     return {
         "status": upload.status,
         "steps": [{"state": step.state, "seconds": step.seconds, "error": step.error} for step in upload.steps],
-        "bay": entry.get("loading_bay"),
-        "vehicle": entry.get("vehicle"),
-        "decided_by": DECIDED_BY.get(str(entry.get("decided_by"))),
-        "confidence": entry.get("confidence"),
-        "reason": entry.get("reason"),
-        "message": entry.get("message"),
+        "decided_by": DECIDED_BY.get(str(shown.get("decided_by"))),
+        **{name: shown.get(name) for name in names},
     }
 
 
-def decision(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a decision for a card of the Drivers page."""
+def photo(record: PhotoRecord) -> dict[str, Any]:
+    """Return a photo for its card on the Drivers page and for its own page, in whatever status it is.
+
+    `vehicle` and `confidence` are the decision's, else the model's. `reason` and `message` are why the photo has no
+    decision, None when it is decided or classified.
+    """
+    outcome = record.outcome or {}
+    reason, message = _reason(record)
+    prediction = record.classification or {}
+    decided = outcome if record.status == ROUTED else prediction
     return {
-        **entry,
-        "photo_id": entry.get("photo_id") or entry["photo"]["photo_id"],
-        "file": str(entry["photo"]["key"]).rsplit("/", 1)[-1],
-        "at": datetime.fromisoformat(entry["decided_at"]),
+        "photo_id": record.photo.photo_id,
+        "key": record.photo.key,
+        "file": record.photo.key.rsplit("/", 1)[-1],
+        "driver_id": record.photo.driver_id,
+        "status": record.status,
+        "status_text": STATUS_TEXTS[record.status],
+        "status_at": datetime.fromisoformat(record.status_at),
+        "first_seen_at": datetime.fromisoformat(record.first_seen_at),
+        "execution": record.execution,
+        "loading_bay": outcome.get("loading_bay"),
+        "order_range": outcome.get("order_range"),
+        "decided_by": outcome.get("decided_by"),
+        "vehicle": decided.get("vehicle"),
+        "confidence": decided.get("confidence"),
+        "model_version": decided.get("model_version"),
+        "classification": record.classification,
+        "threshold": record.threshold,
+        "reason": reason,
+        "message": message,
+        "has_image": reason not in _NOT_DECODED,
+        "expires_at": datetime.fromisoformat(record.review["expires_at"]) if record.review else None,
     }
 
 
-def photo(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entry of a photo for its page, whether it has a decision or not."""
-    at = entry.get("decided_at") or entry.get("rejected_at") or entry["requested_at"]
-    return {
-        **entry,
-        "status": entry.get("status", "routed"),
-        "photo_id": entry["photo"]["photo_id"],
-        "key": entry["photo"]["key"],
-        "file": str(entry["photo"]["key"]).rsplit("/", 1)[-1],
-        "at": datetime.fromisoformat(str(at)),
-    }
+def _reason(record: PhotoRecord) -> tuple[str | None, str | None]:
+    """Return why a photo has no decision, and the text of the error; None where there is none."""
+    if record.status == REJECTED and record.outcome:
+        return record.outcome["rejected"]["reason"], record.outcome["rejected"]["message"]
+    if record.status == IN_REVIEW and record.review:
+        reason = str(record.review["reason"])
+        return reason, REASONS.get(reason)
+    if record.status == UNROUTED and record.error:
+        return record.error.get("Error"), record.error.get("Cause")
+    return None, None
 
 
 def model_figures(model: Model | None) -> list[dict[str, Any]]:

@@ -15,7 +15,8 @@ from console.answers import choices
 from console.aws import Aws
 from console.desk import Desk
 from deploy.outputs import Deployed
-from functions.shared.dynamodb import deserialize
+from functions.shared.photo_record import ROUTED
+from functions.shared.photo_table import PhotoTable
 from tests.support.waiting import eventually
 from tests.unit.model_stage import POLICY, operating_points
 
@@ -119,9 +120,9 @@ class Stage:
         eventually(self.queue_length, lambda found: found >= number, what=f"{number} requests", timeout_s=timeout_s)
 
     def decisions(self) -> dict[str, dict[str, Any]]:
-        """Return all decisions by the id of their photo."""
-        pages = self.aws.dynamodb.get_paginator("scan").paginate(TableName=self.deployed.decision_table)
-        return {item["photo_id"]["S"]: deserialize(item) for page in pages for item in page["Items"]}
+        """Return all decisions by the id of their photo; `announced` is whether its event was published."""
+        records = PhotoTable(self.deployed.photo_table, self.aws.dynamodb).list_by_status(ROUTED)
+        return {record.photo.photo_id: {**(record.outcome or {}), "announced": record.announced} for record in records}
 
     def labels(self) -> dict[str, dict[str, Any]]:
         """Return all labels by their key."""

@@ -207,7 +207,7 @@ def test_a_dropped_photo_is_uploaded_and_followed_to_its_decision(stage: Stage, 
 
 @pytest.fixture(scope="module")
 def full_stage(session_stage: Stage) -> Stage:
-    """Decisions of every kind, a failed request, and an endpoint with a model that has a report and a card."""
+    """Photos in review, decisions of every kind, a failed request, and an endpoint with a report and a card."""
     session_stage.purge_queues()
     requested = session_stage.request_reviews(8) + session_stage.request_reviews(2, timeout_s=1)
     requested += session_stage.request_reviews(4, vehicle="motorcycle")
@@ -236,7 +236,7 @@ def test_every_page_has_no_error_and_no_accessibility_violation_at_every_width(
     tab = BrowserTab(chromium, console_address, width)
     page = tab.open("/drivers" if path.endswith("*") else path)
     if path.endswith("*"):
-        page.locator("a.card").first.click()
+        page.locator("a.card:has(.tag-reviewer)").first.click()
         page.wait_for_url(re.compile("/drivers/[0-9a-f]{32}$"))
         expect(page.locator(".timeline li").last).to_contain_text(re.compile("AssignBay|RejectPhoto"))
     if path == "/":
@@ -289,7 +289,7 @@ def test_the_trade_off_is_drawn_and_its_text_can_be_read(
     assert inside
 
 
-def test_decisions_are_filtered_by_bay_and_decider(full_stage: Stage, tab: BrowserTab) -> None:
+def test_photos_are_filtered_by_status_bay_and_decider(full_stage: Stage, tab: BrowserTab) -> None:
     page = tab.open("/drivers")
     page.locator("#decided_by").select_option("fallback")
     page.get_by_role("button", name="Filter").click()
@@ -297,6 +297,9 @@ def test_decisions_are_filtered_by_bay_and_decider(full_stage: Stage, tab: Brows
     assert set(page.locator(".card .tag").all_text_contents()) == {"timed out"}
     page.goto(tab.address + "/drivers?bay=Bay+A")
     assert set(page.locator(".card-bay").all_text_contents()) == {"Bay A"}
+    page.goto(tab.address + "/drivers?status=in_review")
+    expect(page.locator(".card-bay")).to_have_count(0)
+    assert set(page.locator(".card-status").all_text_contents()) == {"In review"}
 
 
 def test_file_names_are_escaped_and_exif_does_not_reach_the_browser(stage: Stage, tab: BrowserTab) -> None:

@@ -1,5 +1,6 @@
 """A stage in moto with a champion that has a trade-off, and photos that it classified."""
 
+import hashlib
 import io
 import json
 import tarfile
@@ -16,11 +17,14 @@ from moto import mock_aws
 from console.labels import Label, label_key
 from deploy.outputs import Deployed
 from functions.shared.champion import Champion, ModelTable
-from functions.shared.dynamodb import serialize
 from functions.shared.photo import Photo
+from functions.shared.photo_record import REJECTED, ROUTED
+from functions.shared.photo_table import PhotoTable
 from functions.shared.times import timestamp
+from tests.support.photo_table import create_photo_table
 
 REGION = "eu-west-1"
+EXECUTION = "arn:any"
 CHAMPION = "vehicles-test-20261126-101500"
 PARAMETER = "/scones/test/threshold"
 POLICY = {"wrong_at_most": 0.01, "others_share": 0.05, "others_accepted_at_most": 0.03}
@@ -57,13 +61,13 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
     with mock_aws():
         bucket = {"Bucket": "scones-ml", "CreateBucketConfiguration": {"LocationConstraint": REGION}}
         aws("s3").create_bucket(**bucket)
-        for table, key in (("decisions", "photo_id"), ("photos", "photo_id"), ("models", "id")):
-            aws("dynamodb").create_table(
-                TableName=table,
-                KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
-                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
-                BillingMode="PAY_PER_REQUEST",
-            )
+        create_photo_table(aws("dynamodb"), "photos")
+        aws("dynamodb").create_table(
+            TableName="models",
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
         set_threshold("model")
         dead_letters = aws("sqs").create_queue(QueueName="dead")["QueueUrl"]
         queue = aws("sqs").get_queue_attributes(QueueUrl=dead_letters, AttributeNames=["QueueArn"])["Attributes"]
@@ -71,7 +75,6 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
         yield Deployed(
             uploads_bucket="uploads",
             ml_bucket="scones-ml",
-            decision_table="decisions",
             photo_table="photos",
             model_table="models",
             review_queue_url=aws("sqs").create_queue(
@@ -132,29 +135,75 @@ def photo(number: int) -> Photo:
     return Photo("uploads", f"uploads/driver-{number % 7}/photo-{number}.jpg", f"{number:032x}", 1000)
 
 
+def photo_table() -> PhotoTable:
+    """Return the photo table of the stage."""
+    return PhotoTable("photos", aws("dynamodb"))
+
+
+def classified(
+    number: int, confidence: float = 0.4, vehicle: str = "bicycle", version: str = CHAMPION, *, at: datetime
+) -> None:
+    """Record the classification of photo `number`."""
+    classification = {"vehicle": vehicle, "confidence": confidence, "model_version": version}
+    photo_table().classify(photo(number), EXECUTION, at, classification=classification, threshold=0.935)
+
+
 def decided(
     number: int, confidence: float | None, by: str = "model", version: str = CHAMPION, *, age: timedelta | None = None
 ) -> None:
-    """Put a decision about photo `number` into the table."""
-    item = {
-        "photo_id": photo(number).photo_id,
+    """Record a decision about photo `number`, which the model classified with `confidence`, None: below 0.5."""
+    at = NOW - (age or timedelta(minutes=number))
+    classified(number, 0.4 if confidence is None else confidence, version=version, at=at)
+    if by != "model":
+        claim(number, at=at)
+    outcome = {
         "photo": photo(number).as_state(),
         "driver_id": photo(number).driver_id,
-        "vehicle": "bicycle" if by == "model" else None,
+        "vehicle": None if by == "fallback" else "bicycle",
         "confidence": confidence,
         "decided_by": by,
         "loading_bay": "Bay A",
         "order_range": "nearby",
         "model_version": version,
-        "execution": "arn:any",
-        "decided_at": timestamp(NOW - (age or timedelta(minutes=number))),
+        "execution": EXECUTION,
+        "decided_at": timestamp(at),
     }
-    aws("dynamodb").put_item(TableName="decisions", Item=serialize(item))
+    photo_table().record_outcome(photo(number), ROUTED, EXECUTION, at, outcome=outcome)
+
+
+def rejected(number: int, reason: str = "UnreadablePhoto") -> None:
+    """Record the rejection of photo `number`."""
+    at = NOW - timedelta(minutes=number)
+    outcome = {
+        "photo": photo(number).as_state(),
+        "driver_id": photo(number).driver_id,
+        "rejected": {"reason": reason, "message": "It is not a photo."},
+        "execution": EXECUTION,
+        "rejected_at": timestamp(at),
+    }
+    photo_table().record_outcome(photo(number), REJECTED, EXECUTION, at, outcome=outcome)
+
+
+def claim(
+    number: int, reason: str = "LowConfidence", *, at: datetime, execution: str = EXECUTION, token: str = ""
+) -> None:
+    """Record a review request of photo `number`, which waits for a day for the answer to the task token `token`."""
+    review = {
+        "reason": reason,
+        "requested_at": timestamp(at),
+        "expires_at": timestamp(NOW + timedelta(days=1)),
+        "token_hash": hashlib.sha256(token.encode()).hexdigest(),
+    }
+    photo_table().claim_review(photo(number), execution, at, review=review)
 
 
 def labelled(number: int, confidence: float, model_vehicle: str = "bicycle", vehicle: str = "bicycle") -> None:
-    """Put a label of photo `number`, which the champion classified as `model_vehicle`."""
+    """Put a label of photo `number`, which the champion classified as `model_vehicle`, and the decision."""
     requested = NOW - timedelta(minutes=number)
+    classified(number, confidence, model_vehicle, at=requested)
+    claim(number, at=requested)
+    outcome = {"vehicle": vehicle, "decided_by": "reviewer", "loading_bay": "Bay A", "execution": EXECUTION}
+    photo_table().record_outcome(photo(number), ROUTED, EXECUTION, requested, outcome=outcome)
     label = Label(
         photo=photo(number).as_state(),
         photo_id=photo(number).photo_id,
@@ -170,7 +219,7 @@ def labelled(number: int, confidence: float, model_vehicle: str = "bicycle", veh
         model_version=CHAMPION,
         threshold=0.935,
         agrees=model_vehicle == vehicle,
-        execution="arn:any",
+        execution=EXECUTION,
         requested_at=timestamp(requested),
         token_hash="0" * 8,
         answer_id=str(number),
@@ -179,14 +228,9 @@ def labelled(number: int, confidence: float, model_vehicle: str = "bicycle", veh
     aws("s3").put_object(Bucket="scones-ml", Key=label_key(label.photo_id, requested), Body=body)
 
 
-def waiting(number: int, reason: str = "LowConfidence") -> None:
-    """Put photo `number` in review."""
-    item = {
-        "photo_id": photo(number).photo_id,
-        "photo": photo(number).as_state(),
-        "status": "in_review",
-        "reason": reason,
-        "requested_at": timestamp(NOW - timedelta(minutes=number)),
-        "expires_at": timestamp(NOW + timedelta(days=1)),
-    }
-    aws("dynamodb").put_item(TableName="photos", Item=serialize(item))
+def waiting(number: int, reason: str = "LowConfidence", version: str = CHAMPION) -> None:
+    """Put photo `number` in review. With the reason ModelUnavailable it has no classification."""
+    at = NOW - timedelta(minutes=number)
+    if reason != "ModelUnavailable":
+        classified(number, version=version, at=at)
+    claim(number, reason, at=at)

@@ -4,7 +4,7 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse
 
 from console.answers import UNUSABLE
-from console.decisions import Filter
+from console.photo_records import DAYS, Filter
 from console.web import views
 from console.web.services import CurrentServices, ReviewerName
 
@@ -17,21 +17,24 @@ _MAX_SHOWN = 60
 def page(
     services: CurrentServices,
     reviewer: ReviewerName,
+    status: str = "",
     bay: str = "",
     decided_by: str = "",
     least: str = "",
     most: str = "",
 ) -> HTMLResponse:
-    """Return the newest decisions that pass the filter; `least` and `most` are confidences in [0, 1]."""
-    wanted = Filter(bay or None, decided_by or None, _confidence(least), _confidence(most))
-    decisions = services.decisions.list_newest()
-    matching = [decision for decision in decisions if wanted.matches(decision)]
+    """Return the newest photos that pass the filter; `least` and `most` are confidences in [0, 1]."""
+    wanted = Filter(status or None, bay or None, decided_by or None, _confidence(least), _confidence(most))
+    records = services.records.list_newest()
+    matching = [record for record in records if wanted.matches(record)]
     return services.pages.render(
         "drivers",
         reviewer,
-        decisions=[views.decision(one) for one in matching[:_MAX_SHOWN]],
+        photos=[views.photo(record) for record in matching[:_MAX_SHOWN]],
         matching=len(matching),
-        total=len(decisions),
+        total=len(records),
+        days=DAYS,
+        statuses=views.STATUS_TEXTS,
         bays=sorted({choice.bay for choice in services.choices if choice.vehicle != UNUSABLE}),
         wanted=wanted,
     )
@@ -39,17 +42,17 @@ def page(
 
 @router.get("/drivers/{photo_id}")
 def photo_page(photo_id: str, services: CurrentServices, reviewer: ReviewerName) -> HTMLResponse:
-    """Return the page of one photo. 404 when it is in neither table."""
-    entry = services.decisions.find_entry(photo_id)
-    if entry is None:
-        raise HTTPException(404, "This photo is unknown: it is neither in the decision table nor in the photo table.")
-    photo = views.photo(entry)
+    """Return the page of one photo. 404 when it has no record."""
+    record = services.records.get(photo_id)
+    if record is None:
+        raise HTTPException(404, "This photo is unknown: it has no record in the photo table.")
+    photo = views.photo(record)
     return services.pages.render(
         "driver",
         reviewer,
         photo=photo,
-        steps=services.decisions.read_steps(entry["execution"]),
-        lines=services.decisions.read_log_lines(photo_id, photo["at"]),
+        steps=services.history.read_steps(record.execution),
+        lines=services.history.read_log_lines(photo_id, photo["first_seen_at"]),
     )
 
 

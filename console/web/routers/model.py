@@ -4,6 +4,7 @@ from fastapi import APIRouter, HTTPException, Response
 from fastapi.responses import HTMLResponse
 
 from console import drawing, monitoring, tradeoff_chart
+from console.photo_records import DAYS
 from console.tradeoff import TradeOff
 from console.web import views
 from console.web.services import CurrentServices, ReviewerName
@@ -15,7 +16,7 @@ router = APIRouter()
 def page(services: CurrentServices, reviewer: ReviewerName) -> HTMLResponse:
     """Return the Model page: the champion, its trade-off, its photos in production, its card and the history."""
     endpoint = services.champion.read()
-    points = monitoring.recent(services.decisions, services.labels)
+    points = monitoring.recent(services.records, services.labels)
     buckets = monitoring.buckets(points)
     trade_off = TradeOff.of(endpoint.champion, endpoint.threshold)
     drift = monitoring.drift(points)
@@ -32,7 +33,7 @@ def page(services: CurrentServices, reviewer: ReviewerName) -> HTMLResponse:
         summary=views.summary(points),
         drift=drift,
         drift_level=monitoring.drift_level(drift),
-        days=monitoring.DAYS,
+        days=DAYS,
         trade_off=trade_off,
         charts=tradeoff_chart.charts(trade_off) if trade_off else [],
         chart_size=(tradeoff_chart.WIDTH, tradeoff_chart.HEIGHT),

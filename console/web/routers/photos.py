@@ -28,4 +28,4 @@ def photo(photo_id: str, services: CurrentServices, size: Annotated[str, Query()
 def _find(services: Services, photo_id: str) -> Photo | None:
     if request := services.desk.find_request(photo_id):
         return request.photo
-    return services.uploads.find(photo_id) or services.decisions.find_photo(photo_id)
+    return services.uploads.find(photo_id) or services.records.find_photo(photo_id)

@@ -239,7 +239,7 @@ function tick() {
   $("expires").textContent = late ? "timed out" : duration(left);
   $("expires").classList.toggle("urgent", !late && left < 120);
   $("label-only").hidden = !late;
-  $("label-only").textContent = `The driver was already sent to ${current.sent_to ?? "the help desk"}. Your answer is kept as a label for training.`;
+  $("label-only").textContent = `${current.ended ?? "The review timed out, so the driver was sent to the help desk."} Your answer is kept as a label.`;
 }
 
 document.addEventListener("keydown", (event) => {

@@ -95,14 +95,15 @@ function states(row, { steps, status }) {
   );
 }
 
-function describe({ status, bay, vehicle, decided_by, confidence, reason, message }) {
+function describe({ status, loading_bay, vehicle, decided_by, confidence, reason, message }) {
   if (status === "routed") {
-    if (decided_by === "timed out") return `${bay}: the review timed out`;
+    if (decided_by === "timed out") return `${loading_bay}: the review timed out`;
     const score = confidence === null ? "" : ` (${confidence.toFixed(2)})`;
-    return `${bay}: ${vehicle ?? "unknown"}${score}, decided by ${decided_by}`;
+    return `${loading_bay}: ${vehicle ?? "unknown"}${score}, decided by ${decided_by}`;
   }
   if (status === "rejected") return `Rejected, ${reason}: ${message}`;
   if (status === "in_review") return `In review (${reason})`;
+  if (status === "unrouted") return `Not routed, ${reason}: ${message}`;
   return status === "starting" ? "Waiting for the execution to start…" : "Running…";
 }
 

@@ -37,8 +37,10 @@ def body(**changes: Any) -> str:
     )
 
 
-def send(stage: Deployed, number: int, *, expires_in: timedelta = timedelta(minutes=15)) -> str:
-    """Put a request about photo `number` in the review queue, with the task token `token-<number>`; return the id."""
+def send(
+    stage: Deployed, number: int, *, expires_in: timedelta = timedelta(minutes=15), token: str | None = None
+) -> str:
+    """Put a request about photo `number` in the review queue; return its id. The default token is `token-<number>`."""
     now = datetime.now(UTC)
     photo = model_stage.photo(number)
     text = body(
@@ -46,7 +48,7 @@ def send(stage: Deployed, number: int, *, expires_in: timedelta = timedelta(minu
         driver_id=photo.driver_id,
         requested_at=timestamp(now),
         expires_at=timestamp(now + expires_in),
-        task_token=f"token-{number}",
+        task_token=token or f"token-{number}",
     )
     model_stage.aws("sqs").send_message(QueueUrl=stage.review_queue_url, MessageBody=text)
     return photo.photo_id

@@ -9,10 +9,10 @@ import pytest
 
 from console import delivery
 from console.answers import choices
-from console.decisions import Decisions
 from console.delivery import Delivery
 from console.labels import Label, Labels
 from console.leases import Lease, Leases
+from console.photo_records import PhotoRecords
 from console.session import ANSWERED_BEFORE, DELAYED, LABEL_ONLY, ROUTED, Answer, Outcome, Session
 from deploy.outputs import Deployed
 from functions.shared.errors import EventNotPublished
@@ -31,7 +31,7 @@ class ConsoleProcess:
         self.delivery = Delivery(
             self.labels,
             self.leases,
-            Decisions(stage, aws),
+            PhotoRecords(stage, aws),
             aws.stepfunctions,
             EventBus("scones-test", aws.events),
             {choice.vehicle: choice for choice in choices()},

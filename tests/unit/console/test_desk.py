@@ -271,8 +271,17 @@ def test_a_photo_with_a_decision_can_only_become_a_label(stage: Deployed) -> Non
     model_stage.decided(1, None, "fallback")
     with open_desk(stage) as desk:
         lease = take_one(desk, desk.open_session("ada"))
-    assert lease.decision
-    assert lease.decision["decided_by"] == "fallback"
+    assert lease.record
+    assert lease.record.outcome
+    assert lease.record.outcome["decided_by"] == "fallback"
+    assert lease.is_label_only(datetime.now(UTC))
+
+
+def test_a_photo_that_was_rejected_can_only_become_a_label(stage: Deployed) -> None:
+    send(stage, 1)
+    model_stage.rejected(1)
+    with open_desk(stage) as desk:
+        lease = take_one(desk, desk.open_session("ada"))
     assert lease.is_label_only(datetime.now(UTC))
 
 

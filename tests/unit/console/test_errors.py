@@ -34,6 +34,21 @@ def test_an_error_of_aws_inside_a_page_is_a_bad_gateway_with_its_code(
     assert response.json() == {"detail": f"AWS returned an error ({code})."}
 
 
+def test_an_error_of_dynamodb_inside_the_page_of_a_photo_is_a_bad_gateway_with_its_code(
+    stage: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws = FakeAws()
+
+    def fail(**_: object) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetItem")
+
+    monkeypatch.setattr(aws.dynamodb, "get_item", fail)
+    with BrowserClient(stage, aws) as browser:
+        response = browser.get("/drivers/unknown")
+    assert response.status_code == 502
+    assert response.json() == {"detail": "AWS returned an error (AccessDenied)."}
+
+
 def test_an_unknown_page_is_an_html_page(stage: Deployed) -> None:
     with BrowserClient(stage, FakeAws()) as browser:
         response = browser.get("/no-such-page")

@@ -76,7 +76,7 @@ def test_recent_photos_show_reviews_and_errors(deployed: Deployed, tmp_path: Pat
     at = {one["threshold"]: one for one in recent["thresholds"]}
     assert at[0.935]["reviews"] == 7
     assert at[0.935]["labelled"] == 0
-    # Two more labelled photos are decided; the `other` one and the three without an answer are reviewed always.
+    # Two more labelled photos are decided; the `other` one is reviewed always. Those without an answer are below 0.5.
     assert (at[0.9]["reviews"], at[0.9]["labelled"], at[0.9]["wrong"]) == (5, 2, 1)
     assert (at[0.5]["reviews_per_1000"], at[0.5]["labelled"], at[0.5]["wrong"]) == (200.0, 3, 1)
     printed = text.partition("photos of this stage")[2]
@@ -91,11 +91,11 @@ def test_photos_of_other_models_and_old_photos_do_not_count(deployed: Deployed, 
     model_stage.decided(2, 0.60, version="vehicles-test-20261101-000000")
     model_stage.decided(3, 0.60, age=timedelta(days=31))
     model_stage.decided(4, None, "fallback", version="vehicles-test-20261101-000000")
-    model_stage.waiting(60 * 24 * 3)
+    model_stage.waiting(60 * 24 * 3, version="vehicles-test-20261101-000000")
     model_stage.waiting(5, "ModelUnavailable")
     _, report = run_threshold(deployed, tmp_path)
     assert report["recent_photos"]["photos"] == 1
-    assert report["recent_photos"]["judged_by_other_models"] == 1
+    assert report["recent_photos"]["judged_by_other_models"] == 3
 
 
 def test_a_change_is_shown_and_its_command_printed_but_nothing_is_set(deployed: Deployed, tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from functions.shared.photo import Photo
-from operate import terminal
+from operate import terminal, uploads
 from operate.errors import CommandError
 from operate.uploads import IN_REVIEW, LOST, REJECTED, ROUTED, Source, UploadResult, find_photos, object_key, summary
+from tests.unit import model_stage
 
 
 def uploaded(label: str | None = None) -> UploadResult:
@@ -63,6 +64,24 @@ def test_a_run_in_which_nothing_was_routed_has_no_accuracy() -> None:
 
 def test_other_is_the_correct_decision_for_a_photo_of_anything_else() -> None:
     assert summary([routed("other", "cat"), routed("bicycle", "cat")])["accuracy_of_routed"] == 0.5
+
+
+def test_outcomes_whose_events_did_not_arrive_are_read_from_the_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    results = [UploadResult(Source("bike.jpg", b""), model_stage.photo(number), 0.0) for number in range(5)]
+    with model_stage.stage(monkeypatch) as deployed:
+        model_stage.decided(0, 0.97)
+        model_stage.rejected(1)
+        model_stage.waiting(2)
+        model_stage.classified(3, at=model_stage.NOW)
+        uploads._read_outcomes(deployed, results)
+    assert [(result.outcome, result.reason) for result in results] == [
+        (ROUTED, ""),
+        (REJECTED, "UnreadablePhoto"),
+        (IN_REVIEW, "LowConfidence"),
+        (LOST, ""),
+        (LOST, ""),
+    ]
+    assert results[0].decision["loading_bay"] == "Bay A"
 
 
 def write(path: Path, content: bytes = b"1") -> None:

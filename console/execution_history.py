@@ -1,7 +1,6 @@
-"""Decisions about photos, and the history and logs of one photo."""
+"""The execution and the log lines of one photo."""
 
 import json
-import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,43 +12,11 @@ from botocore.exceptions import ClientError
 from console.aws import Aws
 from deploy.outputs import Deployed
 from functions.shared.aws import error_code
-from functions.shared.dynamodb import deserialize, serialize
-from functions.shared.errors import InvalidInput
-from functions.shared.photo import Photo
-from functions.shared.photo_table import IN_REVIEW
 
-MAX_SCANNED = 5000
 FUNCTIONS = ("classify-photo", "request-review", "assign-bay", "reject-photo")
-_CACHE_S = 3.0
 _MAX_LOG_LINES = 100
 _NOT_SHOWN = {"message", "level", "timestamp", "location", "service", "photo_id", "xray_trace_id", "correlation_id"}
 _NOT_SHOWN |= {"cold_start", "function_name", "function_memory_size", "function_arn", "function_request_id"}
-
-
-@dataclass(frozen=True)
-class Filter:
-    """Which decisions to show; None is no restriction.
-
-    `min_confidence` and `max_confidence` are in [0, 1] and inclusive; a decision without a confidence does not pass.
-    """
-
-    bay: str | None = None
-    decided_by: str | None = None
-    min_confidence: float | None = None
-    max_confidence: float | None = None
-
-    def matches(self, decision: Mapping[str, Any]) -> bool:
-        """Whether a decision passes the filter."""
-        if self.bay is not None and decision["loading_bay"] != self.bay:
-            return False
-        if self.decided_by is not None and decision["decided_by"] != self.decided_by:
-            return False
-        if self.min_confidence is None and self.max_confidence is None:
-            return True
-        confidence = decision.get("confidence")
-        least = 0.0 if self.min_confidence is None else self.min_confidence
-        most = 1.0 if self.max_confidence is None else self.max_confidence
-        return confidence is not None and least <= confidence <= most
 
 
 @dataclass(frozen=True)
@@ -73,60 +40,13 @@ class LogLine:
     more: str
 
 
-class Decisions:
-    """Reads the decision table, the photo table, execution histories and the log groups of the functions."""
+class ExecutionHistory:
+    """Reads the histories of executions and the log groups of the functions."""
 
     def __init__(self, deployed: Deployed, aws: Aws) -> None:
-        """Read the tables, executions and logs of one stage."""
+        """Read the executions and logs of one stage."""
         self._deployed = deployed
         self._aws = aws
-        self._scanned: tuple[float, list[dict[str, Any]]] | None = None  # the time of the scan, the decisions
-
-    def list_newest(self) -> list[dict[str, Any]]:
-        """Return the newest decisions first, of at most MAX_SCANNED scanned. The result is cached for 3 seconds."""
-        if self._scanned is None or time.monotonic() - self._scanned[0] > _CACHE_S:
-            pages = self._aws.dynamodb.get_paginator("scan").paginate(
-                TableName=self._deployed.decision_table, PaginationConfig={"MaxItems": MAX_SCANNED}
-            )
-            found = [deserialize(item) for page in pages for item in page["Items"]]
-            found.sort(key=lambda decision: str(decision["decided_at"]), reverse=True)
-            self._scanned = (time.monotonic(), found)
-        return self._scanned[1]
-
-    def list_in_review(self) -> list[dict[str, Any]]:
-        """Return the items of the photos in review, of at most MAX_SCANNED scanned."""
-        pages = self._aws.dynamodb.get_paginator("scan").paginate(
-            TableName=self._deployed.photo_table,
-            FilterExpression="#status = :in_review",
-            ExpressionAttributeNames={"#status": "status"},
-            ExpressionAttributeValues=serialize({":in_review": IN_REVIEW}),
-            PaginationConfig={"MaxItems": MAX_SCANNED},
-        )
-        return [deserialize(item) for page in pages for item in page["Items"]]
-
-    def find_decision(self, photo_id: str) -> dict[str, Any] | None:
-        """Return the decision about a photo, read consistently, or None."""
-        found = self._aws.dynamodb.get_item(
-            TableName=self._deployed.decision_table, Key=serialize({"photo_id": photo_id}), ConsistentRead=True
-        )
-        return deserialize(found["Item"]) if "Item" in found else None
-
-    def find_entry(self, photo_id: str) -> dict[str, Any] | None:
-        """Return a photo's decision, else its item in the photo table, which has a `status`; None when unknown."""
-        for table in (self._deployed.decision_table, self._deployed.photo_table):
-            found = self._aws.dynamodb.get_item(TableName=table, Key=serialize({"photo_id": photo_id}))
-            if "Item" in found:
-                return deserialize(found["Item"])
-        return None
-
-    def find_photo(self, photo_id: str) -> Photo | None:
-        """Return the photo with an id, or None when it is unknown or not in this stage's uploads bucket."""
-        entry = self.find_entry(photo_id)
-        try:
-            photo = Photo.from_state(entry["photo"]) if entry else None
-        except (InvalidInput, KeyError):
-            return None
-        return photo if photo and photo.bucket == self._deployed.uploads_bucket else None
 
     def read_steps(self, execution: str) -> list[Step]:
         """Return the states of an execution without inputs and outputs, which contain task tokens; [] if it is gone."""

@@ -1,10 +1,10 @@
-"""Filters, execution histories and log lines."""
+"""Execution histories and log lines."""
 
 import json
 from datetime import timedelta
 from typing import Any
 
-from console.decisions import Filter, parse_history, parse_log_line
+from console.execution_history import parse_history, parse_log_line
 from tests.unit.console.review_requests import NOW
 
 
@@ -30,13 +30,3 @@ def test_log_lines_leave_metrics_out() -> None:
         parse_log_line("assign-bay", {"timestamp": 1000, "message": json.dumps({"_aws": {}, "message": "x"})}) is None
     )
     assert parse_log_line("assign-bay", {"timestamp": 1000, "message": "START"}) is None
-
-
-def test_a_filter_matches_bay_decider_and_confidence() -> None:
-    decision = {"loading_bay": "Bay A", "decided_by": "model", "confidence": 0.95}
-    assert Filter().matches(decision)
-    assert Filter(bay="Bay A", decided_by="model", min_confidence=0.9, max_confidence=0.96).matches(decision)
-    assert not Filter(bay="Bay B").matches(decision)
-    assert not Filter(decided_by="reviewer").matches(decision)
-    assert not Filter(max_confidence=0.9).matches(decision)
-    assert not Filter(min_confidence=0.1).matches({**decision, "confidence": None})

@@ -1,0 +1,96 @@
+"""The records of a stage's photos, and the filter of the Drivers page."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import islice
+
+from console.aws import Aws
+from deploy.outputs import Deployed
+from functions.shared.photo import Photo
+from functions.shared.photo_record import REJECTED, PhotoRecord
+from functions.shared.photo_table import PhotoTable
+from functions.shared.times import now
+
+DAYS = 30
+"""How many days of photos are listed, today included."""
+
+MAX_LISTED = 5000
+_CACHE_S = 3.0
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which photos to show; None is no restriction.
+
+    `min_confidence` and `max_confidence` are in [0, 1] and inclusive; a photo that the model did not classify does not
+    pass them.
+    """
+
+    status: str | None = None
+    bay: str | None = None
+    decided_by: str | None = None
+    min_confidence: float | None = None
+    max_confidence: float | None = None
+
+    def matches(self, record: PhotoRecord) -> bool:
+        """Whether a photo passes the filter."""
+        outcome = record.outcome or {}
+        if self.status is not None and record.status != self.status:
+            return False
+        if self.bay is not None and outcome.get("loading_bay") != self.bay:
+            return False
+        if self.decided_by is not None and outcome.get("decided_by") != self.decided_by:
+            return False
+        if self.min_confidence is None and self.max_confidence is None:
+            return True
+        confidence = (record.classification or {}).get("confidence")
+        least = 0.0 if self.min_confidence is None else self.min_confidence
+        most = 1.0 if self.max_confidence is None else self.max_confidence
+        return confidence is not None and least <= confidence <= most
+
+
+class PhotoRecords:
+    """Reads the photo table. Every method raises RecordUnavailable when DynamoDB does not answer."""
+
+    def __init__(self, deployed: Deployed, aws: Aws) -> None:
+        """Read the photo table of one stage."""
+        self._table = PhotoTable(deployed.photo_table, aws.dynamodb)
+        self._uploads_bucket = deployed.uploads_bucket
+        self._newest: tuple[float, list[PhotoRecord]] | None = None  # the time of the reading, the records
+
+    def get(self, photo_id: str) -> PhotoRecord | None:
+        """Return the record of a photo, read consistently, or None."""
+        return self._table.get(photo_id)
+
+    def find_photo(self, photo_id: str) -> Photo | None:
+        """Return the photo with an id, or None when it is unknown or not in this stage's uploads bucket."""
+        record = self._table.get(photo_id)
+        return record.photo if record and record.photo.bucket == self._uploads_bucket else None
+
+    def list_newest(self) -> list[PhotoRecord]:
+        """Return the photos of the last DAYS days, at most MAX_LISTED, the ones first seen last first.
+
+        The result is cached for 3 seconds.
+        """
+        if self._newest is None or time.monotonic() - self._newest[0] > _CACHE_S:
+            self._newest = (time.monotonic(), list(islice(self._read_days(), MAX_LISTED)))
+        return self._newest[1]
+
+    def _read_days(self) -> Iterator[PhotoRecord]:
+        today = now().date()
+        for days_ago in range(DAYS):
+            day = today - timedelta(days=days_ago)
+            yield from self._table.list_by_day(day.isoformat(), newest_first=True)
+
+
+def describe_outcome(record: PhotoRecord | None) -> str | None:
+    """Return the outcome of a photo as a sentence for reviewers; None when it has none."""
+    if record is None or record.outcome is None:
+        return None
+    if record.status == REJECTED:
+        return f"The photo was already rejected ({record.outcome['rejected']['reason']})."
+    if record.outcome["decided_by"] == "fallback":
+        return "The review timed out, so the driver was sent to the help desk."
+    return f"The driver was already sent to {record.outcome['loading_bay']}."

@@ -1,0 +1,86 @@
+"""The photos that are listed, and the filter of the Drivers page."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from console import photo_records
+from console.aws import Aws
+from console.photo_records import DAYS, Filter, PhotoRecords, describe_outcome
+from deploy.outputs import Deployed
+from functions.shared.photo import Photo
+from functions.shared.photo_record import IN_REVIEW, PhotoRecord
+from tests.unit import model_stage
+
+
+@pytest.fixture
+def records(stage: Deployed) -> Iterator[PhotoRecords]:
+    return PhotoRecords(stage, Aws())
+
+
+def get(records: PhotoRecords, number: int) -> PhotoRecord:
+    found = records.get(model_stage.photo(number).photo_id)
+    assert found
+    return found
+
+
+def test_the_newest_photos_of_every_status_are_listed_across_days(records: PhotoRecords) -> None:
+    model_stage.decided(1, 0.97)
+    model_stage.waiting(2)
+    model_stage.rejected(60 * 24 * 3)
+    model_stage.decided(4, 0.97, age=timedelta(days=DAYS))
+    assert [(one.photo.photo_id, one.status) for one in records.list_newest()] == [
+        (model_stage.photo(1).photo_id, "routed"),
+        (model_stage.photo(2).photo_id, "in_review"),
+        (model_stage.photo(60 * 24 * 3).photo_id, "rejected"),
+    ]
+
+
+def test_the_list_ends_at_its_limit(records: PhotoRecords, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photo_records, "MAX_LISTED", 2)
+    for number in (60 * 24 * 3, 2, 1):
+        model_stage.decided(number, 0.97)
+    assert [one.photo.photo_id for one in records.list_newest()] == [
+        model_stage.photo(number).photo_id for number in (1, 2)
+    ]
+
+
+def test_a_photo_of_another_bucket_is_not_found(records: PhotoRecords) -> None:
+    model_stage.waiting(1)
+    assert records.find_photo(model_stage.photo(1).photo_id) == model_stage.photo(1)
+    foreign = Photo("another-stage", "uploads/d/a.jpg", "e", 1)
+    model_stage.photo_table().claim_review(foreign, "arn:any", model_stage.NOW, review={})
+    assert records.find_photo(foreign.photo_id) is None
+    assert records.find_photo("0" * 32) is None
+
+
+def test_a_filter_matches_status_bay_decider_and_confidence(records: PhotoRecords) -> None:
+    model_stage.decided(1, 0.95)
+    model_stage.waiting(2)
+    model_stage.rejected(3)
+    routed, waiting, rejected = (get(records, number) for number in (1, 2, 3))
+    assert all(Filter().matches(one) for one in (routed, waiting, rejected))
+    assert Filter(status="routed", bay="Bay A", decided_by="model", min_confidence=0.9, max_confidence=0.96).matches(
+        routed
+    )
+    assert not Filter(status=IN_REVIEW).matches(routed)
+    assert not Filter(bay="Bay B").matches(routed)
+    assert not Filter(decided_by="reviewer").matches(routed)
+    assert not Filter(max_confidence=0.9).matches(routed)
+    assert Filter(status=IN_REVIEW, max_confidence=0.9).matches(waiting)
+    assert not Filter(bay="Bay A").matches(waiting)
+    assert not Filter(min_confidence=0.1).matches(rejected)
+
+
+def test_an_outcome_is_described_for_reviewers(records: PhotoRecords) -> None:
+    model_stage.decided(1, 0.95)
+    model_stage.decided(2, None, "fallback")
+    model_stage.rejected(3, "UnusablePhoto")
+    model_stage.waiting(4)
+    assert [describe_outcome(get(records, number)) for number in (1, 2, 3, 4)] == [
+        "The driver was already sent to Bay A.",
+        "The review timed out, so the driver was sent to the help desk.",
+        "The photo was already rejected (UnusablePhoto).",
+        None,
+    ]
