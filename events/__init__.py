@@ -30,7 +30,8 @@ def schema(detail_type: str) -> dict[str, Any]:
 def contract(name: str) -> dict[str, Any]:
     """Return the JSON Schema of a document that one component writes and another reads.
 
-    `name` is `dataset_manifest`, `evaluation_report` or `review_request`. Raises KeyError for any other one.
+    `name` is `dataset_manifest`, `evaluation_report`, `review_request`, or the answer of a function, such as
+    `classify_photo_answer`. Raises KeyError for any other one.
     """
     return _load("contracts", name)
 

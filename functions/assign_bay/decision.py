@@ -6,6 +6,7 @@ from typing import Any
 
 from functions.shared.errors import InvalidInput
 from functions.shared.photo import Photo
+from functions.shared.shapes import fraction, optional, read_execution, shown, text
 from functions.shared.vehicles import Bay, Vehicles
 
 DECIDERS = ("model", "reviewer", "fallback")
@@ -30,19 +31,14 @@ class Decision:
 
     @classmethod
     def from_state(cls, photo: Photo, state: Mapping[str, Any], vehicles: Vehicles, decided_at: str) -> "Decision":
-        """Read the workflow's state. Raises InvalidInput when `decided_by` is none of DECIDERS."""
+        """Read the workflow's state. Raises InvalidInput."""
         decided_by = state.get("decided_by")
         if decided_by not in DECIDERS:
-            raise InvalidInput(f"decided_by is {decided_by!r}; it must be one of {', '.join(DECIDERS)}")
-        vehicle, model_version = state.get("vehicle"), state.get("model_version")
-        for name, value in (("vehicle", vehicle), ("model_version", model_version)):
-            if value is not None and not isinstance(value, str):
-                raise InvalidInput(f"{name} is {value!r}; pass text or null")
-        confidence = state.get("confidence")
-        if confidence is not None and (isinstance(confidence, bool) or not isinstance(confidence, int | float)):
-            raise InvalidInput(f"confidence is {confidence!r}; pass a number from 0 to 1 or null")
-        if confidence is not None and not 0 <= confidence <= 1:
-            raise InvalidInput(f"confidence is {confidence!r}; pass a number from 0 to 1 or null")
+            raise InvalidInput(f"decided_by is {shown(decided_by)}; it must be one of {', '.join(DECIDERS)}")
+        vehicle, confidence, model_version = (state.get(name) for name in ("vehicle", "confidence", "model_version"))
+        optional(text)(vehicle, "vehicle")
+        optional(fraction)(confidence, "confidence")
+        optional(text)(model_version, "model_version")
         return cls(
             photo=photo,
             vehicle=vehicle,
@@ -50,7 +46,7 @@ class Decision:
             decided_by=decided_by,
             bay=vehicles.bay(vehicle),
             model_version=model_version,
-            execution=str(state.get("execution")),
+            execution=read_execution(state),
             decided_at=decided_at,
         )
 

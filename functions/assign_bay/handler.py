@@ -17,6 +17,7 @@ from functions.shared.photo import Photo
 from functions.shared.photo_record import ROUTED
 from functions.shared.photo_table import PhotoTable
 from functions.shared.settings import read_settings
+from functions.shared.shapes import read_execution
 from functions.shared.times import now, timestamp
 from functions.shared.uploads import Uploads
 from functions.shared.vehicles import load_vehicles
@@ -56,7 +57,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         record = photos.get(photo.photo_id)
         if record is None:
             raise InvalidInput(f"{photo} has no record; classify it")
-        recorded = announce(record, str(event.get("execution")), at, photos, bus)
+        recorded = announce(record, read_execution(event), at, photos, bus)
     else:
         decision = Decision.from_state(photo, event, vehicles, timestamp(at))
         recorded = record_and_announce(photo, ROUTED, decision.as_state(), at, photos, bus)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from functions.build_dataset.request import Request
-from functions.shared.errors import InvalidInput, SconesError
+from functions.shared.errors import InvalidDocument, InvalidInput, SconesError
 from functions.shared.s3 import read_json
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class BaseData:
         """Read `about.json` under the prefix `dataset`; without one everything is unknown."""
         try:
             about: Any = read_json(s3, f"{dataset.removesuffix('/')}/{ABOUT}")
-        except (ClientError, ValueError):
+        except (ClientError, InvalidDocument):
             # The data may be in a bucket that only the training job can read.
             return cls()
         if not isinstance(about, dict):

@@ -18,6 +18,7 @@ from functions.shared.observability import log_failures, make_logger_and_metrics
 from functions.shared.photo_table import PhotoTable
 from functions.shared.running import is_running
 from functions.shared.settings import read_settings
+from functions.shared.shapes import object_with, read_execution, text
 from functions.shared.times import now
 from functions.shared.training_input import read_training_input
 from functions.shared.vehicles import load_vehicles
@@ -56,7 +57,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
     For an initial model there is no snapshot.
     """
-    execution = str(event.get("execution"))
+    execution = read_execution(event)
+    object_with({"run": object_with({"name": text})})(event, "the event")
     table.acquire_lock(execution, now(), lambda holder: is_running(client("stepfunctions"), holder))
     recorded = read_training_input(s3, settings.ml_bucket)
     request = Request.from_state(event.get("request"), recorded, vehicles)
@@ -74,7 +76,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         unjudged = store.count_new_labels(snapshot, trained_on, table.judged_snapshot(), *table.rolled_back_snapshots())
     prepared = Prepared(
         request=request,
-        model_version=str(event["run"]["name"]),
+        model_version=event["run"]["name"],
         bucket=settings.ml_bucket,
         snapshot=snapshot,
         labelled=store.labelled_photos,

@@ -12,6 +12,7 @@ from functions.shared.aws import error_code
 from functions.shared.champion import Champion
 from functions.shared.errors import InvalidInput
 from functions.shared.s3 import ABSENT, parse_uri
+from functions.shared.shapes import fraction, object_with, optional, text
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -36,13 +37,13 @@ class InitialModel:
             body = s3.get_object(Bucket=bucket, Key=key)["Body"]
             with tarfile.open(fileobj=body, mode="r|gz") as archive:
                 description = _read_description(archive)
-            version, threshold = str(description["version"]), description.get("threshold")
-            return cls(artifact, version, None if threshold is None else float(threshold))
+            object_with({"version": text}, {"threshold": optional(fraction)})(description, DESCRIPTION)
+            return cls(artifact, description["version"], description.get("threshold"))
         except ClientError as error:
             if error_code(error) in {*ABSENT, "NoSuchBucket", "AccessDenied"}:
                 raise InvalidInput(f"there is no {artifact}, or this stage may not read it") from error
             raise
-        except (tarfile.TarError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
+        except (tarfile.TarError, EOFError, OSError, ValueError, RecursionError, InvalidInput) as error:
             raise InvalidInput(
                 f"{artifact} is no model: its {DESCRIPTION} cannot be read ({error}); "
                 f"pass a model.tar.gz whose {DESCRIPTION} has a version"

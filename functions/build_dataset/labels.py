@@ -19,11 +19,13 @@ from typing import Any
 
 from functions.shared.errors import InvalidInput
 from functions.shared.photo import Photo
+from functions.shared.shapes import object_with, text, time
 from functions.shared.vehicles import OTHER
 
 CONTESTED = "contested"  # the label of a photo without a majority; the name of no vehicle
 TRAIN = "train"
 EVALUATE = "evaluate"
+_ANSWER = object_with({"vehicle": text, "answered_at": time})
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif"}
 
 
@@ -43,9 +45,12 @@ class Label:
             photo = Photo.from_state(content["photo"])
             photo.photo_id  # noqa: B018  # raises when the etag is missing
             opinions = content.get("opinions") or ()
-            votes = Counter(str(answer["vehicle"]) for answer in (content, *opinions))
-            answered_at = max(str(answer["answered_at"]) for answer in (content, *opinions))
-            return cls(photo, _majority(votes), str(content["reviewer"]), answered_at)
+            for answer in (content, *opinions):
+                _ANSWER(answer, "answer")
+            text(content.get("reviewer"), "reviewer")
+            votes = Counter(answer["vehicle"] for answer in (content, *opinions))
+            answered_at = max(answer["answered_at"] for answer in (content, *opinions))
+            return cls(photo, _majority(votes), content["reviewer"], answered_at)
         except (AttributeError, KeyError, TypeError, InvalidInput):
             return None
 

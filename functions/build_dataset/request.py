@@ -5,10 +5,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from functions.shared.errors import InvalidInput
+from functions.shared.shapes import address, any_text, anything, list_of, object_with, optional, shown, text, values
 from functions.shared.vehicles import Vehicles
 
 MANUAL = "manual"
 TRIGGERS = (MANUAL, "schedule", "labels", "drift")
+
+_TRAINING_INPUT = object_with(
+    {},
+    {
+        **dict.fromkeys(("dataset", "source", "golden"), optional(any_text)),
+        "hyperparameters": optional(values(anything)),
+        "classes": optional(list_of(text)),
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -45,12 +55,13 @@ class Request:
             return cls._with_initial_model(given)
         trigger = given.get("trigger", MANUAL)
         if trigger not in TRIGGERS:
-            raise InvalidInput(f"trigger is {trigger!r}; it must be one of {', '.join(TRIGGERS)}")
+            raise InvalidInput(f"trigger is {shown(trigger)}; it must be one of {', '.join(TRIGGERS)}")
         defaults = dict(recorded or {})
         # Golden photos belong to one data set.
         if given.get("dataset") not in (None, defaults.get("dataset")):
             defaults.pop("golden", None)
         wanted = {**defaults, **given}
+        _TRAINING_INPUT(wanted, "the input")
         for name in ("dataset", "source"):
             address = str(wanted.get(name) or "")
             optional = trigger != MANUAL and name not in given
@@ -89,9 +100,10 @@ class Request:
 
     @classmethod
     def _with_initial_model(cls, given: Mapping[str, Any]) -> "Request":
-        artifact = str(given["initial_model"])
-        if not (artifact.startswith("s3://") and artifact.endswith(".tar.gz")):
-            raise InvalidInput(f"initial_model is {artifact!r}; pass the s3:// address of a model.tar.gz")
+        artifact = given["initial_model"]
+        address(artifact, "initial_model")
+        if not artifact.endswith(".tar.gz"):
+            raise InvalidInput(f"initial_model is {shown(artifact)}; pass the s3:// address of a model.tar.gz")
         if given.get("dry_run") is True:
             raise InvalidInput("an initial model is not compared, so dry_run has no effect; leave one of them out")
         return cls(dataset="", source="", initial_model=artifact, golden=_read_prefix("golden", given.get("golden")))
@@ -101,6 +113,7 @@ def _read_prefix(name: str, value: Any) -> str | None:
     """Return an S3 prefix as it was given; None for None and an empty text. Raises InvalidInput."""
     if value in (None, ""):
         return None
-    if not (str(value).startswith("s3://") and str(value).endswith("/")):
-        raise InvalidInput(f"{name} is {value!r}; pass an s3:// prefix that ends with a slash, or leave it out")
+    address(value, name)
+    if not value.endswith("/"):
+        raise InvalidInput(f"{name} is {shown(value)}; pass an s3:// prefix that ends with a slash, or leave it out")
     return str(value)

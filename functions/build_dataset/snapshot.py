@@ -10,9 +10,11 @@ from botocore.exceptions import ClientError
 
 from functions.build_dataset.labels import Label, count_changed_labels, effective_labels
 from functions.shared.aws import error_code
+from functions.shared.errors import InvalidDocument
 from functions.shared.photo_record import REJECTED
 from functions.shared.photo_table import PhotoTable
-from functions.shared.s3 import ABSENT, list_keys, parse_uri, read_json
+from functions.shared.s3 import ABSENT, check_document, list_keys, parse_uri, read_json
+from functions.shared.shapes import list_of, object_with, text
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -26,6 +28,8 @@ NO_FEATURES = "datasets/features/"
 FEATURES = "output.tar.gz"
 NOTE = "README.txt"
 THREADS = 16
+
+_MANIFEST = object_with({"photos": list_of(object_with({"photo_id": text, "label": text}))})
 
 
 @dataclass(frozen=True)
@@ -85,14 +89,18 @@ class SnapshotStore:
 
     def count_new_labels(self, snapshot: Snapshot, *earlier: str | None) -> int:
         """Return how many labels of a snapshot are in none of the earlier ones; None among these is ignored."""
-        manifests = (read_json(self._s3, f"{uri}manifest.json") for uri in earlier if uri)
-        known = [entry for manifest in manifests if manifest for entry in manifest["photos"]]
+        known: list[dict[str, Any]] = []
+        for manifest in (f"{uri}manifest.json" for uri in earlier if uri):
+            found = read_json(self._s3, manifest)
+            if found is not None:
+                check_document(_MANIFEST, found, manifest)
+                known += found["photos"]
         return count_changed_labels(snapshot.entries, known)
 
     def _read(self, key: str) -> Any:
         try:
             return read_json(self._s3, f"s3://{self.bucket}/{key}")
-        except ValueError:
+        except InvalidDocument:
             return None
 
     def _copy(self, label: Label) -> bool:

@@ -18,6 +18,7 @@ from functions.shared.errors import (
     PhotoTooLarge,
     UnreadablePhoto,
 )
+from functions.shared.shapes import is_text, shown
 from functions.shared.vehicles import OTHER, Vehicles
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Endpoint:
 def _parse_object(body: bytes) -> dict[str, Any]:
     try:
         answer = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelAnswerInvalid(f"the endpoint's answer of {len(body)} bytes is not JSON: {error}") from error
     if not isinstance(answer, dict):
         raise ModelAnswerInvalid(f"the endpoint answered {type(answer).__name__}, not a JSON object")
@@ -102,14 +103,14 @@ def _parse_object(body: bytes) -> dict[str, Any]:
 def _read_error(answer: dict[str, Any]) -> Exception:
     fault = _PHOTO_FAULTS.get(str(answer["error"]))
     if fault is None:
-        return ModelAnswerInvalid(f"the endpoint answered the unknown error {answer['error']!r}")
+        return ModelAnswerInvalid(f"the endpoint answered the unknown error {shown(answer['error'])}")
     return fault(str(answer.get("message") or "the model could not read the photo"))
 
 
 def _read_classification(answer: dict[str, Any], vehicles: Vehicles) -> Classification:
     vehicle, model_version, given = (answer.get(name) for name in ("vehicle", "model_version", "probabilities"))
-    if not isinstance(model_version, str) or not model_version:
-        raise ModelAnswerInvalid(f"the answer's model_version is {model_version!r}")
+    if not isinstance(model_version, str) or not is_text(model_version) or not model_version.strip():
+        raise ModelAnswerInvalid(f"the answer's model_version is {shown(model_version)}")
     if not isinstance(given, dict) or OTHER not in given:
         raise ModelAnswerInvalid(f"the answer of {model_version} has no probabilities with {OTHER!r} among them")
     # A class that was configured after the training may be missing; one that is not configured has no bay.
@@ -121,7 +122,7 @@ def _read_classification(answer: dict[str, Any], vehicles: Vehicles) -> Classifi
     if abs(sum(probabilities.values()) - 1) > TOLERANCE:
         raise ModelAnswerInvalid(f"the probabilities of {model_version} sum to {sum(probabilities.values()):.4f}")
     if not isinstance(vehicle, str) or probabilities.get(vehicle) != max(probabilities.values()):
-        raise ModelAnswerInvalid(f"{model_version} answers {vehicle!r}, which is not its most probable class")
+        raise ModelAnswerInvalid(f"{model_version} answers {shown(vehicle)}, which is not its most probable class")
     confidence = _read_fraction(answer, "confidence")
     if abs(confidence - probabilities[vehicle]) > TOLERANCE:
         raise ModelAnswerInvalid(
@@ -134,5 +135,5 @@ def _read_fraction(answer: dict[str, Any], name: str) -> float:
     value = answer.get(name)
     # Python's JSON parser accepts NaN, and `true` is an int.
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not 0 <= value <= 1:
-        raise ModelAnswerInvalid(f"the answer's {name} is {value!r}, not a number in [0, 1]")
+        raise ModelAnswerInvalid(f"the answer's {name} is {shown(value)}, not a number in [0, 1]")
     return float(value)

@@ -14,6 +14,7 @@ from functions.shared.observability import log_failures, make_logger_and_metrics
 from functions.shared.photo import Photo
 from functions.shared.photo_table import PhotoTable
 from functions.shared.settings import read_settings
+from functions.shared.shapes import read_execution
 from functions.shared.uploads import Uploads
 from functions.shared.vehicles import load_vehicles
 
@@ -44,7 +45,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     photo = Photo.from_state(event.get("photo"))
     if photo.etag is not None:
         logger.append_keys(photo_id=photo.photo_id)
-    outcome = classify(photo, str(event.get("execution")), photos, uploads, endpoint, threshold)
+    outcome = classify(photo, read_execution(event), photos, uploads, endpoint, threshold)
     log_and_count(outcome)
     return outcome.as_state()
 

@@ -7,12 +7,14 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.judge_challenger.gate import Gate, judge
+from functions.judge_challenger.report import check_report
 from functions.shared.aws import client
 from functions.shared.champion import INITIAL
 from functions.shared.errors import SconesError
 from functions.shared.observability import log_failures, make_logger_and_metrics
 from functions.shared.s3 import read_json
 from functions.shared.settings import read_settings
+from functions.shared.shapes import address, flag, object_with, optional, text
 
 
 class EvaluationMissing(SconesError):
@@ -26,6 +28,14 @@ class Settings:
     gate: Gate
 
 
+EVENT = object_with(
+    {
+        "evaluation": address,
+        "run": object_with({"name": text}),
+        "prepared": object_with({"force": flag, "dry_run": flag, "drawn": flag, "champion": optional(object_with({}))}),
+    }
+)
+
 settings = read_settings(Settings)
 logger, metrics = make_logger_and_metrics("judge-challenger")
 s3 = client("s3")
@@ -36,9 +46,11 @@ s3 = client("s3")
 @log_failures(logger)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Judge the evaluation report at `event["evaluation"]`; the workflow continues when `promote` is true."""
+    EVENT(event, "the event")
     report = read_json(s3, event["evaluation"])
     if report is None:
         raise EvaluationMissing(f"there is no {event['evaluation']}; see the log of the evaluation job")
+    check_report(report, event["evaluation"])
     prepared = event["prepared"]
     verdict = judge(
         report,

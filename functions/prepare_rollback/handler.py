@@ -15,6 +15,7 @@ from functions.shared.champion import Champion, ModelTable, RetrainingRunning
 from functions.shared.observability import log_failures, make_logger_and_metrics
 from functions.shared.running import is_running
 from functions.shared.settings import read_settings
+from functions.shared.shapes import read_execution
 from functions.shared.times import now
 
 
@@ -41,7 +42,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
     Otherwise nothing was changed, and the lock is released.
     """
-    execution = str(event.get("execution"))
+    execution = read_execution(event)
     request = Request.from_state(event.get("request"))
     try:
         # Checked before the lock too, which a retraining may hold for an hour.

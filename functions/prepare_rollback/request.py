@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from functions.shared.errors import InvalidInput
+from functions.shared.shapes import any_text, object_with, optional, shown, time
 
 MANUAL = "manual"
 ALARM = "alarm"
@@ -31,16 +32,14 @@ class Request:
             raise InvalidInput(f"the input is {type(given).__name__}; pass a JSON object, {{}} for the previous model")
         trigger = given.get("trigger", MANUAL)
         if trigger not in (MANUAL, ALARM):
-            raise InvalidInput(f"trigger is {trigger!r}; it must be {MANUAL} or {ALARM}")
-        for name in ("to", "reason"):
-            if not isinstance(given.get(name, ""), str | None):
-                raise InvalidInput(f"{name} is {given[name]!r}; pass a text, or leave it out")
+            raise InvalidInput(f"trigger is {shown(trigger)}; it must be {MANUAL} or {ALARM}")
+        object_with({}, dict.fromkeys(("to", "reason", "alarm"), optional(any_text)))(given, "the input")
         reason = (given.get("reason") or "").strip() or NO_REASON
         if trigger == MANUAL:
             return cls(to=given.get("to") or "", reason=reason)
         if given.get("to"):
             raise InvalidInput("an alarm cannot choose the model; leave out to, or start the rollback as manual")
-        alarm = str(given.get("alarm") or "")
+        alarm = (given.get("alarm") or "").strip()
         return cls("", f"alarm {alarm}: {reason}" if alarm else reason, trigger, alarm or None, _read_alarm_time(given))
 
     def as_state(self) -> dict[str, Any]:
@@ -50,12 +49,5 @@ class Request:
 
 def _read_alarm_time(given: dict[str, Any]) -> datetime:
     """Read when the alarm went off. EventBridge writes `2026-11-23T01:06:40.123+0000`."""
-    try:
-        at = datetime.fromisoformat(str(given["alarmed_at"]))
-    except (KeyError, ValueError) as error:
-        raise InvalidInput(
-            f"alarmed_at is {given.get('alarmed_at')!r}; pass the time at which the alarm went off, in ISO 8601"
-        ) from error
-    if at.tzinfo is None:
-        raise InvalidInput(f"alarmed_at is {given['alarmed_at']!r}, without a time zone; add an offset such as +00:00")
-    return at
+    time(given.get("alarmed_at"), "alarmed_at")
+    return datetime.fromisoformat(given["alarmed_at"])

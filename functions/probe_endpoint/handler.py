@@ -13,6 +13,7 @@ from functions.shared.aws import client
 from functions.shared.observability import log_failures, make_logger_and_metrics
 from functions.shared.s3 import list_keys, parse_uri
 from functions.shared.settings import read_settings
+from functions.shared.shapes import address, object_with, optional, text, time
 from functions.shared.times import now, timestamp
 
 
@@ -23,6 +24,8 @@ class Settings:
     endpoint_name: str
     alarm_prefix: str
 
+
+EVENT = object_with({"run": object_with({"name": text})}, {"golden": optional(address), "since": optional(time)})
 
 settings = read_settings(Settings)
 logger, metrics = make_logger_and_metrics("probe-endpoint")
@@ -40,6 +43,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     `event["golden"]` is the prefix of the model's golden photos: those of its training data, or those of an initial
     model. Without any, a generated image is sent, and any valid answer is accepted.
     """
+    EVENT(event, "the event")
     began = timestamp(now())
     photos = read_golden_photos(event.get("golden") or "")
     result = probe(settings.endpoint_name, event["run"]["name"], photos or [generate_image()], runtime)

@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.shared.aws import error_code
 from functions.shared.errors import ModelUnavailable, SconesError
+from functions.shared.shapes import shown
 from functions.shared.vehicles import OTHER
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def probe(
         latencies.append((time.perf_counter() - started) * 1000)
         if answer.get("model_version") != model_version:
             raise ProbeFailed(
-                f"endpoint {endpoint} answers as {answer.get('model_version')!r} instead of {model_version!r}"
+                f"endpoint {endpoint} answers as {shown(answer.get('model_version'))} instead of {model_version!r}"
             )
         if not isinstance(answer.get("vehicle"), str) or not isinstance(answer.get("probabilities"), dict):
             raise ProbeFailed(f"endpoint {endpoint} answered {photo.name} without vehicle or probabilities")
@@ -114,8 +115,8 @@ def _classify(endpoint: str, photo: GoldenPhoto, runtime: "SageMakerRuntimeClien
         raise ModelUnavailable(f"endpoint {endpoint} did not answer ({error_code(error)}): {error}") from error
     try:
         answer = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProbeFailed(f"endpoint {endpoint} answered {photo.name} without JSON: {error}") from error
     if not isinstance(answer, dict) or "error" in answer:
-        raise ProbeFailed(f"endpoint {endpoint} answered {photo.name} with {str(answer)[:200]}")
+        raise ProbeFailed(f"endpoint {endpoint} answered {photo.name} with {shown(answer)}")
     return answer

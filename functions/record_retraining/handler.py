@@ -8,11 +8,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.record_retraining.registry import Registry
-from functions.record_retraining.result import RetrainingResult
+from functions.record_retraining.result import RetrainingResult, check_event
 from functions.shared.aws import client
 from functions.shared.champion import ModelTable
 from functions.shared.observability import log_failures, make_logger_and_metrics
 from functions.shared.settings import read_settings
+from functions.shared.shapes import read_execution
 from functions.shared.times import now, timestamp
 from functions.shared.training_input import write_training_input
 
@@ -40,11 +41,13 @@ registry = Registry(settings.model_group, settings.inference_image, client("sage
 @log_failures(logger)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Record the result of the retraining, and release the lock; return the event and the output of the execution."""
+    execution = read_execution(event)
+    check_event(event)
     champion = table.champion()
     result = RetrainingResult(
         promoted=event["outcome"] == "promoted",
         state=event["state"],
-        execution=str(event["execution"]),
+        execution=execution,
         endpoint=settings.endpoint_name,
         at=timestamp(now()),
         recorded=champion.model_version if champion else None,

@@ -4,8 +4,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from functions.shared.causes import error_message
-from functions.shared.champion import INITIAL, RETRAINING, Champion
+from functions.shared.causes import CAUGHT_ERROR, error_message
+from functions.shared.champion import CHAMPION_STATE, INITIAL, RETRAINING, Champion
+from functions.shared.checks import AT_LEAST, AT_MOST
+from functions.shared.shapes import (
+    address,
+    all_of,
+    any_text,
+    anything,
+    count,
+    flag,
+    fraction,
+    list_of,
+    number,
+    object_with,
+    one_of,
+    optional,
+    text,
+)
 
 # Expected outcomes; any other reason is a failure.
 EXPECTED_OUTCOMES = {
@@ -16,6 +32,58 @@ EXPECTED_OUTCOMES = {
 
 # The model registry rejects commas and parentheses.
 INITIAL_VERDICT = "an initial model that was not compared with anything: it has no verdict"
+
+
+_CHECK = object_with(
+    {
+        "check": text,
+        "value": optional(number()),
+        "limit": optional(number()),
+        "direction": one_of(AT_LEAST, AT_MOST),
+        "passed": flag,
+    },
+    closed=True,
+)
+_JUDGED = object_with(
+    {},
+    {
+        "words": text,
+        "checks": optional(list_of(_CHECK)),
+        **dict.fromkeys(("challenger", "champion"), optional(all_of(object_with({}), anything))),
+        "threshold": optional(fraction),
+        "evaluation": optional(address),
+    },
+)
+_PREPARED = object_with(
+    {"snapshot": optional(address), "source": optional(any_text)},
+    {
+        "model_version": optional(text),
+        "champion": optional(CHAMPION_STATE),
+        "initial": optional(object_with({}, {"threshold": optional(fraction)})),
+        "training_input": optional(all_of(object_with({}), anything)),
+        "golden": optional(address),
+        "new_labels": optional(count),
+        "dry_run": flag,
+    },
+)
+_STATE = object_with(
+    {"run": object_with({"name": text})},
+    {
+        "prepared": _PREPARED,
+        "trained": object_with({"artifact": text}),
+        "judged": optional(_JUDGED),
+        "error": CAUGHT_ERROR,
+        "restored": optional(object_with({}, {"status": optional(text)})),
+    },
+)
+_TRAINED = object_with({"prepared": object_with({}), "trained": object_with({})})
+
+
+def check_event(event: Mapping[str, Any]) -> None:
+    """Raise InvalidInput when the event of RecordRetraining does not say how the retraining ended."""
+    object_with({"outcome": text, "state": _STATE})(event, "the event")
+    if event["outcome"] == "promoted" or "trained" in event["state"]:
+        _TRAINED(event["state"], "state")
 
 
 @dataclass(frozen=True)

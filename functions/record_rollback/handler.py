@@ -7,11 +7,12 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.record_rollback.result import RollbackResult, describe_failure
+from functions.record_rollback.result import RollbackResult, check_event, describe_failure
 from functions.shared.aws import client
 from functions.shared.champion import Champion, ModelTable
 from functions.shared.observability import log_failures, make_logger_and_metrics
 from functions.shared.settings import read_settings
+from functions.shared.shapes import read_execution
 from functions.shared.times import now, timestamp
 from functions.shared.training_input import write_training_input
 
@@ -36,7 +37,8 @@ s3 = client("s3")
 @log_failures(logger)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Record the result of the rollback, and release the lock; return the event and the output of the execution."""
-    execution = str(event["execution"])
+    execution = read_execution(event)
+    check_event(event)
     if event["outcome"] == "failed":
         return record_failure(event["state"], execution)
     result = RollbackResult(event["state"]["prepared"], execution, settings.endpoint_name, timestamp(now()))

@@ -4,8 +4,41 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from functions.shared.causes import error_message
-from functions.shared.champion import Champion
+from functions.shared.causes import CAUGHT_ERROR, error_message
+from functions.shared.champion import CHAMPION_STATE, Champion
+from functions.shared.shapes import any_text, object_with, one_of, optional, text, values
+
+_REQUEST = object_with({"reason": text, "trigger": one_of("manual", "alarm"), "alarm": optional(text)})
+_PREPARED = object_with(
+    {
+        "request": _REQUEST,
+        "champion": CHAMPION_STATE,
+        "target": CHAMPION_STATE,
+        "skipped": values(text),
+        "words": text,
+    }
+)
+_PREPARED_FOR_FAILURE = object_with({"model_version": text, "champion": CHAMPION_STATE, "restore_config": any_text})
+_FAILURE = object_with(
+    {},
+    {
+        "error": CAUGHT_ERROR,
+        "prepared": optional(object_with({"outcome": text})),
+        "restored": optional(object_with({"status": text, "config": any_text})),
+    },
+)
+
+
+def check_event(event: Mapping[str, Any]) -> None:
+    """Raise InvalidInput when the event of RecordRollback does not say how the rollback ended."""
+    object_with({"outcome": text, "state": object_with({})})(event, "the event")
+    state = event["state"]
+    if event["outcome"] != "failed":
+        object_with({"prepared": _PREPARED})(state, "state")
+        return
+    _FAILURE(state, "state")
+    if state.get("prepared"):
+        _PREPARED_FOR_FAILURE(state["prepared"], "state.prepared")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 from functions.shared.causes import error_message
 from functions.shared.errors import InvalidInput
 from functions.shared.photo import Photo
+from functions.shared.shapes import any_text, object_with, optional, read_execution, text
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,13 @@ class Rejection:
     @classmethod
     def from_state(cls, photo: Photo, state: Mapping[str, Any], rejected_at: str) -> "Rejection":
         """Read the error that Step Functions caught. Raises InvalidInput when it has no name."""
-        error = state.get("error")
-        if not isinstance(error, dict) or not error.get("Error"):
+        error: Any = state.get("error")
+        if error is None:
             raise InvalidInput('error is missing; pass {"Error": name, "Cause": text}')
-        message = error_message(str(error.get("Cause") or ""))
-        return cls(photo, str(error["Error"]), message, str(state.get("execution")), rejected_at)
+        object_with({"Error": text}, {"Cause": optional(any_text)})(error, "error")
+        message = error_message(error.get("Cause") or "")
+        any_text(message, "error.Cause")
+        return cls(photo, error["Error"], message, read_execution(state), rejected_at)
 
     def as_state(self) -> dict[str, Any]:
         """Return the rejection as JSON, as the workflow's output, the event and the record contain it."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -14,10 +14,29 @@ from functions.shared.errors import InvalidInput, PhotoDecided, ReviewNotSent, R
 from functions.shared.events import EventBus
 from functions.shared.photo import Photo
 from functions.shared.photo_table import PhotoTable, Refused
+from functions.shared.shapes import (
+    all_of,
+    fraction,
+    is_text,
+    number,
+    object_with,
+    optional,
+    read_execution,
+    text,
+    values,
+)
 from functions.shared.times import timestamp
+from functions.shared.vehicles import OTHER
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+
+LONGEST_TIMEOUT_S = 365 * 24 * 3600  # of the longest execution
+
+_PROBABILITIES = all_of(object_with({OTHER: fraction}), values(fraction))
+_CLASSIFICATION = object_with(
+    {"vehicle": text, "confidence": fraction, "model_version": text, "probabilities": _PROBABILITIES}
+)
 
 # Source: Amazon SQS API Reference, SendMessage, MessageBody. JSON has escaped the control characters already.
 _REFUSED_BY_SQS = re.compile("[\ufffe\uffff\ud800-\udfff]")
@@ -42,23 +61,23 @@ class ReviewRequest:
 
     @classmethod
     def from_state(cls, photo: Photo, state: Mapping[str, Any], requested_at: datetime) -> "ReviewRequest":
-        """Read the workflow's state. Raises InvalidInput when task token, reason or timeout is missing."""
+        """Read the workflow's state. Raises InvalidInput."""
         token, reason, timeout_s = state.get("task_token"), state.get("reason"), state.get("timeout_s")
-        if not isinstance(token, str) or not token:
+        if not is_text(token) or not token:
             raise InvalidInput("task_token is missing; pass $$.Task.Token")
-        if not isinstance(reason, str) or not reason:
-            raise InvalidInput(f"reason is {reason!r}; pass why a review is needed, such as LowConfidence")
-        if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float) or timeout_s <= 0:
-            raise InvalidInput(f"timeout_s is {timeout_s!r}; pass the state's timeout in seconds")
+        text(reason, "reason")
+        number(0.001, LONGEST_TIMEOUT_S)(timeout_s, "timeout_s")
+        optional(_CLASSIFICATION)(state.get("classification"), "classification")
+        optional(fraction)(state.get("threshold"), "threshold")
         return cls(
             photo=photo,
             classification=state.get("classification"),
             threshold=state.get("threshold"),
-            reason=reason,
-            task_token=token,
-            execution=str(state.get("execution")),
+            reason=str(reason),
+            task_token=str(token),
+            execution=read_execution(state),
             requested_at=requested_at,
-            timeout_s=timeout_s,
+            timeout_s=cast("float", timeout_s),
         )
 
     @property

@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from functions.shared.errors import AwsRefused, AwsUnavailable, SconesError
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -57,6 +60,21 @@ def client(service: str, *, connect_timeout_s: float = 2, read_timeout_s: float 
             retries={"mode": "standard", "total_max_attempts": attempts},
         ),
     )
+
+
+# Codes with which AWS services ask for a retry, beside every answer of the status 5xx.
+_TRANSIENT = ("Throttl", "TooManyRequests", "LimitExceeded", "ThroughputExceeded", "SlowDown", "RequestTimeout")
+
+
+def call_failed(error: ClientError | BotoCoreError) -> SconesError:
+    """Return the error of this project for a failed call of AWS that the function does not expect."""
+    if not isinstance(error, ClientError):
+        return AwsUnavailable(f"AWS did not answer: {error}; start the execution again")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    code = error_code(error)
+    if status >= 500 or "Internal" in code or "Unavailable" in code or any(part in code for part in _TRANSIENT):
+        return AwsUnavailable(f"{error}; start the execution again")
+    return AwsRefused(f"{error}; see the permissions of the function's role and whether the resource exists")
 
 
 def error_code(error: Exception) -> str:

@@ -2,6 +2,10 @@
 
 import json
 
+from functions.shared.shapes import any_text, object_with, optional
+
+CAUGHT_ERROR = optional(object_with({}, {"Error": optional(any_text), "Cause": optional(any_text)}))
+
 
 def error_message(cause: str) -> str:
     """Return the message in the `Cause` of a caught error; the cause itself when it is not JSON with a message.
@@ -15,8 +19,9 @@ def error_message(cause: str) -> str:
     """
     try:
         content = json.loads(cause)
-    except ValueError:
+    except (ValueError, RecursionError):
         return cause
     if not isinstance(content, dict):
         return cause
-    return str(content.get("errorMessage") or content.get("FailureReason") or cause)
+    message = content.get("errorMessage") or content.get("FailureReason")
+    return message if isinstance(message, str) else cause

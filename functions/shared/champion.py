@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from functions.shared.aws import error_code
 from functions.shared.dynamodb import deserialize, serialize
 from functions.shared.errors import SconesError
+from functions.shared.shapes import address, all_of, any_text, anything, fraction, object_with, one_of, optional, text
 from functions.shared.times import timestamp
 
 if TYPE_CHECKING:
@@ -83,6 +84,20 @@ class Champion:
     def from_state(cls, state: Mapping[str, Any]) -> "Champion":
         """Read what `as_state` returned; other keys are ignored."""
         return cls(**{field.name: state[field.name] for field in fields(cls) if field.name in state})
+
+
+# What `Champion.from_state` reads.
+CHAMPION_STATE = object_with(
+    {"model_version": text, "endpoint_config": text, "artifact": any_text},
+    {
+        **dict.fromkeys(("snapshot", "golden"), optional(address)),
+        "threshold": optional(fraction),
+        **dict.fromkeys(("promoted_at", "restored_at", "rolled_back_at"), optional(text)),
+        **dict.fromkeys(("previous", "rolled_back_reason", "rolled_back_by"), optional(text)),
+        "origin": one_of(RETRAINING, INITIAL),
+        "training_input": optional(all_of(object_with({}), anything)),
+    },
+)
 
 
 class ModelTable:

@@ -73,8 +73,20 @@ class EventNotPublished(SconesError):
     """EventBridge did not accept an event. A retry can help."""
 
 
+class AwsUnavailable(SconesError):
+    """An AWS service throttled a call, failed or did not answer. A retry can help."""
+
+
+class AwsRefused(SconesError):
+    """An AWS service refused a call: a permission of the function's role or a resource of the stage is missing."""
+
+
 class InvalidInput(SconesError):
     """The execution's input is incomplete or malformed."""
+
+
+class InvalidDocument(SconesError):
+    """An object in S3 that a function reads is no JSON, or not as its contract describes it."""
 
 
 class InvalidSettings(SconesError):

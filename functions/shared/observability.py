@@ -7,8 +7,11 @@ from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import BotoCoreError, ClientError
 
+from functions.shared.aws import call_failed
 from functions.shared.errors import PhotoFault, ReviewPending
+from functions.shared.shapes import read_event
 
 NAMESPACE = "Scones/Vehicles"
 
@@ -26,6 +29,7 @@ def make_logger_and_metrics(service: str) -> tuple[Logger, Metrics]:
 def log_failures(logger: Logger) -> Callable[[Handler], Handler]:
     """Return a decorator that logs an exception of the handler with its class name, and raises it again.
 
+    An error of boto3 is raised as AwsUnavailable or AwsRefused, an event that is no object as InvalidInput.
     Only name and message are logged: the event has a task token, and a traceback may contain the event.
     """
 
@@ -33,10 +37,14 @@ def log_failures(logger: Logger) -> Callable[[Handler], Handler]:
         @functools.wraps(handler)
         def logging_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             try:
-                return handler(event, context)
+                return handler(read_event(event), context)
             except (PhotoFault, ReviewPending) as expected:
                 logger.info(str(expected), error=type(expected).__name__)
                 raise
+            except (ClientError, BotoCoreError) as error:
+                failed = call_failed(error)
+                logger.error(str(failed), error=type(failed).__name__)
+                raise failed from error
             except Exception as error:
                 logger.error(str(error), error=type(error).__name__)
                 raise

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from functions.shared.errors import InvalidInput
+from functions.shared.shapes import count, is_text, optional, shown
 from functions.shared.texts import printable
 
 UNKNOWN_DRIVER = "unknown"
@@ -30,12 +31,11 @@ class Photo:
             raise InvalidInput('the input has no photo; pass {"photo": {"bucket": …, "key": …}}')
         bucket, key, etag, size = (state.get(name) for name in ("bucket", "key", "etag", "size"))
         for name, value in (("bucket", bucket), ("key", key)):
-            if not isinstance(value, str) or not value:
-                raise InvalidInput(f"photo.{name} is {value!r}; pass the {name} of an S3 object as text")
-        if etag is not None and not isinstance(etag, str):
-            raise InvalidInput(f"photo.etag is {etag!r}; pass the object's ETag as text, or leave it out")
-        if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 0):
-            raise InvalidInput(f"photo.size is {size!r}; pass the object's size in bytes, or leave it out")
+            if not is_text(value) or not value:
+                raise InvalidInput(f"photo.{name} is {shown(value)}; pass the {name} of an S3 object as text")
+        if etag is not None and not is_text(etag):
+            raise InvalidInput(f"photo.etag is {shown(etag)}; pass the object's ETag as text, or leave it out")
+        optional(count)(size, "photo.size")
         return cls(str(bucket), str(key), etag.strip('"') if etag else None, size)
 
     def with_object(self, *, etag: str, size: int) -> "Photo":

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from functions.shared.aws import error_code
+from functions.shared.errors import InvalidDocument, InvalidInput
+from functions.shared.shapes import Shape
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -25,7 +27,7 @@ def parse_uri(uri: str) -> tuple[str, str]:
 
 
 def read_json(s3: "S3Client", uri: str) -> Any:
-    """Return the parsed object at an address, or None when there is none."""
+    """Return the parsed object at an address, or None when there is none. Raises InvalidDocument."""
     bucket, key = parse_uri(uri)
     try:
         body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
@@ -33,7 +35,18 @@ def read_json(s3: "S3Client", uri: str) -> Any:
         if error_code(error) in ABSENT:
             return None
         raise
-    return json.loads(body)
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise InvalidDocument(f"{uri} is no JSON ({type(error).__name__}: {error}); write it again") from error
+
+
+def check_document(shape: Shape, document: Any, uri: str) -> None:
+    """Raise InvalidDocument when the parsed object at an address does not have a shape."""
+    try:
+        shape(document, "it")
+    except InvalidInput as error:
+        raise InvalidDocument(f"{uri}: {error}") from error
 
 
 def list_keys(s3: "S3Client", bucket: str, prefix: str) -> Iterator[str]:

@@ -1,0 +1,30 @@
+"""The evaluation report, as events/contracts/evaluation_report.json describes it."""
+
+from typing import Any
+
+from functions.shared.s3 import check_document
+from functions.shared.shapes import count, fraction, number, object_with, optional, text, values
+
+_METRIC = optional(fraction)
+_MODEL = object_with(
+    {},
+    {
+        "model_version": text,
+        **dict.fromkeys(("accuracy", "ece", "auroc", "coverage", "error_accepted", "other_accepted"), _METRIC),
+        "threshold": optional(fraction),
+        **dict.fromkeys(("latency_ms", "size_mb"), optional(number(0))),
+        "recall": optional(values(_METRIC)),
+    },
+)
+_INTERVAL = optional(object_with({"low": number(), "high": number()}))
+_DIFFERENCES = object_with({"differences": object_with({}, dict.fromkeys(("accuracy", "ece", "auroc"), _INTERVAL))})
+_LABELLED = object_with({"photos": count, "challenger_accuracy": fraction, "champion_accuracy": fraction})
+_REPORT = object_with({"challenger": _MODEL}, {"champion": optional(_MODEL), "labelled": optional(_LABELLED)})
+_COMPARISON = object_with({"holdout": _DIFFERENCES})
+
+
+def check_report(report: Any, uri: str) -> None:
+    """Raise InvalidDocument when the gate cannot judge the report at an address."""
+    check_document(_REPORT, report, uri)
+    if report.get("champion") is not None:
+        check_document(_COMPARISON, report, uri)

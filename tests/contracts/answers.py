@@ -1,0 +1,63 @@
+"""The contract of each Lambda's answer, and what counts as a typed error."""
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import jsonschema
+
+import events
+
+PHOTO_OUTCOMES = (events.schema("Driver Routed"), events.schema("Photo Rejected"))
+# The schemas of the answers by folder: an answer is valid by one of them.
+CONTRACTS: dict[str, tuple[dict[str, Any], ...]] = {
+    "assign_bay": PHOTO_OUTCOMES,
+    "reject_photo": PHOTO_OUTCOMES,
+    "request_review": (events.schema("Review Requested"),),
+    **{
+        name: (events.contract(f"{name}_answer"),)
+        for name in (
+            *("classify_photo", "build_dataset", "judge_challenger", "record_retraining"),
+            *("prepare_rollback", "probe_endpoint", "record_rollback"),
+        )
+    },
+}
+
+
+@cache
+def _validator(folder: str, number: int) -> Any:
+    return jsonschema.Draft202012Validator(CONTRACTS[folder][number], format_checker=jsonschema.FormatChecker())
+
+
+def mistakes(folder: str, answer: Any) -> list[str]:
+    """What is wrong with the answer of a Lambda; empty for a valid one."""
+    try:
+        # As the Lambda runtime writes it, and as Step Functions reads it: no NaN, no infinity, no lone surrogate.
+        text = json.dumps(answer, allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, TypeError) as error:
+        return [f"it is no JSON: {error}"]
+    answer = json.loads(text)
+    found = []
+    for number in range(len(CONTRACTS[folder])):
+        validator = _validator(folder, number)
+        errors = [f"{error.json_path}: {error.message[:200]}" for error in validator.iter_errors(answer)]
+        if not errors:
+            return list(_event_mistakes(folder, answer))
+        found += errors
+    return found
+
+
+def _event_mistakes(folder: str, answer: dict[str, Any]) -> Iterator[str]:
+    """What is wrong with the event in an answer that the workflow publishes."""
+    if not folder.startswith("record_") or not answer["event"]:
+        return
+    promoted = "Model Promoted" if answer["output"]["outcome"] == "promoted" else "Model Rejected"
+    schema = events.schema("Model Rolled Back" if folder == "record_rollback" else promoted)
+    for error in jsonschema.Draft202012Validator(schema).iter_errors(answer["event"]):
+        yield f"event{error.json_path[1:]}: {error.message[:200]}"
+
+
+def is_typed(error: BaseException) -> bool:
+    """Whether an error is a SconesError; each loaded handler has classes of its own, so the names are compared."""
+    return any(kind.__name__ == "SconesError" for kind in type(error).__mro__)

@@ -1,0 +1,179 @@
+"""Every Lambda in one stage in moto, and the events with which the workflows invoke it."""
+
+import copy
+import inspect
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from moto.dynamodb.models import dynamodb_backends
+from moto.sqs.models import sqs_backends
+
+from tests.workflow.lambda_handlers import ACCOUNT, CONTEXT, REGION, Handler
+from tests.workflow.retrain_stage import DATA, RetrainStage
+from tests.workflow.stage import EndpointError, Stage, classification
+
+FUNCTIONS = Path(__file__).parents[2] / "functions"
+FOLDERS = sorted(handler.parent.name for handler in FUNCTIONS.glob("*/handler.py"))
+INITIAL = "initial/abc/model.tar.gz"
+INITIAL_VERSION = "initial-1"
+
+# Fields that a workflow passes, in the forms that its executions below do not produce.
+MORE_REQUESTS: tuple[dict[str, Any], ...] = (
+    {},
+    {**DATA, "trigger": "manual", "force": True, "dry_run": True, "classes": ["bicycle"]},
+    {"trigger": "labels", "golden": "s3://scones-ml/golden/abc/"},
+    {"trigger": "drift", "hyperparameters": {"epochs": 3}},
+    {"initial_model": f"s3://scones-ml/{INITIAL}", "golden": None},
+)
+
+
+@dataclass
+class Lambdas:
+    """The handlers, the stage they run in, valid events by folder, and the state of the stage before an example."""
+
+    stage: Stage
+    handlers: dict[str, Handler]
+    events: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    documents: dict[str, bytes] = field(default_factory=dict)
+    _tables: dict[str, Any] = field(default_factory=dict)
+    _respond: Callable[[bytes], Any] | None = None
+
+    def collect(self) -> None:
+        """Run the workflows, and keep what their Lambdas were invoked with."""
+        with redirect_stdout(io.StringIO()):
+            _run_classify_photo(self.stage)
+            _run_retrain_model(self.stage)
+            _run_rollback_model(self.stage)
+        for folder, event in self.stage.invocations:
+            known = self.events.setdefault(folder, [])
+            if len(known) < 12 and event not in known:
+                known.append(event)
+        build = self.events["build_dataset"][0]
+        self.events["build_dataset"] += [{**build, "request": request} for request in MORE_REQUESTS]
+        rollback = self.events["prepare_rollback"][0]
+        alarm = {"trigger": "alarm", "alarm": "a", "alarmed_at": "2026-11-23T01:06:40.123+0000", "reason": "5 errors"}
+        self.events["prepare_rollback"].append({**rollback, "request": alarm})
+        self.documents = {key: self._read(key) for key in self._keys()}
+        self._tables = copy.deepcopy({name: table.items for name, table in _tables().items()})
+        self._respond = self.stage.respond
+
+    def reset(self) -> None:
+        """Restore tables, objects, queues and the endpoint, and forget cached parameters."""
+        for name, table in _tables().items():
+            table.items = copy.deepcopy(self._tables[name])
+        _tables()["models"].items.pop("lock", None)
+        for queue in sqs_backends[ACCOUNT][REGION].queues.values():
+            queue._messages.clear()
+        self.stage.sagemaker.requests.clear()
+        self.stage.sagemaker.finish_update()
+        if self._respond:
+            self.stage.respond = self._respond
+        self.globals("classify_photo")["threshold"]._provider.clear_cache()
+
+    def without_records(self) -> None:
+        """Forget every photo."""
+        _tables()["photos"].items.clear()
+
+    def lock(self, execution: Any) -> None:
+        """Let an execution hold the lock of the model table."""
+        item = {"id": {"S": "lock"}, "execution": {"S": str(execution)}, "expires_at": {"S": "9999"}}
+        self.stage.aws["dynamodb"].put_item(TableName="models", Item=item)
+
+    def globals(self, folder: str) -> dict[str, Any]:
+        """The names in the module of a handler."""
+        return inspect.unwrap(self.handlers[folder]).__globals__
+
+    def call(self, folder: str, event: Any) -> Any:
+        """Invoke a handler as the workflow does; its logs are discarded."""
+        output = io.StringIO()
+        for log in self.globals(folder)["logger"].handlers:
+            log.stream = output
+        with redirect_stdout(output):
+            return self.handlers[folder](
+                json.loads(json.dumps(event)), SimpleNamespace(**CONTEXT, function_name=folder)
+            )
+
+    def put(self, key: str, content: bytes) -> None:
+        """Put an object into the ML bucket."""
+        self.stage.aws["s3"].put_object(Bucket="scones-ml", Key=key, Body=content)
+
+    def restore(self, key: str) -> None:
+        """Put back the object that the workflows left."""
+        self.put(key, self.documents[key])
+
+    def _keys(self) -> list[str]:
+        listed = self.stage.aws["s3"].list_objects_v2(Bucket="scones-ml")["Contents"]
+        return [item["Key"] for item in listed if item["Key"].endswith(".json")]
+
+    def _read(self, key: str) -> bytes:
+        content: bytes = self.stage.aws["s3"].get_object(Bucket="scones-ml", Key=key)["Body"].read()
+        return content
+
+
+def _tables() -> dict[str, Any]:
+    tables: dict[str, Any] = dynamodb_backends[ACCOUNT][REGION].tables
+    return tables
+
+
+def _run_classify_photo(stage: Stage) -> None:
+    """A confident photo, one that is reviewed, one that cannot be used, one without an endpoint, and no photo."""
+    stage.classify(stage.upload(b"\xff\xd8\xff one", "uploads/driver-7/one.jpg")).output()
+    for key, answer in (("two", "bicycle"), ("three", "unusable")):
+        stage.respond = lambda image: classification("motorcycle", 0.6)
+        run = stage.classify(stage.upload(b"\xff\xd8\xff" + key.encode(), f"uploads/driver-7/{key}.jpg"))
+        stage.answer_review(stage.review_request(), {"vehicle": answer})
+        run.output()
+    stage.respond = lambda image: EndpointError("ModelError", "on purpose", 400)
+    run = stage.classify(stage.upload(b"\xff\xd8\xff four", "uploads/driver-7/four.jpg"))
+    stage.answer_review(stage.review_request(), "no answer")
+    run.output()
+    photo = stage.upload(b"no photo", "uploads/driver-7/five.jpg")
+    stage.classify(photo).output()
+    stage.classify(photo).output()
+    stage.respond = lambda image: classification()
+    stage.classify({"bucket": "uploads", "key": "uploads/driver-7/one.jpg"}).output()
+
+
+def _run_retrain_model(stage: Stage) -> None:
+    """An initial model, a challenger that replaces it, a better one, a worse one, and too few labels."""
+    retraining = RetrainStage(stage)
+    golden = retraining.put_golden("golden/abc/bicycle/one.jpg", b"a bicycle")
+    for name, vehicle in (("a", "bicycle"), ("b", "motorcycle"), ("c", "other")):
+        retraining.put_label(name, vehicle)
+    retraining.put_manifest("photos", bicycle=10, motorcycle=10, house=3)
+    retraining.put(INITIAL, _archive({"version": INITIAL_VERSION, "threshold": 0.9}))
+    stage.respond = lambda image: {**classification(), "model_version": INITIAL_VERSION}
+    retraining.run_with_input({"initial_model": f"s3://scones-ml/{INITIAL}"}).output()
+    stage.respond = retraining.respond
+    for accuracy in (0.97, 0.99, 0.5):
+        retraining.accuracy = accuracy
+        retraining.run(golden=golden).output()
+        retraining.put_label(str(accuracy), "bicycle")
+    retraining.run(trigger="labels").output()
+
+
+def _run_rollback_model(stage: Stage) -> None:
+    """A rollback that succeeds, one that is refused, one that fails, and an alarm that is ignored."""
+    machine = stage.deploy_rollback()
+    stage.start(machine, {"reason": "a test"}).output()
+    stage.sagemaker.failures["DescribeEndpointConfig"] = ["Could not find it"]
+    stage.start(machine, {"to": "no-such-model"}).output()
+    alarm = {"trigger": "alarm", "alarm": "errors", "alarmed_at": "2026-11-23T01:06:40.123+0000"}
+    stage.start(machine, alarm).output()
+    stage.start(machine, {"trigger": "never"}).wait()
+
+
+def _archive(description: dict[str, Any]) -> bytes:
+    packed, content = io.BytesIO(), json.dumps(description).encode()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        entry = tarfile.TarInfo("model.json")
+        entry.size = len(content)
+        archive.addfile(entry, io.BytesIO(content))
+    return packed.getvalue()

@@ -1,0 +1,256 @@
+"""Two desks under requests, answers, undo, skips, expired leases, dead letters and AWS calls that fail.
+
+What holds after each step: a photo is with no more reviewers than its request has messages; a label is final, there is
+one per photo, and its answer is the one that Step Functions got; a request whose last message is gone was answered.
+What holds in the end, once AWS works: every request can be answered.
+"""
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import BotoCoreError, ClientError
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from console import delivery, desk
+from console.answers import choices
+from console.desk import Desk
+from console.labels import Labels
+from console.queue import Queue
+from console.session import NotLeased
+from deploy.outputs import Deployed
+from functions.shared.errors import RecordUnavailable
+from tests.support.examples import examples
+from tests.unit import model_stage
+from tests.unit.console.fake_sqs import FakeSqs
+from tests.unit.console.review_requests import FakeAws, body, labels
+from tests.unit.model_stage import aws as moto
+
+DESKS = st.sampled_from((0, 1))
+ANSWERS = st.sampled_from(("bicycle", "motorcycle", "other", "unusable"))
+UNAVAILABLE = (ClientError, BotoCoreError, RecordUnavailable)
+FAULTS = (
+    *(("sqs", name) for name in ("receive_message", "delete_message", "send_message", "change_message_visibility")),
+    ("stepfunctions", "send_task_success"),
+    ("events", "put_events"),
+    ("s3", "put_object"),
+    ("s3", "get_object"),
+    ("dynamodb", "get_item"),
+)
+# A lease survives two extensions that fail.
+MOST_FAILED_EXTENSIONS = 2
+LEASE_S = 60
+
+
+class Failing:
+    """A client whose next call of one operation fails, before or after it took effect."""
+
+    def __init__(self, name: str, client: Any, faults: list[tuple[str, str, bool]]) -> None:
+        self._name, self._client, self._faults = name, client, faults
+
+    def __getattr__(self, operation: str) -> Any:
+        real = getattr(self._client, operation)
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            fault = next((one for one in self._faults if one[:2] == (self._name, operation)), None)
+            if fault is None:
+                return real(*arguments, **named)
+            self._faults.remove(fault)
+            if fault[2]:
+                real(*arguments, **named)
+            response: Any = {"Error": {"Code": "InternalError", "Message": "on purpose"}}
+            raise ClientError(response, operation)
+
+        return call
+
+
+class SteppedDesk(Desk):
+    """A desk whose scheduler runs when a test says so, in the thread of the test."""
+
+    def _schedule(self) -> None:
+        pass
+
+    def run_scheduler(self, now: float, *, extend: bool) -> None:
+        """Deliver the answers that are due, and extend the leases."""
+        for session in list(self._sessions):
+            for answer in self._start_deliveries(session, until=now):
+                self._deliver_with_retry(session, answer)
+            if extend:
+                self._leases.extend(session.leases())
+
+
+class Desks(RuleBasedStateMachine):
+    """Two desks with one reviewer each, at one queue."""
+
+    deployed: Deployed
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1_800_000_000.0
+        self.tokens: dict[str, str] = {}  # by photo id
+        self.first_labels: dict[str, str] = {}
+        self.faults: list[tuple[str, str, bool]] = []
+        self.failed_extensions = 0
+        self.aws = FakeAws()
+        self.stepfunctions, self.bus = self.aws.stepfunctions, self.aws.events
+        self.sqs = FakeSqs(self.deployed.review_queue_url, self.deployed.review_dead_letter_queue_url, lambda: self.now)
+        found = moto("s3").list_objects_v2(Bucket=self.deployed.ml_bucket, Prefix="labels/").get("Contents", [])
+        for label in found:
+            moto("s3").delete_object(Bucket=self.deployed.ml_bucket, Key=label["Key"])
+        clients = {
+            **{name: getattr(self.aws, name) for name in ("stepfunctions", "events", "s3", "dynamodb")},
+            "sqs": self.sqs,
+        }
+        for name, client in clients.items():
+            setattr(self.aws, name, Failing(name, client, self.faults))
+        self.patches = pytest.MonkeyPatch()
+        for module in (desk, delivery):
+            self.patches.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now))
+        self.desks = [self.open_desk(), self.open_desk()]
+        self.sessions = [one.open_session(name) for one, name in zip(self.desks, ("ada", "ben"), strict=True)]
+
+    def open_desk(self) -> SteppedDesk:
+        return SteppedDesk(self.deployed, self.aws, choices(), undo_s=3.0, lease_s=LEASE_S)
+
+    @rule(expired=st.booleans())
+    def request(self, expired: bool) -> None:
+        number = len(self.tokens)
+        photo = model_stage.photo(number)
+        self.tokens[photo.photo_id] = f"token-{number}"
+        if expired:
+            self.stepfunctions.expired.add(f"token-{number}")
+        text = body(photo=photo.as_state(), task_token=f"token-{number}", expires_at="2099-01-01T00:00:00.000Z")
+        self.sqs.send_message(QueueUrl=self.deployed.review_queue_url, MessageBody=text)
+
+    @rule(number=DESKS)
+    def take(self, number: int) -> None:
+        try:
+            self.desks[number].take(self.sessions[number])
+        except UNAVAILABLE:
+            assert not self.faults
+
+    @rule(number=DESKS, position=st.integers(0, 1), vehicle=ANSWERS)
+    def answer(self, number: int, position: int, vehicle: str) -> None:
+        held = self.sessions[number].leased
+        if position < len(held):
+            self.desks[number].answer(self.sessions[number], held[position].id, vehicle)
+        else:
+            with pytest.raises(NotLeased):
+                self.desks[number].answer(self.sessions[number], "none", vehicle)
+
+    @rule(number=DESKS)
+    def undo(self, number: int) -> None:
+        session = self.sessions[number]
+        undone = self.desks[number].undo(session)
+        assert undone is None or session.leased[0] is undone
+
+    @rule(number=DESKS)
+    def skip(self, number: int) -> None:
+        held = self.sessions[number].leased
+        if held:
+            try:
+                self.desks[number].skip(self.sessions[number], held[0].id)
+            except UNAVAILABLE:
+                assert not self.faults
+
+    @rule(number=DESKS)
+    def close_and_open_the_session(self, number: int) -> None:
+        self.desks[number].close_session(self.sessions[number])
+        self.sessions[number] = self.desks[number].open_session(f"reviewer-{number}")
+
+    @rule(number=DESKS)
+    def stop_the_process(self, number: int) -> None:
+        """The process ends without closing its desk: its leases expire, and answers in their undo window are lost."""
+        self.desks[number]._sessions.clear()
+        self.desks[number].close()
+        self.desks[number] = self.open_desk()
+        self.sessions[number] = self.desks[number].open_session(f"reviewer-{number}")
+
+    @rule(seconds=st.sampled_from((1, 4, 30, 70)))
+    def wait(self, seconds: int) -> None:
+        end = self.now + seconds
+        while self.now < end:
+            self.now = min(end, self.now + LEASE_S / 3)
+            for one in self.desks:
+                one.run_scheduler(self.now, extend=True)
+
+    @rule(times=st.integers(1, 4))
+    def let_a_consumer_stop(self, times: int) -> None:
+        """Another consumer receives a message and stops, some times: this brings it to the dead-letter queue."""
+        for _ in range(times):
+            self.sqs.receive_message(QueueUrl=self.deployed.review_queue_url, VisibilityTimeout=0)
+
+    @rule()
+    def redrive(self) -> None:
+        self.now += 6  # the messages that an earlier redrive received are visible again
+        try:
+            Queue(self.deployed, self.aws, Labels(self.deployed.ml_bucket, self.aws.s3)).redrive()
+        except UNAVAILABLE:
+            assert not self.faults
+
+    @rule(fault=st.sampled_from(FAULTS), after=st.booleans())
+    def let_a_call_fail(self, fault: tuple[str, str], after: bool) -> None:
+        if fault[1] == "change_message_visibility":
+            self.failed_extensions += 1
+            if self.failed_extensions > MOST_FAILED_EXTENSIONS:
+                return
+        self.faults[:] = [(*fault, after)]
+
+    def copies(self, photo_id: str) -> int:
+        """How many messages there are about a photo, in both queues."""
+        messages = [message for queue in self.sqs.queues.values() for message in queue]
+        return sum(json.loads(message.body)["photo"]["photo_id"] == photo_id for message in messages)
+
+    @invariant()
+    def a_photo_is_with_one_reviewer(self) -> None:
+        held = [lease.request.photo.photo_id for one in self.desks for s in one._sessions for lease in s.leases()]
+        for photo_id in set(held):
+            # A process that fails between sending a message and deleting the old one leaves two messages.
+            assert held.count(photo_id) <= max(1, self.copies(photo_id)), photo_id
+
+    @invariant()
+    def no_request_is_lost(self) -> None:
+        found = labels(self.deployed)
+        for photo_id, token in self.tokens.items():
+            label = found.get(photo_id)
+            if label:
+                assert self.first_labels.setdefault(photo_id, label["vehicle"]) == label["vehicle"]
+            if token in self.stepfunctions.outputs:
+                assert label
+                assert self.stepfunctions.outputs[token]["vehicle"] == label["vehicle"]
+            if not self.copies(photo_id):
+                assert label, f"{photo_id} has neither a message nor a label"
+                assert token in self.stepfunctions.outputs or token in self.stepfunctions.expired
+                assert any(detail["photo"]["photo_id"] == photo_id for detail in self.bus.details)
+
+    def teardown(self) -> None:
+        self.faults.clear()
+        try:
+            for one in self.desks:
+                one.close()
+            self.answer_everything()
+        finally:
+            self.patches.undo()
+
+    def answer_everything(self) -> None:
+        """Answer every request that is left, with a new desk."""
+        with self.open_desk() as last:
+            session = last.open_session("eve")
+            self.desks = [last]
+            for _ in range(4 * len(self.tokens) + 4):
+                self.now += 2 * LEASE_S
+                self.redrive()
+                for lease in last.take(session):
+                    last.answer(session, lease.id, "bicycle")
+                self.now += 4
+                last.run_scheduler(self.now, extend=False)
+        self.no_request_is_lost()
+        assert not any(self.sqs.queues.values())
+        assert set(labels(self.deployed)) == set(self.tokens)
+
+
+def test_no_order_of_steps_loses_a_request(stage: Deployed) -> None:
+    machine = type("Machine", (Desks,), {"deployed": stage})
+    run_state_machine_as_test(machine, settings=examples(15, stateful_step_count=30))
