@@ -32,7 +32,7 @@ MAX_ADDRESS_SPACE = 1_000_000_000
 TIMEOUT_S = 13.0
 """Less than the 15 s that ClassifyPhoto waits for the endpoint."""
 
-_NICE = 10
+_NICE = 5
 _ROOT = Path(__file__).resolve().parents[1]
 _CHILD = "import sys; sys.path.insert(0, sys.argv[1]); from training.isolation import main; main()"
 
