@@ -41,10 +41,11 @@ def test_the_console_shows_an_image_or_a_sentence(upload_stage: UploadStage, upl
     assert list(console_faults(shown)) == []
 
 
-def test_an_expensive_photo_does_not_delay_others_by_more_than_a_second(upload_stage: UploadStage) -> None:
-    worst = NAMES["bombs/png-rgba-50-megapixels"]
+@pytest.mark.parametrize("count", [1, 4])
+def test_expensive_photos_delay_others_by_at_most_a_second(upload_stage: UploadStage, count: int) -> None:
+    worst = [NAMES[f"bombs/{name}"] for name in ("png-rgba-50-megapixels", "jpeg-20-scans-of-50-megapixels")]
     normal = HostileFile("normal", lambda: upload_stage.photo_of("bicycle").content)
-    delay = measure(Uploads(upload_stage.deployed), normal, [worst], 1)
+    delay = measure(Uploads(upload_stage.deployed), normal, worst * count, count)
     assert delay.largest_s <= LIMIT_S, dataclasses.asdict(delay)
 
 
