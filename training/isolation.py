@@ -33,8 +33,9 @@ TIMEOUT_S = 13.0
 """Less than the 15 s that ClassifyPhoto waits for the endpoint."""
 
 _NICE = 5
-_ROOT = Path(__file__).resolve().parents[1]
-_CHILD = "import sys; sys.path.insert(0, sys.argv[1]); from training.isolation import main; main()"
+# The code is in another folder in a checkout than in a model archive; the packages may be in any folder.
+_PATH = json.dumps([str(Path(__file__).resolve().parents[1]), *(folder for folder in sys.path if folder)])
+_CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from training.isolation import main; main()"
 
 
 class DecoderBusy(Exception):
@@ -49,9 +50,8 @@ def decode_isolated(photo: bytes, side: int, fit: str, *, wait: bool) -> NDArray
     """
     with _only_one(wait):
         try:
-            # The path is that of the code, whose folder differs between a checkout and a model archive.
             ended = subprocess.run(
-                [sys.executable, "-I", "-c", _CHILD, str(_ROOT), str(side), fit],
+                [sys.executable, "-I", "-c", _CHILD, _PATH, str(side), fit],
                 input=photo,
                 capture_output=True,
                 timeout=None if wait else TIMEOUT_S,  # the CPU time is limited in either case
