@@ -21,7 +21,7 @@ quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test deploy destroy stage retrain rollback status threshold upload bench load evaluate \
-	review redrive reconcile pretrain up credentials down asl format lint
+	review redrive reconcile torture pretrain up credentials down asl format lint
 
 help:  ## list the commands
 	@echo "Scones Unlimited, vehicle router. TARGET=$(TARGET) STAGE=$(STAGE)"
@@ -45,6 +45,9 @@ demo: $(READY)  ## deploy, train, upload photos and show each outcome
 
 test: $(READY)  ## every test, with branch coverage; ARGS="tests/unit -q": a part, without coverage
 	@$(PY) -m pytest $(if $(ARGS),$(ARGS),--cov --cov-report=term:skip-covered)
+
+torture: $(READY)  ## the long tests with hostile files: build/reports/torture.json; SUITE=<name>: one of them
+	@$(PY) -m tests.torture $(SUITE)
 
 deploy: $(READY)  ## create or update the stack; deploy the initial model to a new stage
 	@$(PY) -m deploy deploy

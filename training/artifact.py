@@ -23,6 +23,7 @@ _INFERENCE_MODULES = (
     "head",
     "images",
     "inference",
+    "isolation",
     "jpeg",
     "metrics",
     "orientation",

@@ -3,7 +3,7 @@
 Before a photo is decoded, its pixels, scans, segments, frames and the memory that decoding needs are checked. Metadata
 never reaches the decoding libraries, so that damaged metadata cannot make a photo unreadable. Pillow reads JPEG and PNG
 files in small blocks, and reading stops after MAX_CPU_S; WebP, HEIC and AVIF are decoded in one call, whose work is
-bounded by the pixels.
+bounded by the pixels. A photo that needs much time or memory is decoded only on request: see training.isolation.
 """
 
 import io
@@ -34,6 +34,12 @@ MAX_MEMORY = 350_000_000
 MAX_CPU_S = 5.0
 """The most CPU time, in seconds, that reading the compressed data of one JPEG or PNG file may take."""
 
+EXPENSIVE_MEMORY = 130_000_000
+"""A photo that needs more bytes is expensive."""
+
+EXPENSIVE_S = 0.8
+"""A photo that is estimated to need more CPU seconds is expensive. One of 24 megapixels in HEIC is not."""
+
 MAX_FRAMES = 1_000
 """A WebP, HEIC or AVIF file with more frames is refused. Only the first frame is decoded."""
 
@@ -46,6 +52,9 @@ _AVIF_BYTES_PER_PIXEL = 8  # the image, its copy as RGB and as bytes; without th
 _BYTES_BY_CHANNELS = {1: 1}  # of a decoded JPEG file, per pixel; 4 otherwise
 _ROW_BYTES = 16  # of Pillow for each row, beside its pixels
 _MAX_WEBP_CHUNKS = 10_000
+_S_PER_PIXEL = 3e-8  # CPU time of PNG, WebP, HEIC and AVIF, and of converting pixels
+_S_PER_SCANNED_PIXEL = 2e-9  # of JPEG, for each scan
+_S_PER_BYTE = 3e-8  # of the compressed data of every format
 _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 _EXIF_ITEM = re.compile(rb"(infe\x02\x00\x00[\x00\x01].{4})Exif", re.DOTALL)
 _AV1_CONFIGURATION = re.compile(rb"av1C\x81.(.)", re.DOTALL)
@@ -62,6 +71,27 @@ class Decoded:
 
     image: Image.Image
     orientation: int
+
+
+class ExpensivePhoto(Exception):
+    """The photo is not decoded, because that needs more than EXPENSIVE_MEMORY or EXPENSIVE_S. It is no fault of it."""
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """The memory and the CPU time that decoding may need by its estimate."""
+
+    memory: int = MAX_MEMORY
+    cpu_s: float = math.inf
+
+    def check(self, memory: float, pixels: float, photo: bytes, s_per_pixel: float = _S_PER_PIXEL) -> None:
+        """Raise PhotoTooComplex above MAX_MEMORY, ExpensivePhoto above these limits."""
+        if memory > MAX_MEMORY:
+            raise PhotoTooComplex(
+                f"decoding needs {int(memory) // 10**6} MB of memory, at most {MAX_MEMORY // 10**6} are used"
+            )
+        if memory > self.memory or pixels * s_per_pixel + len(photo) * _S_PER_BYTE > self.cpu_s:
+            raise ExpensivePhoto
 
 
 class _TimedFile(io.BytesIO):
@@ -81,24 +111,24 @@ def _deadline() -> float:
     return time.thread_time() + MAX_CPU_S
 
 
-def decode(photo: bytes, side: int) -> Decoded:
+def decode(photo: bytes, side: int, *, expensive: bool = True) -> Decoded:
     """Decode a JPEG, PNG, WebP, HEIC or AVIF file; `side` is the size in pixels that is needed.
 
     A JPEG file is decoded at 1/2, 1/4 or 1/8 of its size if both sides then have at least 2 * `side` pixels.
 
-    Raises UnreadablePhoto, PhotoTooLarge and PhotoTooComplex.
+    Raises UnreadablePhoto, PhotoTooLarge and PhotoTooComplex; ExpensivePhoto unless `expensive` photos are decoded.
     """
     kind = photo_format(photo)
     if kind is None:
         raise UnreadablePhoto("not a JPEG, PNG, WebP, HEIC or AVIF image")
     try:
-        return _DECODERS[kind](photo, side)
-    except PhotoError:
+        return _DECODERS[kind](photo, side, _Limits() if expensive else _Limits(EXPENSIVE_MEMORY, EXPENSIVE_S))
+    except (PhotoError, ExpensivePhoto):
         raise
     except MemoryError:
         raise PhotoTooLarge("the decoded photo does not fit in memory") from None
-    except Exception as error:  # the decoders raise OSError, SyntaxError, struct.error, zlib.error and more
-        raise UnreadablePhoto(f"not a complete {kind.name} image ({type(error).__name__})") from None
+    except Exception:  # the decoders raise OSError, SyntaxError, struct.error, zlib.error and more
+        raise UnreadablePhoto(f"not a complete {kind.name} image") from None
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -113,18 +143,19 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _decode_jpeg(photo: bytes, side: int) -> Decoded:
+def _decode_jpeg(photo: bytes, side: int, limits: _Limits) -> Decoded:
     file, deadline = read_jpeg(photo), _deadline()
     _check_pixels(file.width, file.height)
     if not file.ended:
-        _check_rows(file, deadline)
+        _check_rows(file, deadline, limits)
     ratio = min(file.width, file.height) // (2 * side)
-    return Decoded(
-        _load_jpeg(file.content, file, max((s for s in (2, 4, 8) if s <= ratio), default=1), deadline), file.orientation
-    )
+    scale = max((s for s in (2, 4, 8) if s <= ratio), default=1)
+    return Decoded(_load_jpeg(file.content, file, scale, deadline, limits), file.orientation)
 
 
-def _load_jpeg(content: bytes, file: JpegFile, scale: int, deadline: float, copies: int = 0) -> Image.Image:
+def _load_jpeg(
+    content: bytes, file: JpegFile, scale: int, deadline: float, limits: _Limits, copies: int = 0
+) -> Image.Image:
     """Decode a JPEG file at 1/`scale` of its size, or at less when that does not fit in MAX_MEMORY.
 
     `copies` is how many copies of the pixels the caller makes.
@@ -139,35 +170,37 @@ def _load_jpeg(content: bytes, file: JpegFile, scale: int, deadline: float, copi
         image.decodermaxblock = _BLOCK
         while scale < 8 and memory() > MAX_MEMORY:
             scale *= 2
-        _check_memory(memory())
+        scanned = file.scans * file.width * file.height * (1 + 2 * bool(copies))
+        limits.check(memory(), scanned, content, _S_PER_SCANNED_PIXEL)
         image.draft("RGB", (max(1, file.width // scale), max(1, file.height // scale)))
         image.load()
         return image
 
 
-def _check_rows(file: JpegFile, deadline: float) -> None:
+def _check_rows(file: JpegFile, deadline: float, limits: _Limits) -> None:
     """Raise UnreadablePhoto when a JPEG file without end marker lacks rows.
 
     A decoder fills missing rows with grey, or decodes the random data that is given to it instead. Data after the last
     row is ignored.
     """
     contents = (file.content, file.content_with_noise)
-    images = [_load_jpeg(content, file, 1, deadline, copies=2).tobytes() for content in contents]
+    images = [_load_jpeg(content, file, 1, deadline, limits, copies=2).tobytes() for content in contents]
     if images[0] != images[1]:
         raise UnreadablePhoto("the JPEG file is incomplete: rows are missing")
 
 
-def _decode_png(photo: bytes, side: int) -> Decoded:
+def _decode_png(photo: bytes, side: int, limits: _Limits) -> Decoded:
     file = read_png(photo)
     _check_pixels(file.width, file.height)
-    _check_memory(4 * file.width * file.height + _ROW_BYTES * file.height)
+    pixels = file.width * file.height
+    limits.check(4 * pixels + _ROW_BYTES * file.height, pixels, file.content)
     with Image.open(_TimedFile(file.content, _deadline()), formats=["PNG"]) as image:
         image.decodermaxblock = _BLOCK
         image.load()
         return Decoded(_reduce_if_large(image), file.orientation)
 
 
-def _decode_webp(photo: bytes, side: int) -> Decoded:
+def _decode_webp(photo: bytes, side: int, limits: _Limits) -> Decoded:
     _check_pixels(*_webp_size(photo))
     exif, xmp, frames, chunks, position = b"", b"", 0, 0, 12
     while position + 8 <= len(photo):
@@ -182,7 +215,7 @@ def _decode_webp(photo: bytes, side: int) -> Decoded:
         position += 8 + length + length % 2
     with Image.open(io.BytesIO(photo), formats=["WEBP"]) as image:
         _check_pixels(*image.size)
-        _check_memory(image.width * image.height * _WEBP_BYTES_PER_PIXEL)
+        limits.check(image.width * image.height * _WEBP_BYTES_PER_PIXEL, image.width * image.height, photo)
         image.load()
         return Decoded(_reduce_if_large(image), read_orientation(exif, xmp))
 
@@ -201,12 +234,13 @@ def _webp_size(photo: bytes) -> tuple[int, int]:
     raise UnreadablePhoto("the WebP file has no image")
 
 
-def _decode_heif(photo: bytes, side: int) -> Decoded:
+def _decode_heif(photo: bytes, side: int, limits: _Limits) -> Decoded:
     file = pillow_heif.open_heif(io.BytesIO(photo), convert_hdr_to_8bit=True, remove_stride=False)
     _check_frames(len(file))
     image = file[file.primary_index]
     _check_pixels(*image.size)
-    _check_memory(int(image.size[0] * image.size[1] * _heif_bytes_per_pixel(image)))
+    pixels = image.size[0] * image.size[1]
+    limits.check(pixels * _heif_bytes_per_pixel(image), pixels, photo)
     data, stride = image.data, image.stride  # decodes; the size and mode may change
     (width, height), mode = image.size, image.mode
     _check_pixels(width, height)
@@ -230,7 +264,7 @@ def _heif_bytes_per_pixel(image: pillow_heif.HeifImage) -> float:
     return depth * (colours + image.has_alpha) + len(image.mode) + 0.5
 
 
-def _decode_avif(photo: bytes, side: int) -> Decoded:
+def _decode_avif(photo: bytes, side: int, limits: _Limits) -> Decoded:
     sizes = frame_sizes(photo)
     if not sizes:
         raise UnreadablePhoto("the AVIF file has no image")
@@ -243,7 +277,8 @@ def _decode_avif(photo: bytes, side: int) -> Decoded:
     with Image.open(io.BytesIO(content), formats=["AVIF"]) as image:
         _check_pixels(*image.size)
         _check_frames(getattr(image, "n_frames", 1))
-        _check_memory(int(image.width * image.height * (_AVIF_BYTES_PER_PIXEL + _avif_planes(photo, image.mode))))
+        pixels = image.width * image.height
+        limits.check(pixels * (_AVIF_BYTES_PER_PIXEL + _avif_planes(photo, image.mode)), pixels, photo)
         orientation = read_orientation(image.info.get("exif", b""))
         image.load()
         return Decoded(_reduce_if_large(image), orientation)
@@ -258,7 +293,7 @@ def _avif_planes(photo: bytes, mode: str) -> float:
     return depth * (subsampled + mode.endswith("A"))
 
 
-_DECODERS: dict[PhotoFormat, Callable[[bytes, int], Decoded]] = {
+_DECODERS: dict[PhotoFormat, Callable[[bytes, int, _Limits], Decoded]] = {
     PhotoFormat.JPEG: _decode_jpeg,
     PhotoFormat.PNG: _decode_png,
     PhotoFormat.WEBP: _decode_webp,
@@ -297,11 +332,6 @@ def _reduce(width: int, height: int, crop: Callable[[int, int, int, int], Image.
 def _check_pixels(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise PhotoTooLarge(f"{width} x {height} pixels, at most {MAX_PIXELS:,} are read")
-
-
-def _check_memory(needed: int) -> None:
-    if needed > MAX_MEMORY:
-        raise PhotoTooComplex(f"decoding needs {needed // 10**6} MB of memory, at most {MAX_MEMORY // 10**6} are used")
 
 
 def _check_frames(frames: int) -> None:

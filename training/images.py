@@ -1,12 +1,11 @@
 """Decode and resize photos; training, endpoint, comparison, evaluation and console all use these functions."""
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from training.decoder import decode, to_rgb
+from training.decoder import ExpensivePhoto, decode, to_rgb
+from training.isolation import decode_isolated
 from training.orientation import turn_upright
 from training.photo_errors import PhotoTooLarge
 
@@ -19,18 +18,22 @@ MAX_SIDE = 256
 PREPROCESSING = "padded"
 """The version of the preprocessing: change it with the pixels, so that cached features of the old ones are not used."""
 
+PADDED, DOWNSCALED = "padded", "downscaled"
+"""How a photo is resized: to a square of the given side, or to at most the given side."""
+
 _GREY = (127, 127, 127)  # becomes zero when the model normalises its input
 
 
-def preprocess(photo: bytes, side: int) -> Pixels:
+def preprocess(photo: bytes, side: int, *, wait: bool = True) -> Pixels:
     """Return the photo as RGB (side, side, 3): turned upright by its EXIF orientation, resized and padded with grey.
 
     `photo` is a complete JPEG, PNG, WebP, HEIC or AVIF file of any aspect ratio and colour mode. Transparency becomes
     white.
 
-    Raises UnreadablePhoto, PhotoTooLarge and PhotoTooComplex; see training.decoder.
+    Raises UnreadablePhoto, PhotoTooLarge and PhotoTooComplex; see training.decoder. Without `wait`, raises DecoderBusy
+    when an expensive photo would have to wait for another one; see training.isolation.
     """
-    return _decode(photo, side, lambda image: _resize_and_pad(image, side))
+    return _decode_cheap_or_isolated(photo, side, PADDED, wait)
 
 
 def downscale(photo: bytes, max_side: int = MAX_SIDE) -> Pixels:
@@ -41,14 +44,7 @@ def downscale(photo: bytes, max_side: int = MAX_SIDE) -> Pixels:
     Raises UnreadablePhoto, PhotoTooLarge and PhotoTooComplex; see training.decoder.
     """
 
-    def resize(image: Image.Image) -> Image.Image:
-        ratio = max_side / max(image.size)
-        if ratio >= 1:
-            return image
-        size = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
-        return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
-
-    return _decode(photo, max_side, resize)
+    return _decode_cheap_or_isolated(photo, max_side, DOWNSCALED, wait=True)
 
 
 def resize_and_pad(image: Pixels, side: int) -> Pixels:
@@ -66,15 +62,34 @@ def resize_batch(images: list[Pixels], side: int) -> Pixels:
     return result
 
 
-def _decode(photo: bytes, side: int, resize: Callable[[Image.Image], Image.Image]) -> Pixels:
-    decoded = decode(photo, side)
-    image = decoded.image
+def decode_and_resize(photo: bytes, side: int, fit: str, *, expensive: bool = True) -> Pixels:
+    """Return the photo as `preprocess` does when `fit` is PADDED, and as `downscale` does when it is DOWNSCALED.
+
+    Raises the errors of training.decoder.decode.
+    """
+    decoded = decode(photo, side, expensive=expensive)
+    image, resize = decoded.image, _RESIZE[fit]
     try:
         needs_rgb_first = image.mode in ("P", "1") or image.mode.startswith("I") or "transparency" in image.info
-        resized = to_rgb(resize(to_rgb(image) if needs_rgb_first else image))
+        resized = to_rgb(resize(to_rgb(image) if needs_rgb_first else image, side))
         return np.asarray(turn_upright(resized, decoded.orientation), dtype=np.uint8)
     except MemoryError:
         raise PhotoTooLarge("the decoded photo does not fit in memory") from None
+
+
+def _decode_cheap_or_isolated(photo: bytes, side: int, fit: str, wait: bool) -> Pixels:
+    try:
+        return decode_and_resize(photo, side, fit, expensive=False)
+    except ExpensivePhoto:
+        return decode_isolated(photo, side, fit, wait=wait)
+
+
+def _downscale(image: Image.Image, max_side: int) -> Image.Image:
+    ratio = max_side / max(image.size)
+    if ratio >= 1:
+        return image
+    size = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
+    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
 
 
 def _resize_and_pad(image: Image.Image, side: int) -> Image.Image:
@@ -86,3 +101,6 @@ def _resize_and_pad(image: Image.Image, side: int) -> Image.Image:
     padded = Image.new("RGB", (side, side), _GREY)
     padded.paste(to_rgb(resized), ((side - inner[0]) // 2, (side - inner[1]) // 2))
     return padded
+
+
+_RESIZE = {PADDED: _resize_and_pad, DOWNSCALED: _downscale}

@@ -17,6 +17,7 @@ from training.backbone import Backbone, load_backbone
 from training.calibration import Calibration
 from training.head import Head
 from training.images import Pixels, preprocess, resize_batch
+from training.isolation import DecoderBusy
 from training.metrics import Floats
 from training.photo_errors import PhotoError
 
@@ -137,11 +138,12 @@ def input_fn(body: bytes, content_type: str = CONTENT_TYPES[0], context: object 
 def predict_fn(photo: bytes, model: Model, context: object = None) -> dict[str, Any]:
     """Return the most probable class and the probability of each, or `error` and `message` for an unusable photo.
 
-    An unusable photo is not an HTTP error, because a retry would fail in the same way.
+    An unusable photo is not an HTTP error, because a retry would fail in the same way. An expensive photo does not wait
+    for another one, because it would keep a worker from other photos: the error is DecoderBusy, and the client retries.
     """
     try:
-        image = preprocess(photo, model.side)
-    except PhotoError as error:
+        image = preprocess(photo, model.side, wait=False)
+    except (PhotoError, DecoderBusy) as error:
         return {"error": type(error).__name__, "message": str(error)}
     probabilities = model.probabilities(image[np.newaxis])[0]
     best = int(probabilities.argmax())

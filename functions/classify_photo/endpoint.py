@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 # Rounding error of the sum of the probabilities, and of the confidence against its probability.
 TOLERANCE = 0.01
 
+# The endpoint decodes one expensive photo at a time and refuses a second one; the workflow retries ModelUnavailable.
+_BUSY = "DecoderBusy"
+
 _PHOTO_FAULTS: dict[str, type[PhotoFault]] = {
     fault.__name__: fault for fault in (UnreadablePhoto, PhotoTooLarge, PhotoTooComplex)
 }
@@ -73,7 +76,7 @@ class Endpoint:
         """Classify one photo, given the content of its file.
 
         Raises UnreadablePhoto, PhotoTooLarge or PhotoTooComplex when the endpoint answers with that error,
-        ModelUnavailable when it does not answer, ModelAnswerInvalid when its answer violates the contract.
+        ModelUnavailable when it does not answer or is busy, ModelAnswerInvalid when its answer violates the contract.
         """
         started = time.perf_counter()
         try:
@@ -101,6 +104,8 @@ def _parse_object(body: bytes) -> dict[str, Any]:
 
 
 def _read_error(answer: dict[str, Any]) -> Exception:
+    if answer["error"] == _BUSY:
+        return ModelUnavailable(f"the endpoint is busy: {answer.get('message')}")
     fault = _PHOTO_FAULTS.get(str(answer["error"]))
     if fault is None:
         return ModelAnswerInvalid(f"the endpoint answered the unknown error {shown(answer['error'])}")

@@ -43,6 +43,14 @@ def test_an_error_about_the_photo_keeps_its_name(
         classify(photo=stack.upload().as_state())
 
 
+def test_an_endpoint_that_is_busy_with_an_expensive_photo_is_unavailable(
+    stack: Stack, classify: Function, model: ModelServer
+) -> None:
+    model.set_answer({"error": "DecoderBusy", "message": "another photo is being decoded"})
+    with pytest.raises(ModelUnavailable, match="busy: another photo"):
+        classify(photo=stack.upload().as_state())
+
+
 @pytest.mark.parametrize(
     ("status", "code"),
     [
