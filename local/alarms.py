@@ -5,6 +5,7 @@ Sources: "Using Amazon CloudWatch alarms", "Alarm events and EventBridge".
 Patches in ministack's `cloudwatch`:
 - `_evaluate_alarm` mixes the data of all dimensions and periods, ignores TreatMissingData, and runs only when data
   arrives. AWS evaluates each alarm periodically on its own metric.
+- `_evaluate_all_alarms` evaluates every alarm in every PutMetricData, which took 8 ms of each photo.
 - `_set_alarm_state` is undone by the next data point. On AWS the state lasts until the next evaluation.
 - `_dispatch_alarm_actions` notifies SNS only. AWS also publishes an event.
 """
@@ -27,6 +28,8 @@ from ministack.services import cloudwatch, eventbridge
 from local import patches
 
 EVALUATE_S = 5.0
+# New data is evaluated after this time at the latest.
+EVALUATE_NEW_DATA_S = 0.5
 # A state from SetAlarmState lasts until the next evaluation, on AWS some seconds to a minute.
 MANUAL_STATE_S = 30.0
 # Data points may arrive out of order. The search for points of a period ends at points that are older by this.
@@ -38,6 +41,7 @@ COMPARE: dict[str, Callable[[float, float], bool]] = {
     "LessThanOrEqualToThreshold": operator.le,
 }
 _manual_until: dict[str, float] = {}
+_new_data = threading.Event()
 
 
 def period_values(alarm: dict[str, Any], now: float) -> list[float | None]:
@@ -120,7 +124,9 @@ def _publish_event(alarm: dict[str, Any], old_state: str, new_state: str, reason
 
 def _evaluate_all() -> None:
     while True:
-        time.sleep(EVALUATE_S)
+        _new_data.wait(EVALUATE_S)
+        time.sleep(EVALUATE_NEW_DATA_S)
+        _new_data.clear()
         for (account, region, _name), alarm in cloudwatch._alarms.all_items():
             with request_scope(account, region):
                 evaluate(alarm)
@@ -141,6 +147,7 @@ def install() -> None:
         return original_set(params, cbor_data, is_cbor, is_json)
 
     patches.replace(cloudwatch, "_evaluate_alarm", "alarm", evaluate)
+    patches.replace(cloudwatch, "_evaluate_all_alarms", "", _new_data.set)
     original_dispatch = patches.replace(
         cloudwatch, "_dispatch_alarm_actions", "alarm old_state new_state reason", dispatch
     )

@@ -42,6 +42,8 @@ def configure(settings: Settings) -> None:
             "AWS_ACCESS_KEY_ID": key.access_key_id,
             "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
             **CLIENT_VARIABLES,
+            # Invocations that wait for a slot would count towards the limit, and be throttled above it.
+            "LAMBDA_ACCOUNT_CONCURRENCY": "0",
             # No listeners on fixed ports, no Docker.
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",

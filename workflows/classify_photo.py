@@ -32,6 +32,8 @@ LAMBDA_TIMEOUT_S = 120
 # takes 107 rounds.
 PENDING_WAIT_S = 15
 
+UNAVAILABLE = ("ModelUnavailable", "RecordUnavailable", "EventNotPublished")
+
 REVIEW_TIMEOUT = {"timeout_s.$": "States.StringToJson('${ReviewTimeoutSeconds}')"}
 
 
@@ -39,18 +41,31 @@ def build() -> Any:
     """Return the SDK graph of classify-photo."""
     classify_photo = LambdaStep(
         "ClassifyPhoto",
-        comment="Read the photo, invoke the endpoint and record the classification.",
+        comment="Classify the photo; decide and announce the decision when the model is confident.",
         parameters=lambda_parameters("ClassifyPhoto", {"photo.$": "$.photo", **EXECUTION}),
         asl={"ResultSelector": {"answer.$": "$.Payload"}},
         result_path="$.model",
         timeout_seconds=LAMBDA_TIMEOUT_S,
         retry=[
             retry_transient(),
-            retry("ModelUnavailable", "RecordUnavailable", interval_s=2, max_attempts=4, max_delay_s=30),
+            retry(
+                "ModelUnavailable",
+                "RecordUnavailable",
+                "EventNotPublished",
+                interval_s=2,
+                max_attempts=4,
+                max_delay_s=30,
+            ),
+            retry_announcement(),
             retry_crashes(max_attempts=1),
         ],
     )
-    confident = Choice("Confident?", comment="Branch on the outcome; the Lambda compares with the threshold.")
+    decided = Choice("Decided?", comment="Branch on the outcome; the Lambda compares with the threshold.")
+    return_decision = Succeed(
+        "ReturnDecision",
+        comment="The decision of the model, or the outcome that the photo already had.",
+        output_path="$.model.answer.recorded",
+    )
     ignore_folder = Succeed(
         "IgnoreFolder",
         comment="The object is the marker of a folder, which S3 tools create: it is no photo and has no outcome.",
@@ -60,15 +75,6 @@ def build() -> Any:
         "The photo already has an outcome: return it, and publish its event if that was not published.",
         function="AssignBay",
         payload={"photo.$": "$.photo", "decided_by": "recorded"},
-    )
-    decide_by_model = _decide(
-        "DecideByModel",
-        "The classification: a configured vehicle with a confidence at or above the threshold.",
-        decided_by="model",
-        photo="$.model.answer.photo",
-        vehicle="$.model.answer.classification.vehicle",
-        confidence="$.model.answer.classification.confidence",
-        model_version="$.model.answer.classification.model_version",
     )
     prepare_review = _prepare_review(
         "PrepareReview",
@@ -191,12 +197,10 @@ def build() -> Any:
         cause="The outcome could not be recorded or announced. `make redrive` starts an execution for the photo again.",
     )
 
-    # A confident model:
-    Chain([classify_photo, confident])
-    confident.add_choice(ChoiceRule.StringEquals("$.model.answer.outcome", "confident"), decide_by_model)
-    confident.add_choice(ChoiceRule.StringEquals("$.model.answer.outcome", "decided"), return_outcome)
-    confident.default_choice(prepare_review)
-    Chain([decide_by_model, assign_bay])
+    # A confident model, or a photo with an outcome:
+    Chain([classify_photo, decided])
+    decided.add_choice(ChoiceRule.StringEquals("$.model.answer.outcome", "decided"), return_decision)
+    decided.default_choice(prepare_review)
 
     # A review:
     Chain([prepare_review, request_review, reviewer_answered])
@@ -267,9 +271,13 @@ def _record(name: str, comment: str, *, function: str, payload: dict[str, Any]) 
         timeout_seconds=LAMBDA_TIMEOUT_S,
         retry=[
             retry_transient(),
-            # Longer than it takes until the announcement of the other execution is overdue.
-            retry("AnnouncementPending", interval_s=2, max_attempts=20, max_delay_s=5),
+            retry_announcement(),
             # The Lambda writes conditionally and is safe to repeat, so every error is retried.
             retry("States.ALL", interval_s=2, max_attempts=3),
         ],
     )
+
+
+def retry_announcement() -> Any:
+    """The retrier for an outcome that another execution is about to announce: until that is overdue."""
+    return retry("AnnouncementPending", interval_s=2, max_attempts=20, max_delay_s=5)

@@ -4,24 +4,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.assign_bay.decision import Decision
 from functions.shared.aws import client
+from functions.shared.decision import DECIDERS, Decision
 from functions.shared.errors import InvalidInput
 from functions.shared.events import EventBus
-from functions.shared.observability import log_failures, make_logger_and_metrics
-from functions.shared.outcomes import Recorded, announce, record_and_announce
+from functions.shared.observability import log_and_count_outcome, log_failures, make_logger_and_metrics
+from functions.shared.outcomes import announce, record_and_announce
 from functions.shared.photo import Photo
 from functions.shared.photo_record import ROUTED
 from functions.shared.photo_table import PhotoTable
 from functions.shared.settings import read_settings
-from functions.shared.shapes import read_execution
+from functions.shared.shapes import fraction, optional, read_execution, shown, text
 from functions.shared.times import now, timestamp
 from functions.shared.uploads import Uploads
 from functions.shared.vehicles import load_vehicles
 
+SERVICE = "assign-bay"
 # `decided_by` of a photo that has an outcome already.
 RECORDED = "recorded"
 
@@ -35,7 +35,7 @@ class Settings:
 
 
 settings = read_settings(Settings)
-logger, metrics = make_logger_and_metrics("assign-bay")
+logger, metrics = make_logger_and_metrics(SERVICE)
 photos = PhotoTable(settings.photo_table, client("dynamodb"))
 bus = EventBus(settings.event_bus, client("events"))
 uploads = Uploads(client("s3"))
@@ -59,26 +59,28 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             raise InvalidInput(f"{photo} has no record; classify it")
         recorded = announce(record, read_execution(event), at, photos, bus)
     else:
-        decision = Decision.from_state(photo, event, vehicles, timestamp(at))
+        decision = read_decision(photo, event, timestamp(at))
         recorded = record_and_announce(photo, ROUTED, decision.as_state(), at, photos, bus)
-    log_and_count(recorded)
+    log_and_count_outcome(recorded, logger, SERVICE)
     return dict(recorded.outcome)
 
 
-def log_and_count(recorded: Recorded) -> None:
-    """Log the outcome; count a decision only when its event was published."""
-    outcome: Mapping[str, Any] = recorded.outcome
-    logger.info(
-        "driver routed" if recorded.announced else "already decided",
-        vehicle=outcome.get("vehicle"),
-        loading_bay=outcome.get("loading_bay"),
-        decided_by=outcome.get("decided_by"),
-        rejected=outcome.get("rejected"),
-        decided_in=outcome["execution"],
+def read_decision(photo: Photo, state: Mapping[str, Any], decided_at: str) -> Decision:
+    """Return the decision in the workflow's state, with the bay of its vehicle. Raises InvalidInput."""
+    decided_by = state.get("decided_by")
+    if decided_by not in DECIDERS:
+        raise InvalidInput(f"decided_by is {shown(decided_by)}; it must be one of {', '.join(DECIDERS)}")
+    vehicle, confidence, model_version = (state.get(name) for name in ("vehicle", "confidence", "model_version"))
+    optional(text)(vehicle, "vehicle")
+    optional(fraction)(confidence, "confidence")
+    optional(text)(model_version, "model_version")
+    return Decision(
+        photo=photo,
+        vehicle=vehicle,
+        confidence=confidence,
+        decided_by=decided_by,
+        bay=vehicles.bay(vehicle),
+        model_version=model_version,
+        execution=read_execution(state),
+        decided_at=decided_at,
     )
-    if recorded.announced and "loading_bay" in outcome:
-        metrics.add_dimension("loading_bay", outcome["loading_bay"])
-        metrics.add_dimension("decided_by", outcome["decided_by"])
-        metrics.add_metric("DriversRouted", MetricUnit.Count, 1)
-        metrics.add_metadata("model_version", outcome["model_version"])
-        metrics.add_metadata("photo_id", outcome["photo"]["photo_id"])

@@ -6,17 +6,20 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.classify_photo.classify import LOW_CONFIDENCE, Outcome, classify
+from functions.classify_photo.classify import LOW_CONFIDENCE, Classifier, Outcome
 from functions.classify_photo.endpoint import Endpoint
 from functions.classify_photo.threshold import Threshold
 from functions.shared.aws import client
-from functions.shared.observability import log_failures, make_logger_and_metrics
+from functions.shared.events import EventBus
+from functions.shared.observability import log_and_count_outcome, log_failures, make_logger_and_metrics
 from functions.shared.photo import Photo
 from functions.shared.photo_table import PhotoTable
 from functions.shared.settings import read_settings
 from functions.shared.shapes import read_execution
 from functions.shared.uploads import Uploads
 from functions.shared.vehicles import load_vehicles
+
+SERVICE = "classify-photo"
 
 
 @dataclass(frozen=True)
@@ -26,15 +29,21 @@ class Settings:
     photo_table: str
     endpoint_name: str
     threshold_parameter: str
+    event_bus: str
 
 
 settings = read_settings(Settings)
-logger, metrics = make_logger_and_metrics("classify-photo")
-photos = PhotoTable(settings.photo_table, client("dynamodb"))
-uploads = Uploads(client("s3"))
-# One attempt, because the workflow retries.
-endpoint = Endpoint(settings.endpoint_name, client("sagemaker-runtime", read_timeout_s=15, attempts=1), load_vehicles())
-threshold = Threshold(settings.threshold_parameter, client("ssm"))
+logger, metrics = make_logger_and_metrics(SERVICE)
+vehicles = load_vehicles()
+classifier = Classifier(
+    photos=PhotoTable(settings.photo_table, client("dynamodb")),
+    uploads=Uploads(client("s3")),
+    # One attempt, because the workflow retries.
+    endpoint=Endpoint(settings.endpoint_name, client("sagemaker-runtime", read_timeout_s=15, attempts=1), vehicles),
+    threshold=Threshold(settings.threshold_parameter, client("ssm")),
+    vehicles=vehicles,
+    bus=EventBus(settings.event_bus, client("events")),
+)
 
 
 @logger.inject_lambda_context(correlation_id_path="execution", clear_state=True)
@@ -45,16 +54,17 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     photo = Photo.from_state(event.get("photo"))
     if photo.etag is not None:
         logger.append_keys(photo_id=photo.photo_id)
-    outcome = classify(photo, read_execution(event), photos, uploads, endpoint, threshold)
-    log_and_count(outcome)
+    outcome = classifier.classify(photo, read_execution(event))
+    log_and_count(outcome, read_execution(event))
     return outcome.as_state()
 
 
-def log_and_count(outcome: Outcome) -> None:
-    """Log the outcome; count it unless the photo already had one."""
-    classification = outcome.answer.classification
+def log_and_count(outcome: Outcome, execution: str) -> None:
+    """Log the outcome; count it unless the photo had one before this execution."""
+    classification, recorded = outcome.answer.classification, outcome.recorded
+    earlier = recorded is not None and recorded.outcome["execution"] != execution
     logger.info(
-        "already decided" if outcome.decided else "classified",
+        "already decided" if earlier else "classified",
         photo_id=outcome.photo.photo_id,
         outcome=outcome.as_state()["outcome"],
         vehicle=classification.vehicle,
@@ -62,7 +72,9 @@ def log_and_count(outcome: Outcome) -> None:
         threshold=outcome.threshold,
         model_version=classification.model_version,
     )
-    if outcome.decided:
+    if recorded:
+        log_and_count_outcome(recorded, logger, SERVICE)
+    if earlier:
         return
     metrics.add_metric("PhotosClassified", MetricUnit.Count, 1)
     metrics.add_metric("Confidence", MetricUnit.NoUnit, classification.confidence)

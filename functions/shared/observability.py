@@ -5,12 +5,14 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Logger, Metrics, single_metric
+from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.shared.aws import call_failed
 from functions.shared.errors import PhotoFault, ReviewPending
+from functions.shared.outcomes import Recorded
 from functions.shared.shapes import read_event
 
 NAMESPACE = "Scones/Vehicles"
@@ -52,3 +54,28 @@ def log_failures(logger: Logger) -> Callable[[Handler], Handler]:
         return logging_handler
 
     return decorate
+
+
+def log_and_count_outcome(recorded: Recorded, logger: Logger, service: str) -> None:
+    """Log the outcome of a photo; count a decision whose event was published by this call.
+
+    The metric has the dimensions service, loading_bay and decided_by.
+    """
+    outcome = recorded.outcome
+    routed = "loading_bay" in outcome
+    done = "driver routed" if routed else "photo rejected"
+    logger.info(
+        done if recorded.announced else "already decided",
+        vehicle=outcome.get("vehicle"),
+        loading_bay=outcome.get("loading_bay"),
+        decided_by=outcome.get("decided_by"),
+        rejected=outcome.get("rejected"),
+        decided_in=outcome["execution"],
+    )
+    if recorded.announced and routed:
+        dimensions = {"service": service, "loading_bay": outcome["loading_bay"], "decided_by": outcome["decided_by"]}
+        with single_metric(
+            "DriversRouted", MetricUnit.Count, 1, namespace=NAMESPACE, default_dimensions=dimensions
+        ) as metric:
+            metric.add_metadata("model_version", outcome["model_version"])
+            metric.add_metadata("photo_id", outcome["photo"]["photo_id"])

@@ -1,6 +1,6 @@
 """The photo table: one record per photo, changed by conditional transitions only."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -9,21 +9,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.shared.aws import error_code
 from functions.shared.dynamodb import deserialize, serialize
-from functions.shared.errors import RecordUnavailable
 from functions.shared.photo import Photo
-from functions.shared.photo_record import CLASSIFIED, IN_REVIEW, OUTCOMES, REJECTED, UNROUTED, PhotoRecord
+from functions.shared.photo_reader import PhotoReader, unavailable
+from functions.shared.photo_record import CLASSIFIED, IN_REVIEW, OUTCOMES, REJECTED, ROUTED, UNROUTED, PhotoRecord
 from functions.shared.times import purge_at, timestamp
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import UpdateItemInputTypeDef
 
-BY_STATUS = "by-status"
-BY_DAY = "by-day"
-BY_DRIVER = "by-driver"
-UNANNOUNCED = "unannounced"
-
-_BATCH = 100  # BatchGetItem's limit
 _REFUSED = "ConditionalCheckFailedException"
 
 _UNSEEN = Attr("photo_id").not_exists()
@@ -42,7 +35,7 @@ class Refused(Exception):
         self.record = record
 
 
-class PhotoTable:
+class PhotoTable(PhotoReader):
     """The DynamoDB table of photos. Its key is `photo_id`, its TTL `purge_at`.
 
     Each method of a transition writes only when the record allows it, and raises Refused otherwise:
@@ -56,7 +49,8 @@ class PhotoTable:
     | routed      | no         | no        | no     | no       | no       |
     | rejected    | missing    | missing   | missing| missing  | no       |
 
-    own: the execution that made the last transition; in_review also when the review request has expired.
+    own: the execution that made the last transition; in_review also when the review request has expired. A photo in
+    review is not routed by `classify`, as a photo whose review another execution waits for.
     missing: a photo that was rejected as PhotoMissing, and is not rejected as that again.
     The last column is that of `mark_unrouted`; `claim_restart` has a condition of its own.
 
@@ -66,31 +60,27 @@ class PhotoTable:
     Every method raises RecordUnavailable when DynamoDB does not answer.
     """
 
-    def __init__(self, name: str, dynamodb: "DynamoDBClient") -> None:
-        """`name` is the name of the table."""
-        self.name = name
-        self._dynamodb = dynamodb
-
-    def get(self, photo_id: str) -> PhotoRecord | None:
-        """Return the record of a photo, read consistently, or None."""
-        try:
-            answer = self._dynamodb.get_item(
-                TableName=self.name, Key=serialize({"photo_id": photo_id}), ConsistentRead=True
-            )
-        except (ClientError, BotoCoreError) as error:
-            raise _unavailable(photo_id, error) from error
-        return PhotoRecord.from_item(deserialize(answer["Item"])) if "Item" in answer else None
-
     def classify(
-        self, photo: Photo, execution: str, at: datetime, *, classification: Mapping[str, Any], threshold: float
+        self,
+        photo: Photo,
+        execution: str,
+        at: datetime,
+        *,
+        classification: Mapping[str, Any],
+        threshold: float,
+        decision: Mapping[str, Any] | None = None,
     ) -> PhotoRecord | None:
-        """Record the model's classification; return the record as it was before, or None. Raises Refused."""
+        """Record the model's classification, and its `decision` if it made one.
+
+        Returns the record as it was before, or None. Raises Refused.
+        """
+        outcome = {"outcome": decision, "unannounced": "yes"} if decision else {}
         return self._move(
             photo,
-            CLASSIFIED,
+            ROUTED if decision else CLASSIFIED,
             execution,
             at,
-            {"classification": classification, "threshold": threshold, "classified_at": timestamp(at)},
+            {"classification": classification, "threshold": threshold, "classified_at": timestamp(at), **outcome},
             allowed=_UNSEEN | _OPEN | _is_own_review(execution, at) | _UPLOADED_AGAIN,
         )
 
@@ -206,44 +196,6 @@ class PhotoTable:
         same = Attr("execution").eq(before.execution) & restartable if before else _UNSEEN
         self._move(photo, UNROUTED, execution, at, {"error": error, "restarts": restarts}, allowed=same)
 
-    def list_by_status(self, status: str, since: str = "") -> Iterator[PhotoRecord]:
-        """Yield the records with a status, ordered by `status_at`, from the time `since` (ISO 8601) on."""
-        return self._query(BY_STATUS, "status", status, "status_at", since)
-
-    def list_unannounced(self) -> Iterator[PhotoRecord]:
-        """Yield the records of outcomes whose event was not published, ordered by `status_at`."""
-        return self._query(UNANNOUNCED, "unannounced", "yes", "status_at", "")
-
-    def list_by_day(self, day: str, *, newest_first: bool = False) -> Iterator[PhotoRecord]:
-        """Yield the records of the photos first seen on a day in UTC (yyyy-mm-dd), ordered by `first_seen_at`."""
-        return self._query(BY_DAY, "day", day, "first_seen_at", "", newest_first)
-
-    def list_by_driver(self, driver_id: str, *, newest_first: bool = False) -> Iterator[PhotoRecord]:
-        """Yield the records of a driver's photos, ordered by `first_seen_at`."""
-        return self._query(BY_DRIVER, "driver_id", driver_id, "first_seen_at", "", newest_first)
-
-    def find_statuses(self, photo_ids: Iterable[str]) -> dict[str, str]:
-        """Return the statuses of the photos that have a record, by photo id."""
-        wanted, found = sorted(set(photo_ids)), {}
-        for start in range(0, len(wanted), _BATCH):
-            requested: dict[str, Any] = {
-                self.name: {
-                    "Keys": [serialize({"photo_id": photo_id}) for photo_id in wanted[start : start + _BATCH]],
-                    "ProjectionExpression": "#photo_id, #status",
-                    "ExpressionAttributeNames": {"#photo_id": "photo_id", "#status": "status"},
-                    "ConsistentRead": True,
-                }
-            }
-            while requested:
-                try:
-                    answer = self._dynamodb.batch_get_item(RequestItems=requested)
-                except (ClientError, BotoCoreError) as error:
-                    raise _unavailable("records", error) from error
-                items = map(deserialize, answer["Responses"].get(self.name, ()))
-                found.update({item["photo_id"]: item["status"] for item in items})
-                requested = answer.get("UnprocessedKeys", {})
-        return found
-
     def _set(self, photo_id: str, name: str, value: str) -> None:
         self._update(
             photo_id,
@@ -254,24 +206,6 @@ class PhotoTable:
                 "ExpressionAttributeValues": serialize({":value": value}),
             },
         )
-
-    def _query(
-        self, index: str, key: str, value: str, order: str, since: str, newest_first: bool = False
-    ) -> Iterator[PhotoRecord]:
-        request: dict[str, Any] = {
-            "TableName": self.name,
-            "IndexName": index,
-            "KeyConditionExpression": "#key = :key" + (" AND #order >= :since" if since else ""),
-            "ExpressionAttributeNames": {"#key": key} | ({"#order": order} if since else {}),
-            "ExpressionAttributeValues": serialize({":key": value} | ({":since": since} if since else {})),
-            "ScanIndexForward": not newest_first,
-        }
-        try:
-            for page in self._dynamodb.get_paginator("query").paginate(**request):
-                for item in page["Items"]:
-                    yield PhotoRecord.from_item(deserialize(item))
-        except (ClientError, BotoCoreError) as error:
-            raise _unavailable(f"index {index}", error) from error
 
     def _move(
         self,
@@ -336,15 +270,11 @@ class PhotoTable:
         except ClientError as error:
             if error_code(error) == _REFUSED:
                 raise
-            raise _unavailable(photo_id, error) from error
+            raise unavailable(photo_id, error) from error
         except BotoCoreError as error:
-            raise _unavailable(photo_id, error) from error
+            raise unavailable(photo_id, error) from error
 
 
 def _is_own_review(execution: str, at: datetime) -> ConditionBase:
     """Whether `execution` owns the review request, or nobody does because it has expired."""
     return _IN_REVIEW & (Attr("execution").eq(execution) | Attr("review.expires_at").lte(timestamp(at)))
-
-
-def _unavailable(what: str, error: Exception) -> RecordUnavailable:
-    return RecordUnavailable(f"DynamoDB did not read or write the record of photo {what}: {error}")

@@ -1,0 +1,100 @@
+"""Reading the photo table: one record by its key, and records by status, day or driver."""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from functions.shared.dynamodb import deserialize, serialize
+from functions.shared.errors import RecordUnavailable
+from functions.shared.photo_record import PhotoRecord
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+BY_STATUS = "by-status"
+BY_DAY = "by-day"
+BY_DRIVER = "by-driver"
+UNANNOUNCED = "unannounced"
+
+_BATCH = 100  # BatchGetItem's limit
+
+
+class PhotoReader:
+    """Reads the photo table; PhotoTable also writes it. Every method raises RecordUnavailable."""
+
+    def __init__(self, name: str, dynamodb: "DynamoDBClient") -> None:
+        """`name` is the name of the table."""
+        self.name = name
+        self._dynamodb = dynamodb
+
+    def get(self, photo_id: str) -> PhotoRecord | None:
+        """Return the record of a photo, read consistently, or None."""
+        try:
+            answer = self._dynamodb.get_item(
+                TableName=self.name, Key=serialize({"photo_id": photo_id}), ConsistentRead=True
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise unavailable(photo_id, error) from error
+        return PhotoRecord.from_item(deserialize(answer["Item"])) if "Item" in answer else None
+
+    def list_by_status(self, status: str, since: str = "") -> Iterator[PhotoRecord]:
+        """Yield the records with a status, ordered by `status_at`, from the time `since` (ISO 8601) on."""
+        return self._query(BY_STATUS, "status", status, "status_at", since)
+
+    def list_unannounced(self) -> Iterator[PhotoRecord]:
+        """Yield the records of outcomes whose event was not published, ordered by `status_at`."""
+        return self._query(UNANNOUNCED, "unannounced", "yes", "status_at", "")
+
+    def list_by_day(self, day: str, *, newest_first: bool = False) -> Iterator[PhotoRecord]:
+        """Yield the records of the photos first seen on a day in UTC (yyyy-mm-dd), ordered by `first_seen_at`."""
+        return self._query(BY_DAY, "day", day, "first_seen_at", "", newest_first)
+
+    def list_by_driver(self, driver_id: str, *, newest_first: bool = False) -> Iterator[PhotoRecord]:
+        """Yield the records of a driver's photos, ordered by `first_seen_at`."""
+        return self._query(BY_DRIVER, "driver_id", driver_id, "first_seen_at", "", newest_first)
+
+    def find_statuses(self, photo_ids: Iterable[str]) -> dict[str, str]:
+        """Return the statuses of the photos that have a record, by photo id."""
+        wanted, found = sorted(set(photo_ids)), {}
+        for start in range(0, len(wanted), _BATCH):
+            requested: dict[str, Any] = {
+                self.name: {
+                    "Keys": [serialize({"photo_id": photo_id}) for photo_id in wanted[start : start + _BATCH]],
+                    "ProjectionExpression": "#photo_id, #status",
+                    "ExpressionAttributeNames": {"#photo_id": "photo_id", "#status": "status"},
+                    "ConsistentRead": True,
+                }
+            }
+            while requested:
+                try:
+                    answer = self._dynamodb.batch_get_item(RequestItems=requested)
+                except (ClientError, BotoCoreError) as error:
+                    raise unavailable("records", error) from error
+                items = map(deserialize, answer["Responses"].get(self.name, ()))
+                found.update({item["photo_id"]: item["status"] for item in items})
+                requested = answer.get("UnprocessedKeys", {})
+        return found
+
+    def _query(
+        self, index: str, key: str, value: str, order: str, since: str, newest_first: bool = False
+    ) -> Iterator[PhotoRecord]:
+        request: dict[str, Any] = {
+            "TableName": self.name,
+            "IndexName": index,
+            "KeyConditionExpression": "#key = :key" + (" AND #order >= :since" if since else ""),
+            "ExpressionAttributeNames": {"#key": key} | ({"#order": order} if since else {}),
+            "ExpressionAttributeValues": serialize({":key": value} | ({":since": since} if since else {})),
+            "ScanIndexForward": not newest_first,
+        }
+        try:
+            for page in self._dynamodb.get_paginator("query").paginate(**request):
+                for item in page["Items"]:
+                    yield PhotoRecord.from_item(deserialize(item))
+        except (ClientError, BotoCoreError) as error:
+            raise unavailable(f"index {index}", error) from error
+
+
+def unavailable(what: str, error: Exception) -> RecordUnavailable:
+    """Return the error for a call of DynamoDB that failed."""
+    return RecordUnavailable(f"DynamoDB did not read or write the record of photo {what}: {error}")
