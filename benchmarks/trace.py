@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_stepfunctions import SFNClient
 
-HANDLERS = {"ClassifyPhoto": "classify_photo", "AssignBay": "assign_bay"}
+HANDLERS = {"ClassifyPhoto": "classify_photo"}
 """The states of a confident photo that invoke a Lambda, and the folders of the Lambdas."""
 
 WARM_UP = 5

@@ -55,6 +55,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if photo.etag is not None:
         logger.append_keys(photo_id=photo.photo_id)
     outcome = classifier.classify(photo, read_execution(event))
+    logger.append_keys(photo_id=outcome.photo.photo_id)
     log_and_count(outcome, read_execution(event))
     return outcome.as_state()
 
@@ -65,14 +66,13 @@ def log_and_count(outcome: Outcome, execution: str) -> None:
     earlier = recorded is not None and recorded.outcome["execution"] != execution
     logger.info(
         "already decided" if earlier else "classified",
-        photo_id=outcome.photo.photo_id,
         outcome=outcome.as_state()["outcome"],
         vehicle=classification.vehicle,
         confidence=classification.confidence,
         threshold=outcome.threshold,
         model_version=classification.model_version,
     )
-    if recorded:
+    if recorded and recorded.announced:
         log_and_count_outcome(recorded, logger, SERVICE)
     if earlier:
         return

@@ -96,7 +96,7 @@ class PhotoWorld:
     def clock(self) -> Iterator[None]:
         """Let the functions read the time of this world."""
         modules = [self.lambdas.globals(folder) for folder in FOLDERS]
-        modules.append(self.lambdas.globals("classify_photo")["classify"].__globals__)
+        modules.append(self.lambdas.globals("classify_photo")["Classifier"].classify.__globals__)
         replaced = [module for module in modules if "now" in module]
         reals = [module["now"] for module in replaced]
         for module in replaced:

@@ -7,6 +7,7 @@ import pytest
 
 from functions.shared.aws import client
 from functions.shared.errors import (
+    EventNotPublished,
     FolderMarker,
     InvalidInput,
     InvalidSettings,
@@ -37,7 +38,9 @@ def without_etag(photo: Photo) -> dict[str, str]:
 
 def test_a_confident_classification_needs_no_review(stack: Stack, classify: Function, model: ModelServer) -> None:
     photo = stack.upload()
-    assert classify(photo=photo.as_state()) == {
+    answer = classify(photo=photo.as_state())
+    decision = answer.pop("recorded")
+    assert answer == {
         "photo": photo.as_state(),
         "driver_id": "driver-17",
         "classification": {
@@ -47,15 +50,53 @@ def test_a_confident_classification_needs_no_review(stack: Stack, classify: Func
             "model_version": "model-1",
         },
         "threshold": 0.9,
-        "outcome": "confident",
+        "outcome": "decided",
         "reason": None,
     }
     assert model.received == [JPEG]
+    assert decision.pop("decided_at").endswith("Z")
+    assert decision == {
+        "photo": photo.as_state(),
+        "driver_id": "driver-17",
+        "vehicle": "bicycle",
+        "confidence": 0.97,
+        "decided_by": "model",
+        "loading_bay": "Bay A",
+        "order_range": "nearby",
+        "model_version": "model-1",
+        "execution": EXECUTION,
+    }
+
+
+def test_the_decision_of_the_model_is_recorded_with_the_classification_and_announced(
+    stack: Stack, classify: Function
+) -> None:
+    photo = stack.upload()
+    answer = classify(photo=photo.as_state())
+    record = stack.record(photo)
+    assert (record.status, record.outcome, record.announced) == ("routed", answer["recorded"], True)
+    assert record.classification == answer["classification"]
+    assert stack.published() == [answer["recorded"]]
+
+
+def test_a_decision_that_was_not_announced_is_announced_by_the_retry(
+    stack: Stack, classify: Function, fail_call: Any
+) -> None:
+    photo = stack.upload()
+    restore = fail_call(client("events"), "put_events")
+    with pytest.raises(EventNotPublished):
+        classify(photo=photo.as_state())
+    restore()
+    first = stack.record(photo).outcome
+    assert classify(photo=photo.as_state())["recorded"] == first
+    assert stack.published() == [first]
+    assert classify(photo=photo.as_state())["recorded"] == first
+    assert stack.published() == [first]
 
 
 def test_a_confidence_exactly_at_the_threshold_is_enough(stack: Stack, classify: Function, model: ModelServer) -> None:
     model.set_probabilities(bicycle=0.9, motorcycle=0.1, other=0.0, threshold=0.9)
-    assert classify(photo=stack.upload().as_state())["outcome"] == "confident"
+    assert classify(photo=stack.upload().as_state())["outcome"] == "decided"
 
 
 def test_a_confidence_below_the_threshold_goes_to_review(stack: Stack, classify: Function, model: ModelServer) -> None:
@@ -77,7 +118,10 @@ def test_bucket_and_key_identify_a_photo_without_etag_and_size(stack: Stack, cla
     assert classify(photo=without_etag(photo))["photo"] == photo.as_state()
 
 
-def test_the_record_has_the_classification_before_there_is_a_decision(stack: Stack, classify: Function) -> None:
+def test_the_record_has_the_classification_before_there_is_a_decision(
+    stack: Stack, classify: Function, model: ModelServer
+) -> None:
+    model.set_probabilities(bicycle=0.6, motorcycle=0.3, other=0.1)
     photo = stack.upload()
     answer = classify(photo=photo.as_state())
     record = stack.record(photo)
@@ -89,8 +133,10 @@ def test_a_photo_that_was_decided_keeps_its_record(stack: Stack, classify: Funct
     photo = stack.upload()
     assign_bay(photo=photo.as_state(), vehicle="bicycle", confidence=0.97, model_version="model-1", decided_by="model")
     record = stack.record(photo)
-    assert classify(execution=ANOTHER_EXECUTION, photo=photo.as_state())["outcome"] == "decided"
+    answer = classify(execution=ANOTHER_EXECUTION, photo=photo.as_state())
+    assert (answer["outcome"], answer["recorded"]) == ("decided", record.outcome)
     assert stack.record(photo) == record
+    assert len(stack.published()) == 1
 
 
 def test_a_photo_in_review_stays_there_when_a_newer_model_is_confident(
@@ -112,7 +158,7 @@ def test_the_marker_of_a_folder_is_no_photo(stack: Stack, classify: Function, ke
 
 
 def test_a_photo_whose_name_ends_in_a_slash_is_classified(stack: Stack, classify: Function) -> None:
-    assert classify(photo=stack.upload(key="uploads/driver-17/bike/").as_state())["outcome"] == "confident"
+    assert classify(photo=stack.upload(key="uploads/driver-17/bike/").as_state())["outcome"] == "decided"
 
 
 def test_a_photo_uploaded_again_with_other_content_is_another_photo(
@@ -121,7 +167,7 @@ def test_a_photo_uploaded_again_with_other_content_is_another_photo(
     first = stack.upload()
     assign_bay(photo=first.as_state(), vehicle="bicycle", confidence=0.9, model_version="m", decided_by="model")
     second = stack.upload(JPEG + b"!")
-    assert classify(photo=second.as_state())["outcome"] == "confident"
+    assert classify(photo=second.as_state())["outcome"] == "decided"
 
 
 @pytest.mark.parametrize(
@@ -202,7 +248,7 @@ BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1", b"heim", b"heis"
     ],
 )
 def test_jpeg_png_webp_heic_and_avif_are_photos(stack: Stack, classify: Function, body: bytes) -> None:
-    assert classify(photo=stack.upload(body).as_state())["outcome"] == "confident"
+    assert classify(photo=stack.upload(body).as_state())["outcome"] == "decided"
 
 
 def test_a_photo_over_20_mb_is_refused_before_its_bytes_are_read(
@@ -277,7 +323,7 @@ def test_a_decided_photo_is_not_counted_again(
     photo = stack.upload()
     assign_bay(photo=photo.as_state(), vehicle=None, decided_by="fallback")
     output()
-    classify(photo=photo.as_state())
+    classify(execution=ANOTHER_EXECUTION, photo=photo.as_state())
     assert output().metrics("PhotosClassified") == []
 
 
@@ -286,10 +332,25 @@ def test_log_lines_have_the_execution_and_the_photo(
 ) -> None:
     photo = stack.upload()
     classify(photo=photo.as_state())
-    (line,) = output().log
-    assert line["correlation_id"] == EXECUTION
-    assert line["photo_id"] == photo.photo_id
-    assert (line["service"], line["outcome"], line["vehicle"]) == ("classify-photo", "confident", "bicycle")
+    classified, routed = output().log
+    for line in (classified, routed):
+        assert line["correlation_id"] == EXECUTION
+        assert line["photo_id"] == photo.photo_id
+    assert (classified["service"], classified["outcome"]) == ("classify-photo", "decided")
+    assert classified["vehicle"] == "bicycle"
+    assert (routed["message"], routed["loading_bay"]) == ("driver routed", "Bay A")
+
+
+def test_a_decision_of_the_model_is_counted_by_bay(
+    stack: Stack, classify: Function, output: Callable[[], FunctionOutput]
+) -> None:
+    photo = stack.upload()
+    classify(photo=photo.as_state())
+    (line,) = output().metrics("DriversRouted")
+    assert {*line["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0]} == {"service", "loading_bay", "decided_by"}
+    assert (line["service"], line["loading_bay"], line["decided_by"]) == ("classify-photo", "Bay A", "model")
+    classify(photo=photo.as_state())
+    assert output().metrics("DriversRouted") == []
 
 
 def test_a_failure_is_logged_once_and_its_photo_is_not_in_later_lines(
@@ -306,20 +367,18 @@ def test_a_failure_is_logged_once_and_its_photo_is_not_in_later_lines(
     assert "photo_id" not in output().log[0]
 
 
-def test_a_classification_takes_one_call_of_s3_and_one_of_dynamodb(
-    stack: Stack, classify: Function, assign_bay: Function
-) -> None:
+def test_a_confident_photo_takes_one_call_of_s3_two_of_dynamodb_and_one_event(stack: Stack, classify: Function) -> None:
     photo = stack.upload()
     calls: list[str] = []
 
     def record_call(model: Any, **_: Any) -> None:
         calls.append(model.name)
 
-    clients = [client("s3"), client("dynamodb"), client("events")]
+    clients = [client("s3"), client("dynamodb"), client("events"), client("ssm")]
+    classify(photo=stack.upload(key="uploads/driver-17/earlier.jpg").as_state())
     for one in clients:
         one.meta.events.register("before-call", record_call)
     classify(photo=photo.as_state())
-    assign_bay(photo=photo.as_state(), vehicle="bicycle", decided_by="model", confidence=0.97)
     for one in clients:
         one.meta.events.unregister("before-call", record_call)
-    assert calls == ["GetObject", "UpdateItem", "UpdateItem", "PutEvents", "UpdateItem"]
+    assert calls == ["GetObject", "UpdateItem", "PutEvents", "UpdateItem"]

@@ -86,7 +86,7 @@ def test_an_endpoint_that_does_not_answer_in_time_is_unavailable(model: ModelSer
 
 
 def test_the_endpoint_has_two_seconds_to_connect_and_fifteen_to_answer(classify: Function) -> None:
-    config = classify.module.endpoint._runtime.meta.config
+    config = classify.module.classifier.endpoint._runtime.meta.config
     assert (config.connect_timeout, config.read_timeout) == (2, 15)
 
 
@@ -122,4 +122,4 @@ def test_an_answer_that_breaks_the_contract_is_invalid(
 
 def test_rounded_probabilities_are_valid(stack: Stack, classify: Function, model: ModelServer) -> None:
     model.set_answer(answer(confidence=0.9659, probabilities={"bicycle": 0.966, "motorcycle": 0.02, "other": 0.01}))
-    assert classify(photo=stack.upload().as_state())["outcome"] == "confident"
+    assert classify(photo=stack.upload().as_state())["outcome"] == "decided"
