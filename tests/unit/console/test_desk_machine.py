@@ -39,6 +39,7 @@ FAULTS = (
     ("s3", "get_object"),
     ("dynamodb", "get_item"),
 )
+DELIVERY_FAULTS = tuple(fault for fault in FAULTS if fault[1] in ("put_object", "send_task_success", "put_events"))
 # A lease survives two extensions that fail.
 MOST_FAILED_EXTENSIONS = 2
 LEASE_S = 60
@@ -167,6 +168,17 @@ class Desks(RuleBasedStateMachine):
         self.desks[number].close()
         self.desks[number] = self.open_desk()
         self.sessions[number] = self.desks[number].open_session(f"reviewer-{number}")
+
+    @rule(number=DESKS, fault=st.sampled_from(DELIVERY_FAULTS), after=st.booleans())
+    def stop_the_process_in_a_delivery(self, number: int, fault: tuple[str, str], after: bool) -> None:
+        """An answer is given, its delivery fails at one call, and the process ends before it is repeated."""
+        self.faults.clear()
+        self.request(expired=False)
+        self.take(number)
+        self.answer(number, 0, "bicycle")
+        self.let_a_call_fail(fault, after)
+        self.wait(4)
+        self.stop_the_process(number)
 
     @rule(seconds=st.sampled_from((1, 4, 30, 70)))
     def wait(self, seconds: int) -> None:
