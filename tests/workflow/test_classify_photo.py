@@ -231,7 +231,8 @@ def test_without_a_review_queue_the_driver_goes_to_the_help_desk(stage: Stage) -
 @pytest.mark.parametrize("image", [JPEG, b""], ids=["decided", "rejected"])
 def test_an_outcome_that_cannot_be_recorded_keeps_the_photo_in_the_unrouted_queue(stage: Stage, image: bytes) -> None:
     stage.respond = lambda image: classification("bicycle", 0.5)
-    machine, photo = stage.deploy_classify(), stage.upload(image)
+    # Another execution takes the photo over when the review request of the failed one has expired.
+    machine, photo = stage.deploy_classify(review_timeout_s=3), stage.upload(image)
     stage.fail_invocations("assign_bay", *["ServiceException"] * 20)
     stage.fail_invocations("reject_photo", *["ServiceException"] * 20)
     run = stage.start(machine, {"photo": photo})
