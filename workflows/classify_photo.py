@@ -48,14 +48,9 @@ def build() -> Any:
         timeout_seconds=LAMBDA_TIMEOUT_S,
         retry=[
             retry_transient(),
-            retry(
-                "ModelUnavailable",
-                "RecordUnavailable",
-                "EventNotPublished",
-                interval_s=2,
-                max_attempts=4,
-                max_delay_s=30,
-            ),
+            retry(*UNAVAILABLE, interval_s=2, max_attempts=4, max_delay_s=30),
+            # Expensive photos are decoded one after the other, each within five seconds.
+            retry("ModelBusy", interval_s=2, max_attempts=30, max_delay_s=10),
             retry_announcement(),
             retry_crashes(max_attempts=1),
         ],

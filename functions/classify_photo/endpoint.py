@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from functions.shared.aws import error_code
 from functions.shared.errors import (
     ModelAnswerInvalid,
+    ModelBusy,
     ModelUnavailable,
     PhotoFault,
     PhotoTooComplex,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 # Rounding error of the sum of the probabilities, and of the confidence against its probability.
 TOLERANCE = 0.01
 
-# The endpoint decodes one expensive photo at a time and refuses a second one; the workflow retries ModelUnavailable.
+# The endpoint decodes one expensive photo at a time and refuses a second one; the workflow retries ModelBusy longer.
 _BUSY = "DecoderBusy"
 
 _PHOTO_FAULTS: dict[str, type[PhotoFault]] = {
@@ -105,7 +106,7 @@ def _parse_object(body: bytes) -> dict[str, Any]:
 
 def _read_error(answer: dict[str, Any]) -> Exception:
     if answer["error"] == _BUSY:
-        return ModelUnavailable(f"the endpoint is busy: {answer.get('message')}")
+        return ModelBusy(f"the endpoint is busy: {answer.get('message')}")
     fault = _PHOTO_FAULTS.get(str(answer["error"]))
     if fault is None:
         return ModelAnswerInvalid(f"the endpoint answered the unknown error {shown(answer['error'])}")

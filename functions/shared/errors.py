@@ -33,6 +33,10 @@ class ModelUnavailable(SconesError):
     """The endpoint did not answer: missing, down, throttled or timed out. A retry can help."""
 
 
+class ModelBusy(SconesError):
+    """The model is decoding another photo that needs much memory or time, one at a time. A retry helps."""
+
+
 class ModelAnswerInvalid(SconesError):
     """The endpoint's answer violates its contract."""
 

@@ -105,6 +105,14 @@ def test_an_unavailable_endpoint_is_retried_with_backoff_before_a_review(stage: 
     assert run.output()["loading_bay"] == "Bay B"
 
 
+def test_an_expensive_photo_waits_longer_than_an_outage(stage: Stage) -> None:
+    busy = {"error": "DecoderBusy", "message": "another photo is being decoded"}
+    answers: list[Any] = [*[busy] * 20, classification()]
+    stage.respond = lambda image: answers.pop(0)
+    assert stage.classify(stage.upload()).output()["decided_by"] == "model"
+    assert len(stage.retry_delays) == 20
+
+
 def test_an_endpoint_that_is_available_again_decides(stage: Stage) -> None:
     answers: list[Any] = [EndpointError("ModelError", "worker died", 424), classification()]
     stage.respond = lambda image: answers.pop(0)

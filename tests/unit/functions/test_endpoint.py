@@ -9,6 +9,7 @@ from functions.classify_photo.endpoint import Endpoint
 from functions.shared.aws import client
 from functions.shared.errors import (
     ModelAnswerInvalid,
+    ModelBusy,
     ModelUnavailable,
     PhotoTooComplex,
     PhotoTooLarge,
@@ -43,11 +44,11 @@ def test_an_error_about_the_photo_keeps_its_name(
         classify(photo=stack.upload().as_state())
 
 
-def test_an_endpoint_that_is_busy_with_an_expensive_photo_is_unavailable(
+def test_an_endpoint_that_is_busy_with_an_expensive_photo_is_an_error_of_its_own(
     stack: Stack, classify: Function, model: ModelServer
 ) -> None:
     model.set_answer({"error": "DecoderBusy", "message": "another photo is being decoded"})
-    with pytest.raises(ModelUnavailable, match="busy: another photo"):
+    with pytest.raises(ModelBusy, match="busy: another photo"):
         classify(photo=stack.upload().as_state())
 
 
