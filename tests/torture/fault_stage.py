@@ -35,6 +35,7 @@ from tests.support.network import free_port
 
 # A review that nobody answers ends soon, and with it the executions that a fault left without a message.
 REVIEW_TIMEOUT_S = 60
+SAVE_INTERVAL_S = 2.0
 _PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 6}, read_timeout=20)
 _ONCE = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=20)
 
@@ -46,8 +47,9 @@ def client(service: str) -> Any:
 
 @dataclass
 class Stream:
-    """The photos uploaded so far. `content` has their bytes, by key."""
+    """The photos uploaded so far, of `count`. `content` has their bytes, by key."""
 
+    count: int
     photos: dict[str, Photo] = field(default_factory=dict)
     content: dict[str, bytes] = field(default_factory=dict)
 
@@ -68,7 +70,7 @@ class FaultStage:
 
     def upload(self, count: int, *, rate: float, disturb: Callable[["Stream"], None]) -> Stream:
         """Upload `count` different photos at `rate` per second; `disturb` runs meanwhile, from the first photo on."""
-        stream = Stream()
+        stream = Stream(count)
         started = time.monotonic()
         with ThreadPoolExecutor(8) as pool:
             disturbance = pool.submit(disturb, stream)
@@ -105,6 +107,11 @@ class FaultStage:
         with ThreadPoolExecutor(4) as pool:
             found = pool.map(lambda photo: table.get(photo.photo_id), stream.photos.values())
             return dict(zip(stream.photos, found, strict=True))
+
+    def stored_keys(self) -> set[str]:
+        """The keys of all objects in the uploads bucket."""
+        pages = client("s3").get_paginator("list_objects_v2").paginate(Bucket=self.deployed.uploads_bucket)
+        return {found["Key"] for page in pages for found in page.get("Contents", [])}
 
     def outputs(self) -> dict[str, list[dict[str, Any]]]:
         """The outputs of all executions that succeeded, by photo id; folder markers have none."""
@@ -150,7 +157,9 @@ class FaultStage:
 @contextmanager
 def fault_stage(folder: Path) -> Iterator[FaultStage]:
     """Start an embedded AWS in `folder`, deploy a stage with the initial model, and answer its review requests."""
-    settings = local.Settings(port=free_port(), directory=folder, faults=folder / "faults.json")
+    settings = local.Settings(
+        port=free_port(), directory=folder, faults=folder / "faults.json", save_interval_s=SAVE_INTERVAL_S
+    )
     with embedded_aws.started(settings) as server, embedded_aws.used(server), _environment():
         deployed = Deployed.of(system.deploy(Target("local", "torture"), progress=lambda line: None))
         ensure_initial_model(deployed)
