@@ -44,9 +44,9 @@ demo: $(READY)  ## deploy, train, upload photos and show each outcome
 	@$(PY) -m operate demo
 
 test: $(READY)  ## every test, with branch coverage; ARGS="tests/unit -q": a part, without coverage
-	@$(PY) -m pytest $(if $(ARGS),$(ARGS),--cov --cov-report=term:skip-covered)
+	@$(PY) -m $(if $(ARGS),pytest $(ARGS),tests)
 
-torture: $(READY)  ## the long tests with hostile files: build/reports/torture.json; SUITE=<name>: one of them
+torture: $(READY)  ## the long tests: faults, hostile files, random inputs; SUITE=faults, files or contracts: one of them
 	@$(PY) -m tests.torture $(SUITE)
 
 deploy: $(READY)  ## create or update the stack; deploy the initial model to a new stage

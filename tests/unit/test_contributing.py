@@ -124,5 +124,5 @@ def test_a_state_is_added_in_the_workflow_and_rendered(checkout: Path) -> None:
     follow("Add a state", checkout)
     run(checkout, "-m", "workflows")
     definition = json.loads((checkout / "workflows" / "asl" / "classify-photo.asl.json").read_text(encoding="utf-8"))
-    assert definition["States"]["MarkAutomatic"]["Next"] == "AssignBay"
-    assert "MarkAutomatic" in (checkout / "docs" / "workflows" / "classify-photo.md").read_text(encoding="utf-8")
+    assert definition["States"]["MarkReviewed"]["Next"] == "AssignBay"
+    assert "MarkReviewed" in (checkout / "docs" / "workflows" / "classify-photo.md").read_text(encoding="utf-8")

@@ -39,7 +39,7 @@ class FakeSqs:
         self, *, QueueUrl: str, VisibilityTimeout: int, MaxNumberOfMessages: int = 1, **_: Any
     ) -> dict[str, Any]:
         found: list[dict[str, Any]] = []
-        for message in list(self.queues[QueueUrl]):
+        for message in list(self.queues.get(QueueUrl, [])):
             if message.visible_at > self._clock() or len(found) == MaxNumberOfMessages:
                 continue
             if QueueUrl == self.url and message.receives >= self.most_receives:
@@ -72,6 +72,11 @@ class FakeSqs:
         if message.visible_at <= self._clock():
             raise _refused("MessageNotInflight")
         message.visible_at = self._clock() + VisibilityTimeout
+
+    def change_message_visibility_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> None:
+        for entry in Entries:
+            handle, seconds = entry["ReceiptHandle"], entry["VisibilityTimeout"]
+            self.change_message_visibility(QueueUrl=QueueUrl, ReceiptHandle=handle, VisibilityTimeout=seconds)
 
     def get_queue_attributes(self, *, QueueUrl: str, AttributeNames: list[str]) -> dict[str, Any]:
         return {"Attributes": {"RedrivePolicy": json.dumps({"maxReceiveCount": self.most_receives})}}

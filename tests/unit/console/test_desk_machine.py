@@ -17,8 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from console import delivery, desk
 from console.answers import choices
 from console.desk import Desk
-from console.labels import Labels
-from console.queue import Queue
+from console.failed_requests import FailedRequests
 from console.session import NotLeased
 from deploy.outputs import Deployed
 from functions.shared.errors import RecordUnavailable
@@ -196,9 +195,8 @@ class Desks(RuleBasedStateMachine):
 
     @rule()
     def redrive(self) -> None:
-        self.now += 6  # the messages that an earlier redrive received are visible again
         try:
-            Queue(self.deployed, self.aws, Labels(self.deployed.ml_bucket, self.aws.s3)).redrive()
+            FailedRequests(self.deployed, self.aws, wait_s=0).replay()
         except UNAVAILABLE:
             assert not self.faults
 
