@@ -56,6 +56,13 @@ class Subscription:
         return notice
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_messages_left(deployed: Deployed) -> Iterator[None]:
+    """Leave no message of these tests in the unrouted queue of the stage."""
+    yield
+    client("sqs").purge_queue(QueueUrl=deployed.unrouted_queue_url)
+
+
 @pytest.fixture(scope="module")
 def subscription(deployed: Deployed, target: Target) -> Subscription:
     return Subscription(system.outputs(target)["AlertTopicArn"])
