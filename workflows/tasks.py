@@ -52,6 +52,11 @@ def retry_transient() -> Any:
     return retry(*LAMBDA_TRANSIENT, interval_s=2, max_attempts=6, max_delay_s=30)
 
 
+def retry_unavailable() -> Any:
+    """Return the retrier for a call of AWS that failed in a Lambda."""
+    return retry("AwsUnavailable", interval_s=2, max_attempts=6, max_delay_s=30)
+
+
 def retry_crashes(max_attempts: int = 2) -> Any:
     """Return the retrier for a Lambda whose execution environment crashed."""
     return retry(*LAMBDA_CRASHES, interval_s=1, max_attempts=max_attempts)
@@ -72,7 +77,10 @@ def invoke_lambda(
     fields: tuple[str, ...],
     retries: list[Any] | None = None,
 ) -> Any:
-    """Return a task that invokes a Lambda and writes these `fields` of its result to `result_path`."""
+    """Return a task that invokes a Lambda and writes these `fields` of its result to `result_path`.
+
+    It is retried when AWS was unavailable to the function; `retries` are the other retriers.
+    """
     return LambdaStep(
         name,
         comment=comment,
@@ -80,7 +88,7 @@ def invoke_lambda(
         asl={"ResultSelector": {f"{field}.$": f"$.Payload.{field}" for field in fields}},
         result_path=result_path,
         timeout_seconds=LAMBDA_TIMEOUT_S,
-        retry=retries or [retry_transient(), retry_crashes()],
+        retry=[retry_unavailable(), *(retries or [retry_transient(), retry_crashes()])],
     )
 
 

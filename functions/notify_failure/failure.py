@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.shared.causes import error_message
 from functions.shared.errors import InvalidInput
+from functions.shared.shapes import any_text, number, object_with, optional, shown, text
 from functions.shared.times import timestamp
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ PHOTO_UNROUTED = "PhotoUnrouted"
 
 # A state is retried at most some twenty times, with three events per attempt.
 _HISTORY_EVENTS = 200
+# The end of the year 9000, in milliseconds.
+_LATEST_STOP_MS = 221_876_000_000_000
+_COLONS_OF_AN_ARN = 5
 _WITHOUT_ERROR = {
     "TIMED_OUT": ("States.Timeout", "The execution exceeded its time limit."),
     "ABORTED": ("Aborted", "The execution was stopped."),
@@ -64,16 +68,34 @@ class Failure:
         return self.execution.rpartition(":")[2]
 
 
+def _arn(value: Any, path: str) -> None:
+    """An ARN, which has six parts at least."""
+    text(value, path)
+    if value.count(":") < _COLONS_OF_AN_ARN:
+        raise InvalidInput(f"{path} is {shown(value)}; pass an ARN")
+
+
+_DETAIL = object_with(
+    {"executionArn": _arn, "stateMachineArn": _arn, "status": text},
+    {
+        "stopDate": optional(number(0, _LATEST_STOP_MS)),
+        **{name: optional(any_text) for name in ("input", "error", "cause")},
+    },
+)
+
+
 def read_failure(event: Mapping[str, Any], stage: str, stepfunctions: "SFNClient") -> Failure:
     """Read a `Step Functions Execution Status Change` event, and what it lacks from Step Functions.
 
     The event has no input when that is longer than 248 KB, and not always the error. Raises InvalidInput for another
     event, ClientError or BotoCoreError when DescribeExecution fails.
     """
-    detail = event.get("detail")
-    if not isinstance(detail, dict) or not detail.get("executionArn") or not detail.get("stateMachineArn"):
-        raise InvalidInput("the event is not a `Step Functions Execution Status Change`")
-    execution, status = str(detail["executionArn"]), str(detail["status"])
+    detail: Any = event.get("detail")
+    try:
+        _DETAIL(detail, "detail")
+    except InvalidInput as invalid:
+        raise InvalidInput(f"the event is not a `Step Functions Execution Status Change`: {invalid}") from invalid
+    execution, status = detail["executionArn"], detail["status"]
     described: Mapping[str, Any] = detail
     if detail.get("input") is None or (status == "FAILED" and not detail.get("error")):
         described = {**detail, **stepfunctions.describe_execution(executionArn=execution)}
@@ -84,7 +106,7 @@ def read_failure(event: Mapping[str, Any], stage: str, stepfunctions: "SFNClient
         error, cause = failed.error, failed.cause
     default_error, default_cause = _WITHOUT_ERROR.get(status, ("unknown", "No cause was given."))
     return Failure(
-        workflow=str(detail["stateMachineArn"]).rpartition(":")[2].removeprefix(f"scones-{stage}-"),
+        workflow=detail["stateMachineArn"].rpartition(":")[2].removeprefix(f"scones-{stage}-"),
         execution=execution,
         status=status,
         state=failed.state if failed else None,
@@ -132,10 +154,10 @@ def parse_history(events: Iterable[Mapping[str, Any]]) -> StateFailure | None:
     return failed or (StateFailure(entered) if entered else None)
 
 
-def _read_input(text: Any) -> Mapping[str, Any]:
+def _read_input(content: Any) -> Mapping[str, Any]:
     try:
-        found = json.loads(str(text))
-    except ValueError:
+        found = json.loads(str(content))
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -1,6 +1,5 @@
 """The request of a reconciliation: which photos, and where an earlier call stopped."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -8,9 +7,12 @@ from typing import Any
 
 from functions.shared.errors import InvalidInput
 from functions.shared.photo_record import CLASSIFIED, IN_REVIEW, UNROUTED
+from functions.shared.shapes import any_text, count, flag, number, object_with, one_of, optional, time
 from functions.shared.times import timestamp
 
 DEFAULT_GRACE_S = 120.0
+# Years: longer than any photo is kept, and short enough for the arithmetic of times.
+_LONGEST_HOURS = 100_000.0
 
 UNANNOUNCED = "unannounced"
 UPLOADS = "uploads"
@@ -62,14 +64,14 @@ class Request:
     @classmethod
     def from_state(cls, state: Mapping[str, Any], now: datetime) -> "Request":
         """Read the payload of the function; every field is optional. Raises InvalidInput."""
-        hours = _number(state, "hours", None)
-        grace_s = _number(state, "grace_s", DEFAULT_GRACE_S)
+        _PAYLOAD(state, "the event")
+        grace_s = state.get("grace_s")
         return cls(
             position=_read_position(state.get("continuation"), now),
-            hours=hours,
+            hours=state.get("hours"),
             grace_s=DEFAULT_GRACE_S if grace_s is None else grace_s,
-            force=_flag(state, "force"),
-            scheduled=_flag(state, "scheduled"),
+            force=state.get("force", False),
+            scheduled=state.get("scheduled", False),
         )
 
     @property
@@ -83,34 +85,23 @@ class Request:
         return self.position.started_at - timedelta(seconds=self.grace_s)
 
 
-def _number(state: Mapping[str, Any], name: str, default: float | None) -> float | None:
-    value = state.get(name, default)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise InvalidInput(f"{name} is {value!r}; pass a number of at least 0")
-    return float(value)
-
-
-def _flag(state: Mapping[str, Any], name: str) -> bool:
-    value = state.get(name, False)
-    if not isinstance(value, bool):
-        raise InvalidInput(f"{name} is {value!r}; pass true or false")
-    return value
+_POSITION = object_with({"started_at": time, "phase": one_of(*PHASES), "after": any_text, "unaccounted": count})
+_PAYLOAD = object_with(
+    {},
+    {
+        "hours": optional(number(0, _LONGEST_HOURS)),
+        "grace_s": optional(number(0, _LONGEST_HOURS * 3600)),
+        "force": flag,
+        "scheduled": flag,
+    },
+)
 
 
 def _read_position(state: Any, now: datetime) -> Position:
     if state is None:
         return Position(now)
     try:
-        position = Position(
-            started_at=datetime.fromisoformat(state["started_at"]),
-            phase=str(state["phase"]),
-            after=str(state["after"]),
-            unaccounted=int(state["unaccounted"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise InvalidInput("continuation is malformed; pass the one of the last answer unchanged") from error
-    if position.phase not in PHASES:
-        raise InvalidInput(f"continuation.phase is {position.phase!r}; it must be one of {', '.join(PHASES)}")
-    return position
+        _POSITION(state, "continuation")
+    except InvalidInput as error:
+        raise InvalidInput(f"continuation is malformed; pass the one of the last answer unchanged: {error}") from error
+    return Position(datetime.fromisoformat(state["started_at"]), state["phase"], state["after"], state["unaccounted"])

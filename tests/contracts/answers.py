@@ -19,7 +19,7 @@ CONTRACTS: dict[str, tuple[dict[str, Any], ...]] = {
         name: (events.contract(f"{name}_answer"),)
         for name in (
             *("classify_photo", "build_dataset", "judge_challenger", "record_retraining"),
-            *("prepare_rollback", "probe_endpoint", "record_rollback"),
+            *("prepare_rollback", "probe_endpoint", "record_rollback", "notify_failure", "reconcile_photos"),
         )
     },
 }
@@ -49,13 +49,23 @@ def mistakes(folder: str, answer: Any) -> list[str]:
 
 
 def _event_mistakes(folder: str, answer: dict[str, Any]) -> Iterator[str]:
-    """What is wrong with the event in an answer that the workflow publishes."""
-    if not folder.startswith("record_") or not answer["event"]:
+    """What is wrong with the event in an answer: the workflow publishes that of a `record_*` function."""
+    name = "event" if folder.startswith("record_") else "recorded" if folder == "classify_photo" else None
+    if name is None or not answer[name]:
         return
-    promoted = "Model Promoted" if answer["output"]["outcome"] == "promoted" else "Model Rejected"
-    schema = events.schema("Model Rolled Back" if folder == "record_rollback" else promoted)
-    for error in jsonschema.Draft202012Validator(schema).iter_errors(answer["event"]):
-        yield f"event{error.json_path[1:]}: {error.message[:200]}"
+    validator = jsonschema.Draft202012Validator(
+        _event_schema(folder, answer), format_checker=jsonschema.FormatChecker()
+    )
+    for error in validator.iter_errors(answer[name]):
+        yield f"{name}{error.json_path[1:]}: {error.message[:200]}"
+
+
+def _event_schema(folder: str, answer: dict[str, Any]) -> dict[str, Any]:
+    if folder == "classify_photo":
+        return events.schema("Driver Routed" if "loading_bay" in answer["recorded"] else "Photo Rejected")
+    if folder == "record_rollback":
+        return events.schema("Model Rolled Back")
+    return events.schema("Model Promoted" if answer["output"]["outcome"] == "promoted" else "Model Rejected")
 
 
 def is_typed(error: BaseException) -> bool:

@@ -5,8 +5,8 @@ import inspect
 import io
 import json
 import tarfile
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +15,7 @@ from typing import Any
 from moto.dynamodb.models import dynamodb_backends
 from moto.sqs.models import sqs_backends
 
+from tests.contracts import executions
 from tests.workflow.lambda_handlers import ACCOUNT, CONTEXT, REGION, Handler
 from tests.workflow.retrain_stage import DATA, RetrainStage
 from tests.workflow.stage import EndpointError, Stage, classification
@@ -23,6 +24,7 @@ FUNCTIONS = Path(__file__).parents[2] / "functions"
 FOLDERS = sorted(handler.parent.name for handler in FUNCTIONS.glob("*/handler.py"))
 INITIAL = "initial/abc/model.tar.gz"
 INITIAL_VERSION = "initial-1"
+PLENTY_MS = 900_000
 
 # Fields that a workflow passes, in the forms that its executions below do not produce.
 MORE_REQUESTS: tuple[dict[str, Any], ...] = (
@@ -42,8 +44,14 @@ class Lambdas:
     handlers: dict[str, Handler]
     events: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     documents: dict[str, bytes] = field(default_factory=dict)
+    remaining_ms: Callable[[], int] = lambda: PLENTY_MS
+    _executions: list[Any] = field(default_factory=list)
     _tables: dict[str, Any] = field(default_factory=dict)
     _respond: Callable[[bytes], Any] | None = None
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Print a name: hypothesis prints the arguments of a failure, and refuses the length of this whole stage."""
+        printer.text("Lambdas()")
 
     def collect(self) -> None:
         """Run the workflows, and keep what their Lambdas were invoked with."""
@@ -60,22 +68,49 @@ class Lambdas:
         rollback = self.events["prepare_rollback"][0]
         alarm = {"trigger": "alarm", "alarm": "a", "alarmed_at": "2026-11-23T01:06:40.123+0000", "reason": "5 errors"}
         self.events["prepare_rollback"].append({**rollback, "request": alarm})
+        executions.create_resources(self.stage)
+        executions.add_photos(self.stage)
+        self.events["notify_failure"] = list(executions.failures(self.stage))
         self.documents = {key: self._read(key) for key in self._keys()}
+        self._executions = list(executions.executions())
         self._tables = copy.deepcopy({name: table.items for name, table in _tables().items()})
         self._respond = self.stage.respond
+        self.events["reconcile_photos"] = [executions.SCHEDULED, *executions.REQUESTED, *self._continuations()]
+        self.reset()
+
+    def _continuations(self) -> Iterator[dict[str, Any]]:
+        """The requests of a reconciliation whose time ends early in each call."""
+        request: dict[str, Any] = executions.REQUESTED[1]
+        while True:
+            with self.stopped_after(2):
+                request = {**request, "continuation": self.call("reconcile_photos", request)["continuation"]}
+            if request["continuation"] is None:
+                return
+            yield request
+
+    @contextmanager
+    def stopped_after(self, checks: int) -> Iterator[None]:
+        """Let a function find that its time has ended, after this number of checks."""
+        before, left = self.remaining_ms, iter([PLENTY_MS] * checks)
+        self.remaining_ms = lambda: next(left, 0)
+        try:
+            yield
+        finally:
+            self.remaining_ms = before
 
     def reset(self) -> None:
         """Restore tables, objects, queues and the endpoint, and forget cached parameters."""
         for name, table in _tables().items():
             table.items = copy.deepcopy(self._tables[name])
         _tables()["models"].items.pop("lock", None)
+        executions.executions()[:] = self._executions
         for queue in sqs_backends[ACCOUNT][REGION].queues.values():
             queue._messages.clear()
         self.stage.sagemaker.requests.clear()
         self.stage.sagemaker.finish_update()
         if self._respond:
             self.stage.respond = self._respond
-        self.globals("classify_photo")["threshold"]._provider.clear_cache()
+        self.globals("classify_photo")["classifier"].threshold._provider.clear_cache()
 
     def without_records(self) -> None:
         """Forget every photo."""
@@ -95,10 +130,9 @@ class Lambdas:
         output = io.StringIO()
         for log in self.globals(folder)["logger"].handlers:
             log.stream = output
+        context = {**CONTEXT, "function_name": folder, "get_remaining_time_in_millis": self.remaining_ms}
         with redirect_stdout(output):
-            return self.handlers[folder](
-                json.loads(json.dumps(event)), SimpleNamespace(**CONTEXT, function_name=folder)
-            )
+            return self.handlers[folder](json.loads(json.dumps(event)), SimpleNamespace(**context))
 
     def put(self, key: str, content: bytes) -> None:
         """Put an object into the ML bucket."""

@@ -13,6 +13,8 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 import events
+from functions.shared.dynamodb import deserialize
+from functions.shared.photo_record import PhotoRecord
 from tests.contracts.answers import is_typed, mistakes
 from tests.contracts.lambdas import Lambdas
 from tests.workflow.stage import classification
@@ -70,6 +72,8 @@ class PhotoWorld:
             if world._fails(operation, before=True):
                 raise world.error(operation)
             answer = real(client, operation, arguments)
+            if operation == "UpdateItem":
+                world.check_announced(real(client, "Scan", {"TableName": arguments["TableName"]})["Items"])
             if world._fails(operation, before=False):
                 raise world.error(operation)
             return answer
@@ -148,6 +152,13 @@ class PhotoWorld:
         self.now += timedelta(minutes=5)
         for record in list(self.table.list_unannounced()):
             self.lambdas.globals("assign_bay")["announce"](record, "reconcile", self.now, self.table, self.bus)
+
+    def check_announced(self, items: list[dict[str, Any]]) -> None:
+        """No record says that its outcome was announced before EventBridge accepted the event."""
+        for item in items:
+            if "announced_at" in item:
+                record = PhotoRecord.from_item(deserialize(item))
+                assert record.outcome in [detail for _, detail in self.published]
 
     def check_new_events(self) -> None:
         """Every event since the last call is valid by its schema and has no task token."""

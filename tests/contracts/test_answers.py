@@ -108,7 +108,7 @@ def test_an_odd_answer_of_the_endpoint_is_answered_by_the_contract(lambdas: Lamb
 def test_an_odd_threshold_is_answered_by_the_contract(lambdas: Lambdas, threshold: str) -> None:
     event = lambdas.events["classify_photo"][0]
     prepare(lambdas, "classify_photo", event)
-    provider = lambdas.globals("classify_photo")["threshold"]._provider
+    provider = lambdas.globals("classify_photo")["classifier"].threshold._provider
     provider.get, real = (lambda *_, **__: threshold), provider.get
     try:
         check(lambdas, "classify_photo", event)

@@ -27,10 +27,23 @@ EVENTS: tuple[tuple[str, int, str, Any, str, str], ...] = (
     ("judge_challenger", 0, "evaluation", [], "InvalidInput", "evaluation"),
     ("judge_challenger", 0, "prepared.force", DELETE, "InvalidInput", "force"),
     ("judge_challenger", 0, "prepared.champion", "a", "InvalidInput", "champion"),
+    ("notify_failure", 0, "detail.status", DELETE, "InvalidInput", "status"),
+    ("notify_failure", 0, "detail.status", [], "InvalidInput", "status"),
+    ("notify_failure", 0, "detail.executionArn", "a", "InvalidInput", "executionArn"),
+    ("notify_failure", 0, "detail.executionArn", "\ud800:::::", "InvalidInput", "executionArn"),
+    ("notify_failure", 0, "detail.stopDate", "a", "InvalidInput", "stopDate"),
+    ("notify_failure", 0, "detail.stopDate", 1e308, "InvalidInput", "stopDate"),
+    ("notify_failure", 0, "detail.cause", "\ud800", "InvalidInput", "cause"),
     ("prepare_rollback", 0, "request.reason", "\ud800", "InvalidInput", "reason"),
     ("probe_endpoint", 0, "run", DELETE, "InvalidInput", "run"),
     ("probe_endpoint", 0, "golden", True, "InvalidInput", "golden"),
     ("probe_endpoint", 1, "since", "2026-11-27T10:00:00", "InvalidInput", "since"),
+    ("reconcile_photos", 0, "hours", 1e308, "InvalidInput", "hours"),
+    ("reconcile_photos", 0, "grace_s", 1e308, "InvalidInput", "grace_s"),
+    ("reconcile_photos", 3, "continuation.started_at", "2026-11-27T10:00:00", "InvalidInput", "started_at"),
+    ("reconcile_photos", 3, "continuation.started_at", "0001-01-01T00:00:00+14:00", "InvalidInput", "started_at"),
+    ("reconcile_photos", 3, "continuation.unaccounted", 1e308, "InvalidInput", "unaccounted"),
+    ("reconcile_photos", 3, "continuation.after", "\ud800", "InvalidInput", "after"),
     ("record_retraining", 0, "outcome", DELETE, "InvalidInput", "outcome"),
     ("record_retraining", 1, "state.judged.checks.0", False, "InvalidInput", "checks"),
     ("record_retraining", 1, "state.judged.checks.0.value", nested(40), "InvalidInput", "value"),
@@ -98,6 +111,13 @@ def test_a_malformed_field_of_an_event_is_named(
 def test_an_event_that_is_no_object_is_an_invalid_input(lambdas: Lambdas, folder: str) -> None:
     for event in (None, [], "a", 1):
         assert type(failure(lambdas, folder, event)).__name__ == "InvalidInput"
+
+
+def test_the_input_of_a_failed_execution_may_have_any_depth(lambdas: Lambdas) -> None:
+    valid = lambdas.events["notify_failure"][0]
+    prepare(lambdas, "notify_failure", valid)
+    event = changed(valid, "detail.input", "[" * 100_000)
+    assert lambdas.call("notify_failure", event) == {"notified": True}
 
 
 @pytest.mark.parametrize(("folder", "end", "content", "error"), OBJECTS)

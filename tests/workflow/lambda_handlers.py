@@ -39,6 +39,10 @@ ENVIRONMENT = {
     "GATE": "{}",
     "ROLLBACK_WINDOW_HOURS": "24",
     "REVIEW_QUEUE_URL": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/review",
+    "UNROUTED_QUEUE_URL": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/unrouted",
+    "ALERT_TOPIC_ARN": f"arn:aws:sns:{REGION}:{ACCOUNT}:alerts",
+    "UPLOADS_BUCKET": "uploads",
+    "CLASSIFY_PHOTO_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:scones-test-classify-photo",
 }
 
 # The fields of the context object that the handlers read.
