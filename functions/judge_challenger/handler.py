@@ -78,6 +78,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         "checks": [check.as_state() for check in verdict.checks],
         "challenger": report["challenger"],
         "champion": report.get("champion"),
-        "threshold": report["challenger"].get("threshold"),
+        "threshold": report["challenger"]["threshold"],
         "evaluation": event["evaluation"],
     }

@@ -3,7 +3,7 @@
 from typing import Any
 
 from functions.shared.s3 import check_document
-from functions.shared.shapes import count, fraction, number, object_with, optional, text, values
+from functions.shared.shapes import all_of, count, fraction, number, object_with, optional, text, values
 
 _METRIC = optional(fraction)
 _MODEL = object_with(
@@ -19,7 +19,9 @@ _MODEL = object_with(
 _INTERVAL = optional(object_with({"low": number(), "high": number()}))
 _DIFFERENCES = object_with({"differences": object_with({}, dict.fromkeys(("accuracy", "ece", "auroc"), _INTERVAL))})
 _LABELLED = object_with({"photos": count, "challenger_accuracy": fraction, "champion_accuracy": fraction})
-_REPORT = object_with({"challenger": _MODEL}, {"champion": optional(_MODEL), "labelled": optional(_LABELLED)})
+# A promoted challenger serves with its threshold.
+_CHALLENGER = all_of(_MODEL, object_with({"threshold": fraction}))
+_REPORT = object_with({"challenger": _CHALLENGER}, {"champion": optional(_MODEL), "labelled": optional(_LABELLED)})
 _COMPARISON = object_with({"holdout": _DIFFERENCES})
 
 

@@ -68,6 +68,8 @@ OBJECTS: tuple[tuple[str, str, bytes, str], ...] = (
     ("build_dataset", "/manifest.json", b'{"photos": [true]}', "InvalidDocument"),
     ("judge_challenger", "/evaluation.json", b"", "InvalidDocument"),
     ("judge_challenger", "/evaluation.json", b"[" * 100_000, "InvalidDocument"),
+    ("judge_challenger", "/evaluation.json", b'{"challenger": {"threshold": null}}', "InvalidDocument"),
+    ("judge_challenger", "/evaluation.json", b'{"challenger": {}}', "InvalidDocument"),
     ("judge_challenger", "/evaluation.json", b'{"challenger": {"accuracy": NaN}}', "InvalidDocument"),
 )
 
