@@ -55,12 +55,14 @@ def connect() -> Target:
         import local
 
         try:
-            server, _ = local.start()
+            server, started = local.start()
         except local.LocalAwsError as error:
             raise DeployError(str(error)) from error
         local.use(server)
         boto3.setup_default_session()
         print(f"Embedded AWS at {server.url}, region {server.region}, stage {chosen.stage}")
+        if started:
+            local.print_restored(server, local.Settings.from_environment())
         return chosen
     region = os.environ.get("AWS_REGION") or boto3.session.Session().region_name
     if not region:

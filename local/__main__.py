@@ -8,9 +8,10 @@ import sys
 import time
 
 from local import clients
-from local.lifecycle import LocalAwsError, ServerInfo, running, start, stop
+from local.lifecycle import LocalAwsError, running, start, stop
 from local.persistence import folder
 from local.persistence.errors import FORGET
+from local.restored import print_restored
 from local.settings import Settings
 
 
@@ -38,30 +39,10 @@ def _up(settings: Settings) -> int:
     server, started = start(settings)
     if started:
         print(f"Embedded AWS is up on {server.url} (region {server.region}, {time.monotonic() - began:.1f} s).")
-        _print_restored(server, settings)
+        print_restored(server, settings)
     else:
         print(f"Embedded AWS is already running on {server.url} (region {server.region}).")
     return 0
-
-
-def _print_restored(server: ServerInfo, settings: Settings) -> None:
-    if server.restored is None:
-        return
-    print(f"Restored {', '.join(_counted(number, name) for name, number in server.restored.items())}.")
-    if server.unsaved_since is not None:
-        print(
-            f"It was not stopped with make down. Its state is of {folder.time_text(server.unsaved_since)}; "
-            f"what changed after that is lost: {settings.save_interval_s:g} s and the duration of a save at most."
-        )
-
-
-def _counted(number: int, plural: str) -> str:
-    """Return a number with its noun.
-
-    >>> _counted(1, "stacks"), _counted(1200, "objects")
-    ('1 stack', '1,200 objects')
-    """
-    return f"{number:,} {plural if number != 1 else plural.removesuffix('s')}"
 
 
 def _down(settings: Settings, *, forget: bool) -> int:
