@@ -53,7 +53,7 @@ deploy: $(READY)  ## create or update the stack; deploy the initial model to a n
 	@$(PY) -m deploy deploy
 	@$(PY) -m operate initial-model
 
-destroy: $(READY)  ## remove the stack; photos, models, labels and decisions only with DATA=yes
+destroy: $(READY)  ## remove the stack; photos, records, models and labels only with DATA=yes
 	@$(PY) -m deploy destroy $(if $(filter yes,$(DATA)),--data)
 
 stage: $(READY)  ## copy the training data to build/data

@@ -23,6 +23,7 @@ from console.photo_records import PhotoRecords
 from console.review_request import ReviewRequest
 from console.session import Answer, Session
 from deploy.outputs import Deployed
+from functions.shared.errors import RecordUnavailable
 from functions.shared.events import EventBus
 
 UNDO_S = 3.0
@@ -198,7 +199,12 @@ class Desk:
         photos of which a session holds an older message.
         """
         for lease in self._leases.receive(_MAX_RECEIVES):
-            lease.record = self._records.get(lease.request.photo.photo_id)
+            try:
+                lease.record = self._records.get(lease.request.photo.photo_id)
+            except RecordUnavailable:
+                # Without this, each request that is received during an outage of the table nears the dead-letter queue.
+                self._leases.give_back(lease)
+                raise
             since = datetime.fromisoformat(lease.record.first_seen_at) if lease.record else None
             if label := self.labels.find(lease.request, since=since):
                 self._delivery.finish(lease, label)

@@ -180,7 +180,7 @@ def _parse(text: str) -> Mapping[str, Any]:
     """Return a JSON object; an empty one for any other text."""
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

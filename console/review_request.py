@@ -17,6 +17,13 @@ REASONS = {
     "NotAVehicle": "The model found none of our vehicles.",
     "ModelUnavailable": "The model could not be reached.",
     "ModelAnswerInvalid": "The model's answer was invalid.",
+    "ModelBusy": "The model was busy with other photos that take long to decode.",
+    "PhotoUnavailable": "The photo could not be read from S3.",
+    "RecordUnavailable": "The classification could not be recorded.",
+    "EventNotPublished": "The decision could not be announced.",
+    "AnnouncementPending": "The decision could not be announced.",
+    "ThresholdUnavailable": "The threshold could not be read.",
+    "InvalidThreshold": "The threshold is not set correctly.",
 }
 
 
@@ -77,7 +84,7 @@ def parse_review_request(body: str, *, bucket: str, sent_at: datetime) -> Review
     """
     try:
         state = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MalformedRequest("the body is not JSON") from error
     if not isinstance(state, dict):
         raise MalformedRequest("the body is not a JSON object")
@@ -111,7 +118,7 @@ def redacted(body: str, length: int = 2000) -> str:
     """Return a body for display: without the values of task tokens, at most `length` characters."""
     try:
         state = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         # A truncated document can still contain the whole token.
         return _TOKEN_NAME.split(body[:length])[0]
     return json.dumps(_without_tokens(state), ensure_ascii=False, indent=2)[:length]
@@ -159,6 +166,6 @@ def _probabilities(value: Any) -> Mapping[str, float] | None:
 def _time(state: Mapping[str, Any], name: str) -> datetime:
     try:
         at = datetime.fromisoformat(str(state.get(name)))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MalformedRequest(f"{name} is not an ISO 8601 time") from error
     return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -19,7 +19,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("deploy", help="create or update everything")
     destroy = commands.add_parser("destroy", help="remove everything except the data")
-    destroy.add_argument("--data", action="store_true", help="also photos, models, labels and decisions")
+    destroy.add_argument("--data", action="store_true", help="also photos, their records, models and labels")
     commands.add_parser("outputs", help="print the stack's outputs as JSON")
     rendering = commands.add_parser("render", help="write the rendered CloudFormation templates")
     rendering.add_argument("folder", type=Path)

@@ -104,7 +104,7 @@ def app_settings(target: Target) -> dict[str, str]:
 
 
 def destroy(target: Target, *, with_data: bool, progress: Progress = print) -> None:
-    """Remove the system; photos, models, labels and decisions only `with_data`.
+    """Remove the system; photos, their records, models and labels only `with_data`.
 
     Uploads are denied first. Raises DeployError, which says what was not removed and how to go on.
     """

@@ -1,7 +1,7 @@
 """classify-photo: one uploaded photo becomes one decision, one rejection, or one message in the unrouted queue.
 
-Input: `{"photo": {"bucket", "key", "etag"?, "size"?}}`. Output: the decision or the rejection. It is a Standard
-workflow, because a review can take hours.
+Input: `{"photo": {"bucket", "key", "etag"?, "size"?}}`. Output: the decision or the rejection; for the marker of a
+folder, which is no photo, the input with the error. It is a Standard workflow, because a review can take hours.
 
 Fields of the execution's data: `photo`, the input; `model.answer`, the result of the ClassifyPhoto Lambda; `review`,
 the review request; `reviewer`, the reviewer's answer; `error`, the last error caught; `pending`, how long to wait for
@@ -32,7 +32,10 @@ LAMBDA_TIMEOUT_S = 120
 # takes 107 rounds.
 PENDING_WAIT_S = 15
 
-UNAVAILABLE = ("ModelUnavailable", "RecordUnavailable", "EventNotPublished")
+UNAVAILABLE = (
+    *("PhotoUnavailable", "ModelUnavailable", "ThresholdUnavailable"),
+    *("RecordUnavailable", "EventNotPublished"),
+)
 
 REVIEW_TIMEOUT = {"timeout_s.$": "States.StringToJson('${ReviewTimeoutSeconds}')"}
 
@@ -69,7 +72,7 @@ def build() -> Any:
         "ReturnOutcome",
         "The photo already has an outcome: return it, and publish its event if that was not published.",
         function="AssignBay",
-        payload={"photo.$": "$.photo", "decided_by": "recorded"},
+        payload={"photo.$": "$.review.photo", "decided_by": "recorded"},
     )
     prepare_review = _prepare_review(
         "PrepareReview",
@@ -82,7 +85,7 @@ def build() -> Any:
     )
     prepare_review_after_error = _prepare_review(
         "PrepareReviewAfterError",
-        "The endpoint is unavailable or its answer is invalid: request a review with the error as reason.",
+        "ClassifyPhoto failed, often because the endpoint is unavailable: request a review with the error as reason.",
         photo="$.photo",
         classification=None,
         threshold=None,

@@ -58,8 +58,8 @@ class Outcome:
 class Classifier:
     """Classifies photos; decides about those of which the model is confident.
 
-    The decision is recorded together with the classification and announced at once: another function for it would cost
-    a driver a fifth of the waiting time.
+    The decision is recorded together with the classification and announced at once: another function for it would
+    keep the driver waiting longer (docs/performance.md).
     """
 
     photos: PhotoTable
@@ -76,7 +76,7 @@ class Classifier:
         than a read for every photo.
 
         Raises PhotoMissing, PhotoTooLarge, PhotoTooComplex, UnreadablePhoto, PhotoUnavailable, FolderMarker;
-        ModelUnavailable, ModelAnswerInvalid; InvalidThreshold, ThresholdUnavailable; RecordUnavailable;
+        ModelUnavailable, ModelBusy, ModelAnswerInvalid; InvalidThreshold, ThresholdUnavailable; RecordUnavailable;
         EventNotPublished, AnnouncementPending.
         """
         photo, image = self.uploads.read(photo)

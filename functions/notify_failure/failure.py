@@ -100,7 +100,7 @@ def read_failure(event: Mapping[str, Any], stage: str, stepfunctions: "SFNClient
     if detail.get("input") is None or (status == "FAILED" and not detail.get("error")):
         described = {**detail, **stepfunctions.describe_execution(executionArn=execution)}
     error, cause = described.get("error"), described.get("cause")
-    failed = find_failed_state(stepfunctions, execution)
+    failed = find_failed_state(stepfunctions, execution, stopped=status != "FAILED")
     in_queue = error == PHOTO_UNROUTED
     if in_queue and failed and failed.error:
         error, cause = failed.error, failed.cause
@@ -118,8 +118,8 @@ def read_failure(event: Mapping[str, Any], stage: str, stepfunctions: "SFNClient
     )
 
 
-def find_failed_state(stepfunctions: "SFNClient", execution: str) -> StateFailure | None:
-    """Return where an execution failed; None when its history cannot be read.
+def find_failed_state(stepfunctions: "SFNClient", execution: str, *, stopped: bool = False) -> StateFailure | None:
+    """Return where an execution failed, or was `stopped` or timed out; None when its history cannot be read.
 
     Inputs and outputs, which may contain task tokens, are not requested.
     """
@@ -129,12 +129,13 @@ def find_failed_state(stepfunctions: "SFNClient", execution: str) -> StateFailur
         )["events"]
     except (ClientError, BotoCoreError):
         return None
-    return parse_history(reversed(newest))
+    return parse_history(reversed(newest), stopped=stopped)
 
 
-def parse_history(events: Iterable[Mapping[str, Any]]) -> StateFailure | None:
+def parse_history(events: Iterable[Mapping[str, Any]], *, stopped: bool = False) -> StateFailure | None:
     """Return the last state that failed, or the last one entered when no state failed; None without any state.
 
+    For an execution that was `stopped`, it is the last one entered: the errors of earlier states were caught.
     The events of a failure do not name their state. A failure that a retry resolved does not count.
     """
     entered: str | None = None
@@ -150,7 +151,7 @@ def parse_history(events: Iterable[Mapping[str, Any]]) -> StateFailure | None:
         elif kind.endswith(("Failed", "TimedOut")) and not kind.startswith("Execution"):
             details = event.get(f"{kind[0].lower()}{kind[1:]}EventDetails") or {}
             failing = StateFailure(entered or "unknown", details.get("error"), details.get("cause"))
-    failed = failing or failed
+    failed = failing or (None if stopped else failed)
     return failed or (StateFailure(entered) if entered else None)
 
 

@@ -95,7 +95,9 @@ def notify_of_photo(failure: Failure, at: datetime) -> bool:
     if record is not None and record.announced:
         logger.info("the photo has its outcome", status=record.status, decided_in=record.execution)
         return False
-    if not failure.in_unrouted_queue and (record is None or record.has_outcome or record.is_unrouted):
+    if not failure.in_unrouted_queue and (
+        record is None or record.has_outcome or record.is_unrouted_by(failure.execution)
+    ):
         queue_photo(photo, failure)
     send(photo_notice(settings.stage, failure, photo, record), failure)
     if record is not None:

@@ -53,7 +53,7 @@ def photo_notice(stage: str, failure: Failure, photo: Photo | None, record: Phot
             about,
             f"Publish it: make redrive STAGE={stage}",
         )
-    if record is not None and not record.is_unrouted:
+    if record is not None and not record.is_unrouted_by(failure.execution):
         other = record.execution.rpartition(":")[2]
         return _notice(
             stage,

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -54,7 +54,7 @@ class ReviewRequest:
     classification: Mapping[str, Any] | None
     threshold: float | None
     reason: str
-    task_token: str
+    task_token: str = field(repr=False)
     execution: str
     requested_at: datetime
     timeout_s: float

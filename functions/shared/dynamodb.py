@@ -8,6 +8,9 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 Attributes = dict[str, Any]
 
+# DynamoDB has no numbers but 0 below 1E-130; a probability as small as this is 0.
+_SMALLEST = 1e-120
+
 _serialize = TypeSerializer().serialize
 _deserialize = TypeDeserializer().deserialize
 
@@ -32,7 +35,7 @@ def deserialize(item: Attributes) -> dict[str, Any]:
 
 def _decimals(value: Any) -> Any:
     if isinstance(value, float):
-        return Decimal(repr(value))
+        return Decimal(repr(value)) if abs(value) >= _SMALLEST else Decimal(0)
     if isinstance(value, Mapping):
         return {name: _decimals(inner) for name, inner in value.items()}
     return value

@@ -26,7 +26,7 @@ class PhotoMissing(PhotoFault):
 
 
 class PhotoUnavailable(SconesError):
-    """S3 did not return the photo, which may exist: access denied, throttled or not reachable."""
+    """S3 did not return the photo, which may exist: access denied, throttled or not reachable. A retry can help."""
 
 
 class ModelUnavailable(SconesError):
@@ -46,7 +46,7 @@ class InvalidThreshold(SconesError):
 
 
 class ThresholdUnavailable(SconesError):
-    """Systems Manager did not return the threshold parameter."""
+    """Systems Manager did not return the threshold parameter. A retry can help."""
 
 
 class FolderMarker(SconesError):

@@ -11,11 +11,21 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.shared.aws import call_failed
-from functions.shared.errors import PhotoFault, ReviewPending
+from functions.shared.errors import (
+    AnnouncementPending,
+    FolderMarker,
+    ModelBusy,
+    PhotoDecided,
+    PhotoFault,
+    ReviewPending,
+)
 from functions.shared.outcomes import Recorded
 from functions.shared.shapes import read_event
 
 NAMESPACE = "Scones/Vehicles"
+
+# Errors that the workflow expects and that nobody has to look at.
+_EXPECTED = (PhotoFault, FolderMarker, ModelBusy, ReviewPending, PhotoDecided, AnnouncementPending)
 
 Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 
@@ -40,7 +50,7 @@ def log_failures(logger: Logger) -> Callable[[Handler], Handler]:
         def logging_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             try:
                 return handler(read_event(event), context)
-            except (PhotoFault, ReviewPending) as expected:
+            except _EXPECTED as expected:
                 logger.info(str(expected), error=type(expected).__name__)
                 raise
             except (ClientError, BotoCoreError) as error:

@@ -1,7 +1,7 @@
 """The outcome of a photo, a decision or a rejection: recorded once, then announced as an event.
 
 An event is published at least once: a function that fails between the event and `mark_announced` publishes it again.
-Consumers deduplicate on `photo.photo_id`.
+Consumers deduplicate on `photo.photo_id` and `execution`.
 """
 
 from collections.abc import Mapping

@@ -77,7 +77,9 @@ class PhotoRecord:
         """Whether the photo was routed or rejected."""
         return self.status in OUTCOMES
 
-    @property
-    def is_unrouted(self) -> bool:
-        """Whether an execution ended without an outcome, and no other one works on the photo."""
-        return self.status == UNROUTED
+    def is_unrouted_by(self, execution: str) -> bool:
+        """Whether `execution` ended without an outcome, and no other one was started for the photo since.
+
+        The execution in the record may be an earlier one, of whose failure an operator was notified already.
+        """
+        return self.status == UNROUTED and self.execution in (execution, self.notified)

@@ -22,8 +22,7 @@ _REFUSED = "ConditionalCheckFailedException"
 _UNSEEN = Attr("photo_id").not_exists()
 _OPEN = Attr("status").is_in([CLASSIFIED, UNROUTED])
 _IN_REVIEW = Attr("status").eq(IN_REVIEW)
-# The same bytes were uploaded again under the same key: the photo is not missing any more.
-_UPLOADED_AGAIN = Attr("status").eq(REJECTED) & Attr("outcome.rejected.reason").eq("PhotoMissing")
+_MISSING = Attr("status").eq(REJECTED) & Attr("outcome.rejected.reason").eq("PhotoMissing")
 
 
 class Refused(Exception):
@@ -51,7 +50,8 @@ class PhotoTable(PhotoReader):
 
     own: the execution that made the last transition; in_review also when the review request has expired. A photo in
     review is not routed by `classify`, as a photo whose review another execution waits for.
-    missing: a photo that was rejected as PhotoMissing, and is not rejected as that again.
+    missing: a photo that was rejected as PhotoMissing, was uploaded again, and is not rejected as that again. An
+    execution that classified it or requested its review before it was missing keeps the rejection.
     The last column is that of `mark_unrouted`; `claim_restart` has a condition of its own.
 
     Indexes: `by-status` and `unannounced` (outcomes whose event was not published) by the time of the last transition,
@@ -80,8 +80,14 @@ class PhotoTable(PhotoReader):
             ROUTED if decision else CLASSIFIED,
             execution,
             at,
-            {"classification": classification, "threshold": threshold, "classified_at": timestamp(at), **outcome},
-            allowed=_UNSEEN | _OPEN | _is_own_review(execution, at) | _UPLOADED_AGAIN,
+            {
+                "classification": classification,
+                "threshold": threshold,
+                "classified_at": timestamp(at),
+                "classified_by": execution,
+                **outcome,
+            },
+            allowed=_UNSEEN | _OPEN | _is_own_review(execution, at) | _is_uploaded_again(execution),
         )
 
     def claim_review(
@@ -97,7 +103,7 @@ class PhotoTable(PhotoReader):
             execution,
             at,
             {"review": {**review, "execution": execution}},
-            allowed=_UNSEEN | _OPEN | _is_own_review(execution, at) | _UPLOADED_AGAIN,
+            allowed=_UNSEEN | _OPEN | _is_own_review(execution, at) | _is_uploaded_again(execution),
         )
 
     def mark_review_announced(self, photo_id: str, execution: str) -> None:
@@ -124,7 +130,7 @@ class PhotoTable(PhotoReader):
             execution,
             at,
             {"outcome": outcome, "unannounced": "yes"},
-            allowed=allowed if missing_again else allowed | _UPLOADED_AGAIN,
+            allowed=allowed if missing_again else allowed | _is_uploaded_again(execution),
         )
 
     def claim_announcement(self, record: PhotoRecord, at: datetime) -> bool:
@@ -192,7 +198,7 @@ class PhotoTable(PhotoReader):
         another execution has made a transition since, so that of several callers one succeeds. A photo that was
         rejected as PhotoMissing counts as without an outcome.
         """
-        restartable = _OPEN | _IN_REVIEW | _UPLOADED_AGAIN
+        restartable = _OPEN | _IN_REVIEW | _MISSING
         same = Attr("execution").eq(before.execution) & restartable if before else _UNSEEN
         self._move(photo, UNROUTED, execution, at, {"error": error, "restarts": restarts}, allowed=same)
 
@@ -273,6 +279,11 @@ class PhotoTable(PhotoReader):
             raise unavailable(photo_id, error) from error
         except BotoCoreError as error:
             raise unavailable(photo_id, error) from error
+
+
+def _is_uploaded_again(execution: str) -> ConditionBase:
+    """Whether the same bytes were uploaded again under the same key: `execution` did not see the missing photo."""
+    return _MISSING & ~Attr("classified_by").eq(execution) & ~Attr("review.execution").eq(execution)
 
 
 def _is_own_review(execution: str, at: datetime) -> ConditionBase:

@@ -38,13 +38,13 @@ class Uploads:
         return photo.with_object(etag=found["ETag"], size=found["ContentLength"])
 
     def identify_or_mark_gone(self, photo: Photo) -> Photo:
-        """As `identify`, but a photo that is missing or unavailable gets an empty etag instead of an error.
+        """As `identify`, but a photo that is missing gets an empty etag instead of an error. Raises PhotoUnavailable.
 
         Used by the functions that end an execution: they record an outcome even when the photo is gone.
         """
         try:
             return self.identify(photo)
-        except (PhotoMissing, PhotoUnavailable):
+        except PhotoMissing:
             return photo.with_object(etag="", size=photo.size or 0)
 
     def read(self, photo: Photo) -> tuple[Photo, bytes]:

@@ -128,8 +128,12 @@ def test_an_execution_that_fails_invokes_notify_failure() -> None:
 
 
 def test_an_event_that_notify_failure_fails_on_goes_to_the_unrouted_queue() -> None:
-    (invocations,) = of_type("AWS::Lambda::EventInvokeConfig").values()
+    invocations = APP["Resources"]["NotifyFailureInvocations"]["Properties"]
     assert invocations["DestinationConfig"] == {"OnFailure": {"Destination": {"Fn::GetAtt": ["UnroutedQueue", "Arn"]}}}
+
+
+def test_lambda_does_not_repeat_a_reconciliation() -> None:
+    assert APP["Resources"]["ReconciliationInvocations"]["Properties"]["MaximumRetryAttempts"] == 0
 
 
 def test_every_rule_may_send_its_dead_letters_to_the_unrouted_queue() -> None:

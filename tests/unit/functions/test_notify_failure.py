@@ -10,7 +10,6 @@ import pytest
 from botocore.exceptions import ClientError
 
 import events
-from functions.notify_failure.failure import StateFailure, parse_history
 from functions.notify_failure.notice import SUBJECT_CHARACTERS, shorten
 from functions.shared.aws import client
 from functions.shared.errors import InvalidInput
@@ -18,34 +17,10 @@ from functions.shared.photo import Photo
 from functions.shared.photo_record import CLASSIFIED, ROUTED, UNROUTED
 from functions.shared.photo_table import PhotoTable
 from functions.shared.times import now
+from tests.unit.functions.histories import UNRECORDED, entered, failed
 from tests.unit.functions.stack import ANOTHER_EXECUTION, EXECUTION, PHOTOS, TASK_TOKEN, Function, FunctionOutput, Stack
 
 OUTCOME = {"loading_bay": "Bay A", "order_range": "nearby", "execution": ANOTHER_EXECUTION}
-UNAVAILABLE = json.dumps({"errorMessage": "DynamoDB did not answer", "errorType": "RecordUnavailable"})
-
-
-def entered(name: str, kind: str = "Task") -> dict[str, Any]:
-    return {"type": f"{kind}StateEntered", "stateEnteredEventDetails": {"name": name}}
-
-
-def failed(error: str = "RecordUnavailable", cause: str = UNAVAILABLE) -> dict[str, Any]:
-    return {"type": "TaskFailed", "taskFailedEventDetails": {"error": error, "cause": cause}}
-
-
-UNRECORDED = [
-    {"type": "ExecutionStarted"},
-    entered("ClassifyPhoto"),
-    failed("ModelUnavailable", "retried"),
-    {"type": "TaskSucceeded"},
-    entered("AssignBay"),
-    failed(),
-    failed(),
-    {"type": "TaskStateExited"},
-    entered("SendToUnroutedQueue"),
-    {"type": "TaskSucceeded"},
-    entered("FailExecution", "Fail"),
-    {"type": "ExecutionFailed"},
-]
 
 
 @dataclass
@@ -168,6 +143,17 @@ def test_a_later_execution_of_the_photo_sends_a_notice_of_its_own(notify: Notice
     notify(input=input_of(photo))
     assert notify(input=input_of(photo), executionArn=ANOTHER_EXECUTION)
     assert [message["Message"].count("make redrive") for message in notify.sent()] == [1, 1]
+
+
+def test_a_photo_that_was_restarted_meanwhile_is_not_sent_to_the_queue(notify: Notices, photo: Photo) -> None:
+    table = PhotoTable(PHOTOS, client("dynamodb"))
+    table.mark_unrouted(photo, EXECUTION, now(), error={"Error": "any"})
+    before = table.get(photo.photo_id)
+    table.claim_restart(photo, before, ANOTHER_EXECUTION, now(), error={"Error": "any"}, restarts=1)
+    assert notify(input=input_of(photo), status="ABORTED", error=None, cause=None)
+    (message,) = notify.sent()
+    assert "another one works on the same photo" in message["Message"]
+    assert notify.queued() == []
 
 
 def test_a_photo_that_the_workflow_sent_to_the_queue_is_not_sent_again(notify: Notices, photo: Photo) -> None:
@@ -338,10 +324,3 @@ def test_notices_are_counted_by_workflow(notify: Notices, photo: Photo, output: 
     notify(input=input_of(photo))
     (metric,) = output().metrics("FailureNotices")
     assert (metric["FailureNotices"], metric["workflow"]) == ([1.0], "classify-photo")
-
-
-def test_the_failed_state_is_the_last_one_whose_failure_no_retry_resolved() -> None:
-    assert parse_history(UNRECORDED) == StateFailure("AssignBay", "RecordUnavailable", UNAVAILABLE)
-    assert parse_history([entered("A"), failed(), {"type": "TaskSucceeded"}, entered("B")]) == StateFailure("B")
-    assert parse_history([failed("E", "c")]) == StateFailure("unknown", "E", "c")
-    assert parse_history([{"type": "ExecutionStarted"}]) is None

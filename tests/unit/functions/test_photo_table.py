@@ -118,6 +118,22 @@ def test_a_waiting_photo_keeps_its_classification(table: PhotoTable) -> None:
     assert record.photo == PHOTO
 
 
+@pytest.mark.parametrize("seen", [CLASSIFIED, IN_REVIEW])
+@pytest.mark.parametrize("move", [CLASSIFIED, IN_REVIEW, ROUTED, REJECTED])
+def test_an_execution_that_saw_the_photo_before_it_was_missing_keeps_the_rejection(
+    table: PhotoTable, seen: str, move: str
+) -> None:
+    MOVES[seen](table, EXECUTION, NOW)
+    MOVES["missing"](table, ANOTHER_EXECUTION, NOW)
+    rejected = read(table)
+    with pytest.raises(Refused) as refused:
+        MOVES[move](table, EXECUTION, LATER)
+    assert refused.value.record == rejected == read(table)
+    # The execution of the upload that came after it is a third one.
+    MOVES[move](table, EXECUTION.replace("first", "third"), LATER)
+    assert read(table).status == move
+
+
 def test_an_outcome_is_unannounced_until_its_event_was_published(table: PhotoTable) -> None:
     MOVES[ROUTED](table, EXECUTION, NOW)
     (record,) = table.list_unannounced()
