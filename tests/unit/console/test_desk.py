@@ -13,6 +13,7 @@ from console.labels import Label
 from console.leases import Lease
 from console.session import DELAYED, LABEL_ONLY, ROUTED, NotLeased, Outcome, Session
 from deploy.outputs import Deployed
+from functions.shared.errors import RecordUnavailable
 from tests.support.waiting import eventually
 from tests.unit import model_stage
 from tests.unit.console.review_requests import FakeAws, depth, labels, send, unreachable
@@ -129,6 +130,21 @@ def test_a_skipped_request_is_followed_by_another_one(stage: Deployed) -> None:
         first = take_one(desk, session)
         desk.skip(session, first.id)
         assert desk.take(session)[0].request.photo != first.request.photo
+
+
+def test_an_outage_of_the_table_gives_the_request_back(stage: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+    send(stage, 1)
+    with open_desk(stage) as desk:
+        session = desk.open_session("ada")
+        with monkeypatch.context() as outage:
+            outage.setattr(desk._records, "get", unavailable)
+            with pytest.raises(RecordUnavailable):
+                desk.take(session)
+        assert take_one(desk, session).request.photo == model_stage.photo(1)
+
+
+def unavailable(photo_id: str) -> None:
+    raise RecordUnavailable(f"DynamoDB did not read the record of photo {photo_id}")
 
 
 def test_a_photo_that_many_reviewers_skip_is_not_moved_to_the_dead_letter_queue(stage: Deployed) -> None:
