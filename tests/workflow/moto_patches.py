@@ -6,6 +6,7 @@ starts, SageMaker is the stage's fake, and Wait states and retriers record their
 
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,6 +19,7 @@ from unittest.mock import patch
 from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.awslambda_simple.models import LambdaSimpleBackend
+from moto.dynamodb.models import DynamoDBBackend
 from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 from moto.stepfunctions.parser.api import HistoryEventType
@@ -59,6 +61,7 @@ def mock_stage(handlers: dict[str, Handler]) -> Iterator[Stage]:
         stage = Stage(handlers)
         _patch_interpreter(patches, stage)
         _patch_services(patches, stage)
+        _patch_dynamodb(patches)
         yield stage
         stage.stop_executions()
 
@@ -101,6 +104,21 @@ def _patch_services(patches: ExitStack, stage: Stage) -> None:
     unsupported = state_task_service_unsupported.StateTaskServiceUnsupported
     patches.enter_context(patch.object(unsupported, "_eval_service_task", _optimised_task(stage.sagemaker)))
     patches.enter_context(patch.object(unsupported, "_build_sync_resolver", _sync_result))
+
+
+def _patch_dynamodb(patches: ExitStack) -> None:
+    """Make conditional writes atomic, as in DynamoDB: moto checks a condition and writes without a lock."""
+    lock = threading.RLock()
+
+    def locked(method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            with lock:
+                return method(*arguments, **named)
+
+        return call
+
+    for name in ("put_item", "update_item", "delete_item", "transact_write_items"):
+        patches.enter_context(patch.object(DynamoDBBackend, name, locked(getattr(DynamoDBBackend, name))))
 
 
 def _optimised_task(sagemaker: FakeSageMaker) -> Callable[..., None]:
