@@ -20,6 +20,7 @@ from deploy.outputs import Deployed
 from functions.shared.causes import error_message
 from functions.shared.errors import InvalidInput
 from functions.shared.photo import Photo
+from functions.shared.texts import shortened
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
@@ -168,8 +169,7 @@ def _failed(
 
 def redacted_text(text: str, length: int = 600) -> str:
     """Return an error for display: without task tokens, at most `length` characters."""
-    shown: str = json.loads(redacted(json.dumps(text), length=6 * len(text) + 2))
-    return shown if len(shown) <= length else f"{shown[: length - 1]}…"
+    return shortened(json.loads(redacted(json.dumps(text), length=6 * len(text) + 2)), length)
 
 
 def _drop(message: "MessageTypeDef", deployed: Deployed) -> str:

@@ -9,9 +9,9 @@ from functions.classify_photo.threshold import Threshold
 from functions.shared.decision import MODEL, Decision
 from functions.shared.errors import FolderMarker, UnreadablePhoto
 from functions.shared.events import EventBus
-from functions.shared.outcomes import Recorded, announce
+from functions.shared.outcomes import Recorded, announce, announce_new
 from functions.shared.photo import Photo
-from functions.shared.photo_record import ROUTED, PhotoRecord
+from functions.shared.photo_record import ROUTED
 from functions.shared.photo_table import PhotoTable, Refused
 from functions.shared.times import now, timestamp
 from functions.shared.uploads import Uploads
@@ -100,14 +100,14 @@ class Classifier:
             )
         except Refused as refused:
             record = refused.record
-        else:
-            if decision is None:
-                return Outcome(photo, answer, threshold, reason)
-            record = PhotoRecord(photo, ROUTED, timestamp(at), timestamp(at), execution, outcome=decision)
-        if not record.has_outcome:
-            # A photo in review stays there, also when a newer model is confident.
-            return Outcome(photo, answer, threshold, (record.review or {}).get("reason", LOW_CONFIDENCE))
-        return Outcome(photo, answer, threshold, None, announce(record, execution, at, self.photos, self.bus))
+            if not record.has_outcome:
+                # A photo in review stays there, also when a newer model is confident.
+                return Outcome(photo, answer, threshold, (record.review or {}).get("reason", LOW_CONFIDENCE))
+            return Outcome(photo, answer, threshold, None, announce(record, execution, at, self.photos, self.bus))
+        if decision is None:
+            return Outcome(photo, answer, threshold, reason)
+        recorded = announce_new(photo, ROUTED, decision, at, self.photos, self.bus)
+        return Outcome(photo, answer, threshold, None, recorded)
 
     def _decide(self, photo: Photo, classification: Classification, execution: str, at: datetime) -> Decision:
         return Decision(

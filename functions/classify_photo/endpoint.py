@@ -77,7 +77,8 @@ class Endpoint:
         """Classify one photo, given the content of its file.
 
         Raises UnreadablePhoto, PhotoTooLarge or PhotoTooComplex when the endpoint answers with that error,
-        ModelUnavailable when it does not answer or is busy, ModelAnswerInvalid when its answer violates the contract.
+        ModelBusy when it refuses an expensive photo for now, ModelUnavailable when it does not answer,
+        ModelAnswerInvalid when its answer violates the contract.
         """
         started = time.perf_counter()
         try:

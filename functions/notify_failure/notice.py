@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functions.notify_failure.failure import CLASSIFY_PHOTO, RETRAIN_MODEL, ROLLBACK_MODEL, Failure
 from functions.shared.photo import Photo
 from functions.shared.photo_record import PhotoRecord
-from functions.shared.texts import printable
+from functions.shared.texts import printable, shortened
 
 # SNS accepts subjects of less than 100 ASCII characters without control characters.
 SUBJECT_CHARACTERS = 99
@@ -119,8 +119,7 @@ def shorten(cause: str) -> str:
     >>> shorten("the photo\\nis 'missing'")
     "the photo is 'missing'"
     """
-    line = printable(" ".join(_TOKEN.sub(r"\1(not shown)", cause).split()))
-    return line if len(line) <= CAUSE_CHARACTERS else line[: CAUSE_CHARACTERS - 1] + "…"
+    return shortened(printable(" ".join(_TOKEN.sub(r"\1(not shown)", cause).split())), CAUSE_CHARACTERS)
 
 
 def _notice(stage: str, failure: Failure, subject: str, first: str, about: Mapping[str, str], action: str) -> Notice:

@@ -5,6 +5,7 @@ from typing import Any
 
 from functions.reconcile_photos.request import Position, Request
 from functions.shared.photo import Photo
+from functions.shared.texts import shortened
 from functions.shared.times import timestamp
 
 # The answer of a Lambda has at most 6 MB. The counts contain every photo, the lists the first ones, and the log names
@@ -91,13 +92,9 @@ def _append(names: list[dict[str, Any]], photo: Photo, execution: str | None, re
         names.append(
             {
                 "photo_id": photo.photo_id,
-                "photo": _shorten(str(photo), _LONGEST_ADDRESS),
-                "driver_id": _shorten(photo.driver_id, _LONGEST_DRIVER_ID),
+                "photo": shortened(str(photo), _LONGEST_ADDRESS),
+                "driver_id": shortened(photo.driver_id, _LONGEST_DRIVER_ID),
                 "execution": execution,
                 "reason": reason,
             }
         )
-
-
-def _shorten(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"

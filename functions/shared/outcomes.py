@@ -45,8 +45,19 @@ def record_and_announce(
         photos.record_outcome(photo, status, execution, at, outcome=outcome)
     except Refused as refused:
         return announce(refused.record, execution, at, photos, bus)
-    new = PhotoRecord(photo, status, timestamp(at), timestamp(at), execution, outcome=outcome)
-    return announce(new, execution, at, photos, bus)
+    return announce_new(photo, status, outcome, at, photos, bus)
+
+
+def announce_new(
+    photo: Photo, status: str, outcome: Mapping[str, Any], at: datetime, photos: PhotoTable, bus: EventBus
+) -> Recorded:
+    """Publish the event of an outcome that its execution recorded at the time `at`, without reading the record.
+
+    Raises RecordUnavailable, EventNotPublished.
+    """
+    execution = str(outcome["execution"])
+    record = PhotoRecord(photo, status, timestamp(at), timestamp(at), execution, outcome=outcome)
+    return announce(record, execution, at, photos, bus)
 
 
 def announce(record: PhotoRecord, execution: str, at: datetime, photos: PhotoTable, bus: EventBus) -> Recorded:
