@@ -26,6 +26,7 @@ class PhotoRecord:
     `threshold` are the model's, None when it did not answer. `review` is the last review request: `reason`,
     `requested_at`, `expires_at`, `execution` and `token_hash`, the SHA-256 of its task token; `review_announced_by` is
     the execution that published its event, `review_sent` the hash of the token in the message that SQS accepted.
+    `review_requests` are all review requests about the photo, oldest first: `token_hash` and `requested_at` of each.
     `outcome` is the decision or the rejection as its event contains it, `announced` whether that event was published,
     `announcing_at` when an execution other than the one that recorded it, or a reconciliation, was about to publish it.
     `error` is why an execution ended without an outcome. `restarts` counts the executions that reconciliations started.
@@ -42,6 +43,7 @@ class PhotoRecord:
     review: Mapping[str, Any] | None = None
     review_announced_by: str | None = None
     review_sent: str | None = None
+    review_requests: tuple[Mapping[str, str], ...] = ()
     outcome: Mapping[str, Any] | None = None
     announced: bool = False
     announcing_at: str | None = None
@@ -64,6 +66,7 @@ class PhotoRecord:
             review=item.get("review"),
             review_announced_by=item.get("review_announced_by"),
             review_sent=item.get("review_sent"),
+            review_requests=tuple(item.get("review_requests", ())),
             outcome=item.get("outcome"),
             announced="announced_at" in item,
             announcing_at=item.get("announcing_at"),

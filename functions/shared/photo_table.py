@@ -104,6 +104,7 @@ class PhotoTable(PhotoReader):
             at,
             {"review": {**review, "execution": execution}},
             allowed=_UNSEEN | _OPEN | _is_own_review(execution, at) | _is_uploaded_again(execution),
+            appended={"review_requests": [{"token_hash": review["token_hash"], "requested_at": timestamp(at)}]},
         )
 
     def mark_review_announced(self, photo_id: str, execution: str) -> None:
@@ -222,8 +223,10 @@ class PhotoTable(PhotoReader):
         attributes: Mapping[str, Any],
         *,
         allowed: ConditionBase,
+        appended: Mapping[str, list[Any]] | None = None,
     ) -> PhotoRecord | None:
-        """Make a transition; return the record before it. Raises Refused."""
+        """Make a transition; return the record before it. `appended` are added to lists. Raises Refused."""
+        appended = appended or {}
         now = timestamp(at)
         changed = {"status": status, "status_at": now, "execution": execution, **attributes}
         first = {
@@ -236,9 +239,10 @@ class PhotoTable(PhotoReader):
         # An outcome is final, but for a photo that was missing and was uploaded again.
         removed = ("announced_at",) if status in OUTCOMES else ("announced_at", "outcome", "unannounced")
         condition = ConditionExpressionBuilder().build_expression(allowed)
-        new = {**changed, **first}
+        new = {**changed, **first, **appended}
         sets = [f"#{name} = :{name}" for name in changed]
         sets += [f"#{name} = if_not_exists(#{name}, :{name})" for name in first]
+        sets += [f"#{name} = list_append(if_not_exists(#{name}, :none), :{name})" for name in appended]
         try:
             before = self._update(
                 photo.photo_id,
@@ -252,6 +256,7 @@ class PhotoTable(PhotoReader):
                     "ExpressionAttributeValues": serialize(
                         {
                             **{f":{name}": value for name, value in new.items()},
+                            **({":none": []} if appended else {}),
                             **condition.attribute_value_placeholders,
                         }
                     ),

@@ -50,7 +50,7 @@ def test_a_photo_of_another_bucket_is_not_found(records: PhotoRecords) -> None:
     model_stage.waiting(1)
     assert records.find_photo(model_stage.photo(1).photo_id) == model_stage.photo(1)
     foreign = Photo("another-stage", "uploads/d/a.jpg", "e", 1)
-    model_stage.photo_table().claim_review(foreign, "arn:any", model_stage.NOW, review={})
+    model_stage.photo_table().claim_review(foreign, "arn:any", model_stage.NOW, review={"token_hash": "abc"})
     assert records.find_photo(foreign.photo_id) is None
     assert records.find_photo("0" * 32) is None
 
