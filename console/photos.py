@@ -139,7 +139,7 @@ def decode(content: bytes, longest: int) -> Image.Image:
 
 
 def encode(image: Image.Image) -> bytes:
-    """Return an RGB image as a JPEG file without metadata."""
+    """Return an RGB image as a JPEG file without metadata, colours at full resolution."""
     out = io.BytesIO()
-    image.save(out, "JPEG", quality=85)
+    image.save(out, "JPEG", quality=90, subsampling=0)
     return out.getvalue()

@@ -40,6 +40,9 @@ EXPENSIVE_MEMORY = 130_000_000
 EXPENSIVE_S = 0.8
 """A photo that is estimated to need more CPU seconds is expensive. One of 24 megapixels in HEIC is not."""
 
+MIN_SCALED_SIDE = 512
+"""A JPEG file is decoded at a fraction of its size only when both sides keep this many pixels: twice a data set's."""
+
 MAX_FRAMES = 1_000
 """A WebP, HEIC or AVIF file with more frames is refused. Only the first frame is decoded."""
 
@@ -66,7 +69,8 @@ pillow_heif.options.DECODE_THREADS = 1  # photos are decoded at the same time, e
 class Decoded:
     """The first frame of a photo as it is stored: not yet upright, in any of Pillow's modes.
 
-    `image` of a JPEG file may be downscaled by 2, 4 or 8.
+    `image` of a JPEG file may be downscaled by 2, 4 or 8. The factor depends on the file only: a file can be made whose
+    pixels are clipped differently at each factor, so that it shows one picture to the model and another to a reviewer.
     """
 
     image: Image.Image
@@ -111,10 +115,10 @@ def _deadline() -> float:
     return time.thread_time() + MAX_CPU_S
 
 
-def decode(photo: bytes, side: int, *, expensive: bool = True) -> Decoded:
-    """Decode a JPEG, PNG, WebP, HEIC or AVIF file; `side` is the size in pixels that is needed.
+def decode(photo: bytes, *, expensive: bool = True) -> Decoded:
+    """Decode a JPEG, PNG, WebP, HEIC or AVIF file.
 
-    A JPEG file is decoded at 1/2, 1/4 or 1/8 of its size if both sides then have at least 2 * `side` pixels.
+    A JPEG file is decoded at 1/2, 1/4 or 1/8 of its size if both sides then have at least MIN_SCALED_SIDE pixels.
 
     Raises UnreadablePhoto, PhotoTooLarge and PhotoTooComplex; ExpensivePhoto unless `expensive` photos are decoded.
     """
@@ -122,7 +126,7 @@ def decode(photo: bytes, side: int, *, expensive: bool = True) -> Decoded:
     if kind is None:
         raise UnreadablePhoto("not a JPEG, PNG, WebP, HEIC or AVIF image")
     try:
-        return _DECODERS[kind](photo, side, _Limits() if expensive else _Limits(EXPENSIVE_MEMORY, EXPENSIVE_S))
+        return _DECODERS[kind](photo, _Limits() if expensive else _Limits(EXPENSIVE_MEMORY, EXPENSIVE_S))
     except (PhotoError, ExpensivePhoto):
         raise
     except MemoryError:
@@ -143,12 +147,12 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _decode_jpeg(photo: bytes, side: int, limits: _Limits) -> Decoded:
+def _decode_jpeg(photo: bytes, limits: _Limits) -> Decoded:
     file, deadline = read_jpeg(photo), _deadline()
     _check_pixels(file.width, file.height)
     if not file.ended:
         _check_rows(file, deadline, limits)
-    ratio = min(file.width, file.height) // (2 * side)
+    ratio = min(file.width, file.height) // MIN_SCALED_SIDE
     scale = max((s for s in (2, 4, 8) if s <= ratio), default=1)
     return Decoded(_load_jpeg(file.content, file, scale, deadline, limits), file.orientation)
 
@@ -189,7 +193,7 @@ def _check_rows(file: JpegFile, deadline: float, limits: _Limits) -> None:
         raise UnreadablePhoto("the JPEG file is incomplete: rows are missing")
 
 
-def _decode_png(photo: bytes, side: int, limits: _Limits) -> Decoded:
+def _decode_png(photo: bytes, limits: _Limits) -> Decoded:
     file = read_png(photo)
     _check_pixels(file.width, file.height)
     pixels = file.width * file.height
@@ -200,7 +204,7 @@ def _decode_png(photo: bytes, side: int, limits: _Limits) -> Decoded:
         return Decoded(_reduce_if_large(image), file.orientation)
 
 
-def _decode_webp(photo: bytes, side: int, limits: _Limits) -> Decoded:
+def _decode_webp(photo: bytes, limits: _Limits) -> Decoded:
     _check_pixels(*_webp_size(photo))
     exif, xmp, frames, chunks, position = b"", b"", 0, 0, 12
     while position + 8 <= len(photo):
@@ -234,7 +238,7 @@ def _webp_size(photo: bytes) -> tuple[int, int]:
     raise UnreadablePhoto("the WebP file has no image")
 
 
-def _decode_heif(photo: bytes, side: int, limits: _Limits) -> Decoded:
+def _decode_heif(photo: bytes, limits: _Limits) -> Decoded:
     file = pillow_heif.open_heif(io.BytesIO(photo), convert_hdr_to_8bit=True, remove_stride=False)
     _check_frames(len(file))
     image = file[file.primary_index]
@@ -264,7 +268,7 @@ def _heif_bytes_per_pixel(image: pillow_heif.HeifImage) -> float:
     return depth * (colours + image.has_alpha) + len(image.mode) + 0.5
 
 
-def _decode_avif(photo: bytes, side: int, limits: _Limits) -> Decoded:
+def _decode_avif(photo: bytes, limits: _Limits) -> Decoded:
     sizes = frame_sizes(photo)
     if not sizes:
         raise UnreadablePhoto("the AVIF file has no image")
@@ -293,7 +297,7 @@ def _avif_planes(photo: bytes, mode: str) -> float:
     return depth * (subsampled + mode.endswith("A"))
 
 
-_DECODERS: dict[PhotoFormat, Callable[[bytes, int, _Limits], Decoded]] = {
+_DECODERS: dict[PhotoFormat, Callable[[bytes, _Limits], Decoded]] = {
     PhotoFormat.JPEG: _decode_jpeg,
     PhotoFormat.PNG: _decode_png,
     PhotoFormat.WEBP: _decode_webp,

@@ -67,7 +67,7 @@ def decode_and_resize(photo: bytes, side: int, fit: str, *, expensive: bool = Tr
 
     Raises the errors of training.decoder.decode.
     """
-    decoded = decode(photo, side, expensive=expensive)
+    decoded = decode(photo, expensive=expensive)
     image, resize = decoded.image, _RESIZE[fit]
     try:
         needs_rgb_first = image.mode in ("P", "1") or image.mode.startswith("I") or "transparency" in image.info
