@@ -20,7 +20,7 @@ READY := $(VENV)/.ready
 quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test deploy destroy stage retrain rollback status threshold upload bench load evaluate \
+.PHONY: help setup demo test deploy destroy stage retrain rollback reference status threshold upload bench load evaluate \
 	review redrive reconcile torture pretrain up credentials down asl format lint
 
 help:  ## list the commands
@@ -64,6 +64,9 @@ retrain: $(READY)  ## train, compare and promote a model, followed state by stat
 
 rollback: $(READY)  ## restore the previous model, followed state by state; TO=<model>: another one; REASON="…"
 	@$(PY) -m operate rollback $(if $(TO),--to "$(TO)") $(if $(REASON),--reason "$(REASON)")
+
+reference: $(READY)  ## the model that challengers are compared with beside the champion; MODEL=<version or champion>: replace it
+	@$(PY) -m operate reference $(if $(MODEL),--model "$(MODEL)")
 
 status: $(READY)  ## running executions, queue lengths, the champion and its parent
 	@$(PY) -m operate status

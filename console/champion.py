@@ -68,7 +68,8 @@ class EndpointState:
     """The endpoint: its EndpointStatus (None without an endpoint), its model, and the threshold in force.
 
     `threshold` is None when it is unknown; `overridden`: an operator has replaced the model's own threshold. `error`
-    is the reason when AWS could not be read. `records` are the items of the model table by the name of the model.
+    is the reason when AWS could not be read. `records` are the items of the model table by the name of the model;
+    `reference` is the version of the reference model, or None.
     """
 
     status: str | None
@@ -79,6 +80,7 @@ class EndpointState:
     overridden: bool
     error: str | None = None
     records: Mapping[str, Record] = field(default_factory=dict)
+    reference: str | None = None
 
     def record(self, model: Model | None) -> Record | None:
         """Return the item of a model in the model table; None when it was never champion."""
@@ -106,9 +108,12 @@ class ChampionReader:
         error_text, status, updated, champion = None, None, None, None
         models: list[Model] = []
         records: Mapping[str, Record] = {}
+        reference = None
         try:
             models = [self._read_model(name) for name in self._list_model_names()] if history else []
-            records = self._read_records()
+            table = ModelTable(self._deployed.model_table, self._aws.dynamodb)
+            records = {record.endpoint_config: record for record in table.all_promoted()}
+            reference = table.reference()
             endpoint = self._aws.sagemaker.describe_endpoint(EndpointName=self._deployed.endpoint_name)
             status, updated = endpoint["EndpointStatus"], endpoint["LastModifiedTime"]
             champion = self._read_model(describe_served_model(endpoint["EndpointConfigName"], self._aws.sagemaker).name)
@@ -128,16 +133,13 @@ class ChampionReader:
             threshold is not None,
             error_text,
             records,
+            reference.model_version if reference else None,
         )
 
     def card_image(self, name: str) -> bytes | None:
         """Return the image of a model's card as PNG, when `read` has returned the model before."""
         with self._lock:
             return self._models[name].card_image if name in self._models else None
-
-    def _read_records(self) -> dict[str, Record]:
-        table = ModelTable(self._deployed.model_table, self._aws.dynamodb)
-        return {record.endpoint_config: record for record in table.all_promoted()}
 
     def _list_model_names(self) -> list[str]:
         prefix = f"vehicles-{self._deployed.stage}-"

@@ -16,7 +16,20 @@ from deploy.errors import DeployError
 from deploy.outputs import Deployed
 from deploy.target import Target, connect
 from functions.shared.errors import RecordUnavailable
-from operate import bench, demo, load, reconcile, redrive, retrain, rollback, stage_data, status, terminal, threshold
+from operate import (
+    bench,
+    demo,
+    load,
+    reconcile,
+    redrive,
+    reference,
+    retrain,
+    rollback,
+    stage_data,
+    status,
+    terminal,
+    threshold,
+)
 from operate.champion import Champion
 from operate.errors import CommandError
 from operate.event_listener import EventListener
@@ -71,6 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     command = add("rollback", _rollback, "restore an earlier model")
     command.add_argument("--to", default="", help="the model; by default the champion's predecessor")
     command.add_argument("--reason", default=rollback.REASON, help="recorded with the model that is rolled back")
+    command = add("reference", _reference, "show or replace the model that challengers are compared with, too")
+    command.add_argument("--model", default="", help="the version of a model, or `champion`")
     command = add("redrive", _redrive, "replay failed photos and review requests")
     one = command.add_mutually_exclusive_group()
     one.add_argument("--list", action="store_true", help="only list the messages")
@@ -125,6 +140,13 @@ def _status(target: Target, _arguments: Arguments) -> None:
 
 def _rollback(target: Target, arguments: Arguments) -> None:
     rollback.print_result(rollback.roll_back(_deployed(target), arguments.to, arguments.reason))
+
+
+def _reference(target: Target, arguments: Arguments) -> None:
+    deployed = _deployed(target)
+    if arguments.model:
+        reference.replace(deployed, arguments.model)
+    reference.show(deployed)
 
 
 def _redrive(target: Target, arguments: Arguments) -> None:

@@ -94,12 +94,16 @@ def follow(execution: str) -> dict[str, Any]:
 
 
 def print_result(output: dict[str, Any]) -> None:
-    """Print the figures of challenger and champion, each check with its limit, and the verdict."""
+    """Print the figures of challenger, champion and reference model, each check with its limit, and the verdict."""
     challenger, champion = output.get("challenger"), output.get("compared_with")
     if challenger:
-        grid = _table("On the frozen holdout", {"": "left", "challenger": "right", "champion": "right"})
+        models = {"challenger": challenger, "champion": champion}
+        reference = output.get("reference")
+        if reference and champion and reference["model_version"] != champion["model_version"]:
+            models["reference"] = reference["metrics"]
+        grid = _table("On the frozen holdout", {"": "left", **dict.fromkeys(models, "right")})
         for key, title, number_format in COMPARED:
-            grid.add_row(title, *(_format_figure(model, key, number_format) for model in (challenger, champion)))
+            grid.add_row(title, *(_format_figure(model, key, number_format) for model in models.values()))
         console.print(grid)
     if checks := [Check.from_state(row) for row in output.get("checks") or ()]:
         console.print(_checks_table(checks))

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from deploy.outputs import Deployed
 from functions.shared.champion import Champion, ModelTable
+from operate import reference
 from operate.terminal import console, duration
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def _print_models(deployed: Deployed) -> None:
             line = f"{model.model_version} was rolled back at {model.rolled_back_at}: {model.rolled_back_reason}"
             console.print(line, markup=False)
     console.print(_champion_line(champion, datetime.now(UTC)))
+    console.print(reference.describe(table.reference(), champion), markup=False, soft_wrap=True)
 
 
 def _verdict(approval: str, model: Champion | None) -> str:

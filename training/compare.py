@@ -1,9 +1,11 @@
-"""The evaluation job of a retraining, `python -m training.compare`: champion and challenger on the same photos.
+"""The evaluation job of a retraining, `python -m training.compare`: three models on the same photos.
 
-These are the holdout of the base data (training.holdout) and the labelled photos that no model is trained on.
-Differences are challenger minus champion, with a 90% interval by paired bootstrap: both models predict the same
-resampled photos, so the difficulty of the photos does not widen the interval (Efron and Tibshirani, "An Introduction to
-the Bootstrap", 1993).
+These are the challenger, the champion and the reference model, which stays the same over many promotions. The photos
+are the holdout of the base data (training.holdout) and, for champion and challenger, the labelled photos that no model
+is trained on. Differences are challenger minus the other model, with a 90% interval by paired bootstrap: both models
+predict the same resampled photos, so the difficulty of the photos does not widen the interval (Efron and Tibshirani,
+"An Introduction to the Bootstrap", 1993). They leave out the vehicles that the other model was not trained on: a gain
+on those would hide a loss on the vehicles that both know.
 """
 
 import argparse
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training import dataset, metrics
 from training.artifact import ModelArchiveError, unpack_model
@@ -60,30 +63,34 @@ class SharedFeatures:
 
 
 class ComparedModel:
-    """A model whose predictions are mapped to `vehicles`, some of which it may not have been trained on."""
+    """A model and its version. Its predictions can be mapped to vehicles that it was not trained on."""
 
-    def __init__(
-        self, version: str, model: Model, size_bytes: int, vehicles: tuple[str, ...], shared: SharedFeatures
-    ) -> None:
-        """`size_bytes` is the size of the model's files; `shared` computes the features."""
+    def __init__(self, version: str, folder: Path, shared: SharedFeatures) -> None:
+        """Load the model in `folder`; `shared` computes the features."""
         self.version = version
         self._shared = shared
-        self._model = model
-        self._size_bytes = size_bytes
-        self._vehicles = vehicles
+        self._model: Model = model_fn(folder)
+        self._size_bytes = model_size_bytes(folder)
+
+    @property
+    def vehicles(self) -> tuple[str, ...]:
+        """The vehicles that it was trained on."""
+        return tuple(self._model.classes[:-1])
 
     def probabilities(self, data: Dataset) -> Floats:
-        """Return (N, V + 1); a vehicle that the model was not trained on has probability 0."""
-        result: Floats = np.zeros((len(data), len(self._vehicles) + 1))
-        columns = [*(self._vehicles.index(name) for name in self._model.classes[:-1]), len(self._vehicles)]
+        """Return (N, C + 1): a column for each of its `vehicles`, then `other`."""
         if isinstance(self._model, BackboneModel):
-            result[:, columns] = self._model.probabilities_of_features(*self._shared.get(self._model.backbone, data))
-            return result
-        result[:, columns] = predict_probabilities(self._model, data.images)
+            return self._model.probabilities_of_features(*self._shared.get(self._model.backbone, data))
+        return predict_probabilities(self._model, data.images)
+
+    def in_columns(self, probabilities: Floats, vehicles: tuple[str, ...]) -> Floats:
+        """Return its probabilities as (N, V + 1); a vehicle that it was not trained on has probability 0."""
+        result: Floats = np.zeros((len(probabilities), len(vehicles) + 1))
+        result[:, [*map(vehicles.index, self.vehicles), len(vehicles)]] = probabilities
         return result
 
-    def evaluate(self, probabilities: Floats, truth: Ints, timed: Dataset) -> dict[str, Any]:
-        """Return the metrics of its probabilities (N, V + 1) on the holdout, its latency on `timed`, and its size.
+    def evaluate(self, probabilities: Floats, truth: Ints, timed: Dataset, vehicles: tuple[str, ...]) -> dict[str, Any]:
+        """Return the metrics of its probabilities (N, V + 1) of `vehicles`, its latency on `timed`, and its size.
 
         `latency_ms` is the median of single images without decoding; `size_mb` is in 10^6 bytes.
         """
@@ -100,7 +107,7 @@ class ComparedModel:
             "size_mb": round(self._size_bytes / 1e6, 3),
             "recall": {
                 name: nan_to_none(float(is_correct[truth == index].mean())) if (truth == index).any() else None
-                for index, name in enumerate(self._vehicles)
+                for index, name in enumerate(vehicles)
             },
         }
 
@@ -114,30 +121,45 @@ class ComparedModel:
 
 
 def compare(
-    challenger: Path, champion: Path | None, holdout: Dataset, labelled: Dataset, versions: tuple[str, str]
+    challenger: Path,
+    champion: Path | None,
+    holdout: Dataset,
+    labelled: Dataset,
+    versions: tuple[str, str],
+    reference: tuple[str, Path] | None = None,
 ) -> dict[str, Any]:
-    """Return the report on two models (folders or model.tar.gz); `versions` are the challenger's and the champion's.
+    """Return the report on the models (folders or model.tar.gz); `versions` are the challenger's and the champion's.
 
-    Raises ModelArchiveError when a model cannot be read, ComparisonError when the holdout shows none of the vehicles.
+    `reference` is the version and the path of the reference model. When it is None or has the champion's version, the
+    champion is the reference; its figures are not computed twice. One that cannot be read is reported with the error.
+    Raises ModelArchiveError when another model cannot be read, ComparisonError when the holdout shows no vehicle.
     """
     with ExitStack() as stack:
-        folders = [stack.enter_context(unpack_model(path)) for path in (challenger, champion) if path is not None]
-        models = [model_fn(folder) for folder in folders]
-        vehicles = tuple(dict.fromkeys(name for model in models for name in model.classes[:-1]))
+        shared = SharedFeatures()
+        compared = [
+            ComparedModel(version, stack.enter_context(unpack_model(path)), shared)
+            for version, path in zip(versions, (challenger, champion), strict=True)
+            if path is not None
+        ]
+        vehicles = tuple(dict.fromkeys(name for model in compared for name in model.vehicles))
         truth = targets(holdout, vehicles)
         if not (truth < len(vehicles)).any():
             raise ComparisonError(f"the holdout of {len(holdout)} photos shows none of {', '.join(vehicles)}")
-        shared = SharedFeatures()
-        compared = [
-            ComparedModel(version, model, model_size_bytes(folder), vehicles, shared)
-            for version, model, folder in zip(versions, models, folders, strict=False)
-        ]
+        reference_model, unreadable = None, None
+        if reference and reference[0] != versions[1]:
+            reference_model, unreadable = _load_reference(*reference, stack, shared)
         # A model computes with one thread, so two models on two cores take half the time.
         with ThreadPoolExecutor(2) as pool:
-            probabilities = list(pool.map(lambda model: model.probabilities(holdout), compared))
+            models = [*compared, reference_model] if reference_model else compared
+            probabilities = list(pool.map(lambda model: model.probabilities(holdout), models))
+        figures = [
+            model.evaluate(model.in_columns(predicted, vehicles), truth, holdout, vehicles)
+            for model, predicted in zip(compared, probabilities, strict=False)
+        ]
         report: dict[str, Any] = {
-            "challenger": compared[0].evaluate(probabilities[0], truth, holdout),
+            "challenger": figures[0],
             "champion": None,
+            "reference": None,
             "holdout": {
                 "photos": int((truth < len(vehicles)).sum()),
                 "others": int((truth == len(vehicles)).sum()),
@@ -147,28 +169,76 @@ def compare(
         }
         if champion is None:
             return report
-        report["champion"] = compared[1].evaluate(probabilities[1], truth, holdout)
-        report["holdout"]["differences"] = {
-            name: paired_difference(metric, probabilities[0], probabilities[1], truth)
-            for name, metric in METRICS.items()
+        report["champion"] = figures[1]
+        differences = _differences(compared[0], compared[1], probabilities[0], probabilities[1], holdout)
+        report["holdout"]["differences"] = differences
+        report["reference"] = {
+            "model_version": versions[1],
+            "error": None,
+            "metrics": figures[1],
+            "differences": differences,
         }
+        if reference and unreadable:
+            unknown = {"metrics": None, "differences": dict.fromkeys(METRICS)}
+            report["reference"] = {"model_version": reference[0], "error": unreadable, **unknown}
+        elif reference_model:
+            known = _known_photos(compared[0], reference_model, holdout)
+            truth = targets(holdout, reference_model.vehicles)[known]
+            report["reference"] = {
+                "model_version": reference_model.version,
+                "error": None,
+                "metrics": reference_model.evaluate(probabilities[2][known], truth, holdout, reference_model.vehicles),
+                "differences": _differences(compared[0], reference_model, probabilities[0], probabilities[2], holdout),
+            }
         if len(labelled):
-            report["labelled"] = _compare_on_labelled(compared[0], compared[1], labelled, targets(labelled, vehicles))
+            report["labelled"] = _compare_on_labelled(compared[0], compared[1], labelled, vehicles)
         return report
 
 
+def _load_reference(
+    version: str, path: Path, stack: ExitStack, shared: SharedFeatures
+) -> tuple[ComparedModel | None, str | None]:
+    """Return the reference model, or None and the error when it cannot be read."""
+    try:
+        return ComparedModel(version, stack.enter_context(unpack_model(path)), shared), None
+    # Models of earlier code fail in many ways. Each way fails the checks of the gate, whose verdict shows the text.
+    except Exception as error:
+        return None, f"{type(error).__name__}: {error}"[:500]
+
+
+def _known_photos(challenger: ComparedModel, other: ComparedModel, holdout: Dataset) -> NDArray[np.bool_]:
+    """Return (N,): whether a photo shows no vehicle that only the challenger was trained on."""
+    added = [name for name in challenger.vehicles if name not in other.vehicles]
+    result: NDArray[np.bool_] = ~np.isin(holdout.labels, added)
+    return result
+
+
+def _differences(
+    challenger: ComparedModel, other: ComparedModel, new: Floats, old: Floats, holdout: Dataset
+) -> dict[str, Any]:
+    """Return the paired difference of each metric on `_known_photos`.
+
+    `new` and `old` are what the two models returned for the holdout.
+    """
+    known = _known_photos(challenger, other, holdout)
+    vehicles = tuple(dict.fromkeys((*challenger.vehicles, *other.vehicles)))
+    truth = targets(holdout, vehicles)[known]
+    new, old = challenger.in_columns(new, vehicles)[known], other.in_columns(old, vehicles)[known]
+    return {name: paired_difference(metric, new, old, truth) for name, metric in METRICS.items()}
+
+
 def paired_difference(
-    metric: Metric, challenger: Floats, champion: Floats, truth: Ints, seed: int = 0
+    metric: Metric, challenger: Floats, other: Floats, truth: Ints, seed: int = 0
 ) -> dict[str, float] | None:
     """Return the difference `mean` and its 90% interval `low` and `high`; None when the metric cannot be computed.
 
-    `challenger` and `champion` are the probabilities (N, V + 1) of the two models on the same photos.
+    `challenger` and `other` are the probabilities (N, V + 1) of the two models on the same photos.
     """
 
     def difference(rows: Ints) -> float:
-        return metric(challenger[rows], truth[rows]) - metric(champion[rows], truth[rows])
+        return metric(challenger[rows], truth[rows]) - metric(other[rows], truth[rows])
 
-    observed = metric(challenger, truth) - metric(champion, truth)
+    observed = metric(challenger, truth) - metric(other, truth)
     is_vehicle = truth < challenger.shape[1] - 1
     low, high = bootstrap_interval(difference, is_vehicle, N_RESAMPLES, INTERVAL_90, seed)
     if np.isnan(low) or np.isnan(observed):
@@ -197,9 +267,10 @@ def find_artifact(folder: Path) -> Path:
 
 
 def _compare_on_labelled(
-    challenger: ComparedModel, champion: ComparedModel, labelled: Dataset, truth: Ints
+    challenger: ComparedModel, champion: ComparedModel, labelled: Dataset, vehicles: tuple[str, ...]
 ) -> dict[str, Any]:
-    new, old = challenger.probabilities(labelled), champion.probabilities(labelled)
+    truth = targets(labelled, vehicles)
+    new, old = (model.in_columns(model.probabilities(labelled), vehicles) for model in (challenger, champion))
     return {
         "photos": len(labelled),
         "challenger_accuracy": metrics.accuracy_with_other(new, truth),
@@ -210,12 +281,13 @@ def _compare_on_labelled(
 
 def main() -> int:
     """Compare, write evaluation.json to the folder --out; return the exit status."""
-    parser = argparse.ArgumentParser(description="Compare champion and challenger on the same photos.")
-    for name in ("challenger", "champion", "base", "snapshot", "labelled", "out"):
+    parser = argparse.ArgumentParser(description="Compare challenger, champion and reference on the same photos.")
+    for name in ("challenger", "champion", "reference", "base", "snapshot", "labelled", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--vehicles", type=Path, default=VEHICLES_FILE)
     parser.add_argument("--champion-version", required=True, help="`none` when there is no champion yet")
     parser.add_argument("--challenger-version", required=True)
+    parser.add_argument("--reference-version", required=True, help="ignored when there is no champion yet")
     arguments = parser.parse_args()
     has_champion = arguments.champion_version != "none"
     try:
@@ -227,6 +299,7 @@ def main() -> int:
             holdout,
             load_labelled(arguments.snapshot, arguments.labelled, use="evaluate"),
             (arguments.challenger_version, arguments.champion_version),
+            (arguments.reference_version, find_artifact(arguments.reference)) if has_champion else None,
         )
     except (ComparisonError, ModelArchiveError, OSError, ValueError, KeyError) as error:
         print(f"comparison failed: {error}", file=sys.stderr, flush=True)
@@ -236,6 +309,8 @@ def main() -> int:
     for role in ("challenger", "champion"):
         if report[role]:
             print(role, *(f"{name}={report[role][name]};" for name in METRICS), flush=True)
+    if report["reference"]:
+        print("reference", json.dumps({**report["reference"], "metrics": None}), flush=True)
     return 0
 
 

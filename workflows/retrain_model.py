@@ -36,10 +36,13 @@ from workflows.tasks import (
 PREPARED = (
     *("proceed", "reason", "words", "dataset", "source", "hyperparameters", "drawn", "training_input"),
     *("snapshot", "labelled", "features", "labels", "new_labels"),
-    *("champion", "baseline", "rollback_config", "force", "dry_run", "bake_s"),
+    *("champion", "baseline", "reference", "rollback_config", "force", "dry_run", "bake_s"),
     *("initial", "model_version", "golden"),
 )
-JUDGED = ("promote", "reason", "words", "checks", "challenger", "champion", "threshold", "evaluation")
+JUDGED = (
+    *("promote", "reason", "words", "checks", "challenger", "champion", "reference", "new_reference"),
+    *("threshold", "evaluation"),
+)
 RECORDED = ("event", "output", "failed", "error", "cause")
 
 STARTED = "States.StringSplit($$.Execution.StartTime, '-T:.Z+')"
@@ -85,7 +88,8 @@ def build() -> Any:
     )
     train = sagemaker.train("Train", "A training job in script mode on base data and labels.")
     evaluate = sagemaker.evaluate(
-        "Evaluate", "Evaluate champion and challenger on the same holdout photos and on the reviewed photos."
+        "Evaluate",
+        "Evaluate challenger, champion and reference model on the same holdout photos; the first two on labels, too.",
     )
     judge_challenger = invoke_lambda(
         "JudgeChallenger",

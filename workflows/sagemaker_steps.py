@@ -92,10 +92,11 @@ def train(name: str, comment: str) -> Any:
 
 
 def evaluate(name: str, comment: str) -> Any:
-    """Return the step of a processing job that compares both models and writes `retraining/{name}/evaluation.json`."""
+    """Return the step of a processing job that compares the models and writes `retraining/{name}/evaluation.json`."""
     folders = {
         "challenger": "$.trained.artifact",
         "champion": "$.prepared.baseline.artifact",
+        "reference": "$.prepared.reference.artifact",
         "base": "$.prepared.dataset",
         "snapshot": "$.prepared.snapshot",
         "labelled": "$.prepared.labelled",
@@ -144,7 +145,10 @@ def _compare_arguments(folders: list[str]) -> str:
     """Return the intrinsic function for the arguments of `training.compare`; each of `folders` is an option."""
     fixed = [word for folder in folders for word in (f"--{folder}", f"{PROCESSING_DIR}/input/{folder}")]
     literals = [f"'{word}'" for word in [*fixed, "--out", f"{PROCESSING_DIR}/output"]]
-    versions = ["'--champion-version'", "$.prepared.baseline.model_version", "'--challenger-version'", "$.run.name"]
+    versions = [
+        *("'--champion-version'", "$.prepared.baseline.model_version", "'--challenger-version'", "$.run.name"),
+        *("'--reference-version'", "$.prepared.reference.model_version"),
+    ]
     return f"States.Array({', '.join([*literals, *versions])})"
 
 

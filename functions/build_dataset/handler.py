@@ -5,6 +5,7 @@ from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import ClientError
 
 from functions.build_dataset.base_data import BaseData, check_base_data, check_golden
 from functions.build_dataset.endpoint_repair import ChampionEndpoint
@@ -12,16 +13,22 @@ from functions.build_dataset.initial import InitialModel, accepted_state, refuse
 from functions.build_dataset.prepare import Prepared, find_obstacle, required_labels
 from functions.build_dataset.request import Request
 from functions.build_dataset.snapshot import SnapshotStore
-from functions.shared.aws import client
-from functions.shared.champion import ModelTable
+from functions.shared.aws import client, error_code
+from functions.shared.champion import Champion, ModelTable, Reference
+from functions.shared.errors import SconesError
 from functions.shared.observability import log_failures, make_logger_and_metrics
 from functions.shared.photo_table import PhotoTable
 from functions.shared.running import is_running
+from functions.shared.s3 import ABSENT, parse_uri
 from functions.shared.settings import read_settings
 from functions.shared.shapes import object_with, read_execution, text
 from functions.shared.times import now
 from functions.shared.training_input import read_training_input
 from functions.shared.vehicles import load_vehicles
+
+
+class ReferenceMissing(SconesError):
+    """The artifact of the reference model is gone."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +94,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         required=required_labels(request, settings.min_new_labels),
         champion=champion,
         bake_s=settings.bake_seconds,
+        reference=table.reference(),
     )
     if prepared.proceed:
+        check_reference(prepared.reference, champion)
         check_base_data(base, request, classes, settings.allow_drawn_training_data)
         check_golden(request, settings.ml_bucket)
     logger.info(
@@ -103,6 +112,25 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     )
     metrics.add_metric("NewLabels", MetricUnit.Count, new_labels)
     return prepared.as_state()
+
+
+def check_reference(reference: Reference | None, champion: Champion | None) -> None:
+    """Raise ReferenceMissing when the artifact of a reference model that is not the champion is gone.
+
+    Otherwise the evaluation job would fail, after the training.
+    """
+    if reference is None or champion is None or reference.model_version == champion.model_version:
+        return
+    bucket, key = parse_uri(reference.artifact)
+    try:
+        s3.head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if error_code(error) not in {*ABSENT, "NoSuchBucket", "403"}:
+            raise
+        raise ReferenceMissing(
+            f"the reference model {reference.model_version} cannot be compared: there is no {reference.artifact}, or "
+            "this stage may not read it. Restore it, or replace the reference: make reference MODEL=champion"
+        ) from error
 
 
 def prepare_initial_model(request: Request, artifact: str) -> dict[str, Any]:

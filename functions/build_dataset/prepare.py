@@ -5,7 +5,7 @@ from typing import Any
 
 from functions.build_dataset.request import Request
 from functions.build_dataset.snapshot import Snapshot
-from functions.shared.champion import Champion
+from functions.shared.champion import Champion, Reference
 
 PROGRAM = "training/train.py"
 NO_CHAMPION = "none"
@@ -53,6 +53,7 @@ class Prepared:
     whether the base data are drawn pictures; `bake_s` how long a new champion is monitored, in seconds. `new_labels`
     are those that the champion was not trained on; `unjudged` those of them that neither the last judged challenger
     nor a model that was rolled back was trained on; `required` the number of these that a retraining needs.
+    `reference` is the recorded reference model; None until the first promotion, when the champion is the reference.
     """
 
     request: Request
@@ -67,6 +68,7 @@ class Prepared:
     required: int
     champion: Champion | None
     bake_s: int
+    reference: Reference | None = None
 
     @property
     def obstacle(self) -> tuple[str, str] | None:
@@ -96,6 +98,14 @@ class Prepared:
     def as_state(self) -> dict[str, Any]:
         """Return the state of the workflow; it always has every key."""
         champion = self.champion
+        # Without a champion, the input is the challenger; the version `none` makes the job ignore it.
+        baseline = {
+            "model_version": champion.model_version if champion else NO_CHAMPION,
+            "artifact": champion.artifact
+            if champion
+            else f"s3://{self.bucket}/models/{self.model_version}/output/model.tar.gz",
+        }
+        reference = self.reference if champion else None
         reason, explanation = self.obstacle or (None, f"{self.new_labels} labels are new since the champion")
         return {
             "proceed": self.proceed,
@@ -112,13 +122,10 @@ class Prepared:
             "labels": len(self.snapshot.entries) if self.snapshot else 0,
             "new_labels": self.new_labels,
             "champion": champion.as_state() if champion else None,
-            # Without a champion, the champion input is the challenger; the version `none` makes the job ignore it.
-            "baseline": {
-                "model_version": champion.model_version if champion else NO_CHAMPION,
-                "artifact": champion.artifact
-                if champion
-                else f"s3://{self.bucket}/models/{self.model_version}/output/model.tar.gz",
-            },
+            "baseline": baseline,
+            "reference": {"model_version": reference.model_version, "artifact": reference.artifact}
+            if reference
+            else baseline,
             "rollback_config": champion.endpoint_config if champion else "",
             "force": self.request.force,
             "dry_run": self.request.dry_run,

@@ -6,13 +6,21 @@ The rule is a list of checks. Each compares a metric with a limit, and the verdi
 2. not worse than the champion on the holdout: for each of these metrics, the worse end of the 90% interval of the
    difference (paired bootstrap) is within the tolerance;
 3. no recall regression: the recall of every class is at most the class tolerance below the champion's;
-4. better: when enough newly labelled photos are unknown to both models, by at least one of these photos; otherwise on
+4. not worse than the reference model: 2 and 3 again, against a model that stays the same over many promotions, so that
+   the losses of several promotions cannot add up to more than one tolerance;
+5. better: when enough newly labelled photos are unknown to both models, by at least one of these photos; otherwise on
    the holdout, in accuracy by the margin, or, if accuracy is not lower, in calibration error or outlier rejection by
    its tolerance. The verdict contains the metric with the largest gain relative to its limit.
 
 A first model, without a champion to compare with, must pass 1 only. A champion that is an initial model has no verdict:
-a challenger that passes 1 to 3 replaces it. A metric that cannot be computed fails its check. The reason of a rejection
+a challenger that passes 1 to 4 replaces it. While the champion is the reference, 4 is the same as 2 and 3 and left out.
+A metric that cannot be computed fails its check. The reason of a rejection
 is the first group with a failed check.
+
+The first champion is the reference. A challenger that is promoted becomes the reference only when it passes all checks,
+the worse end of the interval of its gain in accuracy over the reference is above 0, and no other metric and no recall
+of a class is lower than the reference's: on the same holdout, no metric of the reference ever gets worse. A challenger
+from drawn pictures never becomes the reference. Otherwise only a person replaces it, with `make reference`.
 
 A forced retraining is promoted in spite of failed checks, unless a metric of 1 was computed and fails, or the accuracy
 is unknown. A dry run never promotes; its verdict states the result without the dry run.
@@ -33,6 +41,7 @@ SUMMARIES = {
     "BelowMinimum": "the challenger is below the minimum",
     "WorseThanChampion": "possibly worse than the champion on the holdout",
     "BlindToAClass": "the recall of a class is too low",
+    "WorseThanReference": "possibly worse than the reference model on the holdout",
     "NotBetter": "not better than the champion",
 }
 
@@ -61,12 +70,16 @@ class Gate:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The verdict. `reason` is None for a promotion, otherwise the name of the group that failed."""
+    """The verdict. `reason` is None for a promotion, otherwise the name of the group that failed.
+
+    `new_reference`: the challenger becomes the reference model when it is promoted.
+    """
 
     promote: bool
     reason: str | None
     explanation: str
     checks: tuple[Check, ...]
+    new_reference: bool = False
 
 
 def judge(
@@ -83,10 +96,13 @@ def judge(
     `drawn`: the challenger was trained on drawn pictures; `initial`: the champion is an initial model.
     """
     challenger, champion = report["challenger"], report.get("champion")
+    reference = report.get("reference") if champion is not None else None
     groups = {"BelowMinimum": _check_minimum(challenger, gate)}
     if champion is not None:
         groups["WorseThanChampion"] = _check_losses(report["holdout"]["differences"], gate)
         groups["BlindToAClass"] = _recall_regressions(challenger, champion, gate)
+        if reference is None or reference["model_version"] != champion["model_version"]:
+            groups["WorseThanReference"] = _compare_with_reference(challenger, reference or {}, gate)
         if not initial:
             groups["NotBetter"] = [_check_gain(report, gate)]
     checks = tuple(check for group in groups.values() for check in group)
@@ -94,9 +110,14 @@ def judge(
     if reason is None:
         explanation = _describe_promotion(checks, champion is None, force, drawn, initial)
     else:
-        explanation = _describe_rejection(groups, reason)
+        explanation = _describe_rejection(groups, reason, reference)
+    passed = reason is None and all(check.passed for check in checks)
+    new_reference = False
+    if reference is not None and passed and not drawn and _is_better(challenger, reference):
+        new_reference = True
+        explanation += f". It replaces the less accurate reference model {reference['model_version']}"
     if not dry_run:
-        return Verdict(reason is None, reason, explanation, checks)
+        return Verdict(reason is None, reason, explanation, checks, new_reference)
     outcome = "would be promoted" if reason is None else f"would be rejected ({reason})"
     return Verdict(False, "DryRun", f"dry run: the challenger {outcome}: {explanation}", checks)
 
@@ -117,26 +138,50 @@ def _check_minimum(challenger: Mapping[str, Any], gate: Gate) -> list[Check]:
     ]
 
 
-def _check_losses(differences: Mapping[str, Any], gate: Gate) -> list[Check]:
+def _check_losses(differences: Mapping[str, Any], gate: Gate, suffix: str = "") -> list[Check]:
     checks = []
     for metric, higher in HIGHER_IS_BETTER.items():
         interval = differences.get(metric)
         loss = None if not interval else -interval["low"] if higher else interval["high"]
-        checks.append(Check(f"possible loss in {METRICS[metric]}", loss, gate.tolerance(metric), AT_MOST))
+        checks.append(Check(f"possible loss in {METRICS[metric]}{suffix}", loss, gate.tolerance(metric), AT_MOST))
     return checks
 
 
-def _recall_regressions(challenger: Mapping[str, Any], champion: Mapping[str, Any], gate: Gate) -> list[Check]:
+def _recall_regressions(
+    challenger: Mapping[str, Any], other: Mapping[str, Any], gate: Gate, suffix: str = ""
+) -> list[Check]:
     recalls = challenger.get("recall") or {}
     return [
         # A class that the challenger does not have has a recall of 0.
         Check(
-            f"recall of {name}",
+            f"recall of {name}{suffix}",
             recalls.get(name, 0.0),
             None if before is None else max(0.0, before - gate.class_tolerance),
         )
-        for name, before in (champion.get("recall") or {}).items()
+        for name, before in (other.get("recall") or {}).items()
     ]
+
+
+def _compare_with_reference(challenger: Mapping[str, Any], reference: Mapping[str, Any], gate: Gate) -> list[Check]:
+    """Return the checks against the reference; those against one that could not be read fail."""
+    metrics = reference.get("metrics")
+    losses = _check_losses(reference["differences"] if metrics else {}, gate, ", against the reference")
+    return losses + _recall_regressions(challenger, metrics or {}, gate, ", against the reference")
+
+
+def _is_better(challenger: Mapping[str, Any], reference: Mapping[str, Any]) -> bool:
+    gains = reference["differences"]
+    if reference["metrics"] is None or not all(gains.get(metric) for metric in METRICS):
+        return False
+    recalls = challenger.get("recall") or {}
+    return (
+        gains["accuracy"]["low"] > 0
+        and all(gains[name]["mean"] * (1 if higher else -1) >= 0 for name, higher in HIGHER_IS_BETTER.items())
+        and all(
+            before is None or (recalls.get(name) or 0.0) >= before
+            for name, before in (reference["metrics"].get("recall") or {}).items()
+        )
+    )
 
 
 def _check_gain(report: Mapping[str, Any], gate: Gate) -> Check:
@@ -181,6 +226,12 @@ def _describe_promotion(checks: tuple[Check, ...], first: bool, force: bool, dra
     return f"trained and judged on drawn pictures, so the accuracy on photos is unknown: {text}" if drawn else text
 
 
-def _describe_rejection(groups: Mapping[str, list[Check]], reason: str) -> str:
+def _describe_rejection(groups: Mapping[str, list[Check]], reason: str, reference: Mapping[str, Any] | None) -> str:
     failed = "; ".join(str(check) for check in groups[reason] if not check.passed)
-    return f"{SUMMARIES[reason]}: {failed}"
+    if reason != "WorseThanReference":
+        return f"{SUMMARIES[reason]}: {failed}"
+    if reference and reference["error"]:
+        summary = f"the reference model {reference['model_version']} cannot be read ({reference['error']})"
+    else:
+        summary = SUMMARIES[reason]
+    return f"{summary}: {failed}. To compare later models with the champion instead: make reference MODEL=champion"

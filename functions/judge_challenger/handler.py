@@ -32,7 +32,13 @@ EVENT = object_with(
     {
         "evaluation": address,
         "run": object_with({"name": text}),
-        "prepared": object_with({"force": flag, "dry_run": flag, "drawn": flag, "champion": optional(object_with({}))}),
+        "prepared": object_with(
+            {
+                **dict.fromkeys(("force", "dry_run", "drawn"), flag),
+                "champion": optional(object_with({})),
+                "reference": object_with({"model_version": text}),
+            }
+        ),
     }
 )
 
@@ -50,8 +56,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     report = read_json(s3, event["evaluation"])
     if report is None:
         raise EvaluationMissing(f"there is no {event['evaluation']}; see the log of the evaluation job")
-    check_report(report, event["evaluation"])
     prepared = event["prepared"]
+    check_report(report, event["evaluation"], prepared["reference"]["model_version"])
     verdict = judge(
         report,
         settings.gate,
@@ -66,6 +72,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         promote=verdict.promote,
         reason=verdict.reason,
         verdict=verdict.explanation,
+        new_reference=verdict.new_reference,
         failed=[check.check for check in verdict.checks if not check.passed],
     )
     for metric in ("accuracy", "ece", "auroc"):
@@ -78,6 +85,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         "checks": [check.as_state() for check in verdict.checks],
         "challenger": report["challenger"],
         "champion": report.get("champion"),
+        "reference": report["reference"] if report.get("champion") is not None else None,
+        "new_reference": verdict.new_reference,
         "threshold": report["challenger"]["threshold"],
         "evaluation": event["evaluation"],
     }

@@ -3,7 +3,7 @@
 from typing import Any
 
 from functions.shared.s3 import check_document
-from functions.shared.shapes import all_of, count, fraction, number, object_with, optional, text, values
+from functions.shared.shapes import all_of, count, fraction, number, object_with, one_of, optional, text, values
 
 _METRIC = optional(fraction)
 _MODEL = object_with(
@@ -22,11 +22,23 @@ _LABELLED = object_with({"photos": count, "challenger_accuracy": fraction, "cham
 # A promoted challenger serves with its threshold.
 _CHALLENGER = all_of(_MODEL, object_with({"threshold": fraction}))
 _REPORT = object_with({"challenger": _CHALLENGER}, {"champion": optional(_MODEL), "labelled": optional(_LABELLED)})
-_COMPARISON = object_with({"holdout": _DIFFERENCES})
 
 
-def check_report(report: Any, uri: str) -> None:
-    """Raise InvalidDocument when the gate cannot judge the report at an address."""
+def check_report(report: Any, uri: str, reference: str) -> None:
+    """Raise InvalidDocument when the gate cannot judge the report at an address.
+
+    A report on a champion must compare the challenger with the model version `reference`, too: a job with older code
+    would leave that comparison out.
+    """
     check_document(_REPORT, report, uri)
-    if report.get("champion") is not None:
-        check_document(_COMPARISON, report, uri)
+    if report.get("champion") is None:
+        return
+    compared = all_of(
+        object_with({"model_version": one_of(reference), "error": optional(text), "metrics": optional(_MODEL)}),
+        _DIFFERENCES,
+    )
+    check_document(
+        object_with({"champion": object_with({"model_version": text}), "holdout": _DIFFERENCES, "reference": compared}),
+        report,
+        uri,
+    )

@@ -51,9 +51,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         endpoint=settings.endpoint_name,
         at=timestamp(now()),
         recorded=champion.model_version if champion else None,
+        has_reference=table.reference() is not None,
     )
     if result.promoted:
-        table.promote(result.new_champion, result.execution)
+        table.promote(result.new_champion, result.execution, result.new_reference)
         record_training_input(result)
     if result.judged_snapshot:
         table.record_judged(result.judged_snapshot, str(result.model_version), result.at)
@@ -101,6 +102,7 @@ def log_and_count(result: RetrainingResult) -> None:
         champion_before=result.champion_before,
         reason=result.reason,
         verdict=result.verdict,
+        new_reference=result.new_reference.model_version if result.new_reference else None,
     )
     metrics.add_dimension("reason", result.reason or "Promoted")
     metrics.add_metric("Retrainings", MetricUnit.Count, 1)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from functions.shared.causes import CAUGHT_ERROR, error_message
-from functions.shared.champion import CHAMPION_STATE, INITIAL, RETRAINING, Champion
+from functions.shared.champion import CHAMPION_STATE, INITIAL, RETRAINING, Champion, Reference
 from functions.shared.checks import AT_LEAST, AT_MOST
 from functions.shared.shapes import (
     address,
@@ -27,7 +27,7 @@ from functions.shared.shapes import (
 EXPECTED_OUTCOMES = {
     *("NothingNew", "NoChampion", "NoTrainingData", "TrainingDataRefused", "RetrainingRunning", "DryRun"),
     "ChampionExists",
-    *("BelowMinimum", "WorseThanChampion", "BlindToAClass", "NotBetter"),
+    *("BelowMinimum", "WorseThanChampion", "BlindToAClass", "WorseThanReference", "NotBetter"),
 }
 
 # The model registry rejects commas and parentheses.
@@ -49,9 +49,10 @@ _JUDGED = object_with(
     {
         "words": text,
         "checks": optional(list_of(_CHECK)),
-        **dict.fromkeys(("challenger", "champion"), optional(all_of(object_with({}), anything))),
+        **dict.fromkeys(("challenger", "champion", "reference"), optional(all_of(object_with({}), anything))),
         "threshold": optional(fraction),
         "evaluation": optional(address),
+        "new_reference": flag,
     },
 )
 _PREPARED = object_with(
@@ -91,6 +92,7 @@ class RetrainingResult:
     """The result of a retraining.
 
     `state` is the state of the execution, `at` when it ended, `recorded` the version of the recorded champion.
+    `has_reference`: a reference model is recorded.
     """
 
     promoted: bool
@@ -99,6 +101,7 @@ class RetrainingResult:
     endpoint: str
     at: str
     recorded: str | None = None
+    has_reference: bool = False
 
     @property
     def model_version(self) -> str | None:
@@ -173,6 +176,21 @@ class RetrainingResult:
         )
 
     @property
+    def new_reference(self) -> Reference | None:
+        """The reference model to record with a promotion; None when it stays.
+
+        The first reference is the champion before, which the challenger was compared with, or else the first champion.
+        """
+        if not self.promoted:
+            return None
+        if self._get("judged").get("new_reference"):
+            return Reference.of(self.new_champion, self.at, "more accurate than the reference before")
+        if self.has_reference:
+            return None
+        before = self._get("prepared").get("champion")
+        return Reference.of(Champion.from_state(before) if before else self.new_champion, self.at, "the first champion")
+
+    @property
     def _initial(self) -> Mapping[str, Any]:
         """The description of an initial model; empty for a model that was trained."""
         return self._get("prepared").get("initial") or {}
@@ -222,6 +240,8 @@ class RetrainingResult:
             "checks": judged.get("checks") or [],
             "challenger": judged.get("challenger"),
             "compared_with": judged.get("champion"),
+            "reference": judged.get("reference"),
+            "new_reference": self.new_reference.model_version if self.new_reference else None,
             "evaluation": judged.get("evaluation"),
             "snapshot": prepared.get("snapshot"),
             "new_labels": prepared.get("new_labels"),

@@ -86,6 +86,25 @@ class Champion:
         return cls(**{field.name: state[field.name] for field in fields(cls) if field.name in state})
 
 
+@dataclass(frozen=True)
+class Reference:
+    """The reference model: the gate compares each challenger with it, too, so that small losses cannot add up.
+
+    `artifact` is the S3 address of its model.tar.gz; `since` is when it became the reference (ISO 8601), and `reason`
+    why.
+    """
+
+    model_version: str
+    artifact: str
+    since: str
+    reason: str
+
+    @classmethod
+    def of(cls, model: Champion, since: str, reason: str) -> "Reference":
+        """Return a model that is or was champion, as the reference."""
+        return cls(model.model_version, model.artifact, since, reason)
+
+
 # What `Champion.from_state` reads.
 CHAMPION_STATE = object_with(
     {"model_version": text, "endpoint_config": text, "artifact": any_text},
@@ -104,7 +123,7 @@ class ModelTable:
     """The DynamoDB table of models. Its key is `id`.
 
     The items are `champion`; `lock` while a retraining or a rollback runs; `promoted/{model}` for each model that was
-    ever champion; and `judged`, the last snapshot whose challenger was judged.
+    ever champion; `reference`, the reference model; and `judged`, the last snapshot whose challenger was judged.
     """
 
     def __init__(self, name: str, dynamodb: "DynamoDBClient") -> None:
@@ -128,12 +147,22 @@ class ModelTable:
         items = (deserialize(item) for page in pages for item in page["Items"])
         return [Champion.from_state(item) for item in items if str(item["id"]).startswith("promoted/")]
 
-    def promote(self, champion: Champion, holder: str = "") -> None:
-        """Record the new champion; when `holder`, an execution, is given, only while it holds the lock.
+    def reference(self) -> Reference | None:
+        """Return the recorded reference model, read consistently, or None."""
+        item = self._get("reference")
+        return Reference(**{field.name: str(item[field.name]) for field in fields(Reference)}) if item else None
 
-        Raises LockLost when another execution took over the lock: that one compares with the champion before.
+    def set_reference(self, reference: Reference) -> None:
+        """Replace the reference model. The caller holds the lock."""
+        self._dynamodb.put_item(TableName=self.name, Item=serialize({"id": "reference", **asdict(reference)}))
+
+    def promote(self, champion: Champion, holder: str = "", reference: Reference | None = None) -> None:
+        """Record the new champion, and `reference` as the reference model unless it is None, in one transaction.
+
+        When `holder`, an execution, is given, only while it holds the lock. Raises LockLost when another execution took
+        over the lock: that one compares with the champion before.
         """
-        self._record(champion, (champion,), holder)
+        self._record(champion, (champion,), holder, reference)
 
     def record_rollback(self, target: Champion, rolled_back: Champion, holder: str) -> None:
         """Record that `target` is champion again, and the model that was rolled back.
@@ -142,11 +171,16 @@ class ModelTable:
         """
         self._record(target, (target, rolled_back), holder)
 
-    def _record(self, champion: Champion, models: Iterable[Champion], holder: str) -> None:
-        items = [("champion", champion), *((f"promoted/{model.model_version}", model) for model in models)]
+    def _record(
+        self, champion: Champion, models: Iterable[Champion], holder: str, reference: Reference | None = None
+    ) -> None:
+        items = [
+            ("champion", champion.as_state()),
+            *((f"promoted/{model.model_version}", model.as_state()) for model in models),
+            *([("reference", asdict(reference))] if reference else ()),
+        ]
         writes: list[TransactWriteItemTypeDef] = [
-            {"Put": {"TableName": self.name, "Item": serialize({"id": name, **model.as_state()})}}
-            for name, model in items
+            {"Put": {"TableName": self.name, "Item": serialize({"id": name, **item})}} for name, item in items
         ]
         if not holder:
             self._dynamodb.transact_write_items(TransactItems=writes)

@@ -27,6 +27,7 @@ EVENTS: tuple[tuple[str, int, str, Any, str, str], ...] = (
     ("judge_challenger", 0, "evaluation", [], "InvalidInput", "evaluation"),
     ("judge_challenger", 0, "prepared.force", DELETE, "InvalidInput", "force"),
     ("judge_challenger", 0, "prepared.champion", "a", "InvalidInput", "champion"),
+    ("judge_challenger", 0, "prepared.reference", None, "InvalidInput", "reference"),
     ("notify_failure", 0, "detail.status", DELETE, "InvalidInput", "status"),
     ("notify_failure", 0, "detail.status", [], "InvalidInput", "status"),
     ("notify_failure", 0, "detail.executionArn", "a", "InvalidInput", "executionArn"),

@@ -18,27 +18,39 @@ CHAMPION = "vehicles-test-before"
 class RetrainStage:
     """A stage in which evaluation jobs write `report` and the endpoint answers as the model that it serves.
 
-    `accuracy` is that of the next challenger; the champion's is 0.95.
+    `accuracy` is that of the next challenger; the champion's and the reference model's are 0.95, unless `accuracies`
+    has another one for the model's version.
     """
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.sagemaker = stage.sagemaker
         self.accuracy = 0.97
+        self.accuracies: dict[str | None, float] = {}
         self.report: Callable[[str, str], dict[str, Any]] = self._report
         self.sagemaker.on_request = self.evaluate
         stage.respond = self.respond
 
     def _report(self, challenger: str, champion: str) -> dict[str, Any]:
-        return report(model(challenger, self.accuracy), model(champion) if champion != "none" else None)
+        before = model(champion, self.accuracies.get(champion, 0.95)) if champion != "none" else None
+        return report(model(challenger, self.accuracy), before)
 
     def evaluate(self, api: str, request: dict[str, Any]) -> None:
-        """Write the report when `request` creates a processing job."""
+        """Write the artifact of a training job, and the report of a processing job."""
+        if api == "CreateTrainingJob":
+            self.put(f"models/{request['TrainingJobName']}/output/model.tar.gz", b"a model")
         if api != "CreateProcessingJob":
             return
         arguments = request["AppSpecification"]["ContainerArguments"]
         options = dict(zip(arguments[::2], arguments[1::2], strict=True))
         written = self.report(options["--challenger-version"], options["--champion-version"])
+        reference = options.get("--reference-version")
+        if written["champion"] and "reference" not in written:
+            is_champion = reference == options["--champion-version"]
+            against = (
+                written["champion"] if is_champion else model(str(reference), self.accuracies.get(reference, 0.95))
+            )
+            written["reference"] = compared_with_reference(written["challenger"], against)
         (output,) = request["ProcessingOutputConfig"]["Outputs"]
         prefix = output["S3Output"]["S3Uri"].removeprefix("s3://scones-ml/")
         self.put(f"{prefix}/evaluation.json", json.dumps(written).encode())
@@ -80,6 +92,7 @@ class RetrainStage:
     def record_champion(self, name: str) -> None:
         """Record a model as the champion and put it into service."""
         self.sagemaker.config = name
+        self.put(f"models/{name}/output/model.tar.gz", b"a model")
         item = {
             "id": {"S": "champion"},
             "model_version": {"S": name},
@@ -134,20 +147,30 @@ def model(version: str, accuracy: float = 0.95, **other: Any) -> dict[str, Any]:
 
 
 def report(challenger: dict[str, Any], champion: dict[str, Any] | None, **more: Any) -> dict[str, Any]:
-    """An evaluation report whose bootstrap intervals reach 0.01 to each side."""
-    differences = {
-        figure: {"mean": gap, "low": gap - 0.01, "high": gap + 0.01}
-        for figure in ("accuracy", "ece", "auroc")
-        if champion
-        for gap in [challenger[figure] - champion[figure]]
-    }
+    """An evaluation report whose bootstrap intervals reach 0.01 to each side; without the reference model."""
     return {
         "challenger": challenger,
         "champion": champion,
-        "holdout": {"photos": 500, "others": 200, "differences": differences},
+        "holdout": {
+            "photos": 500,
+            "others": 200,
+            "differences": differences(challenger, champion) if champion else {},
+        },
         "labelled": None,
         **more,
     }
+
+
+def compared_with_reference(challenger: dict[str, Any], reference: dict[str, Any]) -> dict[str, Any]:
+    """The part of an evaluation report about the reference model, with the same intervals."""
+    version, gaps = reference["model_version"], differences(challenger, reference)
+    return {"model_version": version, "error": None, "metrics": reference, "differences": gaps}
+
+
+def differences(challenger: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """The differences of two models, with intervals that reach 0.01 to each side."""
+    gaps = {figure: challenger[figure] - other[figure] for figure in ("accuracy", "ece", "auroc")}
+    return {figure: {"mean": gap, "low": gap - 0.01, "high": gap + 0.01} for figure, gap in gaps.items()}
 
 
 def photo_id(photo: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from console.aws import Aws
 from deploy.outputs import Deployed
-from functions.shared.champion import INITIAL, Champion, ModelTable
+from functions.shared.champion import INITIAL, Champion, ModelTable, Reference
 from tests.unit import model_stage
 from tests.unit.console.browser_client import BrowserClient
 
@@ -65,6 +65,16 @@ def test_a_model_that_was_rolled_back_is_marked_with_the_reason(stage_after_roll
     reason = "bicycles went to the motorcycles&#39; bay"
     assert f"{THIRD} was rolled back at 2026-11-26 10:00 UTC: {reason}" in text
     assert "Restored by a rollback at 2026-11-26 10:00 UTC" in text
+
+
+def test_the_reference_model_is_marked(stage_after_rollback: Deployed) -> None:
+    serve(SECOND)
+    assert ">reference<" not in page(stage_after_rollback)
+    reference = Reference("initial-abc", "s3://scones-ml/a", AT, "the first champion")
+    ModelTable("models", model_stage.aws("dynamodb")).set_reference(reference)
+    text = page(stage_after_rollback)
+    assert ">reference<" in row(text, INITIAL_MODEL)
+    assert text.count(">reference<") == 1
 
 
 def test_an_initial_model_is_shown_as_not_compared(stage_after_rollback: Deployed) -> None:

@@ -19,7 +19,9 @@ import events
 from console.review_request import parse_review_request
 from functions.build_dataset.snapshot import SnapshotStore
 from functions.judge_challenger.gate import Gate, judge
+from functions.judge_challenger.report import check_report
 from functions.request_review.request import ReviewRequest
+from functions.shared.errors import InvalidDocument
 from functions.shared.photo import Photo
 from functions.shared.photo_table import PhotoTable
 from training import compare, train
@@ -112,6 +114,8 @@ def test_the_training_job_reads_a_manifest_by_its_contract(snapshot: Path) -> No
 
 # Evaluation report
 
+REPORTS = ("none", "v1", "three", "unreadable")
+
 
 def run(module: Any, monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
     """Run a job's main program as SageMaker does."""
@@ -122,7 +126,7 @@ def run(module: Any, monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
 
 @pytest.fixture(scope="module")
 def reports(snapshot: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """The reports of the evaluation job on a first model, and on a model with a champion: itself."""
+    """Reports of the job: a first model, a champion that is the reference, three models, an unreadable reference."""
     folder = tmp_path_factory.mktemp("jobs")
     photos = [(label, number) for label in COLOURS for number in range(1000, 1030)]
     data = Dataset([pixels(*photo) for photo in photos], np.array([label for label, _ in photos]))
@@ -135,14 +139,22 @@ def reports(snapshot: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         (folder / "artifact").mkdir()
         with tarfile.open(folder / "artifact" / "model.tar.gz", "w:gz") as archive:
             archive.add(folder / "model", arcname=".")
-        models = {"challenger": folder / "artifact", "champion": folder / "artifact", "base": folder / "base"}
-        for champion in ("none", "v1"):
-            versions = {"challenger_version": "v2", "champion_version": champion}
-            run(compare, monkeypatch, **models, **channels, **versions, out=folder / champion)
-    return {name: json.loads((folder / name / "evaluation.json").read_text()) for name in ("none", "v1")}
+        (folder / "unreadable").mkdir()
+        (folder / "unreadable" / "model.tar.gz").write_bytes(b"no archive")
+        models = {**dict.fromkeys(("challenger", "champion"), folder / "artifact"), "base": folder / "base"}
+        for name, champion, reference, artifact in (
+            ("none", "none", "none", "artifact"),
+            ("v1", "v1", "v1", "artifact"),
+            ("three", "v1", "v0", "artifact"),
+            ("unreadable", "v1", "v0", "unreadable"),
+        ):
+            versions = {"challenger_version": "v2", "champion_version": champion, "reference_version": reference}
+            out = folder / "reports" / name
+            run(compare, monkeypatch, **models, **channels, **versions, reference=folder / artifact, out=out)
+    return {name: json.loads((folder / "reports" / name / "evaluation.json").read_text()) for name in REPORTS}
 
 
-@pytest.mark.parametrize("champion", ["none", "v1"])
+@pytest.mark.parametrize("champion", REPORTS)
 def test_the_evaluation_job_writes_a_report_by_its_contract(reports: dict[str, dict[str, Any]], champion: str) -> None:
     check_required("evaluation_report", reports[champion])
     for name in events.contract("evaluation_report")["$defs"]["model"]["required"]:
@@ -152,8 +164,24 @@ def test_the_evaluation_job_writes_a_report_by_its_contract(reports: dict[str, d
 
 def test_the_gate_reads_a_report_by_its_contract(reports: dict[str, dict[str, Any]]) -> None:
     assert judge(reports["none"], Gate()).promote
-    verdict = judge(reports["v1"], Gate())
-    assert (verdict.promote, verdict.reason) == (False, "NotBetter")
+    for name, version in (("v1", "v1"), ("three", "v0"), ("unreadable", "v0")):
+        check_report(reports[name], "s3://ml/evaluation.json", version)
+    for name, groups in (("v1", 1), ("three", 2)):
+        verdict = judge(reports[name], Gate())
+        assert (verdict.promote, verdict.reason) == (False, "NotBetter")
+        assert sum(check.check.startswith("possible loss in accuracy") for check in verdict.checks) == groups
+    verdict = judge(reports["unreadable"], Gate())
+    assert (verdict.promote, verdict.reason) == (False, "WorseThanReference")
+    assert "the reference model v0 cannot be read" in verdict.explanation
+    assert "make reference MODEL=champion" in verdict.explanation
+
+
+def test_a_report_without_the_reference_that_was_asked_for_is_invalid(reports: dict[str, dict[str, Any]]) -> None:
+    """A job with older code leaves the reference model out, or compares with another one."""
+    for report in (reports["v1"], {**reports["three"], "reference": None}):
+        with pytest.raises(InvalidDocument, match="reference"):
+            check_report(report, "s3://ml/evaluation.json", "v0")
+    check_report(reports["none"], "s3://ml/evaluation.json", "none")
 
 
 def test_the_gate_reads_a_report_without_any_metric(reports: dict[str, dict[str, Any]]) -> None:
@@ -162,8 +190,10 @@ def test_the_gate_reads_a_report_without_any_metric(reports: dict[str, dict[str,
 
     report = reports["v1"]
     differences = dict.fromkeys(report["holdout"]["differences"])
+    reference = {**report["reference"], "metrics": unknown(report["champion"]), "differences": differences}
     report = {
         **report,
+        "reference": reference,
         "challenger": unknown(report["challenger"]),
         "champion": unknown(report["champion"]),
         "holdout": {**report["holdout"], "differences": differences},

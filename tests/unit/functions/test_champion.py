@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from functions.shared.champion import Champion, LockLost, ModelTable, RetrainingRunning
+from functions.shared.champion import Champion, LockLost, ModelTable, Reference, RetrainingRunning
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 OLD, NEW = Champion("v1", "v1", "s3://a"), Champion("v2", "v2", "s3://b", previous="v1")
@@ -117,3 +117,30 @@ def test_a_rollback_that_lost_the_lock_records_nothing(promoted: ModelTable) -> 
 def test_a_record_without_the_optional_fields_is_read() -> None:
     old = Champion.from_state({"model_version": "v0", "endpoint_config": "v0", "artifact": "s3://c"})
     assert (old.origin, old.is_initial, old.rolled_back_at) == ("retraining", False, None)
+
+
+REFERENCE = Reference("v1", "s3://a", "2026-11-23T10:00:00.000Z", "the first champion")
+
+
+def test_the_reference_model_is_recorded_with_the_promotion(table: ModelTable) -> None:
+    assert table.reference() is None
+    table.promote(OLD, reference=REFERENCE)
+    assert (table.champion(), table.reference()) == (OLD, REFERENCE)
+    table.promote(NEW)
+    assert (table.champion(), table.reference()) == (NEW, REFERENCE)
+
+
+def test_a_promotion_that_lost_the_lock_does_not_replace_the_reference(table: ModelTable) -> None:
+    table.promote(OLD, reference=REFERENCE)
+    table.acquire_lock("another", NOW, is_running)
+    with pytest.raises(LockLost):
+        table.promote(NEW, "one", Reference.of(NEW, "at", "more accurate"))
+    assert table.reference() == REFERENCE
+
+
+def test_a_rollback_leaves_the_reference(promoted: ModelTable) -> None:
+    promoted.set_reference(REFERENCE)
+    promoted.acquire_lock("one", NOW, is_running)
+    promoted.record_rollback(OLD.as_restored("at"), NEW.as_rolled_back("at", "too many errors", "one"), "one")
+    assert promoted.reference() == REFERENCE
+    assert [model.model_version for model in promoted.all_promoted()].count("v1") == 1

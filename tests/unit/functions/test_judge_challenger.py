@@ -10,7 +10,8 @@ from functions.shared.checks import AT_MOST, Check
 
 def model(accuracy: float = 0.95, **metrics: Any) -> dict[str, Any]:
     recall = {"bicycle": accuracy, "motorcycle": accuracy}
-    return {"accuracy": accuracy, "ece": 0.02, "auroc": 0.97, "recall": recall, "threshold": 0.9, **metrics}
+    figures = {"accuracy": accuracy, "ece": 0.02, "auroc": 0.97, "recall": recall, "threshold": 0.9}
+    return {"model_version": "v1", **figures, **metrics}
 
 
 def report(challenger: dict[str, Any], champion: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
@@ -18,7 +19,14 @@ def report(challenger: dict[str, Any], champion: dict[str, Any] | None = None, *
         {metric: challenger[metric] - champion[metric] for metric in ("accuracy", "ece", "auroc")} if champion else {}
     )
     differences = {metric: {"mean": gap, "low": gap - 0.01, "high": gap + 0.01} for metric, gap in gaps.items()}
-    return {"challenger": challenger, "champion": champion, "holdout": {"differences": differences}, **more}
+    reference = {"model_version": "v1", "error": None, "metrics": champion, "differences": differences}
+    return {
+        "challenger": challenger,
+        "champion": champion,
+        "reference": reference if champion else None,
+        "holdout": {"differences": differences},
+        **more,
+    }
 
 
 def labels(challenger: float, champion: float, photos: int = 20) -> dict[str, Any]:

@@ -59,3 +59,33 @@ def test_a_promoted_model_is_recorded_with_its_training_input() -> None:
     assert promoted.new_champion.training_input == given
     initial = result_of(True, prepared={"initial": {"threshold": 0.9}}, trained={"artifact": "s3://a"})
     assert initial.new_champion.training_input is None
+
+
+BEFORE = {"model_version": "v1", "endpoint_config": "v1", "artifact": "s3://before"}
+TRAINED = {"artifact": "s3://new"}
+
+
+def test_the_first_champion_is_the_first_reference() -> None:
+    first = result_of(True, prepared={"snapshot": None, "champion": None}, trained=TRAINED).new_reference
+    assert first
+    assert (first.model_version, first.artifact, first.reason) == ("v2", "s3://new", "the first champion")
+    initial = {"initial": {"threshold": 0.9}, "model_version": "initial-1"}
+    reference = result_of(True, prepared=initial, trained=TRAINED).new_reference
+    assert reference
+    assert reference.model_version == "initial-1"
+
+
+def test_without_a_recorded_reference_the_champion_before_becomes_it() -> None:
+    prepared = {**PREPARED, "champion": BEFORE}
+    reference = result_of(True, prepared=prepared, trained=TRAINED, judged={"new_reference": False}).new_reference
+    assert reference
+    assert (reference.model_version, reference.artifact) == ("v1", "s3://before")
+
+
+def test_only_a_promotion_whose_verdict_says_so_replaces_the_reference() -> None:
+    state = {"prepared": {**PREPARED, "champion": BEFORE}, "trained": TRAINED}
+    for promoted, better, expected in ((True, True, "v2"), (True, False, None), (False, True, None)):
+        run = {"run": {"name": "v2"}, **state, "judged": {"new_reference": better}}
+        result = RetrainingResult(promoted, run, "arn:run", "scones-dev", "at", "v1", has_reference=True)
+        assert (result.new_reference and result.new_reference.model_version) == expected
+        assert result.as_output()["new_reference"] == expected

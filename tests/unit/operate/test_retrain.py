@@ -124,3 +124,16 @@ def test_every_check_is_printed_with_its_value_and_limit() -> None:
     assert any("outlier AUROC" in line and "unknown" in line and "no" in line for line in lines)
     assert any("0.0304" in line and "at most 0.0300" in line and "no" in line for line in lines)
     json.dumps(output)
+
+
+def test_the_reference_model_is_printed_beside_the_champion_when_it_is_another_one() -> None:
+    def shown(version: str) -> str:
+        compared = {"model_version": version, "error": None, "metrics": {"accuracy": 0.9123}, "differences": {}}
+        models = {"challenger": {"accuracy": 0.95}, "compared_with": {"model_version": "v1", "accuracy": 0.94}}
+        with console.capture() as text:
+            retrain.print_result({"outcome": "promoted", "verdict": "better", **models, "reference": compared})
+        return text.get()
+
+    assert "reference" in shown("v0")
+    assert "0.912" in shown("v0")
+    assert "reference" not in shown("v1")

@@ -89,6 +89,64 @@ def test_a_model_with_a_new_vehicle_is_compared_with_one_without(good: Path, dat
     assert report["champion"]["recall"]["bus"] == 0
 
 
+def test_a_challenger_is_compared_with_the_reference_model_too(good: Path, swapped: Path, data: Dataset) -> None:
+    holdout = split_holdout(data)[1]
+    report = compare(swapped, swapped, holdout, empty(), ("new", "old"), ("oldest", good))
+    assert report["holdout"]["differences"]["accuracy"]["low"] == 0
+    reference = report["reference"]
+    assert (reference["model_version"], reference["error"]) == ("oldest", None)
+    assert reference["differences"]["accuracy"]["high"] < 0
+    assert reference["metrics"]["accuracy"] > report["challenger"]["accuracy"]
+
+
+def test_a_reference_that_is_the_champion_is_not_computed_twice(
+    good: Path, swapped: Path, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = []
+    monkeypatch.setattr(comparing, "model_fn", lambda folder: loaded.append(folder) or model_fn(folder))
+    report = compare(good, swapped, split_holdout(data)[1], empty(), ("new", "old"), ("old", Path("not-read")))
+    assert len(loaded) == 2
+    assert report["reference"]["metrics"] == report["champion"]
+    assert report["reference"]["differences"] == report["holdout"]["differences"]
+
+
+def test_a_vehicle_that_only_the_challenger_knows_hides_no_loss_on_the_others(
+    good: Path, data: Dataset, tmp_path: Path
+) -> None:
+    """The challenger is worse on motorcycles; with the photos of a bus, it would be more accurate than the others."""
+    vehicles = (*VEHICLES, "bus")
+    labels = data.labels.copy()
+    labels[(labels == "motorcycle") & (np.arange(len(labels)) % 2 == 0)] = "bicycle"
+    train(split_holdout(data)[0], empty(), vehicles, tmp_path / "good", recipe=QUICK_RECIPE, version="three")
+    worse = split_holdout(Dataset(data.images, labels))[0]
+    train(worse, empty(), vehicles, tmp_path / "worse", recipe=QUICK_RECIPE, version="worse")
+    holdout = split_holdout(data)[1]
+    report = compare(tmp_path / "worse", good, holdout, empty(), ("worse", "good"), ("oldest", good))
+    assert report["challenger"]["accuracy"] > report["champion"]["accuracy"]
+    assert report["holdout"]["differences"]["accuracy"]["mean"] < 0
+    assert report["reference"]["differences"]["accuracy"]["mean"] < 0
+    assert set(report["reference"]["metrics"]["recall"]) == set(VEHICLES)
+    assert report["reference"]["metrics"]["accuracy"] > report["champion"]["accuracy"]
+    equal = compare(tmp_path / "good", good, holdout, empty(), ("three", "good"), ("oldest", good))
+    assert abs(equal["reference"]["differences"]["accuracy"]["mean"]) < 0.05
+
+
+def test_a_reference_that_cannot_be_read_is_reported_with_the_error(good: Path, data: Dataset, tmp_path: Path) -> None:
+    about = json.loads((good / "model.json").read_text())
+    for name, content in (("no-json", "{"), ("no-classes", json.dumps({**about, "classes": None}))):
+        shutil.copytree(good, tmp_path / name)
+        (tmp_path / name / "model.json").write_text(content)
+    shutil.copytree(good, tmp_path / "damaged")
+    (tmp_path / "damaged" / "backbone.onnx").write_bytes(b"no graph")
+    (tmp_path / "model.tar.gz").write_bytes(b"no archive")
+    for name in ("no-json", "no-classes", "damaged", "model.tar.gz"):
+        reference = ("oldest", tmp_path / name)
+        report = compare(good, good, split_holdout(data)[1], empty(), ("new", "old"), reference)["reference"]
+        assert report["error"], name
+        assert (report["model_version"], report["metrics"]) == ("oldest", None)
+        assert report["differences"] == {"accuracy": None, "ece": None, "auroc": None}
+
+
 def end_to_end_model(folder: Path) -> Path:
     """Write a model of the format before the frozen backbone; returns its folder."""
     folder.mkdir()
@@ -123,15 +181,17 @@ def test_the_evaluation_job_writes_its_report(good: Path, tmp_path: Path, monkey
 
     write_labelled_photos(tmp_path)
     synthetic_photos(30, seed=2).save(tmp_path / "base" / "images.npz")
-    for role in ("challenger", "champion"):
+    for role in ("challenger", "champion", "reference"):
         (tmp_path / role).mkdir()
         with tarfile.open(tmp_path / role / "model.tar.gz", "w:gz") as tar:
             tar.add(good, arcname=".")
     arguments = ["compare", "--champion-version", "old", "--challenger-version", "new", "--out", str(tmp_path / "out")]
-    for name in ("challenger", "champion", "base", "snapshot", "labelled"):
+    arguments += ["--reference-version", "oldest"]
+    for name in ("challenger", "champion", "reference", "base", "snapshot", "labelled"):
         arguments += [f"--{name}", str(tmp_path / name)]
     monkeypatch.setattr(sys, "argv", arguments)
     assert comparing.main() == 0
     report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert (report["challenger"]["model_version"], report["champion"]["model_version"]) == ("new", "old")
     assert report["labelled"]["photos"] == 6
+    assert report["reference"]["model_version"] == "oldest"
