@@ -73,7 +73,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         features = store.find_features(champion.artifact if champion else None)
         trained_on = champion.snapshot if champion else None
         new_labels = store.count_new_labels(snapshot, trained_on)
-        unjudged = store.count_new_labels(snapshot, trained_on, table.judged_snapshot(), *table.rolled_back_snapshots())
+        earlier = {*table.judged_snapshots(), *table.rolled_back_snapshots()}
+        unjudged = store.count_new_labels(snapshot, trained_on, *sorted(earlier))
     prepared = Prepared(
         request=request,
         model_version=event["run"]["name"],
