@@ -39,6 +39,8 @@ EVENTS_AFTER_S = 300
 SETTINGS = {
     "REVIEW_TIMEOUT_S": "ReviewTimeoutSeconds",
     "MIN_NEW_LABELS": "MinNewLabels",
+    "MAX_LABELS_PER_DRIVER": "MaxLabelsPerDriver",
+    "MAX_LABELS_PER_REVIEWER": "MaxLabelsPerReviewer",
     "BAKE_SECONDS": "BakeSeconds",
     "GATE": "Gate",
     "ROLLBACK_ALARMS": "RollbackAlarms",

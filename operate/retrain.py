@@ -31,6 +31,26 @@ COMPARED = (
     ("latency_ms", "latency, ms", ".2f"), ("size_mb", "size, MB", ".2f"),
 )  # fmt: skip
 
+# What the reasons in functions/build_dataset/skipped.py mean.
+SKIPPED_LABELS = {
+    "Malformed": "not as events/contracts/label.json describes a label",
+    "Unreadable": "S3 refuses to return it: archived, or encrypted with another key",
+    "WrongPhoto": "about another photo than its key",
+    "WrongIdentity": "names another reviewer than its key",
+    "NoRecord": "the stage has no record of the photo",
+    "NoSuchRequest": "no such review was requested",
+    "WrongTime": "answered before the request, or after it was stored",
+    "NoPicture": "no picture that the reviewer saw",
+    "OverReviewerLimit": "older than the newest MAX_LABELS_PER_REVIEWER of the reviewer",
+    "RejectedPhoto": "the photo was rejected",
+    "Corrected": "the reviewer answered again",
+    "Outvoted": "most reviewers gave another answer",
+    "Contested": "reviewers disagree, without a majority",
+    "Unusable": "the reviewers found the photo unusable",
+    "UnknownVehicle": "names no vehicle of this retraining",
+    "OverDriverLimit": "older than the newest MAX_LABELS_PER_DRIVER of the driver",
+}
+
 
 def publish_training_input(deployed: Deployed, train: Path, source: Path) -> dict[str, Any]:
     """Upload the staged data set, its golden photos and the training code under the hashes of their contents.
@@ -94,7 +114,9 @@ def follow(execution: str) -> dict[str, Any]:
 
 
 def print_result(output: dict[str, Any]) -> None:
-    """Print the figures of challenger, champion and reference model, each check with its limit, and the verdict."""
+    """Print the labels, the figures of challenger, champion and reference model, the checks, and the verdict."""
+    if output.get("labels") or output.get("skipped_labels"):
+        console.print(_labels_table(output))
     challenger, champion = output.get("challenger"), output.get("compared_with")
     if challenger:
         models = {"challenger": challenger, "champion": champion}
@@ -110,6 +132,15 @@ def print_result(output: dict[str, Any]) -> None:
     outcome = output["outcome"]
     reason = f" ({output['reason']})" if output.get("reason") else ""
     console.print(f"[{'green' if outcome == 'promoted' else 'yellow'}]{outcome}{reason}[/]: {output['verdict']}")
+
+
+def _labels_table(output: dict[str, Any]) -> Table:
+    grid = _table("The labels", {"": "left", "labels": "right", "meaning": "left"})
+    new = output.get("new_labels") or 0
+    grid.add_row("used", str(output.get("labels") or 0), f"{new} of them new since the champion")
+    for reason, count in (output.get("skipped_labels") or {}).items():
+        grid.add_row(escape(reason), str(count), SKIPPED_LABELS.get(reason, ""))
+    return grid
 
 
 def _checks_table(checks: Sequence[Check]) -> Table:

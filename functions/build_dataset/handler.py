@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from aws_lambda_powertools import single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
@@ -10,14 +11,16 @@ from botocore.exceptions import ClientError
 from functions.build_dataset.base_data import BaseData, check_base_data, check_golden
 from functions.build_dataset.endpoint_repair import ChampionEndpoint
 from functions.build_dataset.initial import InitialModel, accepted_state, refused_state
+from functions.build_dataset.labels import Limits
 from functions.build_dataset.prepare import Prepared, find_obstacle, required_labels
 from functions.build_dataset.request import Request
+from functions.build_dataset.skipped import SkippedLabels
 from functions.build_dataset.snapshot import SnapshotStore
 from functions.shared.aws import client, error_code
 from functions.shared.champion import Champion, ModelTable, Reference
 from functions.shared.errors import SconesError
-from functions.shared.observability import log_failures, make_logger_and_metrics
-from functions.shared.photo_table import PhotoTable
+from functions.shared.observability import NAMESPACE, log_failures, make_logger_and_metrics
+from functions.shared.photo_reader import PhotoReader
 from functions.shared.running import is_running
 from functions.shared.s3 import ABSENT, parse_uri
 from functions.shared.settings import read_settings
@@ -35,6 +38,7 @@ class ReferenceMissing(SconesError):
 class Settings:
     """Environment variables of the function.
 
+    `max_labels_per_driver` and `max_labels_per_reviewer` limit what one person can teach a model.
     `allow_drawn_training_data`: whether a model that was trained on pictures drawn by the program may be promoted.
     """
 
@@ -43,6 +47,8 @@ class Settings:
     photo_table: str
     endpoint_name: str
     min_new_labels: int
+    max_labels_per_driver: int
+    max_labels_per_reviewer: int
     bake_seconds: int
     allow_drawn_training_data: bool
 
@@ -51,7 +57,8 @@ settings = read_settings(Settings)
 logger, metrics = make_logger_and_metrics("build-dataset")
 s3 = client("s3", read_timeout_s=20)
 table = ModelTable(settings.model_table, client("dynamodb"))
-store = SnapshotStore(settings.ml_bucket, s3, PhotoTable(settings.photo_table, client("dynamodb")))
+limits = Limits(settings.max_labels_per_driver, settings.max_labels_per_reviewer)
+store = SnapshotStore(settings.ml_bucket, s3, PhotoReader(settings.photo_table, client("dynamodb")), limits)
 endpoint = ChampionEndpoint(settings.endpoint_name, table, client("sagemaker", read_timeout_s=20))
 vehicles = load_vehicles()
 
@@ -80,7 +87,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         features = store.find_features(champion.artifact if champion else None)
         trained_on = champion.snapshot if champion else None
         new_labels = store.count_new_labels(snapshot, trained_on)
-        unjudged = store.count_new_labels(snapshot, trained_on, table.judged_snapshot(), *table.rolled_back_snapshots())
+        earlier = {*table.judged_snapshots(), *table.rolled_back_snapshots()}
+        unjudged = store.count_new_labels(snapshot, trained_on, *sorted(earlier))
+        log_and_count_skipped(snapshot.skipped)
     prepared = Prepared(
         request=request,
         model_version=event["run"]["name"],
@@ -131,6 +140,19 @@ def check_reference(reference: Reference | None, champion: Champion | None) -> N
             f"the reference model {reference.model_version} cannot be compared: there is no {reference.artifact}, or "
             "this stage may not read it. Restore it, or replace the reference: make reference MODEL=champion"
         ) from error
+
+
+def log_and_count_skipped(skipped: SkippedLabels) -> None:
+    """Log the labels that are not used, and count them: the metric SkippedLabels has the dimension `reason`."""
+    if not skipped.counts:
+        return
+    logger.info("labels skipped", skipped=skipped.counts, photo_ids=skipped.examples)
+    for reason, count in skipped.counts.items():
+        dimensions = {"service": "build-dataset", "reason": reason}
+        with single_metric(
+            "SkippedLabels", MetricUnit.Count, count, namespace=NAMESPACE, default_dimensions=dimensions
+        ):
+            pass
 
 
 def prepare_initial_model(request: Request, artifact: str) -> dict[str, Any]:

@@ -83,6 +83,7 @@ def _state(request: Request) -> dict[str, Any]:
         "hyperparameters": {},
         "labels": 0,
         "new_labels": 0,
+        "skipped_labels": {},
         "rollback_config": "",
         "force": False,
         "dry_run": False,

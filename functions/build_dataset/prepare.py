@@ -51,8 +51,8 @@ class Prepared:
     `bucket` is the ML bucket; `snapshot` None when there is an obstacle; `labelled` the S3 prefix of the labelled
     photos; `features` that of the champion's features for the training channel, None when nothing is trained; `drawn`
     whether the base data are drawn pictures; `bake_s` how long a new champion is monitored, in seconds. `new_labels`
-    are those that the champion was not trained on; `unjudged` those of them that neither the last judged challenger
-    nor a model that was rolled back was trained on; `required` the number of these that a retraining needs.
+    are those that the champion was not trained on; `unjudged` those of them that neither one of the last judged
+    challengers nor a model that was rolled back was trained on; `required` the number of these that a retraining needs.
     `reference` is the recorded reference model; None until the first promotion, when the champion is the reference.
     """
 
@@ -75,7 +75,7 @@ class Prepared:
         """Why nothing is trained, as a reason and a sentence; None when the retraining continues."""
         found = find_obstacle(self.request, self.champion)
         if found is None and self.unjudged < self.required:
-            known = "the champion, the last judged model and the models that were rolled back"
+            known = "the champion, the last judged models and the models that were rolled back"
             return "NothingNew", f"{self.unjudged} labels are new to {known}; {self.required} are required"
         return found
 
@@ -121,6 +121,7 @@ class Prepared:
             "features": self.features,
             "labels": len(self.snapshot.entries) if self.snapshot else 0,
             "new_labels": self.new_labels,
+            "skipped_labels": self.snapshot.skipped.counts if self.snapshot else {},
             "champion": champion.as_state() if champion else None,
             "baseline": baseline,
             "reference": {"model_version": reference.model_version, "artifact": reference.artifact}

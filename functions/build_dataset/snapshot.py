@@ -2,24 +2,25 @@
 
 import hashlib
 import json
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from functions.build_dataset.labels import Label, count_changed_labels, effective_labels
-from functions.shared.aws import error_code
-from functions.shared.errors import InvalidDocument
-from functions.shared.photo_record import REJECTED
-from functions.shared.photo_table import PhotoTable
-from functions.shared.s3 import ABSENT, check_document, list_keys, parse_uri, read_json
+from functions.build_dataset.label_reader import LabelReader
+from functions.build_dataset.labels import Label, Limits, Picture, count_changed_labels, effective_labels
+from functions.build_dataset.skipped import Reason, SkippedLabels
+from functions.shared.aws import call_failed, error_code
+from functions.shared.errors import AwsRefused
+from functions.shared.photo_reader import PhotoReader
+from functions.shared.s3 import ABSENT, check_document, list_objects, parse_uri, read_json
 from functions.shared.shapes import list_of, object_with, text
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-LABELS = "labels/"
 PHOTOS = "datasets/photos/"
 SNAPSHOTS = "datasets/snapshots/"
 # The features channel when the champion has none: it holds a text file, because a channel may not be empty.
@@ -27,44 +28,48 @@ NO_FEATURES = "datasets/features/"
 # The archive of SM_OUTPUT_DATA_DIR, which SageMaker writes beside model.tar.gz.
 FEATURES = "output.tar.gz"
 NOTE = "README.txt"
-THREADS = 16
+# As many as the connections that botocore keeps open (max_pool_connections).
+THREADS = 10
+_CONTENT_TYPES = {"jpg": "image/jpeg", "png": "image/png"}
 
 _MANIFEST = object_with({"photos": list_of(object_with({"photo_id": text, "label": text}))})
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A manifest in S3. `uri` is its prefix, which ends in the SHA-256 of the manifest; `entries` are its photos."""
+    """A manifest in S3. `uri` is its prefix, which ends in the SHA-256 of the manifest; `entries` are its photos.
+
+    `skipped` are the labels that are not in it.
+    """
 
     uri: str
     entries: list[dict[str, Any]]
+    skipped: SkippedLabels = field(compare=False)
 
 
 class SnapshotStore:
-    """Labels, copies of labelled photos, and snapshots in the ML bucket. All but the labels are immutable."""
+    """Snapshots in the ML bucket, and copies of the pictures of labelled photos."""
 
-    def __init__(self, bucket: str, s3: "S3Client", photos: PhotoTable) -> None:
-        """`bucket` is the ML bucket; labels of photos that were rejected are left out."""
+    def __init__(self, bucket: str, s3: "S3Client", photos: PhotoReader, limits: Limits) -> None:
+        """`bucket` is the ML bucket, which has the labels; `photos` has the records of their photos."""
         self.bucket = bucket
         self._s3 = s3
-        self._photos = photos
+        self._labels = LabelReader(bucket, s3, photos)
+        self._limits = limits
 
     @property
     def labelled_photos(self) -> str:
-        """The S3 prefix of the copies of labelled photos."""
+        """The S3 prefix of the copies of the pictures of labelled photos."""
         return f"s3://{self.bucket}/{PHOTOS}"
 
     def create(self, base: str, classes: tuple[str, ...]) -> Snapshot:
-        """Copy the photos labelled since the last snapshot, and write the manifest of all effective labels."""
+        """Copy the pictures of new effective labels, and write the manifest of all effective labels."""
+        skipped = SkippedLabels()
+        copied = {found["Key"]: found["ETag"] for found in list_objects(self._s3, self.bucket, PHOTOS)}
         with ThreadPoolExecutor(THREADS) as pool:
-            objects = pool.map(self._read, list_keys(self._s3, self.bucket, LABELS))
-            labels = [label for label in map(Label.from_object, objects) if label]
-            statuses = self._photos.find_statuses(label.photo.photo_id for label in labels)
-            rejected = {photo_id for photo_id, status in statuses.items() if status == REJECTED}
-            effective = effective_labels(labels, classes, rejected)
-            copied = set(list_keys(self._s3, self.bucket, PHOTOS))
-            copies = pool.map(lambda label: f"{PHOTOS}{label.file}" in copied or self._copy(label), effective)
-            entries = [label.as_entry() for label, exists in zip(effective, copies, strict=True) if exists]
+            labels = self._labels.read(pool, self._limits.per_reviewer, skipped)
+            effective = effective_labels(labels, classes, self._limits.per_driver, skipped)
+            entries = [label.as_entry() for label in self._copy_pictures(effective, copied, pool, skipped)]
         if f"{PHOTOS}{NOTE}" not in copied:
             # A training job fails when one of its channels is empty.
             self._put(f"{PHOTOS}{NOTE}", b"Copies of labelled photos. The snapshots list those that are used.\n")
@@ -72,7 +77,7 @@ class SnapshotStore:
         content = json.dumps(manifest, ensure_ascii=False, sort_keys=True, indent=1).encode()
         prefix = f"{SNAPSHOTS}{hashlib.sha256(content).hexdigest()}/"
         self._put(f"{prefix}manifest.json", content)
-        return Snapshot(f"s3://{self.bucket}/{prefix}", entries)
+        return Snapshot(f"s3://{self.bucket}/{prefix}", entries, skipped)
 
     def find_features(self, artifact: str | None) -> str:
         """Return the S3 prefix of the features that a model's training job saved; of a text file when there are none.
@@ -89,33 +94,47 @@ class SnapshotStore:
 
     def count_new_labels(self, snapshot: Snapshot, *earlier: str | None) -> int:
         """Return how many labels of a snapshot are in none of the earlier ones; None among these is ignored."""
-        known: list[dict[str, Any]] = []
+        known: set[tuple[str, str]] = set()
         for manifest in (f"{uri}manifest.json" for uri in earlier if uri):
             found = read_json(self._s3, manifest)
             if found is not None:
                 check_document(_MANIFEST, found, manifest)
-                known += found["photos"]
+                known |= {(entry["photo_id"], entry["label"]) for entry in found["photos"]}
         return count_changed_labels(snapshot.entries, known)
 
-    def _read(self, key: str) -> Any:
-        try:
-            return read_json(self._s3, f"s3://{self.bucket}/{key}")
-        except InvalidDocument:
-            return None
+    def _copy_pictures(
+        self, labels: list[Label], copied: Mapping[str, str], pool: Executor, skipped: SkippedLabels
+    ) -> Iterator[Label]:
+        """Yield the labels whose picture is among the copies; `copied` are the ETags of these by key.
 
-    def _copy(self, label: Label) -> bool:
-        photo = label.photo
+        A copy is replaced when it is not that of the picture of the effective label any more.
+        """
+
+        def copy(label: Label) -> bool:
+            key = f"{PHOTOS}{label.file}"
+            return copied.get(key) == label.used_picture.etag or self._copy(label.used_picture, key)
+
+        for label, exists in zip(labels, pool.map(copy, labels), strict=True):
+            if exists:
+                yield label
+            else:
+                skipped.add(Reason.NO_PICTURE, label.photo.photo_id)
+
+    def _copy(self, picture: Picture, key: str) -> bool:
+        """Copy a picture without the metadata and tags that its writer chose; return False when S3 refuses it."""
         try:
-            # Emulators ignore CopySourceIfMatch, so the etag is checked here as well.
-            self._s3.head_object(Bucket=photo.bucket, Key=photo.key, IfMatch=f'"{photo.etag}"')
             self._s3.copy_object(
                 Bucket=self.bucket,
-                Key=f"{PHOTOS}{label.file}",
-                CopySource={"Bucket": photo.bucket, "Key": photo.key},
-                CopySourceIfMatch=f'"{photo.etag}"',
+                Key=key,
+                CopySource={"Bucket": self.bucket, "Key": picture.key},
+                CopySourceIfMatch=picture.etag,
+                MetadataDirective="REPLACE",
+                TaggingDirective="REPLACE",
+                ContentType=_CONTENT_TYPES[picture.suffix],
             )
         except ClientError as error:
-            if error_code(error) in {*ABSENT, "NoSuchBucket", "PreconditionFailed", "412"}:
+            # Deleted or replaced meanwhile, archived, or encrypted with a key of its writer.
+            if isinstance(call_failed(error), AwsRefused):
                 return False
             raise
         return True

@@ -57,7 +57,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         table.promote(result.new_champion, result.execution, result.new_reference)
         record_training_input(result)
     if result.judged_snapshot:
-        table.record_judged(result.judged_snapshot, str(result.model_version), result.at)
+        table.record_judged(result.judged_snapshot, result.at)
     if result.model_version:
         register(result)
     table.release_lock(result.execution)

@@ -21,6 +21,7 @@ from functions.shared.shapes import (
     one_of,
     optional,
     text,
+    values,
 )
 
 # Expected outcomes; any other reason is a failure.
@@ -63,7 +64,8 @@ _PREPARED = object_with(
         "initial": optional(object_with({}, {"threshold": optional(fraction)})),
         "training_input": optional(all_of(object_with({}), anything)),
         "golden": optional(address),
-        "new_labels": optional(count),
+        **dict.fromkeys(("labels", "new_labels"), optional(count)),
+        "skipped_labels": optional(values(count)),
         "dry_run": flag,
     },
 )
@@ -244,7 +246,9 @@ class RetrainingResult:
             "new_reference": self.new_reference.model_version if self.new_reference else None,
             "evaluation": judged.get("evaluation"),
             "snapshot": prepared.get("snapshot"),
+            "labels": prepared.get("labels"),
             "new_labels": prepared.get("new_labels"),
+            "skipped_labels": prepared.get("skipped_labels") or {},
             "endpoint": self.endpoint,
             "execution": self.execution,
             "ended_at": self.at,

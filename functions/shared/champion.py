@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # Longer than the longest retraining: two jobs of an hour, two endpoint updates of half an hour, and waiting.
 LOCK_EXPIRES_AFTER = timedelta(hours=6)
+# Each retraining reads the manifests of all of them.
+JUDGED_SNAPSHOTS = 20
 # Origins of a champion.
 RETRAINING = "retraining"
 INITIAL = "initial"
@@ -123,7 +125,7 @@ class ModelTable:
     """The DynamoDB table of models. Its key is `id`.
 
     The items are `champion`; `lock` while a retraining or a rollback runs; `promoted/{model}` for each model that was
-    ever champion; `reference`, the reference model; and `judged`, the last snapshot whose challenger was judged.
+    ever champion; `reference`, the reference model; and `judged`, the last snapshots whose challengers were judged.
     """
 
     def __init__(self, name: str, dynamodb: "DynamoDBClient") -> None:
@@ -207,27 +209,37 @@ class ModelTable:
         """Return the S3 prefixes of the snapshots of all models that were rolled back, each once, sorted."""
         return sorted({model.snapshot for model in self.all_promoted() if model.rolled_back_at and model.snapshot})
 
-    def judged_snapshot(self) -> str | None:
-        """Return the S3 prefix of the last snapshot whose challenger was judged, or None."""
-        item = self._get("judged")
-        return str(item["snapshot"]) if item else None
+    def judged_snapshots(self) -> list[str]:
+        """Return the S3 prefixes of the last JUDGED_SNAPSHOTS snapshots whose challengers were judged, oldest first."""
+        return [snapshot for snapshot, _ in sorted(self._judged().items(), key=lambda item: item[::-1])]
 
-    def record_judged(self, snapshot: str, model_version: str, at: str) -> None:
+    def record_judged(self, snapshot: str, at: str) -> None:
         """Record that the challenger of a snapshot was judged at the time `at` (ISO 8601), whatever the verdict.
 
-        An automatic trigger does not train on the same labels again. Of two records the later one is kept.
+        An automatic trigger does not train on the same labels again.
         """
-        item = {"id": "judged", "snapshot": snapshot, "model_version": model_version, "judged_at": at}
-        try:
-            self._dynamodb.put_item(
-                TableName=self.name,
-                Item=serialize(item),
-                ConditionExpression="attribute_not_exists(id) OR judged_at <= :at",
-                ExpressionAttributeValues=serialize({":at": at}),
-            )
-        except ClientError as error:
-            if error_code(error) != "ConditionalCheckFailedException":
-                raise
+        while True:
+            before = self._judged()
+            judged = {**before, snapshot: max(at, before.get(snapshot, at))}
+            last = sorted(judged, key=lambda one: (judged[one], one))[-JUDGED_SNAPSHOTS:]
+            try:
+                self._dynamodb.put_item(
+                    TableName=self.name,
+                    Item=serialize({"id": "judged", "snapshots": {one: judged[one] for one in last}}),
+                    ConditionExpression="attribute_not_exists(id) OR snapshots = :before",
+                    ExpressionAttributeValues=serialize({":before": before}),
+                )
+            except ClientError as error:
+                # Another execution, which took over the lock, has recorded its snapshot meanwhile.
+                if error_code(error) != "ConditionalCheckFailedException":
+                    raise
+            else:
+                return
+
+    def _judged(self) -> dict[str, str]:
+        """Return when each of the last snapshots was judged."""
+        item = self._get("judged")
+        return dict(item["snapshots"]) if item else {}
 
     def acquire_lock(self, execution: str, now: datetime, is_running: Callable[[str], bool]) -> None:
         """Keep other retrainings and rollbacks from starting until `release_lock`. The holder may acquire it again.

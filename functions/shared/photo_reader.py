@@ -56,13 +56,22 @@ class PhotoReader:
 
     def find_statuses(self, photo_ids: Iterable[str]) -> dict[str, str]:
         """Return the statuses of the photos that have a record, by photo id."""
+        found = self.find_attributes(photo_ids, ("status",))
+        return {photo_id: attributes["status"] for photo_id, attributes in found.items()}
+
+    def find_attributes(self, photo_ids: Iterable[str], names: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Return these attributes of the photos that have a record, read consistently, by photo id.
+
+        An attribute that a record does not have is missing.
+        """
         wanted, found = sorted(set(photo_ids)), {}
+        attributes = {f"#{name}": name for name in ("photo_id", *names)}
         for start in range(0, len(wanted), _BATCH):
             requested: dict[str, Any] = {
                 self.name: {
                     "Keys": [serialize({"photo_id": photo_id}) for photo_id in wanted[start : start + _BATCH]],
-                    "ProjectionExpression": "#photo_id, #status",
-                    "ExpressionAttributeNames": {"#photo_id": "photo_id", "#status": "status"},
+                    "ProjectionExpression": ", ".join(attributes),
+                    "ExpressionAttributeNames": attributes,
                     "ConsistentRead": True,
                 }
             }
@@ -72,7 +81,7 @@ class PhotoReader:
                 except (ClientError, BotoCoreError) as error:
                     raise unavailable("records", error) from error
                 items = map(deserialize, answer["Responses"].get(self.name, ()))
-                found.update({item["photo_id"]: item["status"] for item in items})
+                found.update({item["photo_id"]: item for item in items})
                 requested = answer.get("UnprocessedKeys", {})
         return found
 

@@ -12,6 +12,7 @@ from functions.shared.shapes import Shape
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectTypeDef
 
 ABSENT = {"NoSuchKey", "404", "NotFound"}
 
@@ -49,8 +50,12 @@ def check_document(shape: Shape, document: Any, uri: str) -> None:
         raise InvalidDocument(f"{uri}: {error}") from error
 
 
+def list_objects(s3: "S3Client", bucket: str, prefix: str) -> "Iterator[ObjectTypeDef]":
+    """Yield the objects under a prefix, ordered by key, as ListObjectsV2 describes them."""
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        yield from page.get("Contents", ())
+
+
 def list_keys(s3: "S3Client", bucket: str, prefix: str) -> Iterator[str]:
     """Yield the keys under a prefix, in order."""
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        for found in page.get("Contents", ()):
-            yield found["Key"]
+    return (found["Key"] for found in list_objects(s3, bucket, prefix))

@@ -4,6 +4,7 @@ A shape is a function of a value and its path that raises InvalidInput; `object_
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -63,6 +64,18 @@ def any_text(value: Any, path: str) -> None:
     """A text, which may be empty."""
     if not is_text(value):
         raise InvalidInput(f"{path} is {shown(value)}; pass a text")
+
+
+def matching(pattern: str) -> Shape:
+    """A text that matches a regular expression as a whole; its classes contain ASCII characters only."""
+    compiled = re.compile(pattern, re.ASCII)
+
+    def check(value: Any, path: str) -> None:
+        any_text(value, path)
+        if not compiled.fullmatch(value):
+            raise InvalidInput(f"{path} is {shown(value)}; pass a text that matches {pattern}")
+
+    return check
 
 
 def address(value: Any, path: str) -> None:

@@ -22,8 +22,10 @@ from deploy import training_source
 from deploy.outputs import Deployed
 from functions.shared.champion import Champion, ModelTable
 from functions.shared.photo import Photo
+from functions.shared.photo_table import PhotoTable
 from operate.event_listener import EventListener
 from tests.support.images import png
+from tests.support.labels import photo_of, plant_label
 from tests.support.training_code import COPY_READY_MODEL, COPY_READY_REPORT
 from tests.support.upload_stage import wait_for_execution
 from tests.support.waiting import eventually
@@ -250,20 +252,12 @@ class RetrainingStage:
         return self.put(f"datasets/base/{name}/images.npz", content).removesuffix("images.npz")
 
     def add_label(self, key: str, image: Any, vehicle: str) -> Photo:
-        """Upload a photo and label it as the review console does."""
+        """Label a photo as the review console does; it is not uploaded, so no execution decides about it."""
         content = png(image)
-        etag = client("s3").put_object(Bucket=self.deployed.uploads_bucket, Key=key, Body=content)["ETag"].strip('"')
-        photo = Photo(self.deployed.uploads_bucket, key, etag, len(content))
-        now = time.gmtime()
-        label = {
-            "photo": photo.as_state(),
-            "photo_id": photo.photo_id,
-            "vehicle": vehicle,
-            "reviewer": "test",
-            "answered_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", now),
-            "opinions": [],
-        }
-        self.put(f"labels/{time.strftime('%Y/%m/%d', now)}/{photo.photo_id}.json", json.dumps(label).encode())
+        photo = photo_of(content, key, self.deployed.uploads_bucket)
+        photos = PhotoTable(self.deployed.photo_table, client("dynamodb"))
+        clients = {name: client(name) for name in ("s3", "sts")}
+        plant_label(clients, self.deployed.ml_bucket, photos, photo, vehicle, picture=content)
         return photo
 
     def _champion_files(self) -> dict[str, bytes]:

@@ -34,6 +34,8 @@ ENVIRONMENT = {
     "INFERENCE_IMAGE": "inference-image",
     "ALARM_PREFIX": "scones-test-",
     "MIN_NEW_LABELS": "5",
+    "MAX_LABELS_PER_DRIVER": "200",
+    "MAX_LABELS_PER_REVIEWER": "5000",
     "BAKE_SECONDS": "30",
     "ALLOW_DRAWN_TRAINING_DATA": "no",
     "GATE": "{}",

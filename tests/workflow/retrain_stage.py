@@ -1,10 +1,11 @@
 """A stage for the tests of retrain-model, whose evaluation job writes a report."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from typing import Any
 
+from functions.shared.photo_table import PhotoTable
+from tests.support.labels import photo_of, plant_label
 from tests.workflow.stage import EndpointResponse, Execution, Stage, classification
 
 DATA: dict[str, Any] = {
@@ -76,13 +77,11 @@ class RetrainStage:
         self.put(key, content)
         return f"s3://scones-ml/{'/'.join(key.split('/')[:2])}/"
 
-    def put_label(self, name: str, vehicle: str, at: str = "2026-11-20T10:00:00.000Z") -> dict[str, Any]:
-        """Upload a photo and put its label. Returns the photo."""
-        photo = self.stage.upload(name.encode(), f"uploads/driver/{name}.jpg")
-        photo["photo_id"] = photo_id(photo)
-        body = {"photo": photo, "vehicle": vehicle, "reviewer": "ann", "answered_at": at}
-        self.put(f"labels/{at[:10].replace('-', '/')}/{photo['photo_id']}.json", json.dumps(body).encode())
-        return photo
+    def put_label(self, name: str, vehicle: str) -> str:
+        """Put a label of a photo that was reviewed. Returns its key."""
+        photos = PhotoTable("photos", self.stage.aws["dynamodb"])
+        photo = photo_of(name.encode(), f"uploads/driver/{name}.jpg")
+        return plant_label(self.stage.aws, "scones-ml", photos, photo, vehicle, reviewer="ann")
 
     def put_manifest(self, source: str, **counts: int) -> None:
         """Put the manifest of the base data, with its source and the number of photos per class."""
@@ -171,8 +170,3 @@ def differences(challenger: dict[str, Any], other: dict[str, Any]) -> dict[str, 
     """The differences of two models, with intervals that reach 0.01 to each side."""
     gaps = {figure: challenger[figure] - other[figure] for figure in ("accuracy", "ece", "auroc")}
     return {figure: {"mean": gap, "low": gap - 0.01, "high": gap + 0.01} for figure, gap in gaps.items()}
-
-
-def photo_id(photo: dict[str, Any]) -> str:
-    """The identity of a photo, as the Lambdas derive it from bucket, key and ETag."""
-    return hashlib.sha256(f"{photo['bucket']}\0{photo['key']}\0{photo['etag']}".encode()).hexdigest()[:32]

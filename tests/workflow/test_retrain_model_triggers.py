@@ -48,6 +48,22 @@ def test_labels_of_a_rejected_challenger_start_no_further_retraining(with_champi
     assert with_champion.run(trigger="schedule").output()["outcome"] == "promoted"
 
 
+def test_labels_of_any_rejected_challenger_start_no_further_retraining(with_champion: RetrainStage) -> None:
+    """The last judged snapshot does not have the labels of the one before, because it is one of fewer vehicles."""
+    with_champion.accuracy = 0.90
+    for number in range(5):
+        with_champion.put_label(f"bicycle-{number}", "bicycle")
+        with_champion.put_label(f"motorcycle-{number}", "motorcycle")
+    assert with_champion.run().output()["reason"] == "WorseThanChampion"
+    output = with_champion.run(classes=["bicycle"]).output()
+    assert (output["reason"], output["labels"]) == ("WorseThanChampion", 5)
+    assert output["skipped_labels"] == {"UnknownVehicle": 5}
+    for trigger in ("labels", "schedule", "drift"):
+        output = with_champion.run(trigger=trigger).output()
+        assert (output["reason"], output["labels"], output["new_labels"]) == ("NothingNew", 10, 10)
+    assert len(with_champion.sagemaker.requests_to("CreateTrainingJob")) == 2
+
+
 def test_labels_of_a_rolled_back_model_start_no_further_retraining(with_champion: RetrainStage) -> None:
     """The last judged snapshot does not have these labels, because it is one of fewer vehicles."""
     for number in range(5):

@@ -20,6 +20,8 @@ RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "
 VALUES = {
     "REVIEW_QUEUE_URL": "http://127.0.0.1:9/queue",
     "MIN_NEW_LABELS": "25",
+    "MAX_LABELS_PER_DRIVER": "200",
+    "MAX_LABELS_PER_REVIEWER": "5000",
     "BAKE_SECONDS": "5",
     "ALLOW_DRAWN_TRAINING_DATA": "no",
     "GATE": "{}",

@@ -196,6 +196,12 @@ def test_build_dataset_may_read_the_ml_bucket_and_write_data_sets() -> None:
         assert [1 for may, where in allowed if may == action and f'{resource}"' in where], action
 
 
+def test_build_dataset_has_no_access_to_the_uploads_bucket() -> None:
+    """It copies the pictures of labels; location and other metadata of a photo stay in the uploads bucket."""
+    function = APP["Resources"]["BuildDatasetFunction"]["Properties"]
+    assert "UploadsBucket" not in json.dumps([function, APP["Resources"]["BuildDatasetRole"]])
+
+
 def test_only_the_functions_that_record_a_champion_may_write_the_training_input() -> None:
     """It is `training/current.json` in the ML bucket."""
     may_write = []

@@ -17,6 +17,7 @@ from PIL import Image
 
 import events
 from console.review_request import parse_review_request
+from functions.build_dataset.labels import Limits
 from functions.build_dataset.snapshot import SnapshotStore
 from functions.judge_challenger.gate import Gate, judge
 from functions.judge_challenger.report import check_report
@@ -24,6 +25,8 @@ from functions.request_review.request import ReviewRequest
 from functions.shared.errors import InvalidDocument
 from functions.shared.photo import Photo
 from functions.shared.photo_table import PhotoTable
+from tests.support.labels import photo_of, plant_label
+from tests.support.photo_table import create_photo_table
 from training import compare, train
 from training.dataset import Dataset
 from training.labels import load_labelled
@@ -67,22 +70,15 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL"):
             environment.delenv(name, raising=False)
         s3, dynamodb = boto3.client("s3", region_name=REGION), boto3.client("dynamodb", region_name=REGION)
-        for bucket in ("uploads", "scones-ml"):
-            s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
-        dynamodb.create_table(
-            TableName="photos",
-            KeySchema=[{"AttributeName": "photo_id", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "photo_id", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        s3.create_bucket(Bucket="scones-ml", CreateBucketConfiguration={"LocationConstraint": REGION})
+        create_photo_table(dynamodb, "photos")
+        photos = PhotoTable("photos", dynamodb)
         for number in range(24):
-            label, key = ("bicycle", "motorcycle", "other")[number % 3], f"uploads/d/{number}.png"
+            label = ("bicycle", "motorcycle", "other")[number % 3]
             content = png("house" if label == "other" else label, number)
-            photo = Photo("uploads", key, s3.put_object(Bucket="uploads", Key=key, Body=content)["ETag"].strip('"'))
-            answer = {"photo": photo.as_state(), "vehicle": label, "reviewer": "ann"}
-            answer["answered_at"] = "2026-11-20T10:00:00.000Z"
-            s3.put_object(Bucket="scones-ml", Key=f"labels/{photo.photo_id}.json", Body=json.dumps(answer).encode())
-        store = SnapshotStore("scones-ml", s3, PhotoTable("photos", dynamodb))
+            photo = photo_of(content, f"uploads/d/{number}.png")
+            plant_label({"s3": s3}, "scones-ml", photos, photo, label, reviewer="ann", picture=content)
+        store = SnapshotStore("scones-ml", s3, photos, Limits(per_driver=200, per_reviewer=5000))
         uri = store.create("s3://scones-ml/datasets/base/a/", ("bicycle", "motorcycle")).uri
         manifest = f"{uri.removeprefix('s3://scones-ml/')}manifest.json"
         found = s3.list_objects_v2(Bucket="scones-ml", Prefix="datasets/photos/")["Contents"]

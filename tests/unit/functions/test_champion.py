@@ -1,10 +1,11 @@
 """The table of models: the lock, promotions and rollbacks."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from functions.shared.champion import Champion, LockLost, ModelTable, Reference, RetrainingRunning
+from functions.shared.champion import JUDGED_SNAPSHOTS, Champion, LockLost, ModelTable, Reference, RetrainingRunning
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 OLD, NEW = Champion("v1", "v1", "s3://a"), Champion("v2", "v2", "s3://b", previous="v1")
@@ -80,13 +81,30 @@ def test_only_the_holder_of_the_lock_promotes_and_may_repeat_it(table: ModelTabl
     assert table.champion() == first
 
 
-def test_the_last_judged_snapshot_is_remembered_and_an_earlier_one_does_not_replace_it(table: ModelTable) -> None:
-    assert table.judged_snapshot() is None
-    table.record_judged("s3://second/", "v2", "2026-11-23T11:00:00.000Z")
-    table.record_judged("s3://first/", "v1", "2026-11-23T10:00:00.000Z")
-    assert table.judged_snapshot() == "s3://second/"
-    table.record_judged("s3://third/", "v3", "2026-11-23T12:00:00.000Z")
-    assert table.judged_snapshot() == "s3://third/"
+def test_the_last_judged_snapshots_are_remembered_in_the_order_of_their_verdicts(table: ModelTable) -> None:
+    assert table.judged_snapshots() == []
+    table.record_judged("s3://second/", "2026-11-23T11:00:00.000Z")
+    table.record_judged("s3://first/", "2026-11-23T10:00:00.000Z")
+    assert table.judged_snapshots() == ["s3://first/", "s3://second/"]
+    table.record_judged("s3://first/", "2026-11-23T12:00:00.000Z")
+    table.record_judged("s3://first/", "2026-11-23T09:00:00.000Z")
+    assert table.judged_snapshots() == ["s3://second/", "s3://first/"]
+    for number in range(JUDGED_SNAPSHOTS - 1):
+        table.record_judged(f"s3://{number}/", f"2026-11-24T10:00:{number:02}.000Z")
+    assert len(table.judged_snapshots()) == JUDGED_SNAPSHOTS
+    assert table.judged_snapshots()[:2] == ["s3://first/", "s3://0/"]
+
+
+def test_of_two_executions_that_record_a_judged_snapshot_both_are_remembered(
+    table: ModelTable, account: dict[str, Any]
+) -> None:
+    def record_another(**_: Any) -> None:
+        account["dynamodb"].meta.events.unregister("before-call.dynamodb.PutItem", record_another)
+        table.record_judged("s3://b/", "2026-11-23T11:00:00.000Z")
+
+    account["dynamodb"].meta.events.register("before-call.dynamodb.PutItem", record_another)
+    table.record_judged("s3://a/", "2026-11-23T10:00:00.000Z")
+    assert table.judged_snapshots() == ["s3://a/", "s3://b/"]
 
 
 @pytest.fixture

@@ -1,41 +1,102 @@
 """Which labels are effective."""
 
-from typing import Any
+import hashlib
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
 
-import pytest
-
-from functions.build_dataset.labels import Label, count_changed_labels, effective_labels
+from functions.build_dataset.labels import Label, Picture, count_changed_labels, effective_labels
+from functions.build_dataset.skipped import SkippedLabels
 from functions.shared.photo import Photo
 
 CLASSES = ("bicycle", "motorcycle")
+START = datetime(2026, 11, 20, 10, tzinfo=UTC)
 
 
-def label(vehicle: str, key: str = "uploads/d/a.jpg", at: str = "2026-11-20T10:00:00.000Z", by: str = "ann") -> Label:
-    return Label(Photo("uploads", key, "etag", 10), vehicle, by, at)
+def label(
+    vehicle: str,
+    key: str = "uploads/d/a.jpg",
+    by: str = "ann",
+    number: int = 1,
+    minute: int = 0,
+    content: str | None = None,
+    seen: int = 0,
+) -> Label:
+    etag = hashlib.md5((content or key).encode(), usedforsecurity=False).hexdigest()
+    picture = None if vehicle == "unusable" else Picture(f"labels/…/{by}/{number}.png", '"e"', "png")
+    seen_at = (START + timedelta(minutes=seen)).isoformat()
+    return Label(
+        Photo("uploads", key, etag, 10), vehicle, by, number, START + timedelta(minutes=minute), seen_at, picture
+    )
 
 
-def test_of_two_answers_about_a_photo_the_later_one_is_used_in_any_order() -> None:
-    first, second = label("bicycle", at="2026-11-20T10:00:00.000Z"), label("motorcycle", at="2026-11-21T10:00:00.000Z")
-    assert effective_labels([first, second], CLASSES, ()) == effective_labels([second, first], CLASSES, ()) == [second]
+def used(*labels: Label, per_driver: int = 99) -> tuple[list[Label], dict[str, int]]:
+    """The effective labels and the counts of the others; the same for each order of the labels."""
+    found = []
+    for order in list(permutations(labels))[:24]:
+        skipped = SkippedLabels()
+        found.append((effective_labels(order, CLASSES, per_driver, skipped), skipped.counts))
+    assert all(one == found[0] for one in found)
+    return found[0]
 
 
-def test_of_two_answers_at_the_same_time_one_is_chosen_deterministically() -> None:
-    ann, zoe = label("bicycle", by="ann"), label("motorcycle", by="zoe")
-    assert effective_labels([ann, zoe], CLASSES, ()) == effective_labels([zoe, ann], CLASSES, ()) == [zoe]
+def test_the_label_that_a_reviewer_wrote_last_counts_whatever_time_it_claims() -> None:
+    first, second = label("bicycle", minute=9), label("motorcycle", number=2, minute=1)
+    assert used(first, second) == ([second], {"Corrected": 1})
 
 
-def test_a_photo_found_unusable_later_is_not_used() -> None:
-    later = label("unusable", at="2026-11-21T10:00:00.000Z")
-    assert effective_labels([label("bicycle"), later], CLASSES, ()) == []
+def test_a_photo_that_its_reviewer_later_found_unusable_is_not_used() -> None:
+    assert used(label("bicycle"), label("unusable", number=2)) == ([], {"Corrected": 1, "Unusable": 1})
 
 
-def test_a_rejected_photo_is_not_used() -> None:
-    assert effective_labels([label("bicycle")], CLASSES, [label("bicycle").photo.photo_id]) == []
+def test_many_labels_of_one_reviewer_are_one_vote() -> None:
+    by_bob = [label("motorcycle", by="bob", number=number) for number in range(1, 4)]
+    by_ann, by_cyd = label("bicycle"), label("bicycle", by="cyd", minute=1)
+    assert used(*by_bob, by_ann, by_cyd) == ([by_ann], {"Corrected": 2, "Outvoted": 1})
+
+
+def test_a_photo_without_a_majority_is_not_used() -> None:
+    assert used(label("bicycle"), label("motorcycle", by="bob")) == ([], {"Contested": 2})
+    three = [label("bicycle"), label("motorcycle", by="bob"), label("other", by="cyd")]
+    assert used(*three) == ([], {"Contested": 3})
+
+
+def test_a_majority_that_found_the_photo_unusable_outvotes_a_vehicle() -> None:
+    votes = [label("bicycle"), label("unusable", by="bob"), label("unusable", by="cyd")]
+    assert used(*votes) == ([], {"Outvoted": 1, "Unusable": 2})
+
+
+def test_of_several_reviewers_that_agree_the_first_answer_is_the_one_in_the_snapshot() -> None:
+    first, second = label("bicycle", by="zoe", minute=1), label("bicycle", minute=2)
+    assert used(second, first) == ([first], {})
+    assert used(label("bicycle", by="zoe"), label("bicycle"))[0][0].reviewer == "ann"
 
 
 def test_other_is_used_and_an_unconfigured_vehicle_is_not() -> None:
     cat, bus = label("other", key="uploads/d/cat.jpg"), label("bus", key="uploads/d/bus.jpg")
-    assert effective_labels([cat, bus], CLASSES, ()) == [cat]
+    assert used(cat, bus) == ([cat], {"UnknownVehicle": 1})
+
+
+def test_photos_with_the_same_bytes_count_once_and_have_one_use() -> None:
+    copies = [label("bicycle", key=f"uploads/d{n}/a.jpg", content="a", seen=n, minute=n) for n in range(3)]
+    # The photo that was seen first stays the one in the snapshot, so that uploading it again gives no new label.
+    assert used(*copies) == ([copies[0]], {})
+    assert len({copy.use for copy in copies}) == 1
+    by_bob = label("bicycle", key="uploads/d9/a.jpg", by="bob", content="a", seen=9)
+    assert used(copies[0], by_bob) == ([copies[0]], {})
+    corrected = label("motorcycle", key="uploads/d9/a.jpg", content="a", seen=9, minute=9)
+    assert used(*copies, corrected) == ([corrected], {"Corrected": 3})
+    disagreeing = label("motorcycle", key="uploads/d9/a.jpg", by="bob", content="a", seen=9)
+    assert used(copies[0], disagreeing) == ([], {"Contested": 2})
+
+
+def test_of_one_driver_only_the_newest_labels_are_used() -> None:
+    flood = [label("bicycle", key=f"uploads/bad/{n}.jpg", minute=n) for n in range(6)]
+    other = label("bicycle", key="uploads/good/a.jpg")
+    found, skipped = used(*flood, other, per_driver=2)
+    assert sorted(one.photo.key for one in found) == ["uploads/bad/4.jpg", "uploads/bad/5.jpg", "uploads/good/a.jpg"]
+    assert skipped == {"OverDriverLimit": 4}
+    at_the_same_time = [label("bicycle", key=f"uploads/bad/{n}.jpg") for n in range(4)]
+    assert len(used(*at_the_same_time, per_driver=2)[0]) == 2
 
 
 def test_about_a_quarter_of_the_photos_is_for_evaluation_and_stays_so() -> None:
@@ -46,33 +107,14 @@ def test_about_a_quarter_of_the_photos_is_for_evaluation_and_stays_so() -> None:
 
 
 def test_a_changed_label_is_counted_and_a_known_one_is_not() -> None:
-    known, new = label("bicycle"), label("bicycle", key="uploads/d/b.jpg")
-    assert count_changed_labels([known.as_entry(), new.as_entry()], [known.as_entry()]) == 1
-    assert count_changed_labels([label("motorcycle").as_entry()], [known.as_entry()]) == 1
+    entries = [label("bicycle").as_entry(), label("bicycle", key="uploads/d/b.jpg").as_entry()]
+    known = {(entries[0]["photo_id"], "bicycle")}
+    assert count_changed_labels(entries, known) == 1
+    assert count_changed_labels([label("motorcycle").as_entry()], known) == 1
 
 
-@pytest.mark.parametrize("content", [None, [], {}, {"photo": {"bucket": "b", "key": "k"}, "vehicle": "bicycle"}])
-def test_an_object_that_is_not_a_label_is_ignored(content: Any) -> None:
-    assert Label.from_object(content) is None
-
-
-def read_answers(vehicle: str, *opinions: str) -> Label | None:
-    """Read a label object with one answer and later opinions."""
-    photo, at = label("bicycle").photo.as_state(), "2026-11-20T10:00:00.000Z"
-    others = [{"vehicle": name, "reviewer": f"r{n}", "answered_at": at} for n, name in enumerate(opinions)]
-    return Label.from_object(
-        {"photo": photo, "vehicle": vehicle, "reviewer": "ann", "answered_at": at, "opinions": others}
-    )
-
-
-def test_the_majority_is_used_and_a_photo_without_one_is_not_used() -> None:
-    agreed, outvoted, split = (
-        read_answers("bicycle", "bicycle"),
-        read_answers("bicycle", "motorcycle", "motorcycle"),
-        read_answers("bicycle", "motorcycle"),
-    )
-    assert agreed
-    assert outvoted
-    assert split
-    assert (agreed.vehicle, outvoted.vehicle) == ("bicycle", "motorcycle")
-    assert effective_labels([split], CLASSES, ()) == []
+def test_an_entry_contains_nothing_that_names_the_driver() -> None:
+    entry = label("bicycle", key="uploads/secret-driver/a.jpg").as_entry()
+    assert set(entry) == {"photo_id", "file", "label", "labelled_by", "labelled_at", "use"}
+    assert "secret-driver" not in str(entry)
+    assert entry["file"] == f"{entry['photo_id']}.png"

@@ -13,6 +13,7 @@ from moto import mock_aws
 
 from deploy.outputs import Deployed
 from deploy.target import Target
+from functions.build_dataset.skipped import Reason
 from operate import demo, retrain
 from operate.errors import CommandError
 from operate.stage_data import Staged
@@ -102,6 +103,23 @@ def test_drawn_pictures_are_not_published_in_a_real_account(
         demo.staged_input(DEPLOYED, Target("aws", "dev"))
     assert keys(s3, "") == []
     assert demo.staged_input(DEPLOYED, Target("local", "dev"))["golden"]
+
+
+def test_the_labels_that_were_used_and_skipped_are_printed_with_the_reasons() -> None:
+    output: dict[str, Any] = {"outcome": "rejected", "reason": "NothingNew", "verdict": "nothing new"}
+    with console.capture() as shown:
+        retrain.print_result({**output, "labels": 0, "new_labels": 0, "skipped_labels": {}})
+    assert "The labels" not in shown.get()
+    skipped = {"NoSuchRequest": 31, "Contested": 2}
+    with console.capture() as shown:
+        retrain.print_result({**output, "labels": 40, "new_labels": 12, "skipped_labels": skipped})
+    lines = shown.get().splitlines()
+    assert any("used" in line and "40" in line and "12 of them new" in line for line in lines)
+    assert any("NoSuchRequest" in line and "31" in line and "no such review was requested" in line for line in lines)
+
+
+def test_every_reason_to_skip_a_label_has_a_meaning() -> None:
+    assert list(retrain.SKIPPED_LABELS) == [reason.value for reason in Reason]
 
 
 def test_every_check_is_printed_with_its_value_and_limit() -> None:
