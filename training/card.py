@@ -22,6 +22,17 @@ ERRORS_SHOWN = 18
 MAX_ERRORS_PER_LABEL = 6
 """Limits the errors of one class, so that those of other classes are shown too."""
 
+SUSPECTED_SHOWN = 20
+"""Limits the labels that are listed because they contradict the model."""
+
+_REASONS = {
+    "unreadable": "that cannot be decoded",
+    "same_picture": "that show the same picture as another one",
+    "contested": "of the same picture with other labels",
+    "suspected": "whose labels contradict the model",
+    "reviewer": "other ones of reviewers whose labels contradict the model more often",
+}
+
 _BLACK, _BLUE, _RED, _GREY = "#1f2933", "#2563a8", "#b3361b", "#8894a2"
 
 
@@ -29,13 +40,15 @@ _BLACK, _BLUE, _RED, _GREY = "#1f2933", "#2563a8", "#b3361b", "#8894a2"
 class Predictions:
     """The evaluated photos: N images, their probabilities (N, V + 1), true classes and labels (N,).
 
-    `truth` holds the index of the true class; a label is the class folder, which is more specific for `other`.
+    `truth` holds the index of the true class; a label is the class folder, which is more specific for `other`. The card
+    may show the images that `may_be_shown` (N,) marks.
     """
 
     images: list[Pixels]
     probabilities: Floats
     truth: Ints
     labels: NDArray[np.str_]
+    may_be_shown: NDArray[np.bool_]
 
 
 def write_card(folder: Path, metadata: dict[str, Any], report: dict[str, Any], predictions: Predictions) -> None:
@@ -130,12 +143,12 @@ def _plot_outliers(axes: Axes, probabilities: Floats, truth: Ints, auroc: float 
 
 
 def _worst_errors(predictions: Predictions, threshold: float) -> list[int]:
-    """Return the rows of the errors to show: accepted ones first, then by confidence."""
+    """Return the rows of the errors that may be shown and are: accepted ones first, then by confidence."""
     probabilities, truth = predictions.probabilities, predictions.truth
     is_accepted = accepted(probabilities, threshold)
     # An `other` photo that is not accepted goes to review whatever its predicted class, so it is no error.
     is_error = (probabilities.argmax(axis=1) != truth) & (is_accepted | (truth < probabilities.shape[1] - 1))
-    wrong = np.flatnonzero(is_error)
+    wrong = np.flatnonzero(is_error & predictions.may_be_shown)
     severity = probabilities.max(axis=1) + is_accepted
     shown: list[int] = []
     for row in wrong[np.argsort(-severity[wrong], kind="stable")]:
@@ -156,7 +169,8 @@ def _plot_worst_errors(
         axes = figure.add_subplot(cells[i // (ERRORS_SHOWN // 2), i % (ERRORS_SHOWN // 2)])
         axes.set_axis_off()
         if i == 0:
-            axes.set_title("The worst errors\n", loc="left", fontsize=11)
+            title = "The worst errors" + ("" if predictions.may_be_shown.all() else " on base data")
+            axes.set_title(f"{title}\n", loc="left", fontsize=11)
         if i < len(rows):
             row = rows[i]
             axes.imshow(predictions.images[row])
@@ -191,8 +205,8 @@ is below {metadata["threshold"]:.3f} or the predicted class is `other`.
 
 - The backbone is frozen (EfficientNet-Lite0, ImageNet, fine-tuned on small images; SHA-256
   {metadata["backbone"][:16]}). The head was fitted on {metadata["training_images"]} images,
-  {metadata["labelled_images"]} of them labelled by people; source of the others: {metadata["source"]}; seed
-  {metadata["seed"]}; {metadata["cpu_s"]} CPU seconds.
+  {metadata["labelled_images"]} of them labelled by people; source of the others: {metadata["source"]} (SHA-256
+  {metadata["source_sha256"] or "not recorded"}); seed {metadata["seed"]}; {metadata["cpu_s"]} CPU seconds.
 - Temperature {metadata["temperature"]:.3f}, offset of `other` {metadata["other_offset"]:.2f} and threshold come from
   cross-fitted predictions on {metadata["validation_images"]} images.
 
@@ -214,12 +228,47 @@ On {report["photos"]} photos ({report["data"]}): {report["vehicles"]} of vehicle
 
 ![Confusion matrix, reliability, coverage against error, outlier scores and the worst errors](model-card.png)
 
+## Labels
+{_labels_text(report["labels"])}
+
 ## Errors
 {confused or "No class of other things was accepted in these photos."}
 
 Not evaluated on night-vision or thermal images, on photos with several vehicles, or on vehicles between its classes
 (e-bikes, tricycles).
 """
+
+
+def _labels_text(labels: dict[str, Any]) -> str:
+    """Return what became of the labelled photos, and which labels contradict the model."""
+    left_out = labels["left_out"]
+    if not labels["used"] and not any(left_out.values()):
+        return "No labelled photo."
+    reasons = ", ".join(f"{count} {_REASONS.get(reason, reason)}" for reason, count in left_out.items() if count)
+    lines = [f"{labels['used']} labelled photos were trained on. Left out: {reasons or 'none'}."]
+    for row in labels["by_reviewer"]:
+        if row["worse"]:
+            lines += [
+                "",
+                f"**Reviewer {row['reviewer']}: {row['suspected']} of {row['labels']} labels contradict the model**,"
+                f" a larger share than of the others (p = {row['p_value']:.1g}). None of this reviewer's labels is"
+                " trained on. Have another person label these photos.",
+            ]
+    if labels["by_reviewer"]:
+        lines += ["", "| reviewer | labels | contradict the model | share |", "|---|---|---|---|"]
+        lines += [
+            f"| {row['reviewer']} | {row['labels']} | {row['suspected']} | {row['share']:.1%} |"
+            for row in labels["by_reviewer"]
+        ]
+    if labels["suspected"]:
+        shown = sorted(labels["suspected"], key=lambda row: -row["probability"])[:SUSPECTED_SHOWN]
+        lines += ["", "| photo | label | by | the model predicts |", "|---|---|---|---|"]
+        for row in shown:
+            prediction = f"{row['predicted']} {row['probability']:.2f}"
+            lines.append(f"| {row['photo_id']} | {row['label']} | {row['labelled_by']} | {prediction} |")
+        if len(labels["suspected"]) > len(shown):
+            lines += ["", f"evaluation.json lists all {len(labels['suspected'])}."]
+    return "\n".join(lines)
 
 
 def _operating_point_rows(points: list[dict[str, Any]], chosen: float) -> list[str]:

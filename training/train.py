@@ -3,8 +3,9 @@
 Channels: `training` (see training.dataset), whose holdout is not used; optionally `snapshot` and `labelled`, the photos
 that people labelled (see training.labels); optionally `features`, the cache of an earlier job (see training.features);
 optionally `test`, on which the report is then made instead of on cross-fitted predictions. Hyperparameters are the
-options below, as plain strings. Writes the content of model.tar.gz (see training.artifact) with evaluation.json and the
-model card to SM_MODEL_DIR, and the feature cache to SM_OUTPUT_DATA_DIR.
+options below, as plain strings. No output shows a labelled photo, unless `driver-photos-on-card` is set. Writes the
+content of model.tar.gz (see training.artifact) with evaluation.json and the model card to SM_MODEL_DIR, and the feature
+cache to SM_OUTPUT_DATA_DIR.
 """
 
 import argparse
@@ -12,23 +13,26 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from training import dataset
 from training.artifact import write_model
 from training.backbone import Backbone, load_backbone
 from training.calibrate import as_rows
 from training.card import Predictions, write_card
-from training.classifier import SYNTHETIC_RECIPE, Recipe, fit_classifier
+from training.classifier import SYNTHETIC_RECIPE, Classifier, Recipe, fit_classifier
 from training.dataset import Dataset, targets
 from training.evaluation import METRICS, evaluate
 from training.features import FeatureCache
 from training.holdout import split_holdout
 from training.inference import model_fn, predict_probabilities
 from training.initial_head import load_initial_head
-from training.labels import load_labelled
+from training.labels import TRAIN, Label, LabelledPhotos, read_labelled
 from training.policy import Policy, configured_policy
 from training.vehicles import VEHICLES_FILE, configured_vehicles, imagenet_classes
 
@@ -47,6 +51,10 @@ def train(
     seed: int = 0,
     version: str = "untracked",
     source: str = "unknown",
+    source_sha256: str | None = None,
+    labels: Sequence[Label] = (),
+    left_out: Mapping[str, int] | None = None,
+    driver_photos_on_card: bool = False,
     groups: dict[str, tuple[int, ...]] | None = None,
     policy: Policy | None = None,
     cached_features: Path | None = None,
@@ -56,9 +64,11 @@ def train(
     """Train on `base` and `labelled`, write the model's files to `out` and return its evaluation report.
 
     `test` is reported on instead of cross-fitted predictions. `recipe` defaults to the one for `source`, the origin of
-    the base data. `groups` are the ImageNet classes of each vehicle, by default those in vehicles.toml.
-    `cached_features` is the folder of an earlier job's feature cache; this job's is written to `features_out`. Raises
-    ValueError when a vehicle has too few images.
+    the base data; `source_sha256` is its SHA-256, when it is known. `labels` tell where the label of each labelled
+    photo comes from, `left_out` how many other labelled photos were left out, by reason. The model card shows no
+    labelled photo, only base data, unless `driver_photos_on_card` is set. `groups` are the ImageNet classes of each
+    vehicle, by default those in vehicles.toml. `cached_features` is the folder of an earlier job's feature cache; this
+    job's is written to `features_out`. Raises ValueError when a vehicle has too few images.
     """
     backbone = backbone or load_backbone(threads=_choose_threads())
     policy = policy or Policy()
@@ -69,9 +79,23 @@ def train(
     )
     cache = FeatureCache(backbone, cached_features)
     fitted = fit_classifier(
-        base, labelled, initial.head, backbone, cache, policy, recipe, seed, on_progress=_ProgressPrinter()
+        base,
+        labelled,
+        initial.head,
+        backbone,
+        cache,
+        policy,
+        recipe,
+        seed,
+        on_progress=_ProgressPrinter(),
+        reviewers=[label.reviewer for label in labels],
     )
-    print(f"features: {fitted.n_computed} computed, {fitted.n_training - fitted.n_computed} cached", flush=True)
+    if len(labelled):
+        print(
+            f"{fitted.suspected.sum()} of {len(labelled)} labels contradict the model; {fitted.used.sum()} are used",
+            flush=True,
+        )
+    print(f"features: {fitted.n_computed} computed, {fitted.n_cached} cached", flush=True)
     if features_out is not None:
         cache.save(features_out)
 
@@ -87,9 +111,10 @@ def train(
         "side": backbone.side,
         "backbone": backbone.digest,
         "source": source,
+        "source_sha256": source_sha256,
         "seed": seed,
         "training_images": fitted.n_training,
-        "labelled_images": len(labelled),
+        "labelled_images": int(fitted.used.sum()),
         "validation_images": len(fitted.truth),
         "cpu_s": round(fitted.cpu_s, 1),
     }
@@ -98,18 +123,51 @@ def train(
     model = model_fn(out)
     if test is not None:
         evaluated, probabilities = test, predict_probabilities(model, test.images)
+        may_be_shown = np.ones(len(test), dtype=bool)
     else:
         evaluated, probabilities = fitted.calibration_set, calibration.probabilities(fitted.cross_fitted_logits)
+        may_be_shown = ~fitted.is_labelled | driver_photos_on_card
     truth = targets(evaluated, vehicles)
     report: dict[str, Any] = {
         **evaluate(probabilities, truth, model.threshold, evaluated.labels),
         "data": "test channel" if test is not None else "cross-fitted predictions",
         "model_version": version,
         "operating_points": as_rows(fitted.operating_points),
+        "labels": _report_labels(fitted, labelled, labels, left_out or {}),
     }
     (out / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n")
-    write_card(out, metadata, report, Predictions(evaluated.images, probabilities, truth, evaluated.labels))
+    write_card(
+        out, metadata, report, Predictions(evaluated.images, probabilities, truth, evaluated.labels, may_be_shown)
+    )
     return report
+
+
+def _report_labels(
+    fitted: Classifier, labelled: Dataset, labels: Sequence[Label], left_out: Mapping[str, int]
+) -> dict[str, Any]:
+    """Return the report on the labelled photos: how many were used, and which labels contradict the model."""
+    suspected = []
+    for row in np.flatnonzero(fitted.suspected).tolist():
+        probabilities = fitted.label_probabilities[row]
+        suspected.append(
+            {
+                "photo_id": labels[row].photo_id if labels else None,
+                "labelled_by": labels[row].reviewer if labels else None,
+                "label": str(labelled.labels[row]),
+                "predicted": fitted.head.classes[int(probabilities.argmax())],
+                "probability": round(float(probabilities.max()), 4),
+            }
+        )
+    return {
+        "used": int(fitted.used.sum()),
+        "left_out": {
+            **left_out,
+            "suspected": len(suspected),
+            "reviewer": int((~fitted.used & ~fitted.suspected).sum()),
+        },
+        "suspected": suspected,
+        "by_reviewer": [errors.as_row() for errors in fitted.reviewers],
+    }
 
 
 def _default_recipe(source: str) -> Recipe:
@@ -142,11 +200,13 @@ def _select_vehicles(configured: tuple[str, ...], classes: str) -> tuple[str, ..
     return tuple(name for name in configured if name in names) if names else configured
 
 
-def _read_source(folder: Path) -> str:
-    """Return the `source` in about.json of the base data in `folder`, or "unknown"."""
+def _read_about(folder: Path) -> tuple[str, str | None]:
+    """Return `source` and `sha256` in about.json of the base data in `folder`; "unknown" and None without them."""
     for path in sorted(folder.rglob("about.json")):
-        return str(json.loads(path.read_text(encoding="utf-8")).get("source", "unknown"))
-    return "unknown"
+        about = json.loads(path.read_text(encoding="utf-8"))
+        sha256 = about.get("sha256")
+        return str(about.get("source", "unknown")), None if sha256 is None else str(sha256)
+    return "unknown", None
 
 
 def _choose_threads() -> int:
@@ -173,6 +233,12 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--classes", default="", help="the vehicles to train on, comma-separated; all of --vehicles if empty"
     )
+    parser.add_argument(
+        "--driver-photos-on-card",
+        choices=("no", "yes"),
+        default="no",
+        help="show labelled photos among the worst errors on the model card",
+    )
     for channel in ("snapshot", "labelled", "features", "test"):
         parser.add_argument(f"--{channel}", type=Path, default=os.environ.get(f"SM_CHANNEL_{channel.upper()}"))
     parser.add_argument("--model-dir", type=Path, default=os.environ.get("SM_MODEL_DIR"))
@@ -190,14 +256,14 @@ def main() -> int:
     try:
         base, holdout = split_holdout(dataset.load(Path(arguments.training)))
         print(f"{len(holdout)} images are the holdout, which no model is trained on", flush=True)
-        labelled = dataset.empty()
+        labelled = LabelledPhotos(dataset.empty(), (), {})
         if arguments.snapshot and arguments.labelled:
-            labelled = load_labelled(Path(arguments.snapshot), Path(arguments.labelled), use="train")
-        source = _read_source(Path(arguments.training))
+            labelled = read_labelled(Path(arguments.snapshot), Path(arguments.labelled), TRAIN)
+        source, source_sha256 = _read_about(Path(arguments.training))
         default = _default_recipe(source)
         report = train(
             base,
-            labelled,
+            labelled.photos,
             _select_vehicles(configured_vehicles(arguments.vehicles), arguments.classes),
             Path(arguments.model_dir),
             test=dataset.load(Path(arguments.test)) if arguments.test else None,
@@ -209,6 +275,10 @@ def main() -> int:
             seed=arguments.seed,
             version=os.environ.get("TRAINING_JOB_NAME", "untracked"),
             source=source,
+            source_sha256=source_sha256,
+            labels=labelled.labels,
+            left_out=labelled.left_out,
+            driver_photos_on_card=arguments.driver_photos_on_card == "yes",
             groups=imagenet_classes(arguments.vehicles),
             policy=configured_policy(arguments.vehicles),
             cached_features=Path(arguments.features) if arguments.features else None,

@@ -44,7 +44,11 @@ def write_labelled_photos(folder: Path) -> None:
     for number, (image, label) in enumerate(zip(photos.images, photos.labels, strict=True)):
         Image.fromarray(image).save(folder / "labelled" / f"{number}.png")
         use = "evaluate" if number % 2 else "train"
-        entries.append({"photo_id": str(number), "file": f"{number}.png", "label": str(label), "use": use})
+        entries.append(
+            {"photo_id": str(number), "file": f"{number}.png", "label": str(label), "labelled_by": "ada", "use": use}
+        )
     (folder / "labelled" / "broken.png").write_bytes(b"no photo")
-    entries.append({"photo_id": "broken", "file": "broken.png", "label": "bicycle", "use": "train"})
+    entries.append(
+        {"photo_id": "broken", "file": "broken.png", "label": "bicycle", "labelled_by": "ada", "use": "train"}
+    )
     (folder / "snapshot" / "manifest.json").write_text(json.dumps({"photos": entries}))
