@@ -83,10 +83,9 @@ def _requests(
     target = key
     if method == "POST" and not key:
         target = _form_key(headers, body)
-    own = {name.lower(): value for name, value in iam_actions.s3_service_context(action, query).items()}
-    # A form upload has no conditional headers.
-    if action == "s3:PutObject" and key and (condition := headers.get("if-none-match", "").strip()):
-        own["s3:if-none-match"] = condition
+    path = f"/{bucket}/{key}" if key else f"/{bucket}"
+    sent = iam_actions.s3_service_context(action, query, path, headers if action == "s3:PutObject" else None)
+    own = {name.lower(): value for name, value in sent.items()}
     yield Request(action, f"{ARN}{bucket}/{target}" if target else f"{ARN}{bucket}", {**own, **context})
     source = iam_actions._s3_source_object(headers) if action == "s3:PutObject" and key else None
     if source:

@@ -13,6 +13,7 @@ from local import (
     logs,
     metrics,
     object_keys,
+    policy_variables,
     signatures,
 )
 from local.lambdas import code, emf, execution, pool, report, roles
@@ -43,6 +44,7 @@ def apply_patches(settings: Settings) -> service.SageMaker:
     sagemaker_tasks.install(sagemaker)
     bucket_policies.install()
     conditional_writes.install()
+    policy_variables.install()
     object_keys.install()
     cloudformation.install(sagemaker)
     services.install()
