@@ -3,8 +3,8 @@
 The label is written first, so that it exists even if a later step fails. The message is deleted last: if this process
 stops before that, another process receives the message, finds the label and finishes the delivery (`finish`).
 
-SQS delivers at least once. The key of a label is derived from the photo and written with If-None-Match, so the first
-answer is final, and a photo whose message is delivered again is not shown to a reviewer again.
+SQS delivers at least once. The first answer that is recorded for a request is final for its driver, and a photo whose
+message is delivered again is not shown to a reviewer again. See console.reviews.
 """
 
 import json
@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from console.answers import UNUSABLE, Choice
-from console.labels import Label, Labels
+from console.labels import Label
 from console.leases import Lease, Leases
 from console.photo_records import PhotoRecords, describe_outcome
+from console.photos import PhotoNotShown, Photos
+from console.pictures import Picture
 from console.review_request import ReviewRequest
+from console.reviews import Reviews
 from console.session import ANSWERED_BEFORE, DELAYED, LABEL_ONLY, ROUTED, Answer, Outcome, Session
 from functions.shared.aws import error_code
 from functions.shared.errors import EventNotPublished, RecordUnavailable
@@ -42,7 +45,8 @@ class Delivery:
 
     def __init__(
         self,
-        labels: Labels,
+        reviews: Reviews,
+        photos: Photos,
         leases: Leases,
         records: PhotoRecords,
         stepfunctions: "SFNClient",
@@ -50,7 +54,8 @@ class Delivery:
         choices: Mapping[str, Choice],
     ) -> None:
         """`choices` are the possible answers by their vehicle."""
-        self._labels = labels
+        self._reviews = reviews
+        self._photos = photos
         self._leases = leases
         self._records = records
         self._stepfunctions = stepfunctions
@@ -85,19 +90,22 @@ class Delivery:
         A failed delivery can be repeated: steps that are done already are not repeated.
         """
         lease, request = answer.lease, answer.lease.request
-        label = Label.of(request, answer.vehicle, answer.reviewer, answer.answered_at, answer_id=lease.id)
-        effective = self._labels.save(label)
-        if effective.answer_id != label.answer_id:
-            # Another reviewer answered first. Send that answer, because its process may have stopped before doing so.
-            self._send_task_success(request, effective)
+        if answer.label is None:
+            label = Label.of(request, answer.vehicle, answer.reviewer, answer.answered_at, answer_id=lease.id)
+            answer.label = self._reviews.labels.save(label, self._picture(label, request))
+        label = answer.label
+        counting = self._reviews.claim(request.id, label)
+        if counting.key != label.key:
+            # Another answer was first. Deliver that one, because its process may have stopped before doing so.
+            self._complete(request, counting, accepted=self._send_task_success(request, counting))
             self._bus.publish("Review Completed", label.as_event(accepted=False))
             self._leases.delete(lease)
-            message = f"{effective.reviewer} answered this photo first ({effective.vehicle}). Yours is kept as well."
+            first = "You" if counting.reviewer == label.reviewer else counting.reviewer_name
+            message = f"{first} answered this photo first ({counting.vehicle}). This answer is kept as well."
             return Outcome(ANSWERED_BEFORE, answer.photo_id, answer.vehicle, message)
         if answer.accepted is None:
             answer.accepted = self._send_task_success(request, label)
-        if not effective.announced:
-            self._publish(label, accepted=answer.accepted)
+        self._complete(request, label, accepted=answer.accepted)
         self._leases.delete(lease)
         if not answer.accepted:
             return Outcome(LABEL_ONLY, answer.photo_id, answer.vehicle, self._label_only_message(answer.photo_id))
@@ -105,21 +113,36 @@ class Delivery:
         message = "the photo is rejected" if answer.vehicle == UNUSABLE else f"{request.driver_id} → {bay}"
         return Outcome(ROUTED, answer.photo_id, answer.vehicle, message)
 
+    def find_answer(self, request: ReviewRequest) -> Label | None:
+        """Return the answer that counts for a request, or for an earlier one about the same photo; None without any."""
+        first = self._reviews.labels.find_first(request.photo.photo_id)
+        if first is None:
+            return None
+        return self._reviews.find(request.id) or self._reviews.find(first.request_id) or first
+
     def finish(self, lease: Lease, label: Label) -> None:
         """Finish the delivery of an earlier answer to the leased photo. A failure is logged, and the lease stays.
 
         The earlier answer can have been to an older request, whose execution had ended. Its event is not published
         again when the execution of this request accepts it.
         """
+        request = lease.request
         try:
-            accepted = self._send_task_success(lease.request, label)
-            if not label.announced:
-                self._publish(label, accepted=accepted)
-            elif accepted:
-                self._labels.mark_announced(label, accepted=True)
+            counting = self._reviews.claim(request.id, label)
+            self._complete(request, counting, accepted=self._send_task_success(request, counting))
             self._leases.delete(lease)
         except _TRANSIENT as error:
             log.warning("photo %s: an earlier answer was not delivered yet: %s", label.photo_id, error)
+
+    def _picture(self, label: Label, request: ReviewRequest) -> Picture | None:
+        """Return the picture of a label. The driver does not wait for a photo that can no longer be read."""
+        if label.vehicle == UNUSABLE:
+            return None
+        try:
+            return self._photos.picture(request.photo)
+        except PhotoNotShown as error:
+            log.warning("photo %s: its label has no picture, and is not used in training: %s", label.photo_id, error)
+            return None
 
     def _send_task_success(self, request: ReviewRequest, label: Label) -> bool:
         """Send the answer to the waiting execution; False when it no longer waits."""
@@ -133,9 +156,13 @@ class Delivery:
             raise
         return True
 
-    def _publish(self, label: Label, *, accepted: bool) -> None:
-        self._bus.publish("Review Completed", label.as_event(accepted=accepted))
-        self._labels.mark_announced(label, accepted=accepted)
+    def _complete(self, request: ReviewRequest, label: Label, *, accepted: bool) -> None:
+        """Publish the event of an answer that was sent, unless that was done, and record both."""
+        if not self._reviews.is_done(label.request_id):
+            self._bus.publish("Review Completed", label.as_event(accepted=accepted))
+            self._reviews.mark_done(label.request_id, label, accepted=accepted)
+        if request.id.token_hash != label.token_hash:
+            self._reviews.mark_done(request.id, label, accepted=accepted)
 
     def _label_only_message(self, photo_id: str) -> str:
         try:

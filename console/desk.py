@@ -14,13 +14,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from console.answers import Choice
 from console.aws import Aws
 from console.delivery import Delivery
-from console.labels import Labels
+from console.identity import Reviewer
 from console.leases import LEASE_S, Lease, Leases, is_sent_again
 from console.photo_records import PhotoRecords
+from console.photos import Photos
 from console.review_request import ReviewRequest
+from console.reviews import Reviews
 from console.session import Answer, Session
 from deploy.outputs import Deployed
 from functions.shared.errors import RecordUnavailable
@@ -63,11 +67,13 @@ class Desk:
         """`undo_s`: how long an answer can be undone; 0 disables undo. `lease_s`: visibility timeout of a lease."""
         self.undo_s = undo_s
         self.choices = {choice.vehicle: choice for choice in choices}
-        self.labels = Labels(deployed.ml_bucket, aws.s3)
+        self.reviews = Reviews(deployed.ml_bucket, aws.s3)
+        self.photos = Photos(deployed, aws)
         self._records = PhotoRecords(deployed, aws)
         self._leases = Leases(deployed, aws.sqs, lease_s)
         self._delivery = Delivery(
-            self.labels,
+            self.reviews,
+            self.photos,
             self._leases,
             self._records,
             aws.stepfunctions,
@@ -90,7 +96,7 @@ class Desk:
         """Close the desk."""
         self.close()
 
-    def open_session(self, reviewer: str) -> Session:
+    def open_session(self, reviewer: Reviewer) -> Session:
         """Return a new session of a reviewer."""
         session = Session(reviewer)
         with self._changed:
@@ -201,12 +207,12 @@ class Desk:
         for lease in self._leases.receive(_MAX_RECEIVES):
             try:
                 lease.record = self._records.get(lease.request.photo.photo_id)
-            except RecordUnavailable:
-                # Without this, each request that is received during an outage of the table nears the dead-letter queue.
+                label = self._delivery.find_answer(lease.request)
+            except (RecordUnavailable, ClientError, BotoCoreError):
+                # Without this, each request that is received during an outage of AWS nears the dead-letter queue.
                 self._leases.give_back(lease)
                 raise
-            since = datetime.fromisoformat(lease.record.first_seen_at) if lease.record else None
-            if label := self.labels.find(lease.request, since=since):
+            if label:
                 self._delivery.finish(lease, label)
             elif lease.is_superseded:
                 self._leases.delete(lease)

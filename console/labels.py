@@ -1,41 +1,55 @@
-"""Labels: the answers of reviewers, stored in S3 as training data."""
+"""Labels: the answers of reviewers and the pictures that they saw, stored in S3 as training data.
+
+Each answer is an object of its own, `labels/{photo id}/{reviewer}/{n}.json`, written once; a correction is a new label
+of the same reviewer. The policy of the bucket lets a reviewer write only under their own id, so the key says who wrote
+a label, and a content that says otherwise is none.
+"""
 
 import json
+import logging
+import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from console.review_request import ReviewRequest
+from console.identity import Reviewer
+from console.pictures import Picture
+from console.review_request import RequestId, ReviewRequest
 from functions.shared.aws import error_code
 from functions.shared.times import timestamp
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import ObjectTypeDef
+
+log = logging.getLogger(__name__)
 
 PREFIX = "labels/"
 
-_MISSING = {"NoSuchKey", "404"}
-_CONFLICT = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
-_CONTENT_TYPE = "application/json"
-_ATTEMPTS = 5
-_READ_THREADS = 16
+MISSING = {"NoSuchKey", "404"}
+CONFLICT = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
+
+_KEY = re.compile(r"labels/(?P<photo_id>[0-9a-f]{32})/(?P<reviewer>[^/]+)/(?P<number>[1-9][0-9]{0,8})\.json")
+_TEXTS = ("vehicle", "reviewer", "reviewer_name", "answered_at", "answer_id", "driver_id")
+_ATTEMPTS = 10
+_MAX_BYTES = 64 * 1024
 _MAX_CACHED = 5000
-_MAX_DAYS_BEFORE = 30  # of earlier requests about the same photo
+
+
+class NotALabel(ValueError):
+    """The object is not a label, or not one of the photo and the reviewer in its key."""
 
 
 @dataclass(frozen=True)
 class Label:
-    """The first answer about a photo.
+    """An answer about a photo.
 
     `vehicle` is a configured one, `other` or `unusable`; `model_vehicle` and `model_version` belong to the prediction.
-    `seconds` is the time from the request to the answer. `answer_id` identifies the answer. `accepted`: the execution
-    accepted it, None while unknown. `announced`: its event was published. `opinions` are later answers about the same
-    photo: {"vehicle", "reviewer", "answered_at", "answer_id"} each.
+    `reviewer` is the id of a Reviewer, `reviewer_name` the name for display. `seconds` is the time from the request to
+    the answer. `answer_id` identifies the answer. `picture` is the name of the picture beside the label, None without
+    one. `number` counts the labels of this reviewer for this photo from 1; it is 0 before the label is saved.
     """
 
     photo: dict[str, Any]
@@ -43,6 +57,7 @@ class Label:
     driver_id: str
     vehicle: str
     reviewer: str
+    reviewer_name: str
     answered_at: str
     seconds: float
     reason: str
@@ -56,19 +71,21 @@ class Label:
     requested_at: str
     token_hash: str
     answer_id: str
-    accepted: bool | None = None
-    announced: bool = False
-    opinions: tuple[dict[str, Any], ...] = field(default=())
+    picture: str | None = None
+    number: int = 0
 
     @classmethod
-    def of(cls, request: ReviewRequest, vehicle: str, reviewer: str, answered_at: datetime, answer_id: str) -> "Label":
+    def of(
+        cls, request: ReviewRequest, vehicle: str, reviewer: Reviewer, answered_at: datetime, answer_id: str
+    ) -> "Label":
         """Return the label of an answer to a request."""
         return cls(
             photo=request.photo.as_state(),
             photo_id=request.photo.photo_id,
             driver_id=request.driver_id,
             vehicle=vehicle,
-            reviewer=reviewer,
+            reviewer=reviewer.id,
+            reviewer_name=reviewer.name,
             answered_at=timestamp(answered_at),
             seconds=max(0.0, round((answered_at - request.requested_at).total_seconds(), 3)),
             reason=request.reason,
@@ -85,16 +102,38 @@ class Label:
         )
 
     @classmethod
-    def from_json(cls, text: bytes) -> "Label":
-        """Parse a label; unknown fields are ignored. Raises ValueError, TypeError, KeyError when it is not a label."""
-        state = json.loads(text)
-        known = {name: state[name] for name in cls.__dataclass_fields__ if name in state}
-        return cls(**{**known, "opinions": tuple(known.get("opinions", ()))})
+    def from_json(cls, content: bytes, key: str) -> "Label":
+        """Parse the object at a key. Raises NotALabel when its photo or reviewer is not that of the key."""
+        named = _KEY.fullmatch(key)
+        if named is None:
+            raise NotALabel("the key is not that of a label")
+        try:
+            label = cls(**json.loads(content), number=int(named["number"]))
+            valid = isinstance(label.photo, dict) and all(isinstance(getattr(label, name), str) for name in _TEXTS)
+            request_id = label.request_id
+        except (ValueError, TypeError, RecursionError) as error:
+            raise NotALabel("the content is not a label") from error
+        if not valid or not request_id.is_valid:
+            raise NotALabel("the content is not a label")
+        if (label.photo_id, label.reviewer) != (named["photo_id"], named["reviewer"]):
+            raise NotALabel("the content is about another photo, or by another reviewer, than the key says")
+        return label
 
     @property
     def key(self) -> str:
-        """The key in S3. It contains the day of the request, so that all answers to one request have the same key."""
-        return label_key(self.photo_id, datetime.fromisoformat(self.requested_at))
+        """The key in S3."""
+        return f"{_folder(self.photo_id, self.reviewer)}{self.number}.json"
+
+    @property
+    def request_id(self) -> RequestId:
+        """The request that was answered."""
+        return RequestId(self.photo_id, self.token_hash, datetime.fromisoformat(self.requested_at))
+
+    def as_json(self) -> bytes:
+        """Return the content of the object, as in events/contracts/label.json."""
+        fields = asdict(self)
+        del fields["number"]
+        return json.dumps(fields, ensure_ascii=False, indent=2).encode()
 
     def as_event(self, *, accepted: bool) -> dict[str, Any]:
         """Return the detail of the event `Review Completed`."""
@@ -103,6 +142,7 @@ class Label:
             "driver_id": self.driver_id,
             "vehicle": self.vehicle,
             "reviewer": self.reviewer,
+            "reviewer_name": self.reviewer_name,
             "answered_at": self.answered_at,
             "seconds": self.seconds,
             "model_vehicle": self.model_vehicle,
@@ -116,11 +156,6 @@ class Label:
         return {"vehicle": self.vehicle, "reviewer": self.reviewer, "answered_at": self.answered_at}
 
 
-def label_key(photo_id: str, requested_at: datetime) -> str:
-    """Return the key of the label of a photo whose review was requested at `requested_at`."""
-    return f"{_day_prefix(requested_at.astimezone(UTC).date())}{photo_id}.json"
-
-
 class Labels:
     """The labels of one stage."""
 
@@ -128,137 +163,95 @@ class Labels:
         """Read and write labels in `bucket`, the ML bucket of the stage."""
         self.bucket = bucket
         self._s3 = s3
-        self._cached: dict[str, tuple[Label, str]] = {}  # label and ETag by key
+        self._cached: dict[str, Label] = {}  # by key; a label does not change
 
-    def find(self, request: ReviewRequest, *, since: datetime | None = None) -> Label | None:
-        """Return the label of a request's photo, or None before the first answer.
+    def keys(self, photo_id: str) -> list[str]:
+        """Return the keys of a photo's labels by the second in which they were written, then by key."""
+        found = [item for item in self._list(f"{PREFIX}{photo_id}/") if _KEY.fullmatch(item[1])]
+        return [key for _, key in sorted(found)]
 
-        `since` is when the photo was first seen: the review can have been requested before, on an earlier day.
-        """
-        requested = request.requested_at.astimezone(UTC)
-        days = (requested.date() - since.astimezone(UTC).date()).days if since else 0
-        for days_ago in range(min(days, _MAX_DAYS_BEFORE) + 1):
-            found = self._get(label_key(request.photo.photo_id, requested - timedelta(days=days_ago)))
-            if found and found[0]:
-                return found[0]
-        return None
+    def find_first(self, photo_id: str) -> Label | None:
+        """Return the first of a photo's labels in the order of `keys`, or None before the first answer."""
+        return next((label for key in self.keys(photo_id) if (label := self.get(key))), None)
 
-    def save(self, label: Label) -> Label:
-        """Save an answer and return the effective label of its photo, which is the first one saved.
-
-        A later answer is added to the `opinions` of the first. Saving the same answer again changes nothing. Raises
-        ClientError, BotoCoreError, and RuntimeError when every attempt conflicts with another writer.
-        """
-        for _ in range(_ATTEMPTS):
-            try:
-                self._create(label)
-                return label
-            except ClientError as error:
-                if error_code(error) not in _CONFLICT:
-                    raise
-            found = self._get(label.key)
-            if found is None:
-                continue
-            effective, etag = found
-            if effective is None:
-                # The object is not a label. Replace it.
-                if self._replace(label, etag):
-                    return label
-                continue
-            if label.answer_id in {effective.answer_id, *(opinion.get("answer_id") for opinion in effective.opinions)}:
-                return effective
-            opinion = {
-                "vehicle": label.vehicle,
-                "reviewer": label.reviewer,
-                "answered_at": label.answered_at,
-                "answer_id": label.answer_id,
-            }
-            with_opinion = replace(effective, opinions=(*effective.opinions, opinion))
-            if self._replace(with_opinion, etag):
-                return with_opinion
-        raise RuntimeError(f"{label.key} was changed by other writers during {_ATTEMPTS} attempts; try again")
-
-    def mark_announced(self, label: Label, *, accepted: bool) -> None:
-        """Record in the effective label that its event was published, and whether the execution accepted the answer."""
-        for _ in range(_ATTEMPTS):
-            found = self._get(label.key)
-            if found is None or found[0] is None or found[0].answer_id != label.answer_id:
-                return
-            if self._replace(replace(found[0], announced=True, accepted=accepted), found[1]):
-                return
-
-    def count_written_since(self, midnight: datetime) -> int:
-        """Count the labels that were written since `midnight`, of requests of that day and the day before."""
-        days = (midnight.date() - timedelta(days=1), midnight.date())
-        return sum(found["LastModified"] >= midnight for day in days for found in self._list(_day_prefix(day)))
-
-    def recent(self, limit: int, *, days: int = 30, today: date | None = None) -> Iterator[Label]:
-        """Yield the newest labels first, by day of their request, at most `limit` of the last `days` days."""
-        today = today or datetime.now(UTC).date()
-        left = limit
-        with ThreadPoolExecutor(_READ_THREADS) as pool:
-            for days_ago in range(days):
-                listing = sorted(
-                    self._list(_day_prefix(today - timedelta(days=days_ago))),
-                    key=lambda found: found["LastModified"],
-                    reverse=True,
-                )
-                yield from (label for label in pool.map(self._read, listing[:left]) if label)
-                left -= len(listing)
-                if left <= 0:
-                    return
-
-    def _read(self, listed: "ObjectTypeDef") -> Label | None:
-        """Read a listed label, from the cache while its ETag is the same."""
-        cached = self._cached.get(listed["Key"])
-        if cached and cached[1] == listed["ETag"]:
-            return cached[0]
-        found = self._get(listed["Key"])
-        if found is None or found[0] is None:
-            return None
-        if len(self._cached) >= _MAX_CACHED:
-            self._cached.clear()
-        self._cached[listed["Key"]] = (found[0], found[1])
-        return found[0]
-
-    def _list(self, prefix: str) -> "Iterator[ObjectTypeDef]":
-        for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
-            yield from page.get("Contents", [])
-
-    def _get(self, key: str) -> tuple[Label | None, str] | None:
-        """Return the label at a key, None when the object is not a label, and its ETag; None without an object."""
+    def get(self, key: str) -> Label | None:
+        """Return the label at a key; None when there is no object, or one that is not a label, which is logged."""
+        if cached := self._cached.get(key):
+            return cached
         try:
             found = self._s3.get_object(Bucket=self.bucket, Key=key)
         except ClientError as error:
-            if error_code(error) in _MISSING:
+            if error_code(error) in MISSING:
                 return None
             raise
         try:
-            return Label.from_json(found["Body"].read()), found["ETag"]
-        except (ValueError, TypeError, KeyError):
-            return None, found["ETag"]
+            label = Label.from_json(found["Body"].read(_MAX_BYTES), key)
+        except NotALabel as error:
+            log.warning("an object under %s is ignored: %s", PREFIX, error)
+            return None
+        if len(self._cached) >= _MAX_CACHED:
+            self._cached.clear()
+        self._cached[key] = label
+        return label
 
-    def _create(self, label: Label) -> None:
-        self._s3.put_object(
-            Bucket=self.bucket, Key=label.key, Body=_body(label), ContentType=_CONTENT_TYPE, IfNoneMatch="*"
-        )
+    def save(self, label: Label, picture: Picture | None = None) -> Label:
+        """Save an answer under the next number of its reviewer, with the picture that they saw; return the label.
 
-    def _replace(self, label: Label, etag: str) -> bool:
-        """Replace the object with this ETag; False when another writer has changed or deleted it."""
+        The picture is written first. Saving the same answer again changes nothing. Raises ClientError, BotoCoreError,
+        and RuntimeError when every attempt conflicts with another writer.
+        """
+        folder = _folder(label.photo_id, label.reviewer)
+        keys = [key for key in self.keys(label.photo_id) if key.startswith(folder)]
+        for key in keys:
+            if (saved := self.get(key)) and saved.answer_id == label.answer_id:
+                return saved
+        last = max((_number(key) for key in keys), default=0)
+        for number in range(last + 1, last + 1 + _ATTEMPTS):
+            name = f"{number}{picture.suffix}" if picture else None
+            if picture and name and not self._create(f"{folder}{name}", picture.content, picture.media_type):
+                continue
+            numbered = replace(label, number=number, picture=name)
+            if self._create(numbered.key, numbered.as_json(), "application/json"):
+                return numbered
+        raise RuntimeError(f"photo {label.photo_id}: other writers took the next {_ATTEMPTS} numbers; try again")
+
+    def _create(self, key: str, content: bytes, media_type: str) -> bool:
+        """Write an object; False when there is one with another content.
+
+        One with the same content was written by an earlier attempt: the response to it was lost, or the process that
+        made it stopped.
+        """
+        return create_once(self._s3, self.bucket, key, content, media_type) or self._read(key) == content
+
+    def _read(self, key: str) -> bytes | None:
         try:
-            self._s3.put_object(
-                Bucket=self.bucket, Key=label.key, Body=_body(label), ContentType=_CONTENT_TYPE, IfMatch=etag
-            )
+            return self._s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
         except ClientError as error:
-            if error_code(error) not in _CONFLICT | _MISSING:
-                raise
-            return False
-        return True
+            if error_code(error) in MISSING:
+                return None
+            raise
+
+    def _list(self, prefix: str) -> Iterator[tuple[datetime, str]]:
+        """Yield when each object under a prefix was written, and its key."""
+        for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
+            for item in page.get("Contents", []):
+                yield item["LastModified"], item["Key"]
 
 
-def _body(label: Label) -> bytes:
-    return json.dumps(asdict(label), ensure_ascii=False, indent=2).encode()
+def create_once(s3: "S3Client", bucket: str, key: str, content: bytes, media_type: str) -> bool:
+    """Write an object; False when another writer has written it already. Raises ClientError, BotoCoreError."""
+    try:
+        s3.put_object(Bucket=bucket, Key=key, Body=content, ContentType=media_type, IfNoneMatch="*")
+    except ClientError as error:
+        if error_code(error) not in CONFLICT:
+            raise
+        return False
+    return True
 
 
-def _day_prefix(day: date) -> str:
-    return f"{PREFIX}{day:%Y/%m/%d}/"
+def _folder(photo_id: str, reviewer: str) -> str:
+    return f"{PREFIX}{photo_id}/{reviewer}/"
+
+
+def _number(key: str) -> int:
+    return int(key.rpartition("/")[2].removesuffix(".json"))

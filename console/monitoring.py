@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from console.labels import Label, Labels
+from console.labels import Label
 from console.photo_records import DAYS, PhotoRecords
+from console.reviews import Reviews
 from functions.shared.photo_record import IN_REVIEW, PhotoRecord
 
 LABELS_READ = 400
@@ -90,17 +91,17 @@ def points(photos: Iterable[PhotoRecord], labels: Iterable[Label]) -> list[Point
     return sorted(found, key=lambda point: point.at)
 
 
-def recent(records: PhotoRecords, labels: Labels) -> list[Point]:
+def recent(records: PhotoRecords, reviews: Reviews) -> list[Point]:
     """Return the photos of the last DAYS days that a model classified, oldest first; at most LABELS_READ have `agrees`.
 
     Raises RecordUnavailable, ClientError, BotoCoreError.
     """
-    return points(records.list_newest(), labels.recent(LABELS_READ, days=DAYS))
+    return points(records.list_newest(), reviews.recent(LABELS_READ, days=DAYS))
 
 
-def recent_of_model(records: PhotoRecords, labels: Labels, version: str) -> RecentPhotos:
+def recent_of_model(records: PhotoRecords, reviews: Reviews, version: str) -> RecentPhotos:
     """Return the recent photos that the model `version` classified. Raises as `recent`."""
-    seen = recent(records, labels)
+    seen = recent(records, reviews)
     own = [point for point in seen if point.model_version == version]
     return RecentPhotos(own, len(seen) - len(own))
 

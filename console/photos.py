@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from PIL import Image
 
 from console.aws import Aws
+from console.pictures import Picture, encode_picture
 from deploy.outputs import Deployed
 from functions.shared.aws import error_code
 from functions.shared.photo import Photo
@@ -23,6 +24,7 @@ SIZES = {"large": 1600, "thumb": 240}
 """The longest side in pixels, by the name of the size."""
 
 _CACHE_BYTES = 48 * 1024 * 1024
+_MAX_DECODED = 4  # images of the large size in memory, 8 MB each
 _MAX_FAILURES = 1000
 _MAX_FILES = 4  # photo files in memory at the same time
 
@@ -48,6 +50,7 @@ class Photos:
         self._aws = aws
         self._cache: OrderedDict[tuple[str, str], bytes] = OrderedDict()
         self._pending: dict[tuple[str, str], Future[bytes]] = {}
+        self._decoded: OrderedDict[str, Image.Image] = OrderedDict()  # of the large size, by the id of the photo
         self._failures: OrderedDict[str, str] = OrderedDict()  # messages by the id of the photo
         self._lock = threading.Lock()
         self._files = threading.Semaphore(_MAX_FILES)
@@ -68,6 +71,15 @@ class Photos:
             return future.result()
         except PhotoNotShown as error:
             raise type(error)(str(error)) from error  # requests that wait share the error, each raises its own
+
+    def picture(self, photo: Photo) -> Picture:
+        """Return the picture to keep beside a label of the photo, from the pixels of the large size.
+
+        Raises PhotoNotShown.
+        """
+        with self._lock:
+            image = self._decoded.get(photo.photo_id)
+        return encode_picture(image or self.image(photo, SIZES["large"]))
 
     def image(self, photo: Photo, longest: int) -> Image.Image:
         """Return the photo as an upright RGB image, its longest side at most `longest` pixels. Raises PhotoNotShown."""
@@ -90,7 +102,8 @@ class Photos:
         """Set the result of `future` to the photo as a JPEG file, and cache it."""
         key = (photo.photo_id, size)
         try:
-            content = encode(self.image(photo, SIZES[size]))
+            image = self.image(photo, SIZES[size])
+            content = encode(image)
         except BaseException as error:
             with self._lock:
                 del self._pending[key]
@@ -98,6 +111,10 @@ class Photos:
             return
         with self._lock:
             del self._pending[key]
+            if size == "large":
+                self._decoded[photo.photo_id] = image
+                while len(self._decoded) > _MAX_DECODED:
+                    self._decoded.popitem(last=False)
             self._cache[key] = content
             while sum(map(len, self._cache.values())) > _CACHE_BYTES:
                 self._cache.popitem(last=False)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from console.aws import Aws
-from console.labels import Labels
+from console.reviews import Reviews
 from deploy.outputs import Deployed
 from functions.shared.photo_record import IN_REVIEW
 from functions.shared.photo_table import PhotoTable
@@ -39,11 +39,11 @@ class QueueFigures:
 class Queue:
     """The review queue and its dead-letter queue."""
 
-    def __init__(self, deployed: Deployed, aws: Aws, labels: Labels) -> None:
+    def __init__(self, deployed: Deployed, aws: Aws, reviews: Reviews) -> None:
         """Read the queues of one stage."""
         self._deployed = deployed
         self._aws = aws
-        self._labels = labels
+        self._reviews = reviews
         self._photos = PhotoTable(deployed.photo_table, aws.dynamodb)
         self._lock = threading.Lock()
         self._figures: tuple[float, QueueFigures] | None = None  # the time of the measurement, the figures
@@ -65,7 +65,7 @@ class Queue:
             leased=leased,
             drivers=drivers,
             oldest_s=(moment - oldest).total_seconds() if oldest else None,
-            answers_today=self._labels.count_written_since(midnight),
+            answers_today=self._reviews.count_answered_since(midnight),
             dead=sum(self._count_messages(self._deployed.review_dead_letter_queue_url))
             + sum(self._count_messages(self._deployed.unrouted_queue_url)),
         )

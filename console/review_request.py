@@ -35,6 +35,21 @@ class MalformedRequest(ValueError):
 
 
 @dataclass(frozen=True)
+class RequestId:
+    """Identifies a review request: the photo, the SHA-256 of the task token in hexadecimal, and when it was made."""
+
+    photo_id: str
+    token_hash: str
+    requested_at: datetime
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether ids read from elsewhere have the form of ids, and the time has a time zone."""
+        texts = (self.photo_id, self.token_hash)
+        return all(map(re.fullmatch, ("[0-9a-f]{32}", "[0-9a-f]{64}"), texts)) and self.requested_at.tzinfo is not None
+
+
+@dataclass(frozen=True)
 class ReviewRequest:
     """A request to classify a photo.
 
@@ -61,6 +76,11 @@ class ReviewRequest:
     def token_hash(self) -> str:
         """The SHA-256 of the task token, which identifies the token without revealing it."""
         return hashlib.sha256(self.task_token.encode()).hexdigest()
+
+    @property
+    def id(self) -> RequestId:
+        """What identifies the request."""
+        return RequestId(self.photo.photo_id, self.token_hash, self.requested_at)
 
     @property
     def explanation(self) -> str:

@@ -4,6 +4,8 @@ import threading
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from console.identity import Reviewer
+from console.labels import Label
 from console.leases import Lease
 
 # The kinds of an Outcome.
@@ -24,17 +26,19 @@ class Answer:
     """An answer that is not delivered yet.
 
     `due` is the time of its delivery on the monotonic clock, the end of the undo window. `attempts` counts the failed
-    deliveries; `delivering` is true during a delivery. `accepted` is what Step Functions responded to the task token,
-    None until then: a token is accepted only once, so a retry must not send it again.
+    deliveries; `delivering` is true during a delivery. `label` is the label once it is saved. `accepted` is what Step
+    Functions responded to the task token, None until then: a token is accepted only once, so a retry must not send it
+    again.
     """
 
     lease: Lease
     vehicle: str
-    reviewer: str
+    reviewer: Reviewer
     answered_at: datetime
     due: float
     attempts: int = 0
     delivering: bool = False
+    label: Label | None = None
     accepted: bool | None = None
 
     @property
@@ -65,7 +69,7 @@ class Outcome:
 class Session:
     """The session of one reviewer: `leased` are the current request and the next, `answers` the undelivered answers."""
 
-    reviewer: str
+    reviewer: Reviewer
     leased: list[Lease] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     notices: list[Outcome] = field(default_factory=list)

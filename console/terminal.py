@@ -19,6 +19,7 @@ from console.answers import SKIP_KEY, UNDO_KEY, Choice
 from console.aws import Aws
 from console.desk import Desk
 from console.durations import whole_seconds
+from console.identity import find_reviewer
 from console.leases import Lease
 from console.photos import PhotoNotShown, Photos
 from console.session import ROUTED, NotLeased, Outcome, Session
@@ -37,8 +38,8 @@ def run(deployed: Deployed, aws: Aws, choices: Iterable[Choice], *, undo_s: floa
     """Review until `q`, Ctrl-C or the end of the input, then deliver all answers and give back the rest. Returns 0."""
     console = Console(highlight=False)
     with Desk(deployed, aws, choices, undo_s=undo_s) as desk, keyboard() as keys:
-        session = desk.open_session(os.environ.get("REVIEWER") or os.environ.get("USER") or "reviewer")
-        console.print(f"Reviewing as [bold]{session.reviewer}[/]. [bold]Q[/] quits.")
+        session = desk.open_session(find_reviewer(aws.sts, os.environ.get("REVIEWER", "")))
+        console.print(f"Reviewing as [bold]{session.reviewer.name}[/]. [bold]Q[/] quits.")
         with suppress(KeyboardInterrupt):
             Terminal(console, desk, session, Photos(deployed, aws)).run(keys)
         console.print()

@@ -50,8 +50,8 @@ def _caller(access_key: str) -> Caller:
     account = responses.get_account_id()
     principal = iam_evaluator.resolve_principal(access_key, account) if access_key else None
     if not isinstance(principal, iam_evaluator.PrincipalInfo):
-        return Caller(f"arn:aws:iam::{account}:root", account, is_root=True)
-    return Caller(principal.arn, principal.account, principal.type == "Root")
+        return Caller(f"arn:aws:iam::{account}:root", account, is_root=True, user_id=account)
+    return Caller(principal.arn, principal.account, principal.type == "Root", principal.keys["aws:userid"])
 
 
 def _is_denied(request: Request, caller: Caller) -> bool:
@@ -83,8 +83,10 @@ def _requests(
     target = key
     if method == "POST" and not key:
         target = _form_key(headers, body)
-    listing = {name.lower(): value for name, value in iam_actions.s3_service_context(action, query).items()}
-    yield Request(action, f"{ARN}{bucket}/{target}" if target else f"{ARN}{bucket}", {**listing, **context})
+    path = f"/{bucket}/{key}" if key else f"/{bucket}"
+    sent = iam_actions.s3_service_context(action, query, path, headers if action == "s3:PutObject" else None)
+    own = {name.lower(): value for name, value in sent.items()}
+    yield Request(action, f"{ARN}{bucket}/{target}" if target else f"{ARN}{bucket}", {**own, **context})
     source = iam_actions._s3_source_object(headers) if action == "s3:PutObject" and key else None
     if source:
         yield Request("s3:GetObjectVersion" if source[1] else "s3:GetObject", source[0], context)

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from ministack.core import lambda_runtime
 
-from local import alarms, bucket_policies, cloudformation, events, logs, metrics, object_keys, signatures
+from local import (
+    alarms,
+    bucket_policies,
+    cloudformation,
+    conditional_writes,
+    events,
+    logs,
+    metrics,
+    object_keys,
+    policy_variables,
+    signatures,
+)
 from local.lambdas import code, emf, execution, pool, report, roles
 from local.persistence import services
 from local.sagemaker import service
@@ -32,6 +43,8 @@ def apply_patches(settings: Settings) -> service.SageMaker:
     sagemaker = service.install(settings)
     sagemaker_tasks.install(sagemaker)
     bucket_policies.install()
+    conditional_writes.install()
+    policy_variables.install()
     object_keys.install()
     cloudformation.install(sagemaker)
     services.install()

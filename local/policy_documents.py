@@ -19,6 +19,7 @@ ARN = "arn:aws:s3:::"
 ACTION = re.compile(r"\*|s3:[A-Za-z*?]+", re.IGNORECASE)
 PRINCIPAL = re.compile(r"\*|\d{12}|arn:aws:(?:iam|sts)::\d{12}:[^*?]+")
 ELEMENTS = frozenset({"Sid", "Effect", "Principal", "Action", "NotAction", "Resource", "NotResource", "Condition"})
+USER_ID = "${aws:userid}"
 _TEXT_KEYS = frozenset({"aws:principalaccount", "s3:prefix", "s3:delimiter"})
 CONDITION_KEYS = {
     "bool": frozenset({"aws:securetransport"}),
@@ -26,6 +27,7 @@ CONDITION_KEYS = {
     "stringnotequals": _TEXT_KEYS,
     # Requests without TLS have no TLS version.
     "numericlessthan": frozenset({"s3:tlsversion"}),
+    "null": frozenset({"s3:if-none-match"}),
 }
 
 
@@ -35,11 +37,12 @@ class PolicyError(Exception):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who sent a request."""
+    """Who sent a request. `user_id` is the value of aws:userid: the id of a user or account, or `role id:session`."""
 
     arn: str
     account: str
     is_root: bool
+    user_id: str
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Denial:
-    """A Deny statement. `actions` and `resources` are patterns; a negated list matches what no pattern matches."""
+    """A Deny statement. `actions` and `resources` are patterns; a negated list matches what no pattern matches.
+
+    A resource can contain the variable USER_ID.
+    """
 
     principals: tuple[str, ...]
     actions: tuple[re.Pattern[str], ...]
-    resources: tuple[re.Pattern[str], ...]
+    resources: tuple[str, ...]
     conditions: tuple[tuple[str, str, tuple[str, ...]], ...]
     negated_actions: bool = False
     negated_resources: bool = False
@@ -66,10 +72,13 @@ class Denial:
         """Whether the statement denies the request of this caller."""
         return (
             _any_match(self.actions, request.action) != self.negated_actions
-            and _any_match(self.resources, request.resource) != self.negated_resources
+            and _any_match(self._resources(caller), request.resource) != self.negated_resources
             and all(_holds(*condition, request.context) for condition in self.conditions)
             and any(iam_evaluator._principal_matches({"AWS": name}, caller.arn) for name in self.principals)
         )
+
+    def _resources(self, caller: Caller) -> Iterable[re.Pattern[str]]:
+        return (_resource_pattern(resource, caller.user_id) for resource in self.resources)
 
 
 def _any_match(patterns: Iterable[re.Pattern[str]], value: str) -> bool:
@@ -77,8 +86,10 @@ def _any_match(patterns: Iterable[re.Pattern[str]], value: str) -> bool:
 
 
 def _holds(operator: str, key: str, values: tuple[str, ...], context: Mapping[str, str]) -> bool:
-    """Whether a condition holds; a key without a value satisfies only StringNotEquals."""
+    """Whether a condition holds; a key without a value satisfies only StringNotEquals, and Null with `true`."""
     actual = context.get(key)
+    if operator == "null":
+        return ("true" if actual is None else "false") in values
     if operator == "stringnotequals":
         return actual not in values
     if actual is None:
@@ -113,12 +124,12 @@ def _denial(statement: dict[str, Any]) -> Denial:
     if wrong := [action for action in actions if not ACTION.fullmatch(action)]:
         raise PolicyError(f"Policy has invalid action {wrong[0]}")
     for resource in resources:
-        if (resource != "*" and not resource.startswith(ARN)) or "${" in resource:
+        if (resource != "*" and not resource.startswith(ARN)) or "${" in resource.replace(USER_ID, ""):
             raise PolicyError(f"Policy has invalid resource {resource}")
     return Denial(
         tuple(_principals(statement.get("Principal"))),
         tuple(_pattern(action, re.IGNORECASE) for action in actions),
-        tuple(_pattern(resource) for resource in resources),
+        tuple(resources),
         tuple(_conditions(statement.get("Condition", {}))),
         negated_actions,
         negated_resources,
@@ -160,7 +171,15 @@ def _conditions(conditions: Any) -> Iterable[tuple[str, str, tuple[str, ...]]]:
                 )
             values = value if isinstance(value, list) else [value]
             texts = [str(one).lower() if isinstance(one, (bool, float)) else one for one in values]
+            if operator.lower() == "null" and not set(texts) <= {"true", "false"}:
+                raise PolicyError("The value of Null must be true or false")
             yield operator.lower(), key.lower(), tuple(_texts(texts, "Condition"))
+
+
+@functools.lru_cache(maxsize=256)
+def _resource_pattern(text: str, user_id: str) -> re.Pattern[str]:
+    """The pattern of a resource for one caller. The value of a variable is compared literally."""
+    return re.compile(re.escape(user_id).join(_pattern(part).pattern for part in text.split(USER_ID)), re.DOTALL)
 
 
 def _pattern(text: str, flags: int = 0) -> re.Pattern[str]:

@@ -11,9 +11,9 @@ from rich.table import Table
 from console import monitoring, tradeoff
 from console.aws import Aws
 from console.champion import ChampionReader, EndpointState, Model
-from console.labels import Labels
 from console.monitoring import RecentPhotos
 from console.photo_records import DAYS, PhotoRecords
+from console.reviews import Reviews
 from console.tradeoff import Policy, TradeOff
 from deploy.outputs import Deployed
 from functions.classify_photo.threshold import MAX_AGE_S, MODELS_OWN
@@ -54,7 +54,7 @@ def run(deployed: Deployed, aws: Aws, report: Path, *, at: str = "", is_local: b
     if champion is None:
         raise CommandError(f"There is no endpoint {deployed.endpoint_name}. Train a model first: `make retrain`.")
     photos = monitoring.recent_of_model(
-        PhotoRecords(deployed, aws), Labels(deployed.ml_bucket, aws.s3), champion.version
+        PhotoRecords(deployed, aws), Reviews(deployed.ml_bucket, aws.s3), champion.version
     )
     trade_off = TradeOff.of(champion, endpoint.threshold)
     policy = Policy.of(champion)

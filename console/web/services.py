@@ -16,11 +16,12 @@ from console.champion import ChampionReader
 from console.desk import UNDO_S, Desk
 from console.execution_history import ExecutionHistory
 from console.failed_requests import FailedRequests
-from console.labels import Labels
+from console.identity import Reviewer, find_reviewer
 from console.leases import LEASE_S
 from console.photo_records import PhotoRecords
 from console.photos import Photos
 from console.queue import Queue
+from console.reviews import Reviews
 from console.uploads import Uploads
 from console.web.pages import Pages
 from console.web.security import new_token
@@ -35,10 +36,11 @@ REVIEWER_NAME = re.compile(r"[\w .@'-]{1,40}")
 class Services:
     """The objects that the routers share. `csrf_token` is what the pages send with every POST."""
 
+    identity: Reviewer
     choices: tuple[Choice, ...]
     desk: Desk
     tabs: Tabs
-    labels: Labels
+    reviews: Reviews
     queue: Queue
     failed_requests: FailedRequests
     photos: Photos
@@ -66,13 +68,14 @@ class Services:
         desk = Desk(deployed, aws, choices, undo_s=undo_s, lease_s=lease_s)
         records, history = PhotoRecords(deployed, aws), ExecutionHistory(deployed, aws)
         return cls(
+            identity=find_reviewer(aws.sts),
             choices=choices,
             desk=desk,
             tabs=Tabs(desk, tab_timeout_s),
-            labels=desk.labels,
-            queue=Queue(deployed, aws, desk.labels),
+            reviews=desk.reviews,
+            queue=Queue(deployed, aws, desk.reviews),
             failed_requests=FailedRequests(deployed, aws),
-            photos=Photos(deployed, aws),
+            photos=desk.photos,
             records=records,
             history=history,
             uploads=Uploads(deployed, aws, records, history),
@@ -112,3 +115,11 @@ CurrentServices = Annotated[Services, Depends(_services)]
 
 ReviewerName = Annotated[str, Depends(_reviewer_name)]
 """A parameter of a route: the name of the reviewer who sent the request."""
+
+
+async def _reviewer(services: CurrentServices, name: ReviewerName) -> Reviewer:
+    return Reviewer(services.identity.id, name)
+
+
+CurrentReviewer = Annotated[Reviewer, Depends(_reviewer)]
+"""A parameter of a route: the identity of the console at AWS, with the name of the reviewer who sent the request."""

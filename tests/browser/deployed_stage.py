@@ -5,15 +5,17 @@ import io
 import json
 import random
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import boto3
 from PIL import Image, ImageDraw
 
 from console.answers import choices
 from console.aws import Aws
 from console.desk import Desk
+from console.identity import Reviewer, find_reviewer
 from deploy.outputs import Deployed
 from functions.shared.photo_record import ROUTED
 from functions.shared.photo_table import PhotoTable
@@ -32,6 +34,14 @@ class Requested:
     execution: str
 
 
+class ReviewerAws(Aws):
+    """The AWS clients of an IAM user with an access key."""
+
+    def __init__(self, key: Mapping[str, str]) -> None:
+        super().__init__()
+        self._session = boto3.session.Session(key["AccessKeyId"], key["SecretAccessKey"])
+
+
 class Stage:
     """One stage of the system."""
 
@@ -42,6 +52,7 @@ class Stage:
         self._events = self._create_event_queue()
         self._received: list[dict[str, Any]] = []
         self._count = 0
+        self._reviewers: dict[str, Aws] = {}
         self.uploads_start_executions(False)
 
     def uploads_start_executions(self, enabled: bool) -> None:
@@ -52,9 +63,20 @@ class Stage:
         else:
             self.aws.events.disable_rule(Name=rule)
 
-    def desk(self, **options: Any) -> Desk:
-        """Return a desk of this stage; the caller closes it."""
-        return Desk(self.deployed, self.aws, choices(), **options)
+    def desk(self, name: str = "ada", **options: Any) -> Desk:
+        """Return a desk of this stage with the AWS identity of a reviewer; the caller closes it."""
+        return Desk(self.deployed, self._aws_of(name), choices(), **options)
+
+    def reviewer(self, name: str) -> Reviewer:
+        """Return the reviewer with a name, who has an IAM user."""
+        return find_reviewer(self._aws_of(name).sts, name)
+
+    def _aws_of(self, name: str) -> Aws:
+        if name not in self._reviewers:
+            iam: Any = boto3.client("iam")
+            iam.create_user(UserName=name)
+            self._reviewers[name] = ReviewerAws(iam.create_access_key(UserName=name)["AccessKey"])
+        return self._reviewers[name]
 
     def request_reviews(
         self,
@@ -128,13 +150,17 @@ class Stage:
         """Return all labels by their key."""
         s3, bucket = self.aws.s3, self.deployed.ml_bucket
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="labels/")
-        keys = [found["Key"] for page in pages for found in page.get("Contents", [])]
+        keys = [item["Key"] for page in pages for item in page.get("Contents", []) if item["Key"].endswith(".json")]
         bodies = [json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read()) for key in keys]
         return dict(zip(keys, bodies, strict=True))
 
     def label(self, photo: Requested) -> dict[str, Any] | None:
-        """Return the label of a photo, or None."""
-        return next((body for key, body in self.labels().items() if key.endswith(f"{photo.photo_id}.json")), None)
+        """Return a label of a photo, or None."""
+        return next(iter(self.labels_of(photo)), None)
+
+    def labels_of(self, photo: Requested) -> list[dict[str, Any]]:
+        """Return all labels of a photo."""
+        return [body for key, body in self.labels().items() if key.startswith(f"labels/{photo.photo_id}/")]
 
     def events(self, detail_type: str) -> list[dict[str, Any]]:
         """Return every event of a type so far; `at` is when SQS received it, in epoch seconds."""

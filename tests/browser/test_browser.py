@@ -330,7 +330,7 @@ def test_a_label_has_the_name_that_the_reviewer_entered(stage: Stage, tab: Brows
     expect(page.locator("#reviewer-name")).to_have_text("Zoë O'Hara")
     photo_on_screen(page)
     page.keyboard.press("b")
-    assert eventually(lambda: stage.label(requested))["reviewer"] == "Zoë O'Hara"
+    assert eventually(lambda: stage.label(requested))["reviewer_name"] == "Zoë O'Hara"
 
 
 def test_the_pages_and_the_reviewer_fit_beside_each_other_at_360_pixels(tab: BrowserTab) -> None:

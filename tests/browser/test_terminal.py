@@ -88,7 +88,7 @@ def test_photos_are_answered_and_undone_in_a_terminal(stage: Stage) -> None:
         screen.read_until("other:")
     labels = eventually(lambda: [stage.label(one) for one in requested], all)
     assert sorted((label or {})["vehicle"] for label in labels) == ["bicycle", "other"]
-    assert {(label or {})["reviewer"] for label in labels} == {"ada"}
+    assert {(label or {})["reviewer_name"] for label in labels} == {"ada"}
 
 
 def test_quitting_the_terminal_gives_the_photo_back(stage: Stage) -> None:

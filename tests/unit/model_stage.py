@@ -6,7 +6,6 @@ import json
 import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +13,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from console.labels import Label, label_key
+from console.labels import Label
+from console.reviews import Reviews
 from deploy.outputs import Deployed
 from functions.shared.champion import Champion, ModelTable
 from functions.shared.photo import Photo
@@ -198,7 +198,7 @@ def claim(
 
 
 def labelled(number: int, confidence: float, model_vehicle: str = "bicycle", vehicle: str = "bicycle") -> None:
-    """Put a label of photo `number`, which the champion classified as `model_vehicle`, and the decision."""
+    """Save an answer about photo `number`, which the champion classified as `model_vehicle`, and the decision."""
     requested = NOW - timedelta(minutes=number)
     classified(number, confidence, model_vehicle, at=requested)
     claim(number, at=requested)
@@ -210,6 +210,7 @@ def labelled(number: int, confidence: float, model_vehicle: str = "bicycle", veh
         driver_id=photo(number).driver_id,
         vehicle=vehicle,
         reviewer="ada",
+        reviewer_name="Ada",
         answered_at=timestamp(requested),
         seconds=3.0,
         reason="LowConfidence",
@@ -221,11 +222,12 @@ def labelled(number: int, confidence: float, model_vehicle: str = "bicycle", veh
         agrees=model_vehicle == vehicle,
         execution=EXECUTION,
         requested_at=timestamp(requested),
-        token_hash="0" * 8,
+        token_hash=hashlib.sha256(b"").hexdigest(),
         answer_id=str(number),
     )
-    body = json.dumps(asdict(label)).encode()
-    aws("s3").put_object(Bucket="scones-ml", Key=label_key(label.photo_id, requested), Body=body)
+    reviews = Reviews("scones-ml", aws("s3"))
+    saved = reviews.labels.save(label)
+    reviews.claim(saved.request_id, saved)
 
 
 def waiting(number: int, reason: str = "LowConfidence", version: str = CHAMPION) -> None:

@@ -16,7 +16,7 @@ router = APIRouter()
 def page(services: CurrentServices, reviewer: ReviewerName) -> HTMLResponse:
     """Return the Model page: the champion, its trade-off, its photos in production, its card and the history."""
     endpoint = services.champion.read()
-    points = monitoring.recent(services.records, services.labels)
+    points = monitoring.recent(services.records, services.reviews)
     buckets = monitoring.buckets(points)
     trade_off = TradeOff.of(endpoint.champion, endpoint.threshold)
     drift = monitoring.drift(points)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from console.session import Session
 from console.web import views
-from console.web.services import REVIEWER_NAME, CurrentServices, ReviewerName, Services
+from console.web.services import REVIEWER_NAME, CurrentReviewer, CurrentServices, ReviewerName, Services
 
 router = APIRouter()
 
@@ -47,14 +47,14 @@ def page(services: CurrentServices, reviewer: ReviewerName) -> HTMLResponse:
 
 
 @router.post("/api/take")
-def take(body: TabRequest, services: CurrentServices, reviewer: ReviewerName) -> dict[str, Any]:
+def take(body: TabRequest, services: CurrentServices, reviewer: CurrentReviewer) -> dict[str, Any]:
     """Return the session of a tab with its current and next request, and the figures of the queue."""
     session = services.tabs.session(body.tab, reviewer)
     return _state(services, session, ahead=2) | {"figures": views.figures(services.queue.figures())}
 
 
 @router.post("/api/answer")
-def answer(body: AnswerRequest, services: CurrentServices, reviewer: ReviewerName) -> dict[str, Any]:
+def answer(body: AnswerRequest, services: CurrentServices, reviewer: CurrentReviewer) -> dict[str, Any]:
     """Answer a request. 409 when the session does not hold it, 422 for an unknown answer."""
     session = services.tabs.session(body.tab, reviewer)
     services.desk.answer(session, body.id, body.vehicle)
@@ -62,7 +62,7 @@ def answer(body: AnswerRequest, services: CurrentServices, reviewer: ReviewerNam
 
 
 @router.post("/api/skip")
-def skip(body: LeaseRequest, services: CurrentServices, reviewer: ReviewerName) -> dict[str, Any]:
+def skip(body: LeaseRequest, services: CurrentServices, reviewer: CurrentReviewer) -> dict[str, Any]:
     """Give a request back to the queue. 409 when the session does not hold it."""
     session = services.tabs.session(body.tab, reviewer)
     services.desk.skip(session, body.id)
@@ -70,7 +70,7 @@ def skip(body: LeaseRequest, services: CurrentServices, reviewer: ReviewerName) 
 
 
 @router.post("/api/undo")
-def undo(body: TabRequest, services: CurrentServices, reviewer: ReviewerName) -> dict[str, Any]:
+def undo(body: TabRequest, services: CurrentServices, reviewer: CurrentReviewer) -> dict[str, Any]:
     """Undo the last answer; `undone` is false when it is too late."""
     session = services.tabs.session(body.tab, reviewer)
     undone = services.desk.undo(session)

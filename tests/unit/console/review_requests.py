@@ -62,11 +62,37 @@ def depth(url: str) -> tuple[int, int]:
 
 
 def labels(stage: Deployed) -> dict[str, dict[str, Any]]:
-    """Return all labels by the id of their photo."""
-    s3 = model_stage.aws("s3")
-    found = s3.list_objects_v2(Bucket=stage.ml_bucket, Prefix="labels/").get("Contents", [])
-    bodies = [json.loads(s3.get_object(Bucket=stage.ml_bucket, Key=one["Key"])["Body"].read()) for one in found]
-    return {body["photo_id"]: body for body in bodies}
+    """Return the first label of each photo, by the id of the photo."""
+    return {label["photo_id"]: label for _, label in reversed(all_labels(stage))}
+
+
+def all_labels(stage: Deployed) -> list[tuple[str, dict[str, Any]]]:
+    """Return the key and the content of each label, by the second in which it was written, then by key."""
+    found = sorted(_list(stage, "labels/"), key=lambda item: (item["LastModified"], item["Key"]))
+    return [(item["Key"], read_json(stage, item["Key"])) for item in found if item["Key"].endswith(".json")]
+
+
+def counting(stage: Deployed) -> dict[str, str]:
+    """Return the key of the label that counts for a request, by the id of its photo."""
+    keys = [item["Key"] for item in _list(stage, "reviews/") if item["Key"].endswith(".answer.json")]
+    return {key.rpartition("/")[2].partition("-")[0]: read_json(stage, key)["label"] for key in keys}
+
+
+def done(stage: Deployed) -> list[dict[str, Any]]:
+    """Return what is recorded about the requests whose answers were sent and announced."""
+    return [read_json(stage, item["Key"]) for item in _list(stage, "reviews/") if item["Key"].endswith(".done.json")]
+
+
+def read_json(stage: Deployed, key: str) -> Any:
+    """Return the content of an object of the ML bucket."""
+    return json.loads(model_stage.aws("s3").get_object(Bucket=stage.ml_bucket, Key=key)["Body"].read())
+
+
+def _list(stage: Deployed, prefix: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (
+        model_stage.aws("s3").list_objects_v2(Bucket=stage.ml_bucket, Prefix=prefix).get("Contents", [])
+    )
+    return found
 
 
 class FakeStepFunctions:

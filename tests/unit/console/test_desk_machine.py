@@ -1,11 +1,13 @@
 """Two desks under requests, answers, undo, skips, expired leases, dead letters and AWS calls that fail.
 
-What holds after each step: a photo is with no more reviewers than its request has messages; a label is final, there is
-one per photo, and its answer is the one that Step Functions got; a request whose last message is gone was answered.
+What holds after each step: a photo is with no more reviewers than its request has messages; a label does not change;
+the answer that counts for a request is final, and it is the one that Step Functions got; a request whose last message
+is gone was answered.
 What holds in the end, once AWS works: every request can be answered.
 """
 
 import json
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,9 +24,10 @@ from console.session import NotLeased
 from deploy.outputs import Deployed
 from functions.shared.errors import RecordUnavailable
 from tests.support.examples import examples
+from tests.support.reviewers import reviewer as named
 from tests.unit import model_stage
 from tests.unit.console.fake_sqs import FakeSqs
-from tests.unit.console.review_requests import FakeAws, body, labels
+from tests.unit.console.review_requests import FakeAws, all_labels, body, counting, labels
 from tests.unit.model_stage import aws as moto
 
 DESKS = st.sampled_from((0, 1))
@@ -39,26 +42,39 @@ FAULTS = (
     ("dynamodb", "get_item"),
 )
 DELIVERY_FAULTS = tuple(fault for fault in FAULTS if fault[1] in ("put_object", "send_task_success", "put_events"))
+CALLS_BEFORE = st.integers(0, 2)  # a delivery writes a label, the answer that counts, and that it is done
 # A lease survives two extensions that fail.
 MOST_FAILED_EXTENSIONS = 2
 LEASE_S = 60
 
 
-class Failing:
-    """A client whose next call of one operation fails, before or after it took effect."""
+@dataclass
+class Fault:
+    """A call that fails after `calls_before` calls that succeed: `after` it took effect, or before."""
 
-    def __init__(self, name: str, client: Any, faults: list[tuple[str, str, bool]]) -> None:
+    operation: tuple[str, str]
+    after: bool
+    calls_before: int = 0
+
+
+class Failing:
+    """A client of which one call of one operation fails, before or after it took effect."""
+
+    def __init__(self, name: str, client: Any, faults: list["Fault"]) -> None:
         self._name, self._client, self._faults = name, client, faults
 
     def __getattr__(self, operation: str) -> Any:
         real = getattr(self._client, operation)
 
         def call(*arguments: Any, **named: Any) -> Any:
-            fault = next((one for one in self._faults if one[:2] == (self._name, operation)), None)
+            fault = next((one for one in self._faults if one.operation == (self._name, operation)), None)
             if fault is None:
                 return real(*arguments, **named)
+            if fault.calls_before:
+                fault.calls_before -= 1
+                return real(*arguments, **named)
             self._faults.remove(fault)
-            if fault[2]:
+            if fault.after:
                 real(*arguments, **named)
             response: Any = {"Error": {"Code": "InternalError", "Message": "on purpose"}}
             raise ClientError(response, operation)
@@ -90,15 +106,15 @@ class Desks(RuleBasedStateMachine):
         super().__init__()
         self.now = 1_800_000_000.0
         self.tokens: dict[str, str] = {}  # by photo id
-        self.first_labels: dict[str, str] = {}
-        self.faults: list[tuple[str, str, bool]] = []
+        self.labels: dict[str, Any] = {}  # by key, as they were first seen
+        self.answers: dict[str, str] = {}  # the key of the label that counts, by photo id
+        self.faults: list[Fault] = []
         self.failed_extensions = 0
         self.aws = FakeAws()
         self.stepfunctions, self.bus = self.aws.stepfunctions, self.aws.events
         self.sqs = FakeSqs(self.deployed.review_queue_url, self.deployed.review_dead_letter_queue_url, lambda: self.now)
-        found = moto("s3").list_objects_v2(Bucket=self.deployed.ml_bucket, Prefix="labels/").get("Contents", [])
-        for label in found:
-            moto("s3").delete_object(Bucket=self.deployed.ml_bucket, Key=label["Key"])
+        for item in moto("s3").list_objects_v2(Bucket=self.deployed.ml_bucket).get("Contents", []):
+            moto("s3").delete_object(Bucket=self.deployed.ml_bucket, Key=item["Key"])
         clients = {
             **{name: getattr(self.aws, name) for name in ("stepfunctions", "events", "s3", "dynamodb")},
             "sqs": self.sqs,
@@ -109,7 +125,7 @@ class Desks(RuleBasedStateMachine):
         for module in (desk, delivery):
             self.patches.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now))
         self.desks = [self.open_desk(), self.open_desk()]
-        self.sessions = [one.open_session(name) for one, name in zip(self.desks, ("ada", "ben"), strict=True)]
+        self.sessions = [one.open_session(named(name)) for one, name in zip(self.desks, ("ada", "ben"), strict=True)]
 
     def open_desk(self) -> SteppedDesk:
         return SteppedDesk(self.deployed, self.aws, choices(), undo_s=3.0, lease_s=LEASE_S)
@@ -158,7 +174,7 @@ class Desks(RuleBasedStateMachine):
     @rule(number=DESKS)
     def close_and_open_the_session(self, number: int) -> None:
         self.desks[number].close_session(self.sessions[number])
-        self.sessions[number] = self.desks[number].open_session(f"reviewer-{number}")
+        self.sessions[number] = self.desks[number].open_session(named(f"reviewer-{number}"))
 
     @rule(number=DESKS)
     def stop_the_process(self, number: int) -> None:
@@ -166,16 +182,16 @@ class Desks(RuleBasedStateMachine):
         self.desks[number]._sessions.clear()
         self.desks[number].close()
         self.desks[number] = self.open_desk()
-        self.sessions[number] = self.desks[number].open_session(f"reviewer-{number}")
+        self.sessions[number] = self.desks[number].open_session(named(f"reviewer-{number}"))
 
-    @rule(number=DESKS, fault=st.sampled_from(DELIVERY_FAULTS), after=st.booleans())
-    def stop_the_process_in_a_delivery(self, number: int, fault: tuple[str, str], after: bool) -> None:
+    @rule(number=DESKS, fault=st.sampled_from(DELIVERY_FAULTS), after=st.booleans(), calls=CALLS_BEFORE)
+    def stop_the_process_in_a_delivery(self, number: int, fault: tuple[str, str], after: bool, calls: int) -> None:
         """An answer is given, its delivery fails at one call, and the process ends before it is repeated."""
         self.faults.clear()
         self.request(expired=False)
         self.take(number)
         self.answer(number, 0, "bicycle")
-        self.let_a_call_fail(fault, after)
+        self.let_a_call_fail(fault, after, calls)
         self.wait(4)
         self.stop_the_process(number)
 
@@ -200,13 +216,13 @@ class Desks(RuleBasedStateMachine):
         except UNAVAILABLE:
             assert not self.faults
 
-    @rule(fault=st.sampled_from(FAULTS), after=st.booleans())
-    def let_a_call_fail(self, fault: tuple[str, str], after: bool) -> None:
+    @rule(fault=st.sampled_from(FAULTS), after=st.booleans(), calls=CALLS_BEFORE)
+    def let_a_call_fail(self, fault: tuple[str, str], after: bool, calls: int) -> None:
         if fault[1] == "change_message_visibility":
             self.failed_extensions += 1
             if self.failed_extensions > MOST_FAILED_EXTENSIONS:
                 return
-        self.faults[:] = [(*fault, after)]
+        self.faults[:] = [Fault(fault, after, calls)]
 
     def copies(self, photo_id: str) -> int:
         """How many messages there are about a photo, in both queues."""
@@ -221,17 +237,26 @@ class Desks(RuleBasedStateMachine):
             assert held.count(photo_id) <= max(1, self.copies(photo_id)), photo_id
 
     @invariant()
+    def a_label_does_not_change(self) -> None:
+        found = dict(all_labels(self.deployed))
+        assert self.labels.items() <= found.items()
+        self.labels = found
+        ids = [label["answer_id"] for label in found.values()]
+        assert len(ids) == len(set(ids)), "an answer has two labels"
+
+    @invariant()
     def no_request_is_lost(self) -> None:
         found = labels(self.deployed)
+        answers = counting(self.deployed)
         for photo_id, token in self.tokens.items():
-            label = found.get(photo_id)
-            if label:
-                assert self.first_labels.setdefault(photo_id, label["vehicle"]) == label["vehicle"]
+            answer = answers.get(photo_id)
+            if answer:
+                assert self.answers.setdefault(photo_id, answer) == answer
             if token in self.stepfunctions.outputs:
-                assert label
-                assert self.stepfunctions.outputs[token]["vehicle"] == label["vehicle"]
+                assert answer
+                assert self.stepfunctions.outputs[token]["vehicle"] == self.labels[answer]["vehicle"]
             if not self.copies(photo_id):
-                assert label, f"{photo_id} has neither a message nor a label"
+                assert photo_id in found, f"{photo_id} has neither a message nor a label"
                 assert token in self.stepfunctions.outputs or token in self.stepfunctions.expired
                 assert any(detail["photo"]["photo_id"] == photo_id for detail in self.bus.details)
 
@@ -247,7 +272,7 @@ class Desks(RuleBasedStateMachine):
     def answer_everything(self) -> None:
         """Answer every request that is left, with a new desk."""
         with self.open_desk() as last:
-            session = last.open_session("eve")
+            session = last.open_session(named("eve"))
             self.desks = [last]
             for _ in range(4 * len(self.tokens) + 4):
                 self.now += 2 * LEASE_S
@@ -256,6 +281,7 @@ class Desks(RuleBasedStateMachine):
                     last.answer(session, lease.id, "bicycle")
                 self.now += 4
                 last.run_scheduler(self.now, extend=False)
+        self.a_label_does_not_change()
         self.no_request_is_lost()
         assert not any(self.sqs.queues.values())
         assert set(labels(self.deployed)) == set(self.tokens)

@@ -6,9 +6,9 @@ import pytest
 
 from console import monitoring
 from console.aws import Aws
-from console.labels import Labels
 from console.monitoring import Point
 from console.photo_records import PhotoRecords
+from console.reviews import Reviews
 from deploy.outputs import Deployed
 from tests.unit import model_stage
 from tests.unit.console.review_requests import NOW
@@ -16,7 +16,7 @@ from tests.unit.console.review_requests import NOW
 
 def recent(stage: Deployed) -> list[Point]:
     aws = Aws()
-    return monitoring.recent(PhotoRecords(stage, aws), Labels(stage.ml_bucket, aws.s3))
+    return monitoring.recent(PhotoRecords(stage, aws), Reviews(stage.ml_bucket, aws.s3))
 
 
 def test_photos_without_an_answer_count_as_reviewed_with_their_confidence(stage: Deployed) -> None:

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from console.aws import Aws
-from console.labels import Labels
 from console.queue import Queue
+from console.reviews import Reviews
 from deploy.outputs import Deployed
 from tests.support import failed_requests
 from tests.unit import model_stage
@@ -15,7 +15,7 @@ from tests.unit.console.review_requests import send
 
 def queue(stage: Deployed) -> Queue:
     aws = Aws()
-    return Queue(stage, aws, Labels(stage.ml_bucket, aws.s3))
+    return Queue(stage, aws, Reviews(stage.ml_bucket, aws.s3))
 
 
 def dead_letter(stage: Deployed, text: str) -> None:

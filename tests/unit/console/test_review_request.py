@@ -8,6 +8,7 @@ import pytest
 from console.labels import Label
 from console.review_request import MalformedRequest, parse_review_request, redacted
 from functions.shared.photo import Photo
+from tests.support.reviewers import reviewer as named
 from tests.unit.console.review_requests import BUCKET, NOW, body
 
 
@@ -61,7 +62,7 @@ def test_the_error_of_a_malformed_request_has_the_reason_but_not_the_task_token(
 
 def test_the_task_token_is_in_no_representation_label_or_event() -> None:
     request = parse_review_request(body(), bucket=BUCKET, sent_at=NOW)
-    label = Label.of(request, "bicycle", "ada", NOW, "id")
+    label = Label.of(request, "bicycle", named("ada"), NOW, "id")
     event = json.dumps(label.as_event(accepted=True))
     for shown in (repr(request), redacted(body()), redacted(body()[:-1]), repr(label), event):
         assert "secret-token" not in shown

@@ -53,6 +53,33 @@ def statements(bucket: str, sid: str) -> list[dict[str, Any]]:
     ]
 
 
+def test_labels_are_written_by_their_reviewer_and_once() -> None:
+    policy = DATA["Resources"]["MlBucketPolicy"]
+    assert "Condition" not in policy
+    (own,) = statements("MlBucket", "OwnLabelsOnly")
+    assert (own["Effect"], own["Principal"], own["Action"]) == ("Deny", "*", "s3:PutObject")
+    (labels,) = [one["Fn::Sub"] for one in own["NotResource"] if "/labels" in one["Fn::Sub"]]
+    assert labels == f"${{MlBucket.Arn}}/labels/{'?' * 32}/${{!aws:userid}}/*"
+    (once,) = statements("MlBucket", "WrittenOnce")
+    assert (once["Effect"], once["Action"], once["Condition"]) == (
+        "Deny",
+        "s3:PutObject",
+        {"Null": {"s3:if-none-match": True}},
+    )
+    assert [one["Fn::Sub"] for one in once["Resource"]] == [
+        f"${{MlBucket.Arn}}/{name}/*" for name in ("labels", "reviews")
+    ]
+    versioning = DATA["Resources"]["MlBucket"]["Properties"]["VersioningConfiguration"]
+    assert versioning == {"Status": "Enabled"}
+
+
+def test_jobs_write_no_labels_and_no_reviews() -> None:
+    (policy,) = DATA["Resources"]["SageMakerRole"]["Properties"]["Policies"]
+    (puts,) = [one for one in policy["PolicyDocument"]["Statement"] if "s3:PutObject" in one["Action"]]
+    written = {one["Fn::Sub"].partition("${MlBucket}/")[2] for one in puts["Resource"]}
+    assert written == {"captured/*", "models/*", "retraining/*"}
+
+
 def test_uploads_are_denied_by_default_to_everyone() -> None:
     parameter = DATA["Parameters"]["AcceptUploads"]
     assert (parameter["Default"], parameter["AllowedValues"]) == ("no", ["yes", "no"])

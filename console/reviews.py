@@ -1,0 +1,139 @@
+"""The state of each review request in S3: which answer counts for it, and whether it was delivered.
+
+Each is an object under `reviews/{yyyy}/{mm}/{dd}/`, the day of the request in UTC, written once. `….answer.json` names
+the label that counts for the request: of several answers, the first that wrote it. `….done.json` is written when the
+answer was sent and its event was published. Vehicle and reviewer are read from the label, which only its reviewer can
+have written.
+"""
+
+import json
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from console.labels import MISSING, Label, Labels, create_once
+from console.review_request import RequestId
+from functions.shared.aws import error_code
+from functions.shared.times import now, timestamp
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectTypeDef
+
+log = logging.getLogger(__name__)
+
+PREFIX = "reviews/"
+
+_ANSWER, _DONE = ".answer.json", ".done.json"
+_HASH_DIGITS = 16
+_READ_THREADS = 16
+_MAX_BYTES = 4096
+_MAX_CACHED = 5000
+
+
+class Reviews:
+    """The answered review requests of one stage, and its labels."""
+
+    def __init__(self, bucket: str, s3: "S3Client") -> None:
+        """Read and write in `bucket`, the ML bucket of the stage."""
+        self.labels = Labels(bucket, s3)
+        self._s3 = s3
+        self._answers: dict[str, str] = {}  # the key of the label by the key of the object, which does not change
+
+    def claim(self, request: RequestId, label: Label) -> Label:
+        """Let a label count for a request, unless another one does already; return the one that counts."""
+        key = _key(request, _ANSWER)
+        content = json.dumps({"label": label.key}).encode()
+        if create_once(self._s3, self.labels.bucket, key, content, "application/json"):
+            return label
+        # An object that names no label of this photo must not keep the driver waiting.
+        return self._label_of(key) or label
+
+    def find(self, request: RequestId) -> Label | None:
+        """Return the label that counts for a request, or None."""
+        return self._label_of(_key(request, _ANSWER))
+
+    def is_done(self, request: RequestId) -> bool:
+        """Whether an answer to the request was sent and announced."""
+        return self._get(_key(request, _DONE)) is not None
+
+    def mark_done(self, request: RequestId, label: Label, *, accepted: bool) -> None:
+        """Record that an answer to the request was sent and announced, and whether an execution accepted it."""
+        done = {"label": label.key, "accepted": accepted, "announced_at": timestamp(now())}
+        create_once(self._s3, self.labels.bucket, _key(request, _DONE), json.dumps(done).encode(), "application/json")
+
+    def count_answered_since(self, midnight: datetime) -> int:
+        """Count the requests that were answered since `midnight`, of those of that day and the day before."""
+        days = (midnight.date() - timedelta(days=1), midnight.date())
+        return sum(found["LastModified"] >= midnight for day in days for found in self._list_answers(day))
+
+    def recent(self, limit: int, *, days: int = 30, today: date | None = None) -> Iterator[Label]:
+        """Yield the labels that count for requests, the newest first by day of their request.
+
+        They are at most `limit`, of requests of the last `days` days.
+        """
+        today = today or datetime.now(UTC).date()
+        left = limit
+        with ThreadPoolExecutor(_READ_THREADS) as pool:
+            for days_ago in range(days):
+                listing = sorted(
+                    self._list_answers(today - timedelta(days=days_ago)),
+                    key=lambda found: found["LastModified"],
+                    reverse=True,
+                )
+                keys = [found["Key"] for found in listing[:left]]
+                yield from (label for label in pool.map(self._label_of, keys) if label)
+                left -= len(keys)
+                if left <= 0:
+                    return
+
+    def _list_answers(self, day: date) -> "Iterator[ObjectTypeDef]":
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.labels.bucket, Prefix=_day_prefix(day))
+        for page in pages:
+            yield from (found for found in page.get("Contents", []) if found["Key"].endswith(_ANSWER))
+
+    def _label_of(self, key: str) -> Label | None:
+        """Return the label that the object at a key names; None without one of the same photo."""
+        named = self._answers.get(key) or self._read_answer(key)
+        label = self.labels.get(named) if named else None
+        if named is None or label is None or label.photo_id != _photo_id(key):
+            return None
+        if len(self._answers) >= _MAX_CACHED:
+            self._answers.clear()
+        self._answers[key] = named
+        return label
+
+    def _read_answer(self, key: str) -> str | None:
+        content = self._get(key)
+        if content is None:
+            return None
+        try:
+            return str(json.loads(content)["label"])
+        except (ValueError, TypeError, KeyError, RecursionError):
+            log.warning("an object under %s is ignored, because it names no label", PREFIX)
+            return None
+
+    def _get(self, key: str) -> bytes | None:
+        try:
+            return self._s3.get_object(Bucket=self.labels.bucket, Key=key)["Body"].read(_MAX_BYTES)
+        except ClientError as error:
+            if error_code(error) in MISSING:
+                return None
+            raise
+
+
+def _key(request: RequestId, suffix: str) -> str:
+    day = request.requested_at.astimezone(UTC).date()
+    return f"{_day_prefix(day)}{request.photo_id}-{request.token_hash[:_HASH_DIGITS]}{suffix}"
+
+
+def _photo_id(key: str) -> str:
+    return key.rpartition("/")[2].partition("-")[0]
+
+
+def _day_prefix(day: date) -> str:
+    return f"{PREFIX}{day:%Y/%m/%d}/"
