@@ -85,7 +85,7 @@ class Delivery:
         A failed delivery can be repeated: steps that are done already are not repeated.
         """
         lease, request = answer.lease, answer.lease.request
-        label = Label.of(request, answer.vehicle, answer.reviewer, answer.answered_at, answer_id=lease.id)
+        label = Label.of(request, answer.vehicle, answer.reviewer.id, answer.answered_at, answer_id=lease.id)
         effective = self._labels.save(label)
         if effective.answer_id != label.answer_id:
             # Another reviewer answered first. Send that answer, because its process may have stopped before doing so.

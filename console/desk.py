@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from console.answers import Choice
 from console.aws import Aws
 from console.delivery import Delivery
+from console.identity import Reviewer
 from console.labels import Labels
 from console.leases import LEASE_S, Lease, Leases, is_sent_again
 from console.photo_records import PhotoRecords
@@ -90,7 +91,7 @@ class Desk:
         """Close the desk."""
         self.close()
 
-    def open_session(self, reviewer: str) -> Session:
+    def open_session(self, reviewer: Reviewer) -> Session:
         """Return a new session of a reviewer."""
         session = Session(reviewer)
         with self._changed:

@@ -4,6 +4,7 @@ import threading
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from console.identity import Reviewer
 from console.leases import Lease
 
 # The kinds of an Outcome.
@@ -30,7 +31,7 @@ class Answer:
 
     lease: Lease
     vehicle: str
-    reviewer: str
+    reviewer: Reviewer
     answered_at: datetime
     due: float
     attempts: int = 0
@@ -65,7 +66,7 @@ class Outcome:
 class Session:
     """The session of one reviewer: `leased` are the current request and the next, `answers` the undelivered answers."""
 
-    reviewer: str
+    reviewer: Reviewer
     leased: list[Lease] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     notices: list[Outcome] = field(default_factory=list)

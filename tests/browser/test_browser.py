@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+from tests.support.reviewers import reviewer as named
 from tests.browser.conftest import serve_console
 from tests.browser.deployed_stage import Stage, draw_photo
 from tests.support.waiting import eventually
@@ -213,7 +214,7 @@ def full_stage(session_stage: Stage) -> Stage:
     requested += session_stage.request_reviews(4, vehicle="motorcycle")
     session_stage.wait_for_requests(14)
     with session_stage.desk(undo_s=0) as desk:
-        session = desk.open_session("ada")
+        session = desk.open_session(named("ada"))
         for number in range(8):
             lease = eventually(lambda: desk.take(session, ahead=1))[0]
             desk.answer(session, lease.id, ["bicycle", "motorcycle", "other", "bicycle"][number % 4])

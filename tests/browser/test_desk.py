@@ -17,6 +17,7 @@ from console.labels import Label
 from console.leases import Lease
 from console.session import ANSWERED_BEFORE, LABEL_ONLY, ROUTED, Outcome, Session
 from functions.shared.photo_table import PhotoTable
+from tests.support.reviewers import reviewer as named
 from tests.browser.deployed_stage import Requested, Stage
 from tests.support.waiting import eventually
 
@@ -46,7 +47,7 @@ def test_a_hundred_requests_answered_by_two_reviewers_at_once_become_a_hundred_d
     window_ends: dict[str, float] = {}
 
     def review(desk: Desk, name: str) -> int:
-        session, count = desk.open_session(name), 0
+        session, count = desk.open_session(named(name)), 0
         while leased := desk.take(session):
             answer = desk.answer(session, leased[0].id, "bicycle" if count % 3 else "motorcycle")
             window_ends[leased[0].request.photo.photo_id] = answer.answered_at.timestamp() + desk.undo_s
@@ -88,7 +89,7 @@ def test_a_hundred_requests_answered_by_two_reviewers_at_once_become_a_hundred_d
 def test_an_answer_is_a_label_an_event_and_a_decision(stage: Stage) -> None:
     (requested,) = stage.request_reviews(vehicle="motorcycle")
     with stage.desk(undo_s=0) as desk:
-        session = desk.open_session("ada")
+        session = desk.open_session(named("ada"))
         desk.answer(session, take_one(desk, session).id, "bicycle")
         assert notices(session)[0].kind == ROUTED
     (event,) = completed_events(stage, requested)
@@ -111,7 +112,7 @@ def test_an_answer_is_a_label_an_event_and_a_decision(stage: Stage) -> None:
 def test_other_goes_to_the_help_desk_and_unusable_is_rejected(stage: Stage, vehicle: str, bay: str | None) -> None:
     (requested,) = stage.request_reviews()
     with stage.desk(undo_s=0) as desk:
-        session = desk.open_session("ada")
+        session = desk.open_session(named("ada"))
         desk.answer(session, take_one(desk, session).id, vehicle)
         notices(session)
     if bay:
@@ -125,8 +126,8 @@ def test_two_reviewers_never_lease_the_same_photo_beyond_the_visibility_timeout(
     stage.request_reviews(2)
     stage.wait_for_requests(2)
     with stage.desk(lease_s=1) as one, stage.desk(lease_s=1) as other:
-        first = take_one(one, ada := one.open_session("ada"))
-        second = take_one(other, ben := other.open_session("ben"))
+        first = take_one(one, ada := one.open_session(named("ada")))
+        second = take_one(other, ben := other.open_session(named("ben")))
         for _ in range(6):
             time.sleep(0.5)
             assert one.take(ada) == [first]
@@ -137,7 +138,7 @@ def test_two_reviewers_never_lease_the_same_photo_beyond_the_visibility_timeout(
 def test_the_second_of_two_answers_becomes_an_opinion_and_the_driver_is_routed_once(stage: Stage) -> None:
     (requested,) = stage.request_reviews()
     with stage.desk(undo_s=0) as one, stage.desk(undo_s=0) as other:
-        ada, ben = one.open_session("ada"), other.open_session("ben")
+        ada, ben = one.open_session(named("ada")), other.open_session(named("ben"))
         first = take_one(one, ada)
         # SQS can deliver a message twice. Here the test ends its visibility timeout.
         stage.aws.sqs.change_message_visibility(
@@ -165,7 +166,7 @@ def test_a_photo_whose_review_timed_out_can_still_get_a_label(stage: Stage) -> N
     decision = eventually(lambda: stage.decisions().get(requested.photo_id))
     assert (decision["decided_by"], decision["loading_bay"]) == ("fallback", "Help desk")
     with stage.desk(undo_s=0) as desk:
-        session = desk.open_session("ada")
+        session = desk.open_session(named("ada"))
         lease = take_one(desk, session)
         assert lease.record
         assert lease.record.outcome
@@ -186,7 +187,7 @@ def test_a_driver_who_waits_comes_before_reviews_that_timed_out(stage: Stage) ->
     (waiting,) = stage.request_reviews()
     stage.wait_for_requests(5)
     with stage.desk() as desk:
-        assert take_one(desk, desk.open_session("ada")).request.photo.photo_id == waiting.photo_id
+        assert take_one(desk, desk.open_session(named("ada"))).request.photo.photo_id == waiting.photo_id
 
 
 def test_an_answer_with_an_unknown_task_token_becomes_a_label(stage: Stage) -> None:
@@ -194,7 +195,7 @@ def test_an_answer_with_an_unknown_task_token_becomes_a_label(stage: Stage) -> N
     stage.wait_for_requests(1)
     replace_token(stage, requested, "no-such-token")
     with stage.desk(undo_s=0) as desk:
-        session = desk.open_session("ada")
+        session = desk.open_session(named("ada"))
         desk.answer(session, take_one(desk, session).id, "motorcycle")
         (outcome,) = notices(session)
     assert (outcome.kind, outcome.message[:30]) == (LABEL_ONLY, "The workflow no longer waits f")
@@ -207,13 +208,13 @@ def test_a_delivery_that_stopped_after_the_label_is_finished_by_the_next_desk(st
     (requested,) = stage.request_reviews()
     stage.wait_for_requests(1)
     desk = stage.desk(undo_s=0, lease_s=1)
-    session = desk.open_session("ada")
+    session = desk.open_session(named("ada"))
     lease = take_one(desk, session)
     desk.labels.save(Label.of(lease.request, "bicycle", "ada", datetime.now(UTC), lease.id))
     desk.close_session(session)
     desk.close()
     with stage.desk() as next_desk:
-        assert next_desk.take(next_desk.open_session("ben")) == []
+        assert next_desk.take(next_desk.open_session(named("ben"))) == []
     decision = eventually(lambda: stage.decisions().get(requested.photo_id))
     assert (decision["vehicle"], decision["decided_by"]) == ("bicycle", "reviewer")
     (event,) = completed_events(stage, requested)
@@ -225,7 +226,7 @@ def test_a_malformed_message_reaches_the_dead_letter_queue_after_five_receives(s
     url = stage.deployed.review_queue_url
     stage.aws.sqs.send_message(QueueUrl=url, MessageBody="{broken")
     with stage.desk() as desk:
-        session = desk.open_session("ada")
+        session = desk.open_session(named("ada"))
         dead = stage.deployed.review_dead_letter_queue_url
         eventually(lambda: (desk.take(session), depth(stage, dead))[1], lambda found: found == 1, timeout_s=30)
         assert session.leased == []

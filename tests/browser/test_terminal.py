@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.reviewers import reviewer as named
 from tests.browser.deployed_stage import Stage
 from tests.support.network import free_port
 from tests.support.waiting import eventually
@@ -98,7 +99,7 @@ def test_quitting_the_terminal_gives_the_photo_back(stage: Stage) -> None:
         screen.read_until("[B] Bicycle")
         screen.press("q")
     with stage.desk() as desk:
-        assert eventually(lambda: desk.take(desk.open_session("ben")))
+        assert eventually(lambda: desk.take(desk.open_session(named("ben"))))
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from console.session import ANSWERED_BEFORE, DELAYED, LABEL_ONLY, ROUTED, Answer
 from deploy.outputs import Deployed
 from functions.shared.errors import EventNotPublished
 from functions.shared.events import EventBus
+from tests.support.reviewers import reviewer as named
 from tests.unit import model_stage
 from tests.unit.console.review_requests import FakeAws, depth, labels, send, unreachable
 
@@ -52,7 +53,7 @@ def sender(stage: Deployed) -> ConsoleProcess:
 
 
 def answer(lease: Lease, vehicle: str = "bicycle", reviewer: str = "ada") -> Answer:
-    return Answer(lease, vehicle, reviewer, datetime.now(UTC), time.monotonic())
+    return Answer(lease, vehicle, named(reviewer), datetime.now(UTC), time.monotonic())
 
 
 def receive_again(stage: Deployed, sender: ConsoleProcess, lease: Lease) -> Lease:
@@ -228,7 +229,7 @@ def test_a_failed_delivery_is_tried_later_with_one_notice_for_all_failures(
     monkeypatch.setattr(delivery, "_MAX_BACKOFF_S", 5.0)
     sender.aws.stepfunctions.error = unreachable()
     one = answer(sender.receive())
-    session = Session("ada", answers=[one])
+    session = Session(named("ada"), answers=[one])
     waits = []
     for _ in range(3):
         one.delivering = True

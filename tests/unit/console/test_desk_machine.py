@@ -21,6 +21,7 @@ from console.failed_requests import FailedRequests
 from console.session import NotLeased
 from deploy.outputs import Deployed
 from functions.shared.errors import RecordUnavailable
+from tests.support.reviewers import reviewer as named
 from tests.support.examples import examples
 from tests.unit import model_stage
 from tests.unit.console.fake_sqs import FakeSqs
@@ -109,7 +110,7 @@ class Desks(RuleBasedStateMachine):
         for module in (desk, delivery):
             self.patches.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now))
         self.desks = [self.open_desk(), self.open_desk()]
-        self.sessions = [one.open_session(name) for one, name in zip(self.desks, ("ada", "ben"), strict=True)]
+        self.sessions = [one.open_session(named(name)) for one, name in zip(self.desks, ("ada", "ben"), strict=True)]
 
     def open_desk(self) -> SteppedDesk:
         return SteppedDesk(self.deployed, self.aws, choices(), undo_s=3.0, lease_s=LEASE_S)
@@ -158,7 +159,7 @@ class Desks(RuleBasedStateMachine):
     @rule(number=DESKS)
     def close_and_open_the_session(self, number: int) -> None:
         self.desks[number].close_session(self.sessions[number])
-        self.sessions[number] = self.desks[number].open_session(f"reviewer-{number}")
+        self.sessions[number] = self.desks[number].open_session(named(f"reviewer-{number}"))
 
     @rule(number=DESKS)
     def stop_the_process(self, number: int) -> None:
@@ -166,7 +167,7 @@ class Desks(RuleBasedStateMachine):
         self.desks[number]._sessions.clear()
         self.desks[number].close()
         self.desks[number] = self.open_desk()
-        self.sessions[number] = self.desks[number].open_session(f"reviewer-{number}")
+        self.sessions[number] = self.desks[number].open_session(named(f"reviewer-{number}"))
 
     @rule(number=DESKS, fault=st.sampled_from(DELIVERY_FAULTS), after=st.booleans())
     def stop_the_process_in_a_delivery(self, number: int, fault: tuple[str, str], after: bool) -> None:
@@ -247,7 +248,7 @@ class Desks(RuleBasedStateMachine):
     def answer_everything(self) -> None:
         """Answer every request that is left, with a new desk."""
         with self.open_desk() as last:
-            session = last.open_session("eve")
+            session = last.open_session(named("eve"))
             self.desks = [last]
             for _ in range(4 * len(self.tokens) + 4):
                 self.now += 2 * LEASE_S

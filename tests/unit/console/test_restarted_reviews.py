@@ -13,6 +13,7 @@ from console.session import LABEL_ONLY, ROUTED, Outcome, Session
 from deploy.outputs import Deployed
 from functions.shared.photo_record import IN_REVIEW
 from functions.shared.times import timestamp
+from tests.support.reviewers import reviewer as named
 from tests.support.waiting import eventually
 from tests.unit import model_stage
 from tests.unit.console.review_requests import FakeAws, depth, labels, send
@@ -70,7 +71,7 @@ def test_an_old_message_is_deleted_without_being_shown(stage: Deployed, aws: Fak
     request_review(stage, OLD)
     request_review(stage, NEW)
     with open_desk(stage, aws) as desk:
-        (lease,) = desk.take(desk.open_session("ada"), ahead=2)
+        (lease,) = desk.take(desk.open_session(named("ada")), ahead=2)
         assert lease.request.task_token == NEW
         assert sum(depth(stage.review_queue_url)) == 1
 
@@ -80,13 +81,13 @@ def test_an_old_message_is_shown_while_the_new_one_was_not_sent(stage: Deployed,
     end_execution()
     model_stage.claim(1, at=model_stage.NOW, execution="arn:new", token=NEW)
     with open_desk(stage, aws) as desk:
-        assert take_one(desk, desk.open_session("ada")).request.task_token == OLD
+        assert take_one(desk, desk.open_session(named("ada"))).request.task_token == OLD
 
 
 def test_a_new_message_replaces_the_old_one_that_a_reviewer_sees(stage: Deployed, aws: FakeAws) -> None:
     request_review(stage, OLD)
     with open_desk(stage, aws) as desk:
-        ada, ben = desk.open_session("ada"), desk.open_session("ben")
+        ada, ben = desk.open_session(named("ada")), desk.open_session(named("ben"))
         shown = take_one(desk, ada)
         request_review(stage, NEW)
         assert desk.take(ben) == []
@@ -102,7 +103,7 @@ def test_a_new_message_replaces_the_old_one_that_a_reviewer_sees(stage: Deployed
 def test_a_new_message_gets_an_answer_whose_undo_window_is_open(stage: Deployed, aws: FakeAws) -> None:
     request_review(stage, OLD)
     with open_desk(stage, aws, undo_s=60) as desk:
-        session = desk.open_session("ada")
+        session = desk.open_session(named("ada"))
         desk.answer(session, take_one(desk, session).id, "bicycle")
         request_review(stage, NEW)
         assert desk.take(session) == []
@@ -115,7 +116,7 @@ def test_the_session_that_holds_the_old_message_gets_the_new_one_when_it_is_not_
 ) -> None:
     request_review(stage, OLD)
     with open_desk(stage, aws) as desk:
-        ada, ben = desk.open_session("ada"), desk.open_session("ben")
+        ada, ben = desk.open_session(named("ada")), desk.open_session(named("ben"))
         take_one(desk, ada)
         request_review(stage, NEW)
         with ada.lock, ThreadPoolExecutor(1) as pool:
@@ -126,7 +127,7 @@ def test_the_session_that_holds_the_old_message_gets_the_new_one_when_it_is_not_
 def test_an_answer_to_the_old_request_counts_for_the_new_one(stage: Deployed, aws: FakeAws) -> None:
     request_review(stage, OLD)
     with open_desk(stage, aws) as desk:
-        session = desk.open_session("ada")
+        session = desk.open_session(named("ada"))
         desk.answer(session, take_one(desk, session).id, "motorcycle")
         assert [outcome.kind for outcome in outcomes(session)] == [LABEL_ONLY]
         request_review(stage, NEW)
@@ -140,7 +141,7 @@ def test_an_answer_to_the_old_request_counts_for_the_new_one(stage: Deployed, aw
 def test_the_new_message_is_found_while_the_session_has_other_requests(stage: Deployed, aws: FakeAws) -> None:
     request_review(stage, OLD)
     with open_desk(stage, aws) as desk:
-        session = desk.open_session("ada")
+        session = desk.open_session(named("ada"))
         old = take_one(desk, session)
         others = {send(stage, number) for number in (2, 3, 4)}
         desk.take(session, ahead=3)
@@ -158,11 +159,11 @@ def test_an_answer_of_the_day_before_counts(stage: Deployed, aws: FakeAws) -> No
     model_stage.classified(1, at=yesterday)
     request_review(stage, NEW)
     with open_desk(stage, aws) as desk:
-        session = desk.open_session("ada")
+        session = desk.open_session(named("ada"))
         lease = take_one(desk, session)
         old = Label.of(lease.request, "bicycle", "ada", datetime.now(UTC), "an-answer")
         earlier = {"requested_at": timestamp(yesterday), "token_hash": "0" * 64}
         desk.labels.save(Label(**{**old.__dict__, **earlier}))
         desk.close_session(session)
-        assert desk.take(desk.open_session("ben")) == []
+        assert desk.take(desk.open_session(named("ben"))) == []
     assert aws.stepfunctions.outputs[NEW]["reviewer"] == "ada"

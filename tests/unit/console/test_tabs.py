@@ -6,6 +6,7 @@ from console.answers import choices
 from console.desk import Desk
 from console.web.tabs import Tabs
 from deploy.outputs import Deployed
+from tests.support.reviewers import reviewer as named
 from tests.support.waiting import eventually
 from tests.unit.console.review_requests import FakeAws, send
 
@@ -15,12 +16,12 @@ TAB = "0" * 32
 def test_a_tab_keeps_its_session_until_it_is_closed(stage: Deployed) -> None:
     with Desk(stage, FakeAws(), choices()) as desk:
         tabs = Tabs(desk)
-        session = tabs.session(TAB, "ada")
-        assert tabs.session(TAB, "ben") is session
-        assert session.reviewer == "ben"
+        session = tabs.session(TAB, named("ada"))
+        assert tabs.session(TAB, named("ben")) is session
+        assert session.reviewer.id == "ben"
         tabs.close_session(TAB)
         assert session.closed
-        assert tabs.session(TAB, "ben") is not session
+        assert tabs.session(TAB, named("ben")) is not session
         tabs.close()
 
 
@@ -28,10 +29,10 @@ def test_a_tab_that_sends_nothing_loses_its_session(stage: Deployed) -> None:
     send(stage, 1)
     with Desk(stage, FakeAws(), choices()) as desk:
         tabs = Tabs(desk, timeout_s=0.3)
-        session = tabs.session(TAB, "ada")
+        session = tabs.session(TAB, named("ada"))
         assert desk.take(session)
         eventually(lambda: session.closed)
-        other = desk.open_session("ben")
+        other = desk.open_session(named("ben"))
         eventually(lambda: desk.take(other))
         tabs.close()
 
@@ -40,5 +41,5 @@ def test_an_invalid_tab_identifier_is_refused(stage: Deployed) -> None:
     with Desk(stage, FakeAws(), choices()) as desk:
         tabs = Tabs(desk)
         with pytest.raises(ValueError, match="32 hexadecimal digits"):
-            tabs.session("<tab>", "ada")
+            tabs.session("<tab>", named("ada"))
         tabs.close()
