@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ministack.core import lambda_runtime
 
-from local import alarms, bucket_policies, cloudformation, events, logs, metrics, object_keys, signatures
+from local import alarms, bucket_policies, cloudformation, events, logs, metrics, object_keys, queue_actions, signatures
 from local.lambdas import code, emf, execution, pool, report, roles
 from local.persistence import services
 from local.sagemaker import service
@@ -33,6 +33,7 @@ def apply_patches(settings: Settings) -> service.SageMaker:
     sagemaker_tasks.install(sagemaker)
     bucket_policies.install()
     object_keys.install()
+    queue_actions.install()
     cloudformation.install(sagemaker)
     services.install()
     return sagemaker
