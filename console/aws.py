@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
     from mypy_boto3_stepfunctions import SFNClient
+    from mypy_boto3_sts import STSClient
 
 
 class Aws:
@@ -28,6 +29,7 @@ class Aws:
     sqs: "SQSClient"
     ssm: "SSMClient"
     stepfunctions: "SFNClient"
+    sts: "STSClient"
 
     def __init__(self) -> None:
         """Use the default credentials and region of boto3."""

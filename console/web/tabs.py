@@ -5,6 +5,7 @@ import threading
 import time
 
 from console.desk import Desk
+from console.identity import Reviewer
 from console.session import Session
 
 TAB_TIMEOUT_S = 15.0
@@ -24,7 +25,7 @@ class Tabs:
         self._thread = threading.Thread(target=self._close_timed_out, name="tabs", daemon=True)
         self._thread.start()
 
-    def session(self, tab: str, reviewer: str) -> Session:
+    def session(self, tab: str, reviewer: Reviewer) -> Session:
         """Return the session of a tab, a new one for a new tab. Raises ValueError when `tab` is not an identifier."""
         if not re.fullmatch(r"[0-9a-f]{32}", tab):
             raise ValueError("a tab is identified by 32 hexadecimal digits")

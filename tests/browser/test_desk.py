@@ -17,8 +17,8 @@ from console.labels import Label
 from console.leases import Lease
 from console.session import ANSWERED_BEFORE, LABEL_ONLY, ROUTED, Outcome, Session
 from functions.shared.photo_table import PhotoTable
-from tests.support.reviewers import reviewer as named
 from tests.browser.deployed_stage import Requested, Stage
+from tests.support.reviewers import reviewer as named
 from tests.support.waiting import eventually
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "events/schemas/review_completed.json").read_text())

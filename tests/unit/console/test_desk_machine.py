@@ -21,8 +21,8 @@ from console.failed_requests import FailedRequests
 from console.session import NotLeased
 from deploy.outputs import Deployed
 from functions.shared.errors import RecordUnavailable
-from tests.support.reviewers import reviewer as named
 from tests.support.examples import examples
+from tests.support.reviewers import reviewer as named
 from tests.unit import model_stage
 from tests.unit.console.fake_sqs import FakeSqs
 from tests.unit.console.review_requests import FakeAws, body, labels
