@@ -88,7 +88,7 @@ evaluate: $(READY)  ## PHOTOS=<folder of class folders>: evaluate the champion o
 	@test -n $(call quoted,PHOTOS) || { echo 'PHOTOS is not set. Run: make evaluate PHOTOS=<folder of class folders>'; exit 1; }
 	@$(PY) -m operate evaluate -- $(call quoted,PHOTOS)
 
-review: $(READY)  ## the reviewers' console on 127.0.0.1:8080 (REVIEW_PORT); PLAIN=1: in the terminal
+review: $(READY)  ## the reviewers' console on 127.0.0.1:8080 (REVIEW_PORT); REVIEWER=<name>; PLAIN=1: in the terminal
 	@$(PY) -m console $(if $(PLAIN),--plain)
 
 redrive: $(READY)  ## replay failed photos and review requests; LIST=yes: only list; ID=<message>: one; DROP=<message>: remove one

@@ -1,6 +1,7 @@
 """`python -m console`: serve the console on 127.0.0.1, or with `--plain` run it in the terminal."""
 
 import argparse
+import getpass
 import os
 import sys
 
@@ -9,6 +10,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from console.answers import choices
 from console.aws import Aws
 from console.desk import UNDO_S
+from console.identity import NAME_RULE, Reviewer, find_reviewer, is_name
+from console.permissions import policy
 from deploy.outputs import Deployed
 
 HOST = "127.0.0.1"
@@ -20,7 +23,7 @@ def main() -> int:
     # `connect` selects the AWS endpoint of this process; no other part of the console does.
     from deploy.errors import DeployError
     from deploy.system import outputs
-    from deploy.target import connect
+    from deploy.target import connect, use_own_identity
 
     parser = argparse.ArgumentParser(prog="review", description="Review photos below the confidence threshold.")
     parser.add_argument("--plain", action="store_true", help="run in the terminal instead of the browser")
@@ -32,25 +35,43 @@ def main() -> int:
         help="seconds in which an answer can be undone; 0 disables undo",
     )
     arguments = parser.parse_args()
+    wanted = os.environ.get("REVIEWER", "")
+    if wanted and not is_name(wanted):
+        print(f"review failed: REVIEWER is {wanted!r}. {NAME_RULE}", file=sys.stderr)
+        return 1
     try:
-        deployed = Deployed.of(outputs(connect()))
+        target = connect()
+        deployed = Deployed.of(outputs(target))
+        use_own_identity(target, wanted or user_name(), policy(deployed))
+        aws = Aws()
+        reviewer = find_reviewer(aws.sts, wanted)
     except (DeployError, ClientError, BotoCoreError, ValueError) as error:
         print(f"review failed: {error}", file=sys.stderr)
         return 1
+    print(f"Reviewing as {reviewer.name}, AWS identity {reviewer.id}", flush=True)
     if arguments.plain:
         from console.terminal import run
 
-        return run(deployed, Aws(), choices(), undo_s=arguments.undo_s)
-    return serve(deployed, arguments.port, arguments.undo_s)
+        return run(deployed, aws, choices(), reviewer, undo_s=arguments.undo_s)
+    return serve(deployed, aws, reviewer, arguments.port, arguments.undo_s)
 
 
-def serve(deployed: Deployed, port: int, undo_s: float) -> int:
+def user_name() -> str:
+    """Return the name of the user of this process, `reviewer` when the operating system knows none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "reviewer"
+
+
+def serve(deployed: Deployed, aws: Aws, reviewer: Reviewer, port: int, undo_s: float) -> int:
     """Serve the pages until interrupted. Returns the exit status: 0, or 1 when the port is in use."""
     import socket
 
     import uvicorn
 
     from console.web.app import create_app
+    from console.web.logins import Logins
     from console.web.services import Services
 
     with socket.socket() as probe:
@@ -58,12 +79,21 @@ def serve(deployed: Deployed, port: int, undo_s: float) -> int:
         try:
             probe.bind((HOST, port))
         except OSError:
-            print(f"review failed: port {port} is in use. Set REVIEW_PORT to a free one.", file=sys.stderr)
+            print(
+                f"review failed: port {port} is in use. If a console runs there, its terminal has the address to open. "
+                "Otherwise set REVIEW_PORT to a free one.",
+                file=sys.stderr,
+            )
             return 1
     hosts = [f"{name}:{port}" for name in (HOST, "localhost")]
-    app = create_app(Services.of(deployed, Aws(), choices(), undo_s=undo_s), hosts=hosts)
-    print(f"The console is on http://{HOST}:{port}/  (Ctrl-C stops it)", flush=True)
-    # No access log, because the paths of photos identify drivers. No proxy headers, because there is no proxy.
+    logins = Logins(f"http://{HOST}:{port}", announce=lambda line: print(line, flush=True))
+    app = create_app(Services.of(deployed, aws, choices(), reviewer, undo_s=undo_s), logins, hosts=hosts)
+    print(
+        f"The console runs (Ctrl-C stops it). Open it with this address, which works once:\n{logins.start_address}",
+        flush=True,
+    )
+    # No access log, because the paths of photos identify drivers and the start address has a token. No proxy headers,
+    # because there is no proxy.
     uvicorn.run(
         app, host=HOST, port=port, log_level="warning", access_log=False, proxy_headers=False, server_header=False,
         timeout_graceful_shutdown=5,

@@ -15,12 +15,12 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from console.review_request import MalformedRequest, parse_review_request, redacted
+from console.redaction import redacted, redacted_text
+from console.review_request import MalformedRequest, parse_review_request
 from deploy.outputs import Deployed
 from functions.shared.causes import error_message
 from functions.shared.errors import InvalidInput
 from functions.shared.photo import Photo
-from functions.shared.texts import shortened
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
@@ -165,11 +165,6 @@ def _failed(
         execution=str(execution) if execution else None,
         trigger=trigger,
     )
-
-
-def redacted_text(text: str, length: int = 600) -> str:
-    """Return an error for display: without task tokens, at most `length` characters."""
-    return shortened(json.loads(redacted(json.dumps(text), length=6 * len(text) + 2)), length)
 
 
 def _drop(message: "MessageTypeDef", deployed: Deployed) -> str:

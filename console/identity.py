@@ -1,10 +1,21 @@
 """Who reviews: the identity that AWS knows, and the name that the reviewer chose for display."""
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
+
+
+_NAME = re.compile(r"[\w.@'-][\w .@'-]{0,39}")
+
+NAME_RULE = "A name has up to 40 letters, digits, spaces, dots, dashes and apostrophes."
+
+
+def is_name(name: str) -> bool:
+    """Whether a text can be the displayed name of a reviewer."""
+    return _NAME.fullmatch(name) is not None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import json
 import logging
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,7 @@ class Lease:
 
     id: str
     request: ReviewRequest
-    receipt_handle: str
+    receipt_handle: str = field(repr=False)
     receive_count: int
     record: PhotoRecord | None = None
 

@@ -27,9 +27,6 @@ REASONS = {
 }
 
 
-_TOKEN_NAME = re.compile("task_?token", re.IGNORECASE)
-
-
 class MalformedRequest(ValueError):
     """The message is not a review request of this stage. The text gives the reason, and never the task token."""
 
@@ -132,29 +129,6 @@ def parse_review_request(body: str, *, bucket: str, sent_at: datetime) -> Review
         task_token=_text(state, "task_token") or "",
         body=body,
     )
-
-
-def redacted(body: str, length: int = 2000) -> str:
-    """Return a body for display: without the values of task tokens, at most `length` characters."""
-    try:
-        state = json.loads(body)
-    except (ValueError, RecursionError):
-        # A truncated document can still contain the whole token.
-        return _TOKEN_NAME.split(body[:length])[0]
-    return json.dumps(_without_tokens(state), ensure_ascii=False, indent=2)[:length]
-
-
-def _without_tokens(value: Any) -> Any:
-    """Return a JSON value with `(not shown)` for each task token, also in texts that contain JSON."""
-    if isinstance(value, dict):
-        return {
-            name: "(not shown)" if _TOKEN_NAME.search(name) else _without_tokens(inner) for name, inner in value.items()
-        }
-    if isinstance(value, list):
-        return [_without_tokens(inner) for inner in value]
-    if isinstance(value, str) and (found := _TOKEN_NAME.search(value)):
-        return f"{value[: found.start()]}(not shown)"
-    return value
 
 
 def _text(state: Mapping[str, Any], name: str, *, optional: bool = False) -> str | None:

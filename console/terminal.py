@@ -17,9 +17,10 @@ from rich.text import Text
 
 from console.answers import SKIP_KEY, UNDO_KEY, Choice
 from console.aws import Aws
+from console.aws_errors import explain
 from console.desk import Desk
 from console.durations import whole_seconds
-from console.identity import find_reviewer
+from console.identity import Reviewer
 from console.leases import Lease
 from console.photos import PhotoNotShown, Photos
 from console.session import ROUTED, NotLeased, Outcome, Session
@@ -34,12 +35,12 @@ _BAR_WIDTH = 24
 _TEXT_LINES = 18  # lines of the terminal above and below the photo
 
 
-def run(deployed: Deployed, aws: Aws, choices: Iterable[Choice], *, undo_s: float) -> int:
+def run(deployed: Deployed, aws: Aws, choices: Iterable[Choice], reviewer: Reviewer, *, undo_s: float) -> int:
     """Review until `q`, Ctrl-C or the end of the input, then deliver all answers and give back the rest. Returns 0."""
     console = Console(highlight=False)
     with Desk(deployed, aws, choices, undo_s=undo_s) as desk, keyboard() as keys:
-        session = desk.open_session(find_reviewer(aws.sts, os.environ.get("REVIEWER", "")))
-        console.print(f"Reviewing as [bold]{session.reviewer.name}[/]. [bold]Q[/] quits.")
+        session = desk.open_session(reviewer)
+        console.print("[bold]Q[/] quits.")
         with suppress(KeyboardInterrupt):
             Terminal(console, desk, session, Photos(deployed, aws)).run(keys)
         console.print()
@@ -79,7 +80,9 @@ class Terminal:
         try:
             self._leased = self._desk.take(self._session)
         except (RecordUnavailable, ClientError, BotoCoreError) as error:
-            self._console.print(f"\r[red]AWS cannot be reached: {error}. Trying again.[/]")
+            cause = error.__cause__ if isinstance(error, RecordUnavailable) and error.__cause__ else error
+            assert isinstance(cause, Exception)
+            self._console.print(Text(f"\r{explain(cause)} Trying again.", "red"))
             return
         for notice in self._session.notices:
             self._console.print("\r" + " " * 70 + "\r", end="")

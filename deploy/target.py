@@ -2,7 +2,9 @@
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import boto3
 
@@ -74,3 +76,25 @@ def connect() -> Target:
         raise DeployError(f"AWS did not accept the current credentials: {error}. Log in and try again.") from error
     print(f"AWS account {account}, region {region}, stage {chosen.stage}")
     return chosen
+
+
+def use_own_identity(target: Target, name: str, policy: Mapping[str, Any]) -> None:
+    """Make the boto3 clients of this process sign as a user of their own, on the embedded AWS; on AWS change nothing.
+
+    There, the caller has an identity already. Here, everybody would be the root user, so this creates the IAM user
+    `name` with `policy`, if it does not exist. Raises DeployError for a name that no IAM user can have.
+    """
+    if not target.is_local:
+        return
+    import local
+    from local import users
+
+    server = local.running()
+    if server is None:
+        raise DeployError("The embedded AWS was stopped meanwhile. Run the command again.")
+    try:
+        key = users.access_key(server, name, policy, path="/reviewers/")
+    except users.InvalidUserName as error:
+        raise DeployError(f"{error}. Set REVIEWER to another name.") from error
+    local.use(server, key)
+    boto3.setup_default_session()

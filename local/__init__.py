@@ -5,12 +5,14 @@
 - `lifecycle`, `processes`, `server`, `settings`: one server process per port and folder; `supervisor`: ends child
   processes together with the server
 - `persistence`: saves the state periodically and at the stop, and restores it at the next start; `restored`: says so
-- `security`, `signatures`, `credentials`: authentication of requests; `clients`: the environment of AWS clients
+- `security`, `signatures`, `credentials`: authentication of requests; `users`: keys of IAM users;
+  `clients`: the environment of AWS clients
 - `lambdas`: Lambda workers with the code, packages and variables that they have on AWS
 - `states`: Task states, executions and callbacks of Step Functions, and its SageMaker integrations
 - `sagemaker`: training and processing jobs, models, endpoints, model registry
 - `alarms`, `metrics`, `events`, `logs`, `cloudformation`: differences between ministack and AWS
 - `bucket_policies`, `policy_documents`, `object_keys`: the policies of buckets, and keys with any characters
+- `queue_actions`: the IAM actions of batch operations of SQS
 - `faults`: AWS calls that are refused, delayed or lost, for tests of whole systems
 - `patches`, `install`: replace functions of ministack; the docstring of each module lists them with the reason
 """

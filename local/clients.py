@@ -10,26 +10,27 @@ import os
 import shlex
 from collections.abc import Mapping
 
+from local.credentials import AccessKey
 from local.lifecycle import ServerInfo
 from local.settings import CLIENT_VARIABLES, HOST
 
 PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 
 
-def environment(server: ServerInfo, caller: Mapping[str, str]) -> dict[str, str]:
-    """Return the caller's variables with the AWS variables for `server`.
+def environment(server: ServerInfo, caller: Mapping[str, str], key: AccessKey | None = None) -> dict[str, str]:
+    """Return the caller's variables with the AWS variables for `server` and `key`, by default that of the root user.
 
     Proxies are kept; `no_proxy` excludes the server.
     """
     kept = {name: value for name, value in caller.items() if not _is_aws_variable(name)}
     listed = ",".join(caller.get(name, "") for name in ("no_proxy", "NO_PROXY")).split(",")
     direct = ",".join(dict.fromkeys(host for host in [*listed, HOST, "localhost"] if host))
-    return {**kept, **variables(server), "no_proxy": direct, "NO_PROXY": direct}
+    return {**kept, **variables(server, key), "no_proxy": direct, "NO_PROXY": direct}
 
 
-def variables(server: ServerInfo) -> dict[str, str]:
-    """Return the AWS variables for `server`."""
-    key = server.access_key()
+def variables(server: ServerInfo, key: AccessKey | None = None) -> dict[str, str]:
+    """Return the AWS variables for `server` and `key`, by default that of the root user."""
+    key = key or server.access_key()
     return {
         "AWS_ENDPOINT_URL": server.url,
         "AWS_ACCESS_KEY_ID": key.access_key_id,
@@ -40,9 +41,12 @@ def variables(server: ServerInfo) -> dict[str, str]:
     }
 
 
-def use(server: ServerInfo) -> None:
-    """Make the AWS clients of this process and of its later child processes use `server`."""
-    wanted = environment(server, os.environ)
+def use(server: ServerInfo, key: AccessKey | None = None) -> None:
+    """Make the AWS clients of this process and of its later child processes use `server`.
+
+    They sign with `key`, by default that of the root user.
+    """
+    wanted = environment(server, os.environ, key)
     for name in os.environ.keys() - wanted.keys():
         del os.environ[name]
     os.environ.update(wanted)

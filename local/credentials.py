@@ -1,4 +1,6 @@
-"""The access key of the embedded AWS: random at each start, in a file that only its owner can read."""
+"""Access keys in files that only their owner can read: that of the root user, which is random at each start, and those
+of IAM users (`users`).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ KEY_ID_CHARACTERS = string.ascii_uppercase + "234567"
 
 @dataclass(frozen=True)
 class AccessKey:
-    """The access key of the account's root user."""
+    """An access key of the account's root user or of an IAM user."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
@@ -36,7 +38,7 @@ def write(key: AccessKey, directory: Path) -> None:
 
 
 def read(directory: Path) -> AccessKey:
-    """Read the key of the server of `directory`; raises FileNotFoundError when none was started there."""
+    """Read the key in `directory`; raises FileNotFoundError when there is none."""
     return AccessKey(**json.loads((directory / FILE_NAME).read_text()))
 
 

@@ -14,6 +14,7 @@ from local import (
     metrics,
     object_keys,
     policy_variables,
+    queue_actions,
     signatures,
 )
 from local.lambdas import code, emf, execution, pool, report, roles
@@ -46,6 +47,7 @@ def apply_patches(settings: Settings) -> service.SageMaker:
     conditional_writes.install()
     policy_variables.install()
     object_keys.install()
+    queue_actions.install()
     cloudformation.install(sagemaker)
     services.install()
     return sagemaker

@@ -105,7 +105,7 @@ def start(settings: Settings | None = None, *, timeout_s: float = 60.0) -> tuple
     or the saved state is refused.
     """
     settings = settings or Settings.from_environment()
-    with _locked(_create_private_folder(settings.directory)):
+    with locked(_create_private_folder(settings.directory)):
         found = running(settings)
         if found is not None:
             return found, False
@@ -128,11 +128,12 @@ def stop(settings: Settings | None = None, *, forget: bool = False) -> bool:
     settings = settings or Settings.from_environment()
     stopped = False
     if settings.directory.exists():
-        with _locked(_create_private_folder(settings.directory)):
+        with locked(_create_private_folder(settings.directory)):
             stopped = _stop_own(settings)
             _remove(settings.work)
             if forget:
                 StateFolder(settings.state).forget()
+                _remove(settings.users)
             settings.pid_file.unlink(missing_ok=True)
             credentials.remove(settings.directory)
     if not stopped and _port_in_use(settings.port):
@@ -260,8 +261,8 @@ def _last_line(log: Path) -> str:
 
 
 @contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Lock the folder, so that concurrent `up` and `down` wait for each other."""
+def locked(directory: Path) -> Iterator[None]:
+    """Lock the folder, so that concurrent commands that change it wait for each other."""
     with (directory / "lifecycle.lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HOST = "127.0.0.1"
+# The folder with the access keys of IAM users.
+USERS = "users"
 ACCOUNT_ID = "000000000000"
 # No configuration files, no instance metadata. With host prefix injection, StartSyncExecution would use the host
 # sync-127.0.0.1.
@@ -73,6 +75,11 @@ class Settings:
     def state(self) -> Path:
         """The folder with the saved state, kept after `down`."""
         return self.directory / "state"
+
+    @property
+    def users(self) -> Path:
+        """The folder with the access keys of IAM users, kept after `down`."""
+        return self.directory / USERS
 
     @property
     def work(self) -> Path:

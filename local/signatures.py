@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from hmac import compare_digest
 from typing import Any
@@ -58,8 +58,8 @@ class Request:
     method: str
     path: str
     raw_path: str
-    headers: dict[str, str]
-    query: dict[str, list[str]]
+    headers: dict[str, str] = field(repr=False)
+    query: dict[str, list[str]] = field(repr=False)
 
     @classmethod
     def from_scope(cls, scope: Mapping[str, Any]) -> Request:

@@ -7,15 +7,16 @@ from pathlib import Path
 from fastapi import FastAPI, Response
 from fastapi.staticfiles import StaticFiles
 
-from console.web.errors import add_exception_handlers
-from console.web.routers import dead_letters, drivers, model, photos, review, upload
+from console.web.errors import add_exception_handlers, not_signed_in
+from console.web.logins import Logins
+from console.web.routers import dead_letters, drivers, model, photos, review, start, upload
 from console.web.security import Guard
 from console.web.services import Services
 
 STATIC = Path(__file__).parent / "static"
 
 
-def create_app(services: Services, *, hosts: Iterable[str]) -> FastAPI:
+def create_app(services: Services, logins: Logins, *, hosts: Iterable[str]) -> FastAPI:
     """Return the application. It accepts `hosts` as the Host header and closes the services at shutdown."""
 
     @asynccontextmanager
@@ -25,11 +26,18 @@ def create_app(services: Services, *, hosts: Iterable[str]) -> FastAPI:
 
     app = FastAPI(title="Scones vehicles", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.services = services
+    app.state.logins = logins
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    app.add_middleware(Guard, hosts=tuple(hosts), token=services.csrf_token)
+    app.add_middleware(
+        Guard,
+        hosts=tuple(hosts),
+        token=services.csrf_token,
+        logins=logins,
+        not_signed_in=lambda path: not_signed_in(path, services.pages),
+    )
     add_exception_handlers(app)
     app.add_api_route("/favicon.ico", favicon)
-    for page in (review, photos, upload, drivers, model, dead_letters):
+    for page in (start, review, photos, upload, drivers, model, dead_letters):
         app.include_router(page.router)
     return app
 

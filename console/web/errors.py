@@ -1,7 +1,7 @@
-"""Exception handlers: the HTTP status of each error.
+"""Exception handlers: the HTTP status of each error, and its text as a page for browsers and as JSON for scripts.
 
-An AWS error becomes 502 Bad Gateway, an unknown page an HTML page with status 404, an answer to a request that the
-session does not hold 409 Conflict, and an unknown answer 422 Unprocessable Content.
+An AWS error becomes 502 Bad Gateway, an unknown page 404, an answer to a request that the session does not hold 409
+Conflict, an unknown answer 422 Unprocessable Content, and an error of the console itself 500.
 """
 
 import logging
@@ -9,16 +9,22 @@ import logging
 from botocore.exceptions import BotoCoreError, ClientError
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 
+from console.aws_errors import explain
 from console.desk import InvalidAnswer
 from console.session import NotLeased
-from console.web.services import Services, reviewer_name
+from console.web.logins import SIGN_IN
+from console.web.pages import CHALLENGE, Pages
+from console.web.security import HEADERS
+from console.web.services import Services, current_reviewer
 from functions.shared.aws import error_code
 from functions.shared.errors import RecordUnavailable
 
 log = logging.getLogger(__name__)
 
 _NOT_PAGES = ("/api/", "/photos/", "/static/")
+_TITLES = {404: "Page not found"}
 
 
 def add_exception_handlers(app: FastAPI) -> None:
@@ -26,33 +32,56 @@ def add_exception_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ClientError, _bad_gateway)
     app.add_exception_handler(BotoCoreError, _bad_gateway)
     app.add_exception_handler(RecordUnavailable, _record_unavailable)
-    app.add_exception_handler(404, _not_found)
+    app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(NotLeased, _conflict)
     app.add_exception_handler(InvalidAnswer, _unprocessable)
+    app.add_exception_handler(Exception, _internal_error)
 
 
-def _bad_gateway(_: Request, error: Exception) -> JSONResponse:
-    log.warning("AWS: %s", error)
-    return JSONResponse({"detail": f"AWS returned an error ({error_code(error)})."}, status_code=502)
+def not_signed_in(path: str, pages: Pages) -> Response:
+    """Return the response to a request without a session."""
+    if path.startswith(_NOT_PAGES):
+        return JSONResponse({"detail": SIGN_IN}, status_code=401, headers=CHALLENGE)
+    return pages.render_sign_in()
 
 
-def _record_unavailable(request: Request, error: Exception) -> JSONResponse:
+def _bad_gateway(request: Request, error: Exception) -> Response:
+    # Without the message, which can contain the key of a photo.
+    log.warning("AWS: %s failed: %s", getattr(error, "operation_name", "a request"), error_code(error))
+    return _response(request, 502, "AWS does not answer as expected", explain(error), retry=True)
+
+
+def _record_unavailable(request: Request, error: Exception) -> Response:
     cause = error.__cause__  # the error of DynamoDB
     return _bad_gateway(request, cause if isinstance(cause, Exception) else error)
 
 
-def _conflict(_: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": str(error)}, status_code=409)
+def _conflict(request: Request, error: Exception) -> Response:
+    return _response(request, 409, "Not yours", str(error))
 
 
-def _unprocessable(_: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": str(error)}, status_code=422)
+def _unprocessable(request: Request, error: Exception) -> Response:
+    return _response(request, 422, "Not an answer", str(error))
 
 
-def _not_found(request: Request, error: Exception) -> Response:
-    detail = getattr(error, "detail", "Not Found")
+def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _response(request, error.status_code, _TITLES.get(error.status_code, "Not possible"), error.detail)
+
+
+def _internal_error(request: Request, error: Exception) -> Response:
+    """Respond to an error of the console; the server prints its traceback in the terminal."""
+    detail = "This is an error of the console itself. Its terminal shows the details."
+    response = _response(request, 500, "The console failed", detail, retry=True)
+    # This response does not pass the Guard.
+    response.headers.update(HEADERS)
+    return response
+
+
+def _response(request: Request, status: int, title: str, detail: str, *, retry: bool = False) -> Response:
+    """Return an error as JSON for scripts and images, and as a page otherwise."""
     if request.url.path.startswith(_NOT_PAGES):
-        return JSONResponse({"detail": detail}, status_code=404)
+        return JSONResponse({"detail": detail}, status_code=status)
     services: Services = request.app.state.services
-    reviewer = reviewer_name(request.cookies.get("reviewer"))
-    return services.pages.render("page-not-found", reviewer, status_code=404, detail=detail)
+    reviewer = current_reviewer(request)
+    return services.pages.render("error", reviewer, status_code=status, title=title, detail=detail, retry=retry)

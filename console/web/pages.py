@@ -8,8 +8,11 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from console.answers import Choice
+from console.identity import Reviewer
 from console.web import views
 
+# "A server generating a 401 response must send a WWW-Authenticate header field" (RFC 9110, 15.5.2).
+CHALLENGE = {"WWW-Authenticate": 'StartAddress realm="console"'}
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -24,8 +27,16 @@ class Pages:
         self._environment.filters.update(views.FILTERS)
         self._environment.globals.update(stage=stage, choices=choices, token=csrf_token)
 
-    def render(self, name: str, reviewer: str, *, status_code: int = 200, **values: Any) -> HTMLResponse:
+    def render(self, name: str, reviewer: Reviewer, *, status_code: int = 200, **values: Any) -> HTMLResponse:
         """Return the page of the template `name` with its values."""
         template = self._environment.get_template(f"{name}.html")
         html = template.render(page=name, reviewer=reviewer, now=datetime.now(UTC), **values)
         return HTMLResponse(html, status_code=status_code)
+
+    def render_sign_in(self, *, used: bool = False) -> HTMLResponse:
+        """Return the page for a browser that is not signed in, without the CSRF token and the name of the reviewer.
+
+        `used`: the browser opened a start address that does not work any more.
+        """
+        html = self._environment.get_template("sign-in.html").render(used=used)
+        return HTMLResponse(html, status_code=401, headers=CHALLENGE)

@@ -1,14 +1,11 @@
 """The objects that the routers share, as FastAPI dependencies."""
 
-import getpass
-import os
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 from urllib.parse import unquote
 
-from fastapi import Cookie, Depends, Request
+from fastapi import Depends, Request
 
 from console.answers import Choice
 from console.aws import Aws
@@ -16,27 +13,28 @@ from console.champion import ChampionReader
 from console.desk import UNDO_S, Desk
 from console.execution_history import ExecutionHistory
 from console.failed_requests import FailedRequests
-from console.identity import Reviewer, find_reviewer
+from console.identity import Reviewer, is_name
 from console.leases import LEASE_S
 from console.photo_records import PhotoRecords
 from console.photos import Photos
 from console.queue import Queue
 from console.reviews import Reviews
 from console.uploads import Uploads
+from console.web.logins import Logins
 from console.web.pages import Pages
 from console.web.security import new_token
 from console.web.tabs import TAB_TIMEOUT_S, Tabs
 from deploy.outputs import Deployed
 
-REVIEWER_NAME = re.compile(r"[\w .@'-]{1,40}")
-"""The pattern of a reviewer's name."""
-
 
 @dataclass(frozen=True)
 class Services:
-    """The objects that the routers share. `csrf_token` is what the pages send with every POST."""
+    """The objects that the routers share.
 
-    identity: Reviewer
+    `reviewer` is the identity of the console at AWS. `csrf_token` is what the pages send with every POST.
+    """
+
+    reviewer: Reviewer
     choices: tuple[Choice, ...]
     desk: Desk
     tabs: Tabs
@@ -49,7 +47,7 @@ class Services:
     uploads: Uploads
     champion: ChampionReader
     pages: Pages
-    csrf_token: str
+    csrf_token: str = field(repr=False)
 
     @classmethod
     def of(
@@ -57,6 +55,7 @@ class Services:
         deployed: Deployed,
         aws: Aws,
         choices: Iterable[Choice],
+        reviewer: Reviewer,
         *,
         undo_s: float = UNDO_S,
         lease_s: int = LEASE_S,
@@ -68,7 +67,7 @@ class Services:
         desk = Desk(deployed, aws, choices, undo_s=undo_s, lease_s=lease_s)
         records, history = PhotoRecords(deployed, aws), ExecutionHistory(deployed, aws)
         return cls(
-            identity=find_reviewer(aws.sts),
+            reviewer=reviewer,
             choices=choices,
             desk=desk,
             tabs=Tabs(desk, tab_timeout_s),
@@ -95,31 +94,30 @@ async def _services(request: Request) -> Services:
     return services
 
 
-async def _reviewer_name(reviewer: Annotated[str | None, Cookie()] = None) -> str:
-    return reviewer_name(reviewer)
+async def _logins(request: Request) -> Logins:
+    logins: Logins = request.app.state.logins
+    return logins
 
 
-def reviewer_name(cookie: str | None) -> str:
-    """Return the reviewer's name: that of the cookie, else in the variable REVIEWER, else the user of the process."""
-    for name in (unquote(cookie or ""), os.environ.get("REVIEWER", "")):
-        if REVIEWER_NAME.fullmatch(name):
-            return name
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "reviewer"
+def current_reviewer(request: Request) -> Reviewer:
+    """Return the reviewer: the identity of the console at AWS, with the name that the browser's cookie has, if any.
+
+    The name is for display only: nothing that a browser sends changes the identity.
+    """
+    reviewer: Reviewer = request.app.state.services.reviewer
+    name = unquote(request.cookies.get(request.app.state.logins.name_cookie, ""))
+    return replace(reviewer, name=name) if is_name(name) else reviewer
+
+
+async def _reviewer(request: Request) -> Reviewer:
+    return current_reviewer(request)
 
 
 CurrentServices = Annotated[Services, Depends(_services)]
 """A parameter of a route: the services of the application."""
 
-ReviewerName = Annotated[str, Depends(_reviewer_name)]
-"""A parameter of a route: the name of the reviewer who sent the request."""
-
-
-async def _reviewer(services: CurrentServices, name: ReviewerName) -> Reviewer:
-    return Reviewer(services.identity.id, name)
-
+CurrentLogins = Annotated[Logins, Depends(_logins)]
+"""A parameter of a route: the sessions of browsers."""
 
 CurrentReviewer = Annotated[Reviewer, Depends(_reviewer)]
-"""A parameter of a route: the identity of the console at AWS, with the name of the reviewer who sent the request."""
+"""A parameter of a route: the reviewer who sent the request."""

@@ -2,7 +2,8 @@
 
 Patch: `lambda_runtime.execution_credentials` derives the secret of a role from the names of function and role, so that
 anyone who knows the names can sign as the role. On AWS the credentials are temporary and secret ("Defining Lambda
-function permissions with an execution role").
+function permissions with an execution role"). Its UserId has the name of the role instead of the role's id ("IAM JSON
+policy elements: Variables and tags", the values of aws:userid).
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def install() -> None:
             key_id,
             {
                 "Arn": f"arn:aws:sts::{account}:assumed-role/{role_name}/{session_name}",
-                "UserId": f"{role_name}:{session_name}",
+                "UserId": f"{sts._role_id(role)}:{session_name}",
                 "SecretAccessKey": secret,
                 "SessionToken": token,
             },
@@ -51,3 +52,4 @@ def install() -> None:
     original = patches.replace(lambda_runtime, "execution_credentials", "config", execution_credentials)
     patches.replace(lambda_svc, "execution_credentials", "config", execution_credentials)
     patches.expect(sts, "register_session", "access_key session")
+    patches.expect(sts, "_role_id", "role_arn")

@@ -5,6 +5,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
@@ -17,12 +18,14 @@ import local
 from console.answers import choices
 from console.aws import Aws
 from console.web.app import create_app
+from console.web.logins import Logins
 from console.web.services import Services
 from deploy import system
 from deploy.outputs import Deployed
 from deploy.target import Target
 from tests.browser.deployed_stage import Stage
 from tests.support.network import free_port
+from tests.support.reviewers import reviewer as named
 from tests.support.waiting import eventually
 
 REGION = "eu-west-1"
@@ -76,25 +79,35 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+@dataclass(frozen=True)
+class RunningConsole:
+    """A running console: its address, and what signs browsers in."""
+
+    address: str
+    logins: Logins
+
+
 @pytest.fixture(scope="session")
-def console_address(session_stage: Stage) -> Iterator[str]:
-    """The address of a running console."""
-    with serve_console(session_stage) as address:
-        yield address
+def console(session_stage: Stage) -> Iterator[RunningConsole]:
+    """A running console."""
+    with serve_console(session_stage) as running:
+        yield running
 
 
 @contextmanager
-def serve_console(stage: Stage, **options: Any) -> Iterator[str]:
-    """Serve a console and yield its address."""
+def serve_console(stage: Stage, **options: Any) -> Iterator[RunningConsole]:
+    """Serve the console of the reviewer Ada."""
     port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    logins = Logins(address, announce=lambda line: None)
     hosts = [f"127.0.0.1:{port}", f"localhost:{port}"]
-    app = create_app(Services.of(stage.deployed, stage.aws, choices(), **options), hosts=hosts)
+    app = create_app(Services.of(stage.deployed, stage.aws, choices(), named("ada"), **options), logins, hosts=hosts)
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", access_log=False))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     eventually(lambda: server.started)
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield RunningConsole(address, logins)
     finally:
         server.should_exit = True
         thread.join(timeout=20)

@@ -17,16 +17,19 @@ import pytest
 
 from tests.browser.deployed_stage import Stage
 from tests.support.network import free_port
+from tests.support.reviewers import reviewer as named
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "console"]
 RUN_TERMINAL = """
 import sys
 from console.answers import choices
 from console.terminal import run
 from console.aws import Aws
+from console.identity import Reviewer
 from deploy.outputs import Deployed
-sys.exit(run(Deployed(**{deployed}), Aws(), choices(), undo_s={undo_s}))
+sys.exit(run(Deployed(**{deployed}), Aws(), choices(), Reviewer('ada', 'Ada'), undo_s={undo_s}))
 """
 
 
@@ -54,7 +57,7 @@ class PseudoTerminal:
 def terminal(stage: Stage, undo_s: float) -> Iterator[PseudoTerminal]:
     master, slave = pty.openpty()
     code = RUN_TERMINAL.format(deployed=stage.deployed.__dict__, undo_s=undo_s)
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "90", "LINES": "40", "REVIEWER": "ada"}
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "90", "LINES": "40"}
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdin=slave, stdout=slave, stderr=slave, cwd=ROOT, env=environment
     )
@@ -98,7 +101,7 @@ def test_quitting_the_terminal_gives_the_photo_back(stage: Stage) -> None:
         screen.read_until("[B] Bicycle")
         screen.press("q")
     with stage.desk() as desk:
-        assert eventually(lambda: desk.take(desk.open_session("ben")))
+        assert eventually(lambda: desk.take(desk.open_session(named("ben"))))
 
 
 @pytest.fixture
@@ -133,33 +136,85 @@ def test_redrive_sends_back_the_requests_that_can_be_answered_and_lists_the_rest
     assert stage.queue_length() == 1
 
 
-def test_the_command_serves_the_console_until_it_is_interrupted(stage: Stage, environment: dict[str, str]) -> None:
-    port = free_port()
-    command = [sys.executable, "-m", "console"]
-    settings = {**environment, "REVIEW_PORT": str(port)}
+@contextmanager
+def command(environment: dict[str, str], reviewer: str, port: int) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+    """Run `python -m console`; yield the process, the identity and the start address that it prints."""
+    settings = {**environment, "REVIEW_PORT": str(port), "REVIEWER": reviewer}
     with subprocess.Popen(
-        command, cwd=ROOT, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        COMMAND, cwd=ROOT, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         try:
             assert process.stdout
-            lines = [process.stdout.readline(), process.stdout.readline()]
-            assert lines[1].startswith(f"The console is on http://127.0.0.1:{port}/"), lines
-            page = eventually(lambda: _read(f"http://127.0.0.1:{port}/"))
-            assert "<h1" in page
-            second = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, timeout=60)
-            assert second.returncode == 1
-            assert "Set REVIEW_PORT to a free one" in second.stderr
-            process.send_signal(2)
-            assert process.wait(timeout=15) in (0, 130, -2)
+            lines = [process.stdout.readline() for _ in range(4)]
+            assert lines[1].startswith(f"Reviewing as {reviewer}, AWS identity "), lines
+            assert lines[3].startswith(f"http://127.0.0.1:{port}/start?token="), lines
+            eventually(lambda: _status(f"http://127.0.0.1:{port}/") == 401)
+            yield process, lines[1].split()[-1], lines[3].strip()
         finally:
             process.kill()
-    with pytest.raises(urllib.error.URLError):
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/")
 
 
-def _read(address: str) -> str:
+def test_the_command_serves_the_console_until_it_is_interrupted(stage: Stage, environment: dict[str, str]) -> None:
+    port = free_port()
+    with command(environment, "ana", port) as (process, _, start):
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        with browser.open(start) as page:
+            assert b"<h1" in page.read()
+            assert page.url == f"http://127.0.0.1:{port}/"
+        assert process.stdout
+        assert "/start?token=" in process.stdout.readline()
+        assert _status(start) == 401
+        second = subprocess.run(
+            COMMAND, cwd=ROOT, env={**environment, "REVIEW_PORT": str(port)}, capture_output=True, text=True, timeout=60
+        )
+        assert second.returncode == 1
+        assert "set REVIEW_PORT to a free one" in second.stderr
+        process.send_signal(2)
+        assert process.wait(timeout=15) in (0, 130, -2)
+    assert _status(f"http://127.0.0.1:{port}/") is None
+
+
+def test_two_reviewers_have_two_identities_in_the_browser_and_in_the_terminal(
+    stage: Stage, environment: dict[str, str]
+) -> None:
+    with (
+        command(environment, "ana", free_port()) as (_, ana, _),
+        command(environment, "ben", free_port()) as (_, ben, _),
+    ):
+        assert ana != ben
+        assert ana.startswith("AIDA")
+        assert ben.startswith("AIDA")
+        plain = subprocess.run(
+            [*COMMAND, "--plain"],
+            cwd=ROOT,
+            env={**environment, "REVIEWER": "ana"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert plain.returncode == 0, plain.stderr
+    assert f"Reviewing as ana, AWS identity {ana}" in plain.stdout
+
+
+@pytest.mark.parametrize(
+    ("reviewer", "reason"), [("a\x1bb", "A name has up to"), ("Zoë O'Hara", "Set REVIEWER to another")]
+)
+def test_a_name_that_cannot_be_used_is_refused(environment: dict[str, str], reviewer: str, reason: str) -> None:
+    ran = subprocess.run(
+        COMMAND, cwd=ROOT, env={**environment, "REVIEWER": reviewer}, capture_output=True, text=True, timeout=60
+    )
+    assert ran.returncode == 1
+    assert reason in ran.stderr
+
+
+def _status(address: str) -> int | None:
+    """Return the status of the response to a client without cookies; None when nobody responds."""
     try:
         with urllib.request.urlopen(address) as answer:  # noqa: S310  # the console's address
-            return str(answer.read().decode())
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
     except OSError:
-        return ""
+        return None

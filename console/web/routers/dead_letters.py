@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
 from console.failed_requests import MessageNotFound
-from console.web.services import CurrentServices, ReviewerName
+from console.web.services import CurrentReviewer, CurrentServices
 
 router = APIRouter()
 
@@ -20,7 +20,7 @@ class RedriveRequest(BaseModel):
 
 
 @router.get("/dead-letters")
-def page(services: CurrentServices, reviewer: ReviewerName) -> HTMLResponse:
+def page(services: CurrentServices, reviewer: CurrentReviewer) -> HTMLResponse:
     """Return the page."""
     review, unrouted = services.failed_requests.list_both()
     return services.pages.render("dead-letters", reviewer, review=review, unrouted=unrouted)

@@ -6,7 +6,7 @@ from fastapi.responses import HTMLResponse
 from console.answers import UNUSABLE
 from console.photo_records import DAYS, Filter
 from console.web import views
-from console.web.services import CurrentServices, ReviewerName
+from console.web.services import CurrentReviewer, CurrentServices
 
 router = APIRouter()
 
@@ -16,7 +16,7 @@ _MAX_SHOWN = 60
 @router.get("/drivers")
 def page(
     services: CurrentServices,
-    reviewer: ReviewerName,
+    reviewer: CurrentReviewer,
     status: str = "",
     bay: str = "",
     decided_by: str = "",
@@ -41,7 +41,7 @@ def page(
 
 
 @router.get("/drivers/{photo_id}")
-def photo_page(photo_id: str, services: CurrentServices, reviewer: ReviewerName) -> HTMLResponse:
+def photo_page(photo_id: str, services: CurrentServices, reviewer: CurrentReviewer) -> HTMLResponse:
     """Return the page of one photo. 404 when it has no record."""
     record = services.records.get(photo_id)
     if record is None:

@@ -7,13 +7,13 @@ from console import drawing, monitoring, tradeoff_chart
 from console.photo_records import DAYS
 from console.tradeoff import TradeOff
 from console.web import views
-from console.web.services import CurrentServices, ReviewerName
+from console.web.services import CurrentReviewer, CurrentServices
 
 router = APIRouter()
 
 
 @router.get("/model")
-def page(services: CurrentServices, reviewer: ReviewerName) -> HTMLResponse:
+def page(services: CurrentServices, reviewer: CurrentReviewer) -> HTMLResponse:
     """Return the Model page: the champion, its trade-off, its photos in production, its card and the history."""
     endpoint = services.champion.read()
     points = monitoring.recent(services.records, services.reviews)

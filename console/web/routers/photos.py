@@ -21,8 +21,7 @@ def photo(photo_id: str, services: CurrentServices, size: Annotated[str, Query()
         content = services.photos.jpeg(found, size)
     except PhotoNotShown as error:
         raise HTTPException(404, str(error)) from error
-    # Immutable: the id is derived from the ETag of the content.
-    return Response(content, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600, immutable"})
+    return Response(content, media_type="image/jpeg")
 
 
 def _find(services: Services, photo_id: str) -> Photo | None:

@@ -7,9 +7,10 @@ from fastapi import APIRouter, HTTPException, Response
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, Field
 
+from console.identity import NAME_RULE, is_name
 from console.session import Session
 from console.web import views
-from console.web.services import REVIEWER_NAME, CurrentReviewer, CurrentServices, ReviewerName, Services
+from console.web.services import CurrentLogins, CurrentReviewer, CurrentServices, Services
 
 router = APIRouter()
 
@@ -35,13 +36,13 @@ class AnswerRequest(LeaseRequest):
 
 
 class RenameRequest(BaseModel):
-    """The body of a change of the reviewer's name."""
+    """The body of a change of the displayed name."""
 
     name: str
 
 
 @router.get("/")
-def page(services: CurrentServices, reviewer: ReviewerName) -> HTMLResponse:
+def page(services: CurrentServices, reviewer: CurrentReviewer) -> HTMLResponse:
     """Return the Review page."""
     return services.pages.render("review", reviewer)
 
@@ -85,12 +86,12 @@ def close_session(body: TabRequest, services: CurrentServices) -> dict[str, bool
 
 
 @router.post("/api/reviewer")
-def rename(body: RenameRequest, response: Response) -> dict[str, str]:
-    """Change the reviewer's name, which is stored in a cookie. 422 for an invalid name."""
+def rename(body: RenameRequest, response: Response, logins: CurrentLogins) -> dict[str, str]:
+    """Change the displayed name of the reviewer, which is kept in a cookie. 422 for an invalid name."""
     name = body.name.strip()
-    if not REVIEWER_NAME.fullmatch(name):
-        raise HTTPException(422, "A name has up to 40 letters, digits, spaces, dots, dashes and apostrophes.")
-    response.set_cookie("reviewer", quote(name), httponly=True, samesite="strict", max_age=_COOKIE_S)
+    if not is_name(name):
+        raise HTTPException(422, NAME_RULE)
+    response.set_cookie(logins.name_cookie, quote(name), httponly=True, samesite="strict", max_age=_COOKIE_S)
     return {"reviewer": name}
 
 

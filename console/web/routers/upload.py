@@ -8,14 +8,14 @@ from starlette.concurrency import run_in_threadpool
 
 from console.uploads import TOO_LARGE, InvalidUpload
 from console.web import views
-from console.web.services import CurrentServices, ReviewerName
+from console.web.services import CurrentReviewer, CurrentServices
 from functions.shared.uploads import LARGEST_PHOTO_BYTES
 
 router = APIRouter()
 
 
 @router.get("/upload")
-def page(services: CurrentServices, reviewer: ReviewerName) -> HTMLResponse:
+def page(services: CurrentServices, reviewer: CurrentReviewer) -> HTMLResponse:
     """Return the Upload page."""
     return services.pages.render("upload", reviewer, max_mb=LARGEST_PHOTO_BYTES // 1024**2)
 

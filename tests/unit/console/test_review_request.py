@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from console.labels import Label
-from console.review_request import MalformedRequest, parse_review_request, redacted
+from console.redaction import redacted
+from console.review_request import MalformedRequest, parse_review_request
 from functions.shared.photo import Photo
 from tests.support.reviewers import reviewer as named
 from tests.unit.console.review_requests import BUCKET, NOW, body

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from console.web.logins import Logins
 from console.web.security import TOKEN_HEADER, Guard
 
 HOST = "127.0.0.1:8080"
@@ -21,7 +22,17 @@ def console() -> TestClient:
         return PlainTextResponse("done")
 
     app = Starlette(routes=[Route("/", answer, methods=["GET", "POST"])])
-    return TestClient(Guard(app, hosts=[HOST], token="right"), base_url=f"http://{HOST}")  # noqa: S106
+    logins = Logins(f"http://{HOST}", announce=lambda line: None)
+    session = logins.start_session(logins.start_address.partition("=")[2])
+    assert session
+    guard = Guard(
+        app,
+        hosts=[HOST],
+        token="right",  # noqa: S106
+        logins=logins,
+        not_signed_in=lambda path: Response(status_code=401),
+    )
+    return TestClient(guard, base_url=f"http://{HOST}", cookies={logins.session_cookie: session})
 
 
 def test_requests_from_its_own_pages_are_accepted(console: TestClient) -> None:

@@ -1,0 +1,62 @@
+"""The permissions that a reviewer needs: the policy of the IAM user with which the console runs."""
+
+from typing import Any
+
+from deploy.outputs import Deployed
+
+OWN_LABELS = "labels/*/${aws:userid}/*"
+
+
+def policy(deployed: Deployed) -> dict[str, Any]:
+    """Return an IAM policy for everything that the pages of the console read and their buttons do, and nothing else.
+
+    A reviewer writes labels under their own identity only (`aws:userid`), and no model, data set or record.
+    """
+    partition, region, account = (deployed.classify_photo_arn.split(":")[index] for index in (1, 3, 4))
+
+    def arn(service: str, resource: str) -> str:
+        return f"arn:{partition}:{service}:{region}:{account}:{resource}"
+
+    def queue(url: str) -> str:
+        return arn("sqs", url.rpartition("/")[2])
+
+    def objects(bucket: str, *keys: str) -> list[str]:
+        return [f"arn:{partition}:s3:::{bucket}/{key}" for key in keys]
+
+    photos, models = (arn("dynamodb", f"table/{name}") for name in (deployed.photo_table, deployed.model_table))
+    executions = deployed.classify_photo_arn.replace(":stateMachine:", ":execution:") + ":*"
+    buckets = [f"arn:{partition}:s3:::{bucket}" for bucket in (deployed.uploads_bucket, deployed.ml_bucket)]
+    failed = [queue(deployed.review_dead_letter_queue_url), queue(deployed.unrouted_queue_url)]
+    take = ["sqs:ReceiveMessage", "sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
+    statements: list[tuple[str | list[str], str | list[str]]] = [
+        ([*take, "sqs:SendMessage"], queue(deployed.review_queue_url)),
+        (take, failed),
+        # Without s3:ListBucket, S3 answers 403 instead of 404 for an object that does not exist.
+        ("s3:ListBucket", buckets),
+        (["s3:GetObject", "s3:PutObject"], objects(deployed.uploads_bucket, "uploads/*")),
+        ("s3:GetObject", objects(deployed.ml_bucket, "labels/*", "reviews/*", "models/*")),
+        ("s3:PutObject", objects(deployed.ml_bucket, OWN_LABELS, "reviews/*")),
+        (["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"], [photos, f"{photos}/index/*"]),
+        (["dynamodb:GetItem", "dynamodb:Scan"], models),
+        # SendTaskSuccess has no resource: the task token is the permission.
+        ("states:SendTaskSuccess", "*"),
+        ("states:StartExecution", [deployed.classify_photo_arn, deployed.retrain_model_arn]),
+        ("states:ListExecutions", deployed.classify_photo_arn),
+        (["states:DescribeExecution", "states:GetExecutionHistory"], executions),
+        ("events:PutEvents", arn("events", f"event-bus/{deployed.event_bus}")),
+        ("logs:FilterLogEvents", arn("logs", f"log-group:{deployed.log_group('*')}")),
+        ("ssm:GetParameter", arn("ssm", f"parameter/{deployed.threshold_parameter.lstrip('/')}")),
+        (
+            ["sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig", "sagemaker:DescribeModel"],
+            [
+                arn("sagemaker", f"endpoint/{deployed.endpoint_name}"),
+                arn("sagemaker", f"endpoint-config/vehicles-{deployed.stage}-*"),
+                arn("sagemaker", f"model/vehicles-{deployed.stage}-*"),
+            ],
+        ),
+        ("sagemaker:ListModels", "*"),
+    ]
+    return {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": action, "Resource": resource} for action, resource in statements],
+    }

@@ -1,0 +1,22 @@
+"""The start address, which signs a browser in."""
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+
+from console.web.logins import START_PATH
+from console.web.services import CurrentLogins, CurrentServices
+
+router = APIRouter()
+
+
+@router.get(START_PATH)
+def start(request: Request, services: CurrentServices, logins: CurrentLogins, token: str = "") -> Response:
+    """Sign the browser in and redirect to the Review page. 401 when `token` was used already or is wrong."""
+    if not logins.has_session(request.cookies):
+        session = logins.start_session(token)
+        if session is None:
+            return services.pages.render_sign_in(used=True)
+        response = RedirectResponse("/", status_code=303)
+        response.set_cookie(logins.session_cookie, session, httponly=True, samesite="strict", path="/")
+        return response
+    return RedirectResponse("/", status_code=303)

@@ -1,0 +1,65 @@
+"""A tab of Chromium with a page of the console."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page
+
+from tests.browser.conftest import RunningConsole
+
+AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text()
+SCREENSHOTS = os.environ.get("SCREENSHOTS")
+WIDTHS = {"desktop": (1280, 860), "phone": (390, 844)}
+
+
+class BrowserTab:
+    """A tab of the console. It records errors of the page and requests to other sites."""
+
+    def __init__(
+        self,
+        browser: Browser,
+        console: RunningConsole,
+        width: str = "desktop",
+        scheme: Any = "light",
+        *,
+        signed_in: bool = True,
+    ) -> None:
+        w, h = WIDTHS[width]
+        self.context = browser.new_context(viewport={"width": w, "height": h}, color_scheme=scheme)
+        self.page: Page = self.context.new_page()
+        self.address = console.address
+        self.errors: list[str] = []
+        self.foreign_requests: list[str] = []
+        self.page.set_default_timeout(15_000)
+        self.page.on(
+            "console", lambda message: message.type in ("error", "warning") and self.errors.append(message.text)
+        )
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda request: self._record_request(request.url))
+        if signed_in:
+            session = console.logins.start_session(console.logins.start_address.partition("=")[2])
+            self.context.add_cookies(
+                [{"name": console.logins.session_cookie, "value": str(session), "url": console.address}]
+            )
+
+    def _record_request(self, url: str) -> None:
+        if not url.startswith((self.address, f"blob:{self.address}")):
+            self.foreign_requests.append(url)
+
+    def open(self, path: str) -> Page:
+        """Open a page of the console and return it."""
+        self.page.goto(self.address + path)
+        return self.page
+
+    def violations(self) -> list[str]:
+        """Return the accessibility violations that axe-core finds."""
+        self.page.evaluate(AXE)
+        found = self.page.evaluate("axe.run()")["violations"]
+        return [f"{one['id']}: {[node['html'][:150] for node in one['nodes']]}" for one in found]
+
+
+def screenshot(page: Page, name: str, width: str) -> None:
+    """Save a screenshot for docs/ in the folder that the variable SCREENSHOTS names."""
+    if SCREENSHOTS:
+        page.screenshot(path=Path(SCREENSHOTS) / f"console-{name}-{width}.png", full_page=name != "review")

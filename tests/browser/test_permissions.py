@@ -1,0 +1,101 @@
+"""The policy of a reviewer, with IAM enforced: everything on the pages works, and nothing else."""
+
+from collections.abc import Iterator
+
+import pytest
+from botocore.exceptions import ClientError
+
+import local
+from console.aws import Aws
+from console.identity import find_reviewer
+from console.permissions import policy
+from console.web.security import TOKEN_HEADER
+from deploy import system
+from deploy.outputs import Deployed
+from deploy.target import Target
+from local import users
+from tests.browser.deployed_stage import Stage, draw_photo
+from tests.support import embedded_aws
+from tests.support.network import free_port
+from tests.support.waiting import eventually
+from tests.unit.console.browser_client import HOST, TAB, BrowserClient
+
+
+@pytest.fixture(scope="module")
+def enforced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A stage on an embedded AWS that enforces IAM. The stage itself calls AWS as the root user."""
+    folder = tmp_path_factory.mktemp("enforced")
+    settings = local.Settings(port=free_port(), directory=folder, authorization=True)
+    with embedded_aws.started(settings) as server, embedded_aws.used(server):
+        deployed = Deployed.of(system.deploy(Target("local", "test"), progress=lambda line: None))
+        stage = Stage(deployed, Aws())
+        stage.create_endpoint()
+        with pytest.MonkeyPatch.context() as environment:
+            for name, value in settings.as_environment().items():
+                environment.setenv(name, value)
+            yield stage
+
+
+@pytest.fixture(scope="module")
+def ana(enforced: Stage) -> Iterator[Aws]:
+    """The clients of a reviewer."""
+    server = local.running()
+    assert server
+    key = users.access_key(server, "ana", policy(enforced.deployed), path="/reviewers/")
+    with embedded_aws.used(server):
+        local.use(server, key)
+        yield Aws()
+
+
+def test_a_reviewer_may_do_what_the_pages_do(enforced: Stage, ana: Aws) -> None:
+    enforced.request_reviews()
+    enforced.wait_for_requests(1)
+    enforced.uploads_start_executions(True)
+    enforced.dead_letter("{broken")
+    with BrowserClient(enforced.deployed, ana, undo_s=60) as browser:
+        headers = {"origin": f"http://{HOST}", TOKEN_HEADER: browser.csrf_token}
+        uploaded = browser.client.post("/api/uploads?driver=d&name=1.jpg", content=draw_photo(1), headers=headers)
+        photo_id = uploaded.json()["photo_id"]
+        eventually(lambda: browser.get(f"/api/uploads/{photo_id}").json(), lambda found: found.get("steps"))
+        eventually(lambda: browser.get(f"/drivers/{photo_id}").status_code == 200, timeout_s=60)
+        for path in ("/", "/upload", "/drivers", f"/drivers/{photo_id}", "/model", "/dead-letters"):
+            assert browser.get(path).status_code == 200, path
+        taken = browser.post("/api/take", tab=TAB).json()
+        request = taken["leased"][0]
+        assert taken["figures"]["dead"] == 1
+        assert browser.get(f"/photos/{request['photo_id']}").status_code == 200
+        assert browser.post("/api/skip", tab=TAB, id=request["id"]).status_code == 200
+        assert browser.post("/api/redrive").json()["summary"] == "1 stayed."
+
+
+def test_a_reviewer_labels_under_their_own_identity_only(enforced: Stage, ana: Aws) -> None:
+    bucket = enforced.deployed.ml_bucket
+    own = find_reviewer(ana.sts)
+    assert own.name == "ana"
+    ana.s3.put_object(Bucket=bucket, Key=f"labels/{0:032}/{own.id}/1.json", Body=b"{}", IfNoneMatch="*")
+    for key in (
+        f"labels/{0:032}/AIDAOTHER/1.json",
+        "models/vehicles/model.tar.gz",
+        "datasets/1/manifest.json",
+        "code/a.zip",
+    ):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            ana.s3.put_object(Bucket=bucket, Key=key, Body=b"{}", IfNoneMatch="*")
+
+
+def test_a_reviewer_changes_no_record_no_model_and_no_deployment(enforced: Stage, ana: Aws) -> None:
+    deployed = enforced.deployed
+    refused = [
+        lambda: ana.dynamodb.put_item(TableName=deployed.photo_table, Item={"photo_id": {"S": "x"}}),
+        lambda: ana.dynamodb.delete_item(TableName=deployed.model_table, Key={"id": {"S": "champion"}}),
+        lambda: ana.ssm.put_parameter(Name=deployed.threshold_parameter, Value="0", Overwrite=True),
+        lambda: ana.stepfunctions.start_execution(stateMachineArn=deployed.rollback_model_arn, input="{}"),
+        lambda: ana.s3.delete_object(Bucket=deployed.uploads_bucket, Key="uploads/d/1.jpg"),
+        lambda: ana.s3.delete_object(Bucket=deployed.ml_bucket, Key="labels/1"),
+        lambda: ana.sqs.purge_queue(QueueUrl=deployed.review_queue_url),
+        lambda: ana.sagemaker.delete_endpoint(EndpointName=deployed.endpoint_name),
+    ]
+    for call in refused:
+        with pytest.raises(ClientError) as error:
+            call()
+        assert "AccessDenied" in error.value.response["Error"]["Code"]
