@@ -23,6 +23,7 @@ from training.calibrate import as_rows
 from training.card import Predictions, write_card
 from training.classifier import SYNTHETIC_RECIPE, Recipe, fit_classifier
 from training.dataset import Dataset, targets
+from training.digests import write_digests
 from training.evaluation import METRICS, evaluate
 from training.features import FeatureCache
 from training.holdout import split_holdout
@@ -109,6 +110,7 @@ def train(
     }
     (out / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n")
     write_card(out, metadata, report, Predictions(evaluated.images, probabilities, truth, evaluated.labels))
+    write_digests(out)
     return report
 
 
