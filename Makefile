@@ -15,13 +15,17 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
+TOOLS := build/tools
+LOCKED := requirements requirements-pretrain requirements-tools functions/requirements
+# --no-build-isolation: a package without a wheel is built with the setuptools of the lock file, not with the newest one.
+INSTALL_LOCKED := -m pip install --disable-pip-version-check --require-hashes --no-build-isolation
 
 # A variable quoted for the shell: a path may contain spaces, quotes and dollar signs.
 quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test deploy destroy stage retrain rollback reference status threshold upload bench load evaluate \
-	review redrive reconcile torture pretrain up credentials down asl format lint
+	review redrive reconcile torture pretrain up credentials down asl format lint lock audit sbom
 
 help:  ## list the commands
 	@echo "Scones Unlimited, vehicle router. TARGET=$(TARGET) STAGE=$(STAGE)"
@@ -29,13 +33,14 @@ help:  ## list the commands
 
 setup: $(READY)  ## install everything into .venv
 
-$(READY): requirements.txt constraints.txt
+$(READY): requirements.lock
 	@echo "Setting up $(VENV), once: about two minutes and 1.2 GB"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or later is needed, $(PYTHON) is $$($(PYTHON) --version). Pass PYTHON=<a later one>."; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 	@set -o pipefail; \
-		$(PY) -m pip install --disable-pip-version-check --progress-bar off -r requirements.txt 2> $(VENV)/setup.log \
+		{ $(PY) $(INSTALL_LOCKED) --quiet --constraint requirements.lock setuptools \
+			&& $(PY) $(INSTALL_LOCKED) --progress-bar off -r requirements.lock; } 2> $(VENV)/setup.log \
 		| awk '/^Collecting/ { printf "\r  %3d packages: %-40s", ++n, $$2; fflush() } /^Installing/ { printf "\r  installing %d packages %-40s\n", n, ""; fflush() }' \
 		|| { cat $(VENV)/setup.log; echo "The installation failed; the lines above show the reason. Repeat it with: make setup"; exit 1; }
 	@touch $@
@@ -98,7 +103,8 @@ reconcile: $(READY)  ## account for every upload: restart, announce, name; HOURS
 	@$(PY) -m operate reconcile $(if $(HOURS),--hours "$(HOURS)") $(if $(GRACE_S),--grace "$(GRACE_S)") $(if $(filter yes,$(FORCE)),--force)
 
 pretrain: stage  ## rebuild the backbone from ImageNet weights: installs PyTorch, then takes ten minutes
-	@$(PY) -m pip install --disable-pip-version-check --quiet -r requirements-pretrain.txt
+	@$(PY) $(INSTALL_LOCKED) --quiet -r requirements-pretrain.lock
+	@$(PY) -m pip install --disable-pip-version-check --quiet -r requirements-torch.txt
 	@$(PY) -m training.research.pretrain --data build/data/train
 
 up: $(READY)  ## start the embedded AWS only, with the state of the last stop
@@ -126,3 +132,24 @@ lint: $(READY)  ## ruff, names, types, CloudFormation, the workflows as graphs
 	@$(PY) -m deploy render build/templates > /dev/null
 	@$(VENV)/bin/cfn-lint build/templates/*.template.json
 	@$(PY) -m workflows --check
+
+$(TOOLS)/.ready: requirements-tools.lock
+	@$(PYTHON) -m venv --clear $(TOOLS)
+	@$(TOOLS)/bin/python $(INSTALL_LOCKED) --quiet -r requirements-tools.lock
+	@touch $@
+
+lock: $(TOOLS)/.ready  ## write the lock files after a change of a requirements file; UPGRADE=yes: newest dependencies
+	@for name in $(LOCKED); do \
+		UV_CUSTOM_COMPILE_COMMAND="make lock" $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11 \
+			--generate-hashes $(if $(filter yes,$(UPGRADE)),--upgrade) $$name.txt -o $$name.lock || exit 1; \
+	done
+
+audit: $(TOOLS)/.ready  ## look up known vulnerabilities of the locked packages, on the network
+	@for name in $(LOCKED); do $(TOOLS)/bin/pip-audit --strict --disable-pip --require-hashes -r $$name.lock || failed=1; done; exit $${failed:-0}
+
+sbom: $(READY) $(TOOLS)/.ready  ## build/reports/sbom-*.json: what is installed here, what is deployed (CycloneDX)
+	@mkdir -p build/reports
+	@$(TOOLS)/bin/cyclonedx-py environment --validate --output-reproducible -o build/reports/sbom-installed.json $(VENV)
+	@$(TOOLS)/bin/cyclonedx-py requirements --validate --output-reproducible -o build/reports/sbom-functions.json functions/requirements.lock
+	@$(TOOLS)/bin/cyclonedx-py requirements --validate --output-reproducible -o build/reports/sbom-training.json training/requirements.txt
+	@$(TOOLS)/bin/cyclonedx-py requirements --validate --output-reproducible -o build/reports/sbom-training.json training/requirements.txt

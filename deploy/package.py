@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 FUNCTIONS = tuple(sorted(handler.parent.name for handler in (ROOT / "functions").glob("*/handler.py")))
 RUNTIME = f"python3.{sys.version_info.minor}"
 PREFIX = "artifacts"
+LAYER_LOCK = ROOT / "functions" / "requirements.lock"
+"""The packages of the layer, with the hashes of their files; `make lock` writes it from requirements.txt beside it."""
 
 # A fixed date, the earliest that zip supports, so that the archive depends on the content only.
 _DATE = (1980, 1, 1, 0, 0, 0)
@@ -67,23 +69,25 @@ def build_function(name: str) -> bytes:
 
 
 def build_layer(build: Path) -> bytes:
-    """Return the zip of the packages in functions/requirements.txt, compiled for RUNTIME."""
-    requirements = ROOT / "functions" / "requirements.txt"
-    stamp = hashlib.sha256(requirements.read_bytes() + RUNTIME.encode()).hexdigest()[:16]
+    """Return the zip of the packages in functions/requirements.lock, compiled for RUNTIME."""
+    stamp = hashlib.sha256(LAYER_LOCK.read_bytes() + RUNTIME.encode()).hexdigest()[:16]
     installed = build / f"layer-{stamp}"
     if not installed.exists():
         unfinished = build / f"layer-{stamp}.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
-        _install(requirements, unfinished)
+        _install(LAYER_LOCK, unfinished)
         unfinished.rename(installed)
     files = [file for file in installed.rglob("*") if file.is_file() and not _SKIPPED & set(file.parts)]
     return _zip((f"python/{file.relative_to(installed).as_posix()}", file.read_bytes()) for file in files)
 
 
-def _install(requirements: Path, folder: Path) -> None:
-    """Install pure Python packages, for every architecture, and compile them, which halves the import time."""
+def _install(lock: Path, folder: Path) -> None:
+    """Install pure Python packages, for every architecture, and compile them, which halves the import time.
+
+    Raises DeployError when a package cannot be installed, or when its file has another hash than in `lock`.
+    """
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--only-binary=:all:"]
-    command += ["--disable-pip-version-check", "--target", str(folder), "--requirement", str(requirements)]
+    command += ["--disable-pip-version-check", "--require-hashes", "--target", str(folder), "--requirement", str(lock)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise DeployError(f"The functions' dependencies could not be installed:\n{done.stderr.strip()}")

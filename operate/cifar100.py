@@ -17,7 +17,9 @@ from training.dataset import Dataset, from_array
 
 ARCHIVE = "cifar-100-python.tar.gz"
 OFFICIAL_URL = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"
-OFFICIAL_MD5 = "eb9058c3a382ffc7106e4002c42a8d85"
+OFFICIAL_SHA256 = "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7"
+"""Of the archive whose MD5 its authors publish, eb9058c3a382ffc7106e4002c42a8d85; source: keras.datasets.cifar100."""
+
 DOWNLOAD_TIMEOUT_S = 20.0
 SIDE = 32  # pixels
 
@@ -33,13 +35,13 @@ def cached_archive() -> Path:
 
 
 def download(target: Path, report: Callable[[str], None]) -> None:
-    """Download the official archive to `target` and check its MD5; `report` is called with lines of progress.
+    """Download the official archive to `target` and check its SHA-256; `report` is called with lines of progress.
 
     Raises OSError when the download fails or its checksum differs; then there is no file at `target`.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(f".{os.getpid()}.part")
-    digest = hashlib.md5(usedforsecurity=False)
+    digest = hashlib.sha256()
     try:
         with urllib.request.urlopen(OFFICIAL_URL, timeout=DOWNLOAD_TIMEOUT_S) as response, partial.open("wb") as file:
             total, done, reported = int(response.headers.get("Content-Length") or 0), 0, 0
@@ -50,11 +52,26 @@ def download(target: Path, report: Callable[[str], None]) -> None:
                 if done - reported >= 16 << 20 or done == total:
                     report(f"data: downloading CIFAR-100 {done / 1e6:.0f} of {total / 1e6:.0f} MB")
                     reported = done
-        if digest.hexdigest() != OFFICIAL_MD5:
+        if digest.hexdigest() != OFFICIAL_SHA256:
             raise urllib.error.URLError("the downloaded file has another checksum than the official one")
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def check_official(archive: Path) -> None:
+    """Raise ArchiveError when `archive` is not the official one."""
+    if sha256(archive) != OFFICIAL_SHA256:
+        raise ArchiveError(
+            f"{archive} is not the official CIFAR-100 archive: its SHA-256 differs. Delete it to download it again, or "
+            "set CIFAR100_ARCHIVE to an archive that you trust"
+        )
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read(archive: Path) -> tuple[Dataset, Dataset]:

@@ -39,7 +39,7 @@ from training.images import downscale
 from training.photo_errors import PhotoError
 from training.vehicles import OTHER, configured_vehicles
 
-LAYOUT = 2
+LAYOUT = 3
 """The version of the file layout. Data with another version is staged again."""
 
 SAMPLES_PER_VEHICLE = 40
@@ -78,12 +78,25 @@ class Staged:
 
 
 @dataclass(frozen=True)
+class Read:
+    """Training and test images, and the SHA-256 of where they come from.
+
+    That is the digest of an archive. For a folder it is the digest of a line per readable photo, sorted by name, in the
+    format of the command `sha256sum`: the photo's digest, two spaces, its name below the folder. None for drawn images.
+    """
+
+    train: Dataset
+    test: Dataset
+    sha256: str | None
+
+
+@dataclass(frozen=True)
 class Source:
-    """A source of data: its name, a fingerprint of its content, and a function that reads (training, test) images."""
+    """A source of data: its name, a fingerprint of its content, and a function that reads it."""
 
     name: str
     fingerprint: str
-    read: Callable[[], tuple[Dataset, Dataset]]
+    read: Callable[[], Read]
 
 
 def stage(out: Path, report: Reporter = print, without_other: bool = False) -> Staged:
@@ -105,11 +118,11 @@ def stage(out: Path, report: Reporter = print, without_other: bool = False) -> S
         report(f"data: images per class: {describe_counts(staged.counts, configured_vehicles())}")
         report(f"data: {out} already holds {sum(staged.counts.values())} training images from {source.name}")
         return staged
-    train, test = source.read()
-    _require_classes(train.counts(), source.name, without_other)
-    report(f"data: images per class: {describe_counts(train.counts(), configured_vehicles())}")
-    report(f"data: writing {len(train)} training and {len(test)} test images to {out}")
-    staged = _write(out, train, test, source.name)
+    read = source.read()
+    _require_classes(read.train.counts(), source.name, without_other)
+    report(f"data: images per class: {describe_counts(read.train.counts(), configured_vehicles())}")
+    report(f"data: writing {len(read.train)} training and {len(read.test)} test images to {out}")
+    staged = _write(out, read, source.name)
     described = {key: value for key, value in asdict(staged).items() if not isinstance(value, Path)}
     (out / "staged.json").write_text(json.dumps({"marker": marker, "staged": described}, indent=2) + "\n")
     report(f"data: {len(staged.counts)} classes staged from {source.name}")
@@ -137,15 +150,15 @@ def _choose_source(report: Reporter) -> Source:
         except OSError as error:
             reason = getattr(error, "reason", None) or type(error).__name__
             report(f"data: the CIFAR-100 download failed ({reason}); using GENERATED drawings instead")
-            return Source("generated", "drawn", lambda: (synthetic_photos(120, seed=0), synthetic_photos(40, seed=1)))
-    return Source("cifar100", _file_fingerprint(cached), lambda: _read_cifar100(cached, report))
+            return Source("generated", "drawn", _draw_photos)
+    return Source("cifar100", _file_fingerprint(cached), lambda: _read_cifar100(cached, report, official=True))
 
 
 def _already_staged(out: Path, marker: dict[str, Any]) -> Staged | None:
     """Return what `out` holds if it was staged with the same marker and is complete, or None."""
     try:
         known = json.loads((out / "staged.json").read_text())
-        if known["marker"] != marker or _sha256(out / "train" / "images.npz") != known["staged"]["sha256"]:
+        if known["marker"] != marker or cifar100.sha256(out / "train" / "images.npz") != known["staged"]["sha256"]:
             return None
         if not (out / "test" / "images.npz").is_file() or not any((out / "photos").iterdir()):
             return None
@@ -172,15 +185,22 @@ def _require_classes(counts: dict[str, int], source: str, without_other: bool) -
         )
 
 
-def _read_cifar100(archive: Path, report: Reporter) -> tuple[Dataset, Dataset]:
+def _draw_photos() -> Read:
+    return Read(synthetic_photos(120, seed=0), synthetic_photos(40, seed=1), None)
+
+
+def _read_cifar100(archive: Path, report: Reporter, official: bool = False) -> Read:
+    """Return the images of an archive; with `official`, only those of the official one."""
     report(f"data: reading {archive.name} ({archive.stat().st_size / 1e6:.0f} MB)")
     try:
-        return cifar100.read(archive)
+        if official:
+            cifar100.check_official(archive)
+        return Read(*cifar100.read(archive), cifar100.sha256(archive))
     except cifar100.ArchiveError as error:
         raise StagingError(str(error)) from error
 
 
-def _read_photos(folder: Path, report: Reporter) -> tuple[Dataset, Dataset]:
+def _read_photos(folder: Path, report: Reporter) -> Read:
     """Return the (training, test) photos in the class folders of `folder`."""
     try:
         found = read_class_folders(folder, configured_vehicles())
@@ -191,7 +211,7 @@ def _read_photos(folder: Path, report: Reporter) -> tuple[Dataset, Dataset]:
         if number % 200 == 0:
             report(f"data: reading photos {number}/{total}")
 
-    images, labels, is_test, left_out = [], [], [], list(found.left_out)
+    images, labels, is_test, digests, left_out = [], [], [], {}, list(found.left_out)
     for photo, content in read_each(found.photos, left_out, report_progress):
         try:
             images.append(downscale(content))
@@ -199,6 +219,7 @@ def _read_photos(folder: Path, report: Reporter) -> tuple[Dataset, Dataset]:
             left_out.append(LeftOut(photo.name, str(error)))
             continue
         labels.append(str(photo.class_name))
+        digests[photo.path.relative_to(folder)] = hashlib.sha256(content).hexdigest()
         # By a hash of the content, so that all copies of a photo are in the same part.
         is_test.append(int(hashlib.sha256(content).hexdigest()[:8], 16) / 16**8 < TEST_FRACTION)
     for line in describe_left_out(left_out):
@@ -207,24 +228,26 @@ def _read_photos(folder: Path, report: Reporter) -> tuple[Dataset, Dataset]:
         raise StagingError(f"TRAINING_PHOTOS={printable(folder)} holds no readable photo in class folders")
     report(f"data: {len(images)} photos read from {printable(folder)}")
     photos, test_mask = Dataset(images, np.array(labels)), np.array(is_test)
-    return photos[~test_mask], photos[test_mask]
+    lines = b"".join(os.fsencode(f"{digests[name]}  {name.as_posix()}\n") for name in sorted(digests))
+    return Read(photos[~test_mask], photos[test_mask], hashlib.sha256(lines).hexdigest())
 
 
-def _write(out: Path, train: Dataset, test: Dataset, source: str) -> Staged:
+def _write(out: Path, read: Read, source: str) -> Staged:
+    train, test = read.train, read.test
     for part in ("train", "test", "photos"):
         shutil.rmtree(out / part, ignore_errors=True)
     train.save(out / "train" / "images.npz")
     test.save(out / "test" / "images.npz")
     _write_samples(test, out / "photos")
-    sha256, counts = _sha256(out / "train" / "images.npz"), train.counts()
-    about = {"source": source, "sha256": sha256, "counts": counts}
+    counts = train.counts()
+    about = {"source": source, "sha256": read.sha256, "counts": counts}
     (out / "train" / "about.json").write_text(json.dumps(about, indent=2) + "\n")
     return Staged(
         train=out / "train",
         test=out / "test",
         photos=out / "photos",
         source=source,
-        sha256=sha256,
+        sha256=cifar100.sha256(out / "train" / "images.npz"),
         counts=counts,
         test_counts=test.counts(),
         fresh=True,
@@ -254,11 +277,6 @@ def _folder_fingerprint(folder: Path) -> str:
         # Includes the mode, because a photo may become readable.
         digest.update(os.fsencode(f"{_file_fingerprint(photo.path)} {photo.path.stat().st_mode}\n"))
     return f"{folder} {digest.hexdigest()}"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def main() -> int:

@@ -1,7 +1,6 @@
 """The content of model.tar.gz: backbone, head, metadata and the inference code."""
 
 import json
-import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from training.archive import ArchiveRefused, extract
 from training.backbone import BACKBONE_FILE
+from training.digests import DigestError, check_digests, write_digests
 from training.head import Head
 from training.inference import BACKBONE_NAME, HEAD_NAME, METADATA_NAME
 
@@ -20,6 +21,7 @@ _INFERENCE_MODULES = (
     "backbone",
     "calibration",
     "decoder",
+    "digests",
     "head",
     "images",
     "inference",
@@ -41,11 +43,11 @@ _REQUIREMENTS = "numpy\npillow>=11.3\npillow-heif>=1.0\nonnxruntime>=1.20\n"
 
 
 class ModelArchiveError(Exception):
-    """The file does not exist or is not a model.tar.gz."""
+    """There is no model, or it is not what training wrote; the message says why."""
 
 
 def write_model(folder: Path, head: Head, metadata: dict[str, Any], backbone: Path = BACKBONE_FILE) -> None:
-    """Write the files of a model to `folder`.
+    """Write the files of a model, and their digests, to `folder`.
 
     `metadata` becomes model.json, with the head's classes added; it holds calibration and threshold.
     """
@@ -62,13 +64,15 @@ def write_model(folder: Path, head: Head, metadata: dict[str, Any], backbone: Pa
         (code / "training" / source.name).write_bytes(source.read_bytes())
     (code / "inference.py").write_text(_ENTRY_POINT)
     (code / "requirements.txt").write_text(_REQUIREMENTS)
+    write_digests(folder)
 
 
 @contextmanager
 def unpack_model(model: Path) -> Iterator[Path]:
     """Yield the folder of a model: `model` itself, or a temporary folder with the content of a model.tar.gz.
 
-    Raises ModelArchiveError when there is no file `model`, or when it is not a tar archive.
+    Raises ModelArchiveError when there is no file `model`, when it is refused (`training.archive`), and when its files
+    are not those that training wrote (`training.digests`).
     """
     if model.is_dir():
         yield model
@@ -77,9 +81,8 @@ def unpack_model(model: Path) -> Iterator[Path]:
         raise ModelArchiveError(f"there is no model at {model}; train one first")
     with tempfile.TemporaryDirectory(prefix="model-") as folder:
         try:
-            with tarfile.open(model) as tar:
-                tar.extraction_filter = getattr(tarfile, "data_filter", None)  # Python has it from 3.11.4 on
-                tar.extractall(folder)  # noqa: S202
-        except tarfile.TarError as error:
-            raise ModelArchiveError(f"{model.name} is not a model.tar.gz: {error}") from error
+            extract(model, Path(folder))
+            check_digests(Path(folder))
+        except (ArchiveRefused, DigestError) as error:
+            raise ModelArchiveError(str(error)) from error
         yield Path(folder)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from training.backbone import Backbone, load_backbone
 from training.calibration import Calibration
+from training.digests import check_digests
 from training.head import Head
 from training.images import Pixels, preprocess, resize_batch
 from training.isolation import DecoderBusy
@@ -100,8 +101,12 @@ class EndToEndModel:
 
 
 def model_fn(model_dir: str | os.PathLike[str], context: object = None) -> Model:
-    """Load the model from the folder that holds the content of model.tar.gz."""
+    """Load the model from the folder that holds the content of model.tar.gz.
+
+    Raises DigestError before any file is parsed when the files are not those that training wrote.
+    """
     folder = Path(model_dir)
+    check_digests(folder, in_server=True)
     metadata = json.loads((folder / METADATA_NAME).read_text(encoding="utf-8"))
     classes, threshold, version = tuple(metadata["classes"]), float(metadata["threshold"]), str(metadata["version"])
     if not (folder / HEAD_NAME).is_file():

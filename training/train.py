@@ -27,6 +27,7 @@ from training.calibrate import as_rows
 from training.card import Predictions, write_card
 from training.classifier import SYNTHETIC_RECIPE, Classifier, Recipe, fit_classifier
 from training.dataset import Dataset, targets
+from training.digests import write_digests
 from training.evaluation import METRICS, evaluate
 from training.features import FeatureCache
 from training.holdout import split_holdout
@@ -139,6 +140,7 @@ def train(
     write_card(
         out, metadata, report, Predictions(evaluated.images, probabilities, truth, evaluated.labels, may_be_shown)
     )
+    write_digests(out)
     return report
 
 

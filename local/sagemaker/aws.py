@@ -157,14 +157,6 @@ def parse_s3_uri(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
-def unpack(archive: Path, folder: Path) -> None:
-    """Extract a .tar.gz; raises tarfile.TarError, from Python 3.11.4 on also for members that would leave `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(archive) as opened:
-        opened.extraction_filter = getattr(tarfile, "data_filter", None)
-        opened.extractall(folder)  # noqa: S202  # filtered where Python can
-
-
 def pack(folder: Path, archive: Path) -> None:
     """Write the contents of `folder` as a .tar.gz."""
     with tarfile.open(archive, "w:gz", compresslevel=1) as opened:

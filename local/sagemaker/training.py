@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import tarfile
 import time
 from pathlib import Path
 from typing import Any
 
 from local.lambdas import emf
 from local.sagemaker import toolkit
-from local.sagemaker.aws import DataError, Storage, arn, pack, start_thread, unpack
+from local.sagemaker.archive import ArchiveRefused, extract
+from local.sagemaker.aws import DataError, Storage, arn, pack, start_thread
 from local.sagemaker.containers import Container, environment
 from local.sagemaker.errors import in_use, validation_error
 from local.sagemaker.jobs import Job, JobFailed, JobStopped, logger
@@ -158,8 +158,8 @@ class TrainingJob(Job):
         archive = self.home / "sourcedir.tar.gz"
         self.storage.download(source, archive)
         try:
-            unpack(archive, self.opt_ml / "code")
-        except (tarfile.TarError, OSError, EOFError) as error:
+            extract(archive, self.opt_ml / "code")
+        except ArchiveRefused as error:
             raise DataError(f"{source} is not a .tar.gz archive: {error}") from error
 
     def _write_config(self) -> None:

@@ -7,14 +7,14 @@ import http.client
 import queue
 import shutil
 import sys
-import tarfile
 import threading
 import time
 import uuid
 from pathlib import Path
 from typing import Any
 
-from local.sagemaker.aws import DataError, LogStream, Storage, start_thread, unpack
+from local.sagemaker.archive import ArchiveRefused, extract
+from local.sagemaker.aws import DataError, LogStream, Storage, start_thread
 from local.sagemaker.containers import Container, containers_folder, environment
 from local.sagemaker.model_server import SECRET_HEADER
 from local.settings import HOST, Settings
@@ -149,8 +149,8 @@ class Variant:
             archive = self._home / "model.tar.gz"
             self._storage.download(url, archive)
             try:
-                unpack(archive, model)
-            except (tarfile.TarError, OSError, EOFError) as error:
+                extract(archive, model)
+            except ArchiveRefused as error:
                 raise DataError(f"Failed to extract model data archive from {url}: {error}") from error
             archive.unlink()
 

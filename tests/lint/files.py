@@ -13,7 +13,7 @@ EXEMPT = (
     "docs/workflows/*",
     "training/NOTICE",
     "LICENSE",
-    "constraints.txt",
+    "*.lock",
     "tests/browser/axe/*",
 )
 """Templates, generated files, data, licences and third-party code."""

@@ -1,6 +1,7 @@
 """A stage whose model is retrained: executions, endpoint, models and training data."""
 
 import contextlib
+import hashlib
 import io
 import json
 import tarfile
@@ -30,6 +31,7 @@ from tests.support.training_code import COPY_READY_MODEL, COPY_READY_REPORT
 from tests.support.upload_stage import wait_for_execution
 from tests.support.waiting import eventually
 from training.dataset import Dataset
+from training.digests import DIGESTS_NAME
 
 RETRAINING_TIMEOUT_S = 180.0
 PAUSE_STATE = "Pause"
@@ -242,7 +244,9 @@ class RetrainingStage:
         files = self._champion_files()
         described = {**json.loads(files["model.json"]), **metadata}
         files["model.json"] = json.dumps(described).encode()
-        return training_source.pack(files | {path: text.encode() for path, text in (replaced or {}).items()})
+        files |= {path: text.encode() for path, text in (replaced or {}).items()}
+        lines = (f"{hashlib.sha256(content).hexdigest()}  {path}\n" for path, content in files.items())
+        return training_source.pack(files | {DIGESTS_NAME: "".join(lines).encode()})
 
     def publish_dataset(self, name: str, data: Dataset) -> str:
         """Publish base data; returns its S3 prefix."""

@@ -5,11 +5,14 @@ COPY_READY_MODEL = """
 import json, os, shutil
 from pathlib import Path
 
+from training.digests import write_digests
+
 out = Path(os.environ["SM_MODEL_DIR"])
 shutil.copytree(Path(__file__).resolve().parent.parent / "ready", out, dirs_exist_ok=True)
 about = json.loads((out / "model.json").read_text())
 about["version"] = os.environ["TRAINING_JOB_NAME"]
 (out / "model.json").write_text(json.dumps(about))
+write_digests(out)
 print("features 1/1", flush=True)
 """
 # Writes the evaluation report at the root of the source archive instead of comparing models.

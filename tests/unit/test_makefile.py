@@ -22,7 +22,7 @@ def checkout(tmp_path: Path) -> Path:
     """A checkout with a Python that installs nothing."""
     folder = tmp_path / "a checkout"
     folder.mkdir()
-    for name in ("Makefile", "requirements.txt", "constraints.txt"):
+    for name in ("Makefile", "requirements.lock"):
         shutil.copy(ROOT / name, folder / name)
     python = folder / "python"
     python.write_text(PYTHON)

@@ -15,7 +15,7 @@ def test_a_source_file_above_the_limit_is_reported_with_its_length() -> None:
     ]
 
 
-@pytest.mark.parametrize("path", ["deploy/templates/app.yaml", "workflows/asl/a.asl.json", "constraints.txt"])
+@pytest.mark.parametrize("path", ["deploy/templates/app.yaml", "workflows/asl/a.asl.json", "requirements.lock"])
 def test_templates_data_and_generated_files_have_no_limit(path: str) -> None:
     assert list(long_files(path, "x\n" * 1000)) == []
 

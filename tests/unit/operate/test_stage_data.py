@@ -1,5 +1,6 @@
 """Staging training data from each of its sources."""
 
+import hashlib
 import io
 import json
 import pickle
@@ -53,7 +54,8 @@ def test_the_configured_archive_is_staged_with_its_labels(monkeypatch, tmp_path)
     assert dataset.load(staged.train).counts() == {"bicycle": 6, "bus": 6, "motorcycle": 6}
     assert dataset.load(staged.test).counts() == {"bicycle": 3, "bus": 3, "motorcycle": 3}
     about = json.loads((staged.train / "about.json").read_text())
-    assert about == {"source": "cifar100", "sha256": staged.sha256, "counts": {"bicycle": 6, "bus": 6, "motorcycle": 6}}
+    digest = hashlib.sha256((tmp_path / "any.tar.gz").read_bytes()).hexdigest()
+    assert about == {"source": "cifar100", "sha256": digest, "counts": {"bicycle": 6, "bus": 6, "motorcycle": 6}}
 
 
 def test_no_test_image_is_among_the_training_images(monkeypatch, tmp_path):
@@ -97,11 +99,44 @@ def test_a_damaged_file_is_staged_again(monkeypatch, tmp_path):
     assert stage(tmp_path / "data", report=lambda _: None).fresh
 
 
-def test_the_cached_archive_is_used_without_network(tmp_path):
+def test_the_cached_archive_is_used_without_network(monkeypatch, tmp_path):
+    cache = tmp_path / "cache" / "scones-vehicles"
+    cache.mkdir(parents=True)
+    archive = cifar_archive(cache / ARCHIVE)
+    monkeypatch.setattr("operate.cifar100.OFFICIAL_SHA256", hashlib.sha256(archive.read_bytes()).hexdigest())
+    assert stage(tmp_path / "data", report=lambda _: None).source == "cifar100"
+
+
+def test_a_cached_archive_that_is_not_the_official_one_is_refused(tmp_path):
+    """Its layout is right, its labels may not be."""
     cache = tmp_path / "cache" / "scones-vehicles"
     cache.mkdir(parents=True)
     cifar_archive(cache / ARCHIVE)
-    assert stage(tmp_path / "data", report=lambda _: None).source == "cifar100"
+    with pytest.raises(StagingError, match=r"not the official CIFAR-100 archive.*Delete it"):
+        stage(tmp_path / "data", report=lambda _: None)
+    assert not (tmp_path / "data" / "train").exists()
+
+
+def test_the_digest_of_a_folder_of_photos_is_that_of_its_names_and_contents(monkeypatch, tmp_path):
+    folder = tmp_path / "photos"
+    for number, name in enumerate(
+        ("bicycle/b.png", "bicycle/a.png", "motorcycle/a.png", "motorcycle/b.png", "cat/a.png")
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (64, 64), (number, 0, 0)).save(folder / name)
+    monkeypatch.setenv("TRAINING_PHOTOS", str(folder))
+    monkeypatch.setattr("operate.stage_data.TEST_FRACTION", 0)
+
+    def staged_digest(name):
+        return json.loads((stage(tmp_path / name, report=lambda _: None).train / "about.json").read_text())["sha256"]
+
+    lines = "".join(
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder)}\n"
+        for path in sorted(folder.rglob("*.png"))
+    )
+    assert staged_digest("one") == hashlib.sha256(lines.encode()).hexdigest()
+    (folder / "cat" / "a.png").rename(folder / "cat" / "b.png")
+    assert staged_digest("two") != hashlib.sha256(lines.encode()).hexdigest()
 
 
 def test_without_archive_and_network_synthetic_photos_are_staged_and_reported(tmp_path):

@@ -16,6 +16,7 @@ from training import compare as comparing
 from training import metrics
 from training.compare import compare, paired_difference
 from training.dataset import Dataset, empty
+from training.digests import write_digests
 from training.holdout import split_holdout
 from training.inference import model_fn
 from training.train import train
@@ -52,6 +53,7 @@ def swapped(good: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     imagenet = about["imagenet"]
     about["imagenet"] = {"motorcycle": imagenet["bicycle"], "bicycle": imagenet["motorcycle"]}
     (out / "model.json").write_text(json.dumps(about))
+    write_digests(out)
     return out
 
 
@@ -153,6 +155,7 @@ def end_to_end_model(folder: Path) -> Path:
     (folder / "model.onnx").write_bytes(base64.b64decode(END_TO_END_MODEL))
     about = {"classes": [*VEHICLES, "other"], "threshold": 0.9, "version": "old", "temperature": 1.0}
     (folder / "model.json").write_text(json.dumps(about))
+    write_digests(folder)
     return folder
 
 

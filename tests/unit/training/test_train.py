@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from deploy import training_source
-from local.sagemaker.aws import unpack
+from local.sagemaker.archive import extract
 from operate.synthetic_photos import synthetic_photos
 from tests.support.training import QUICK_RECIPE, VEHICLES, write_labelled_photos
 from training.dataset import Dataset, empty
@@ -29,7 +29,7 @@ def run_job(folder, vehicles=None, **hyperparameters):
     """Run the job from its source archive alone, with SageMaker's environment; return the finished process."""
     code = folder / "code"
     training_source.build(folder / "source.tar.gz", **({"vehicles": vehicles} if vehicles else {}))
-    unpack(folder / "source.tar.gz", code)
+    extract(folder / "source.tar.gz", code)
     options = [word for name, value in hyperparameters.items() for word in (f"--{name}", str(value))]
     return subprocess.run(
         [sys.executable, "training/train.py", *options, "--sagemaker_program", "training/train.py"],
