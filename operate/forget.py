@@ -105,7 +105,7 @@ def run(
     """Print what each store keeps about the photos; with `delete`, delete it. Write the report and return it.
 
     Deletes in passes until one finds nothing, so that photos are included which arrive meanwhile. Raises CommandError
-    when a retraining runs, or when photos keep arriving; it is safe to run again.
+    when a retraining runs, or when photos keep arriving; it is safe to run again. The report is written also then.
     """
     stores = Stores(deployed, scope.contains, scope.prefix, report_file.parent)
     began = datetime.now(UTC)
@@ -115,6 +115,21 @@ def run(
     passes = 0
     if delete:
         wait_for_retraining(stores)
+
+    def write_report(*, complete: bool) -> dict[str, Any]:
+        report = {
+            "deleted": delete,
+            "complete": complete,
+            "began": timestamp(began),
+            "passes": passes,
+            "photos": sorted(photos),
+            "stores": [{"store": name, "found": count} for name, count in counts.items()],
+            "kept": list(_kept(photos, executions, stores, datetime.now(UTC))),
+        }
+        report_file.parent.mkdir(parents=True, exist_ok=True)
+        report_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        return report
+
     while True:
         passes += 1
         for photo_id, found in find_photos(scope, stores).items():
@@ -124,6 +139,7 @@ def run(
         stopped = len(stores.stopped)
         counted = {name: step(photos, delete=delete) for name, step in _steps(stores).items() if name != RECORDS}
         if delete and list_running(stores.states, deployed.retrain_model_arn):
+            write_report(complete=False)
             raise CommandError(
                 "A retraining has started meanwhile and may have copied photos. The records of the photos are kept, so "
                 "that the next run finds the copies: run this command again when `make status` shows no retraining."
@@ -133,21 +149,13 @@ def run(
         if not delete or not any(counted.values()):
             break
         if passes == MAX_PASSES:
+            write_report(complete=False)
             raise CommandError(f"Photos still arrive after {passes} passes. Stop their upload, then run this again.")
         if len(stores.stopped) > stopped:
             console.print(f"  waiting {settle_s:.0f} s for functions that run at this moment", soft_wrap=True)
             time.sleep(settle_s)
     executions |= find_ended(stores.states, stores.stopped)
-    report = {
-        "deleted": delete,
-        "began": timestamp(began),
-        "passes": passes,
-        "photos": sorted(photos),
-        "stores": [{"store": name, "found": count} for name, count in counts.items()],
-        "kept": list(_kept(photos, executions, stores, datetime.now(UTC))),
-    }
-    report_file.parent.mkdir(parents=True, exist_ok=True)
-    report_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    report = write_report(complete=True)
     _print(report, report_file)
     return report
 

@@ -15,6 +15,7 @@ import boto3
 import pytest
 
 import local
+from console.held_messages import HeldMessages
 from deploy import system
 from deploy.outputs import Deployed
 from deploy.target import Target
@@ -148,9 +149,9 @@ def records_and_messages() -> Iterator[tuple[str, bytes]]:
         for page in dynamodb.get_paginator("scan").paginate(TableName=table):
             yield f"dynamodb {table}", json.dumps(page["Items"], ensure_ascii=False).encode()
     for url in sqs.list_queues()["QueueUrls"]:
-        received = iter(lambda url=url: sqs.receive_message(QueueUrl=url, VisibilityTimeout=3).get("Messages"), None)
-        for message in received:
-            yield f"sqs {url}", message[0]["Body"].encode()
+        # Without the name of the queue: after five receptions, a review request is in the dead-letter queue.
+        with HeldMessages(sqs, url) as messages:
+            yield from (("sqs", message["Body"].encode()) for message in messages)
 
 
 def log_events() -> Iterator[tuple[str, bytes]]:
@@ -195,7 +196,7 @@ def test_nothing_of_a_driver_is_left_but_the_histories_that_the_report_lists(sta
     assert "Nothing was deleted" in printed.get()
     assert search(stage, everything(stage)) == before
 
-    others = {photo: len(about(stage, photo)) for photo in stage.others}
+    others = {photo: about(stage, photo) for photo in stage.others}
     with console.capture():
         report = forget.run(deployed, Scope.of_driver(DRIVER), report_file, delete=True, settle_s=5)
     assert sorted(report["photos"]) == sorted(photo.photo_id for photo in stage.photos.values())
@@ -203,7 +204,11 @@ def test_nothing_of_a_driver_is_left_but_the_histories_that_the_report_lists(sta
     assert {name for name, what in search(stage, everything(stage)) if what == "GPS"} == {
         f"s3 {photo.key}" for photo in stage.others
     }
-    assert {photo: len(about(stage, photo)) for photo in stage.others} == others
+    assert {photo: about(stage, photo) for photo in stage.others} == {
+        # Its features are computed again by the next training.
+        photo: names - {"s3 models/vehicles-forget-1/output/output.tar.gz"}
+        for photo, names in others.items()
+    }
     assert {status(stage.stage, photo) for photo in stage.others} == {IN_REVIEW}
     for bucket, key in keys(deployed):
         assert bucket == deployed.uploads_bucket or f"`{documented(key)}`" in DOCUMENTED, f"{key} is in no row"
@@ -219,8 +224,8 @@ def test_nothing_of_a_driver_is_left_but_the_histories_that_the_report_lists(sta
     assert {what for _, what in left if "bytes" in what or "base64" in what} == set()
 
 
-def about(stage: Stage, photo: Photo) -> list[str]:
-    return [name for name, content in everything(stage) if photo.photo_id.encode() in content + name.encode()]
+def about(stage: Stage, photo: Photo) -> set[str]:
+    return {name for name, content in everything(stage) if photo.photo_id.encode() in content + name.encode()}
 
 
 def keys(deployed: Deployed) -> Iterator[tuple[str, str]]:

@@ -288,6 +288,8 @@ def test_a_retraining_that_starts_meanwhile_keeps_the_records_for_the_next_run(
     monkeypatch.setattr(forget_stores.Stores, "training_copies", training_copies)
     with pytest.raises(CommandError, match="has started meanwhile"):
         run(deployed, tmp_path, Scope.of_driver("a"))
+    unfinished = json.loads((tmp_path / "reports" / "forget.json").read_text())
+    assert (unfinished["complete"], unfinished["photos"]) == (False, [photo.photo_id])
     boto3.client("stepfunctions").stop_execution(executionArn=started[0])
     report = run(deployed, tmp_path, Scope.of_driver("a"))
     assert about(photo, stored(deployed)) == []
