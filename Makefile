@@ -25,7 +25,7 @@ quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test deploy destroy stage retrain rollback reference status threshold upload bench load evaluate \
-	review redrive reconcile torture pretrain up credentials down asl format lint lock audit sbom
+	review redrive reconcile forget torture pretrain up credentials down asl format lint lock audit sbom
 
 help:  ## list the commands
 	@echo "Scones Unlimited, vehicle router. TARGET=$(TARGET) STAGE=$(STAGE)"
@@ -101,6 +101,9 @@ redrive: $(READY)  ## replay failed photos and review requests; LIST=yes: only l
 
 reconcile: $(READY)  ## account for every upload: restart, announce, name; HOURS=<n>: newer uploads only; FORCE=yes: restart again
 	@$(PY) -m operate reconcile $(if $(HOURS),--hours "$(HOURS)") $(if $(GRACE_S),--grace "$(GRACE_S)") $(if $(filter yes,$(FORCE)),--force)
+
+forget: $(READY)  ## DRIVER=<id> or PHOTO=<id or s3://…>: show every copy of the photos; YES=yes: delete them
+	@$(PY) -m operate forget $(if $(PHOTO),--photo=$(call quoted,PHOTO),--driver=$(call quoted,DRIVER)) $(if $(filter yes,$(YES)),--yes)
 
 pretrain: stage  ## rebuild the backbone from ImageNet weights: installs PyTorch, then takes ten minutes
 	@$(PY) $(INSTALL_LOCKED) --quiet -r requirements-pretrain.lock

@@ -1,7 +1,9 @@
 """What `destroy` removes outside the stacks, and the content of the buckets, which CloudFormation does not delete."""
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, TypedDict
 
 import boto3
 from botocore.exceptions import ClientError
@@ -16,7 +18,17 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
     from mypy_boto3_sagemaker import SageMakerClient
 
+
+class ObjectVersion(TypedDict):
+    """A version of an object, or a delete marker, whose `ETag` is empty. Without versioning, the id is `null`."""
+
+    Key: str
+    VersionId: str
+    ETag: str
+
+
 # The request of DeleteObjects is XML 1.0, which cannot contain the other characters.
+_DELETED_AT_ONCE = 1000  # the limit of DeleteObjects
 _XML_KEY = re.compile("[\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
 
 
@@ -81,12 +93,26 @@ def empty_bucket(bucket: str) -> int:
     Raises DeployError with the first key that was not deleted and the reason.
     """
     s3: S3Client = boto3.client("s3")
+    return delete_versions(s3, bucket, list_versions(s3, bucket, ""))
+
+
+def list_versions(s3: "S3Client", bucket: str, prefix: str) -> Iterator[ObjectVersion]:
+    """Yield the object versions and the delete markers under a prefix."""
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
+        for item in page.get("Versions", []):
+            yield ObjectVersion(Key=item["Key"], VersionId=item["VersionId"], ETag=item["ETag"].strip('"'))
+        for marker in page.get("DeleteMarkers", []):
+            yield ObjectVersion(Key=marker["Key"], VersionId=marker["VersionId"], ETag="")
+
+
+def delete_versions(s3: "S3Client", bucket: str, versions: Iterable[ObjectVersion]) -> int:
+    """Delete object versions and delete markers for good; return their number.
+
+    Raises DeployError with the first key that was not deleted and the reason.
+    """
     removed = 0
-    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
-        found: list[ObjectIdentifierTypeDef] = [
-            {"Key": item["Key"], "VersionId": item["VersionId"]}
-            for item in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-        ]
+    for batch in batched(versions, _DELETED_AT_ONCE):
+        found: list[ObjectIdentifierTypeDef] = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in batch]
         named = [item for item in found if _XML_KEY.fullmatch(item["Key"])]
         if named:
             answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": named, "Quiet": True})
@@ -100,6 +126,13 @@ def empty_bucket(bucket: str) -> int:
                     raise _not_deleted(bucket, item["Key"], str(refused)) from refused
         removed += len(found)
     return removed
+
+
+def batched(items: Iterable[ObjectVersion], size: int) -> Iterator[list[ObjectVersion]]:
+    """Yield lists of at most `size` items; itertools has it from Python 3.12 on."""
+    left = iter(items)
+    while batch := list(islice(left, size)):
+        yield batch
 
 
 def _not_deleted(bucket: str, key: str, reason: str) -> DeployError:

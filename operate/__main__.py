@@ -19,6 +19,7 @@ from functions.shared.errors import RecordUnavailable
 from operate import (
     bench,
     demo,
+    forget,
     load,
     reconcile,
     redrive,
@@ -98,6 +99,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--hours", type=float, help="examine only the uploads of the last hours")
     command.add_argument("--grace", type=float, default=reconcile.GRACE_S, help="seconds; leave younger photos alone")
     command.add_argument("--force", action="store_true", help="restart photos that were restarted three times, too")
+    command = add("forget", _forget, "delete every copy of a driver's photos, or of one photo")
+    whose = command.add_mutually_exclusive_group(required=True)
+    whose.add_argument("--driver", help="the driver id")
+    whose.add_argument("--photo", help="a photo id, or its s3:// address")
+    command.add_argument("--yes", action="store_true", help="delete; without it, only show what is stored")
     command = add("bench", _bench, "latency, throughput, memory, cold starts and sizes, each with its baseline")
     command.add_argument("--burst", type=int, default=bench.BURST, help="the number of photos that are sent at once")
     command.add_argument("--photos", type=Path, help="a folder with JPEG photos of vehicles; by default drawings")
@@ -168,6 +174,15 @@ def _reconcile(target: Target, arguments: Arguments) -> int:
     report = REPORTS / "reconcile.json"
     options = {"hours": arguments.hours, "grace_s": arguments.grace, "force": arguments.force}
     return reconcile.run(_deployed(target), report, **options)
+
+
+def _forget(target: Target, arguments: Arguments) -> None:
+    deployed = _deployed(target)
+    if arguments.driver is not None:
+        scope = forget.Scope.of_driver(arguments.driver)
+    else:
+        scope = forget.Scope.of_photo(arguments.photo, deployed.uploads_bucket)
+    forget.run(deployed, scope, REPORTS / "forget.json", delete=arguments.yes)
 
 
 def _bench(target: Target, arguments: Arguments) -> None:

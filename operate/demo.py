@@ -98,7 +98,7 @@ def demo_photos(folder: Path) -> list[Source]:
 
 def _as_json(result: UploadResult) -> dict[str, Any]:
     return {
-        "photo": str(result.photo),
+        "photo": result.photo.address,
         "label": result.source.label,
         "outcome": result.outcome,
         "vehicle": result.decision.get("vehicle"),

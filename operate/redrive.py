@@ -74,6 +74,6 @@ def _print_message(message: FailedMessage) -> None:
     since = f"{message.sent_at:%Y-%m-%d %H:%M} UTC ({waited})"
     print_line(f"\n{message.message_id}  {printable(message.title)}, since {since}")
     if message.photo:
-        print_line(f"  {message.photo}, driver {printable(message.photo.driver_id)}")
+        print_line(f"  {message.photo.address}, driver {printable(message.photo.driver_id)}")
     if message.error:
         print_line(f"  {printable(message.error)}")

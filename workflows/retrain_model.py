@@ -108,9 +108,7 @@ def build() -> Any:
         "KeepChampion", "The challenger did not pass the gate.", error="$.judged.reason", cause="$.judged.words"
     )
     create_model = sagemaker.create_model("CreateModel", "A model of the trained artifact and the inference container.")
-    create_endpoint_config = sagemaker.create_endpoint_config(
-        "CreateEndpointConfig", f"One instance, with data capture for {sagemaker.CAPTURE_PERCENT}% of the requests."
-    )
+    create_endpoint_config = sagemaker.create_endpoint_config("CreateEndpointConfig", "One instance of the model.")
     probe = probe_endpoint(
         "ProbeEndpoint",
         "Smoke-test the endpoint with golden photos: predictions, model version and latency.",

@@ -17,7 +17,6 @@ from workflows.sdk import (
     TrainingStep,
     estimator,
     model,
-    model_monitor,
     processing,
 )
 from workflows.tasks import API_TIMEOUT_S, offline_session, payload_template, retry
@@ -25,7 +24,6 @@ from workflows.tasks import API_TIMEOUT_S, offline_session, payload_template, re
 # One hour for the job, and 15 minutes for finding and starting an instance.
 JOB_TIMEOUT_S = 3600
 JOB_START_S = 900
-CAPTURE_PERCENT = 20
 # The default of the container is 6.5 MB. A photo has at most 20 MB, a request to an endpoint at most 25 MB.
 MAX_REQUEST_BYTES = 25 * 1024 * 1024
 
@@ -179,19 +177,16 @@ def create_model(name: str, comment: str) -> Any:
 
 
 def create_endpoint_config(name: str, comment: str) -> Any:
-    """Return the step that creates an endpoint configuration with one instance of the model, and data capture."""
+    """Return the step that creates an endpoint configuration with one instance of the model.
+
+    It captures no requests: they are photos, and their copies would not be found when a photo is deleted.
+    """
     step = EndpointConfigStep(
         name,
         endpoint_config_name=PLACEHOLDER,
         model_name=PLACEHOLDER,
         initial_instance_count=1,
         instance_type="${EndpointInstanceType}",
-        data_capture_config=model_monitor.DataCaptureConfig(
-            enable_capture=True,
-            sampling_percentage=CAPTURE_PERCENT,
-            destination_s3_uri="s3://${MlBucket}/captured",
-            sagemaker_session=offline_session(),
-        ),
         comment=comment,
         asl={"ResultSelector": {"arn.$": "$.EndpointConfigArn"}},
         result_path="$.config",

@@ -39,7 +39,6 @@ with _suppress_output():
     sagemaker = importlib.import_module("sagemaker")
     estimator = importlib.import_module("sagemaker.estimator")
     model = importlib.import_module("sagemaker.model")
-    model_monitor = importlib.import_module("sagemaker.model_monitor")
     processing = importlib.import_module("sagemaker.processing")
 
 

@@ -97,7 +97,7 @@ def read_failure(event: Mapping[str, Any], stage: str, stepfunctions: "SFNClient
         raise InvalidInput(f"the event is not a `Step Functions Execution Status Change`: {invalid}") from invalid
     execution, status = detail["executionArn"], detail["status"]
     described: Mapping[str, Any] = detail
-    if detail.get("input") is None or (status == "FAILED" and not detail.get("error")):
+    if detail.get("input") is None or (status in ("FAILED", "ABORTED") and not detail.get("error")):
         described = {**detail, **stepfunctions.describe_execution(executionArn=execution)}
     error, cause = described.get("error"), described.get("cause")
     failed = find_failed_state(stepfunctions, execution, stopped=status != "FAILED")

@@ -22,6 +22,7 @@ from functions.shared.observability import log_failures, make_logger_and_metrics
 from functions.shared.photo import Photo
 from functions.shared.photo_record import PhotoRecord
 from functions.shared.photo_table import PhotoTable, Refused
+from functions.shared.running import PHOTO_FORGOTTEN
 from functions.shared.settings import read_settings
 from functions.shared.times import now
 from functions.shared.uploads import Uploads
@@ -66,6 +67,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     Returns whether a notice was sent. Raises NoticeNotSent; Lambda then invokes the function again.
     """
     failure = read_failure(event, settings.stage, stepfunctions)
+    if failure.error == PHOTO_FORGOTTEN:
+        logger.info("the execution was stopped to delete its photo")
+        return {"notified": False}
     if failure.workflow == CLASSIFY_PHOTO:
         return {"notified": notify_of_photo(failure, now())}
     send(model_notice(settings.stage, failure), failure)

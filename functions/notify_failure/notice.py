@@ -1,8 +1,11 @@
 """The message to the operators about a failed execution."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
 
 from functions.notify_failure.failure import CLASSIFY_PHOTO, RETRAIN_MODEL, ROLLBACK_MODEL, Failure
 from functions.shared.photo import Photo
@@ -14,6 +17,7 @@ SUBJECT_CHARACTERS = 99
 CAUSE_CHARACTERS = 600
 
 _TOKEN = re.compile(r"(task_?token\W{0,8})[\w+/=-]{16,}", re.IGNORECASE)
+_DRIVER = re.compile(r'("driver_id"\s*:\s*")(?:[^"\\]|\\.)*')
 _WHERE = "TARGET=local, the default, is the embedded AWS; add TARGET=aws for a stage in an AWS account."
 
 
@@ -40,15 +44,14 @@ def photo_notice(stage: str, failure: Failure, photo: Photo | None, record: Phot
             {},
             'Correct what started it: the input is {"photo": {"bucket": …, "key": …}}.',
         )
-    about = {"Photo": str(photo), "Photo id": photo.photo_id, "Driver": printable(photo.driver_id)}
-    driver = about["Driver"]
+    about = {"Photo": photo.photo_id, "More": f"/drivers/{photo.photo_id} of the console: make review STAGE={stage}"}
     if record is not None and record.has_outcome:
         decided = record.outcome or {}
         outcome = f"sent to {decided['loading_bay']}" if "loading_bay" in decided else "rejected"
         return _notice(
             stage,
             failure,
-            f"{stage}: the outcome of a photo of {driver} was not announced",
+            f"{stage}: the outcome of {photo} was not announced",
             f"A photo was decided ({outcome}), but its event was not published: the driver may not know.",
             about,
             f"Publish it: make redrive STAGE={stage}",
@@ -58,7 +61,7 @@ def photo_notice(stage: str, failure: Failure, photo: Photo | None, record: Phot
         return _notice(
             stage,
             failure,
-            f"{stage}: an execution for a photo of {driver} failed, another one continues",
+            f"{stage}: an execution for {photo} failed, another one continues",
             f"An execution failed, and another one works on the same photo: {other} (the photo is {record.status}).",
             about,
             "Nothing needs to be done unless that one fails too.",
@@ -69,7 +72,7 @@ def photo_notice(stage: str, failure: Failure, photo: Photo | None, record: Phot
     return _notice(
         stage,
         failure,
-        f"{stage}: a photo of {driver} is not routed, {failure.state or 'unknown state'} failed",
+        f"{stage}: {photo} is not routed, {failure.state or 'unknown state'} failed",
         "A photo was not routed. Its driver waits.",
         about,
         replay,
@@ -113,6 +116,23 @@ def model_notice(stage: str, failure: Failure) -> Notice:
     )
 
 
+def hide_key(cause: str, given: Mapping[str, Any]) -> str:
+    """Return a cause without the key of the photo in the input `given`: a notice outlives the photo.
+
+    The cause of States.Runtime quotes the state's input.
+
+    >>> hide_key('no $.a in {"key": "uploads/ana/1", "driver_id": "ana"}', {"photo": {"key": "uploads/ana/1"}})
+    'no $.a in {"key": "(not shown)", "driver_id": "(not shown)"}'
+    """
+    photo = given.get("photo")
+    key = photo.get("key") if isinstance(photo, dict) else None
+    if not isinstance(key, str) or not key:
+        return cause
+    for written in sorted({key, json.dumps(key)[1:-1], quote(key)}, key=len, reverse=True):
+        cause = cause.replace(written, "(not shown)")
+    return _DRIVER.sub(r"\1(not shown)", cause)
+
+
 def shorten(cause: str) -> str:
     """Return a cause on one line of at most CAUSE_CHARACTERS characters, without task tokens.
 
@@ -127,7 +147,7 @@ def _notice(stage: str, failure: Failure, subject: str, first: str, about: Mappi
         **about,
         "Failed in": failure.state or "unknown: the history of the execution could not be read",
         "Error": printable(failure.error),
-        "Cause": shorten(failure.cause),
+        "Cause": shorten(hide_key(failure.cause, failure.input)),
         "Stage": f"{stage} ({_place(failure.execution)})",
         "Workflow": failure.workflow,
         "Execution": failure.name,

@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from functions.reconcile_photos.executions import Executions, RunningPhotos, is_active
 from functions.reconcile_photos.report import Report
 from functions.reconcile_photos.request import PHASES, UNANNOUNCED, UPLOADS, Request
+from functions.shared.aws import describe_error
 from functions.shared.errors import AnnouncementPending, EventNotPublished
 from functions.shared.events import EventBus
 from functions.shared.outcomes import announce, is_overdue
@@ -150,7 +151,7 @@ class Reconciliation:
         try:
             self.executions.start(photo, execution)
         except (ClientError, BotoCoreError) as failure:
-            self._log("photo not restarted", photo, str(failure))
+            self._log("photo not restarted", photo, describe_error(failure))
             self.report.add_unexplained(
                 photo, execution, f"{reason}, and it could not be restarted: {failure}"[:_LONGEST_REASON]
             )
@@ -159,7 +160,7 @@ class Reconciliation:
         self.report.add_restarted(photo, execution, reason)
 
     def _log(self, message: str, photo: Photo, reason: str, execution: str | None = None) -> None:
-        self.logger.warning(message, photo_id=photo.photo_id, photo=str(photo), reason=reason, started=execution)
+        self.logger.warning(message, photo_id=photo.photo_id, reason=reason, started=execution)
 
     def _examine_uploads(self, after: str) -> str | None:
         """Compare the objects after a key with the records; return the last key that was examined, None for all."""

@@ -92,7 +92,7 @@ def _append(names: list[dict[str, Any]], photo: Photo, execution: str | None, re
         names.append(
             {
                 "photo_id": photo.photo_id,
-                "photo": shortened(str(photo), _LONGEST_ADDRESS),
+                "photo": shortened(photo.address, _LONGEST_ADDRESS),
                 "driver_id": shortened(photo.driver_id, _LONGEST_DRIVER_ID),
                 "execution": execution,
                 "reason": reason,

@@ -1,5 +1,6 @@
 """AWS clients, created once per process, with timeouts shorter than those of the functions."""
 
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
@@ -68,13 +69,26 @@ _TRANSIENT = ("Throttl", "TooManyRequests", "LimitExceeded", "ThroughputExceeded
 
 def call_failed(error: ClientError | BotoCoreError) -> SconesError:
     """Return the error of this project for a failed call of AWS that the function does not expect."""
+    what = describe_error(error)
     if not isinstance(error, ClientError):
-        return AwsUnavailable(f"AWS did not answer: {error}; start the execution again")
+        return AwsUnavailable(f"AWS did not answer: {what}; start the execution again")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     code = error_code(error)
     if status >= 500 or "Internal" in code or "Unavailable" in code or any(part in code for part in _TRANSIENT):
-        return AwsUnavailable(f"{error}; start the execution again")
-    return AwsRefused(f"{error}; see the permissions of the function's role and whether the resource exists")
+        return AwsUnavailable(f"{what}; start the execution again")
+    return AwsRefused(f"{what}; see the permissions of the function's role and whether the resource exists")
+
+
+# A key of the uploads bucket, which names a driver, in a URL, an ARN or a query.
+_PHOTO_KEY = re.compile("uploads(/|%2F)", re.IGNORECASE)
+
+
+def describe_error(error: Exception) -> str:
+    """Return the text of an error of boto3 for logs and errors: only its code when the text contains a photo's key.
+
+    S3 names the object in AccessDenied, botocore the URL in errors of the connection.
+    """
+    return error_code(error) if _PHOTO_KEY.search(str(error)) else str(error)
 
 
 def error_code(error: Exception) -> str:

@@ -32,7 +32,9 @@ class Photo:
         bucket, key, etag, size = (state.get(name) for name in ("bucket", "key", "etag", "size"))
         for name, value in (("bucket", bucket), ("key", key)):
             if not is_text(value) or not value:
-                raise InvalidInput(f"photo.{name} is {shown(value)}; pass the {name} of an S3 object as text")
+                # Without the value, which may be a key with half of a surrogate pair.
+                kind = "empty" if value in ("", None) else f"a {type(value).__name__} that is no text"
+                raise InvalidInput(f"photo.{name} is {kind}; pass the {name} of an S3 object as text")
         if etag is not None and not is_text(etag):
             raise InvalidInput(f"photo.etag is {shown(etag)}; pass the object's ETag as text, or leave it out")
         optional(count)(size, "photo.size")
@@ -65,9 +67,18 @@ class Photo:
             "photo_id": self.photo_id,
         }
 
-    def __str__(self) -> str:
-        """Return the address in S3 for messages and logs, with unprintable characters of the key escaped.
+    @property
+    def address(self) -> str:
+        """The address in S3 on one line, for answers and pages; not for logs and errors, which name the photo id.
 
-        A line break in a key would otherwise write a log line about another photo.
+        Unprintable characters of the key are escaped: a line break would write a line about another photo.
         """
         return f"s3://{self.bucket}/{printable(self.key)}"
+
+    def __str__(self) -> str:
+        """Return `photo {photo id}` for logs and errors, which outlive the photo: its key names a driver.
+
+        >>> str(Photo("uploads", "uploads/ana/1.jpg", "0"))
+        'photo a3f0c39376e5a969595a12c9aa40747c'
+        """
+        return "the photo in the input" if self.etag is None else f"photo {self.photo_id}"

@@ -6,6 +6,9 @@ from botocore.exceptions import ClientError
 
 from functions.shared.aws import error_code
 
+# The error of an execution that was stopped because its photo is deleted: nobody has to look at it.
+PHOTO_FORGOTTEN = "PhotoForgotten"
+
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 

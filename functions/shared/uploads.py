@@ -77,7 +77,8 @@ def _photo_error(error: Exception, photo: Photo) -> SconesError:
         return PhotoMissing(f"{photo} does not exist; it was deleted before it was classified")
     if code in {"PreconditionFailed", "412"}:
         return _overwritten(photo)
-    return PhotoUnavailable(f"S3 did not return {photo}: {error}")
+    # Without the text of the error: URLs and ARNs in it contain the key.
+    return PhotoUnavailable(f"S3 did not return {photo}: {code}")
 
 
 def _overwritten(photo: Photo) -> PhotoMissing:

@@ -11,7 +11,6 @@ from ministack.core.responses import get_account_id, get_region, request_scope
 
 from local.lambdas import emf
 from local.sagemaker.aws import DataError, Storage, arn, start_thread
-from local.sagemaker.capture import Capture
 from local.sagemaker.errors import SageMakerError, validation_error
 from local.sagemaker.jobs import logger
 from local.sagemaker.models import EndpointConfigs, Models
@@ -37,7 +36,6 @@ class Endpoint:
         self.config: dict[str, Any] = {}
         self.pending: dict[str, Any] | None = None
         self.variants: list[Variant] = []
-        self.capture: Capture | None = None
         self.deleted = threading.Event()
         self.lock = threading.Lock()
 
@@ -122,15 +120,6 @@ class Endpoints:
                 "EndpointConfigName": endpoint.pending["EndpointConfigName"],
                 "StartTime": endpoint.modified,
             }
-        capture = endpoint.config.get("DataCaptureConfig")
-        if capture:
-            answer["DataCaptureConfig"] = {
-                "EnableCapture": capture.get("EnableCapture", True),
-                "CaptureStatus": "Started" if capture.get("EnableCapture", True) else "Stopped",
-                "CurrentSamplingPercentage": capture["InitialSamplingPercentage"],
-                "DestinationS3Uri": capture["DestinationS3Uri"],
-                "KmsKeyId": capture.get("KmsKeyId", ""),
-            }
         return answer
 
     def list_endpoints(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -179,9 +168,6 @@ class Endpoints:
         self._publish_metrics(endpoint, variant, status, time.monotonic() - began)
         if status >= 400 or status == 0:
             raise _model_error(endpoint, variant, status, answer)
-        if endpoint.capture is not None:
-            inference_id = headers.get("x-amzn-sagemaker-inference-id", "")
-            endpoint.capture.record(variant.name, inference_id, (body, content_type), (answer, kind))
         return answer, {"Content-Type": kind, "x-Amzn-Invoked-Production-Variant": variant.name}
 
     def _invoke_variant(
@@ -225,24 +211,16 @@ class Endpoints:
                 # After a failed update the endpoint is in service with its previous variants.
                 endpoint.set_status("InService" if endpoint.variants else "Failed", str(error))
             return
-        capture = config.get("DataCaptureConfig")
         with endpoint.lock:
             previous, endpoint.variants = endpoint.variants, started
-            last_capture, endpoint.capture = endpoint.capture, None
-            if capture:
-                endpoint.capture = Capture(endpoint.name, capture, self._storage)
             endpoint.config, endpoint.pending = config, None
             endpoint.set_status("InService")
         for variant in previous:
             variant.stop()
-        if last_capture is not None:
-            last_capture.flush()
 
     def _remove(self, endpoint: Endpoint) -> None:
         for variant in endpoint.variants:
             variant.stop()
-        if endpoint.capture is not None:
-            endpoint.capture.flush()
         self.endpoints.remove(endpoint.name)
 
 

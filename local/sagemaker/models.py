@@ -76,6 +76,8 @@ class EndpointConfigs:
         variants = request["ProductionVariants"]
         if len({variant["VariantName"] for variant in variants}) != len(variants):
             raise validation_error("Variant names within an endpoint configuration must be unique.")
+        if request.get("DataCaptureConfig", {}).get("EnableCapture"):
+            raise validation_error("The embedded AWS has no data capture; leave DataCaptureConfig out.")
         for variant in variants:
             if "ModelName" not in variant:
                 raise validation_error("The embedded AWS needs a ModelName in every production variant.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import signal
 import threading
@@ -161,23 +160,15 @@ def test_after_a_failed_update_the_previous_model_serves(application: FakeApplic
     assert application.invoke(endpoint, "x") == "kept x"
 
 
-def test_captured_invocations_are_in_s3(application: FakeApplication) -> None:
+def test_data_capture_is_refused(application: FakeApplication) -> None:
     capture = {
         "EnableCapture": True,
         "InitialSamplingPercentage": 100,
         "DestinationS3Uri": f"s3://{application.bucket}/capture",
-        "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+        "CaptureOptions": [{"CaptureMode": "Input"}],
     }
-    endpoint = application.create_endpoint("captured", DataCaptureConfig=capture)
-    application.invoke(endpoint, "me", InferenceId="photo-1")
-    prefix = f"capture/{endpoint}/AllTraffic/{time.strftime('%Y/%m/%d', time.gmtime())}/"
-    listed = eventually(
-        lambda: application.s3.list_objects_v2(Bucket=application.bucket, Prefix=prefix).get("Contents")
-    )
-    record = json.loads(application.get(f"s3://{application.bucket}/{listed[0]['Key']}"))
-    assert record["captureData"]["endpointInput"]["observedContentType"] == "text/plain"
-    assert record["captureData"]["endpointOutput"]["mode"] == "OUTPUT"
-    assert record["eventMetadata"]["inferenceId"] == "photo-1"
+    with pytest.raises(ClientError, match="has no data capture"):
+        application.create_endpoint("captured", DataCaptureConfig=capture)
 
 
 def test_deleting_an_endpoint_ends_its_process(application: FakeApplication) -> None:

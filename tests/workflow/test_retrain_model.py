@@ -103,10 +103,10 @@ def test_the_evaluation_job_gets_both_models_and_the_same_data(with_champion: Re
     assert max(map(len, specification["ContainerEntrypoint"] + specification["ContainerArguments"])) <= 256
 
 
-def test_requests_to_the_endpoint_are_captured(without_champion: RetrainStage) -> None:
+def test_the_endpoint_keeps_no_copy_of_the_photos_that_it_classifies(without_champion: RetrainStage) -> None:
     without_champion.run().output()
     (config,) = without_champion.sagemaker.requests_to("CreateEndpointConfig")
-    assert config["DataCaptureConfig"]["EnableCapture"] is True
+    assert "DataCaptureConfig" not in config
 
 
 def test_only_a_promotion_records_the_input_of_automatic_retrainings(with_champion: RetrainStage) -> None:

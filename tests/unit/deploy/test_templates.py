@@ -175,9 +175,11 @@ def test_a_message_that_is_never_answered_goes_to_the_dead_letter_queue() -> Non
     assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
 
 
-def test_task_tokens_are_not_logged() -> None:
-    logging = APP["Resources"]["ClassifyPhotoWorkflow"]["Properties"]["LoggingConfiguration"]
-    assert logging["IncludeExecutionData"] is False
+def test_no_workflow_logs_its_data_with_task_tokens_and_keys_of_photos() -> None:
+    workflows = of_type("AWS::StepFunctions::StateMachine")
+    assert len(workflows) >= 3
+    for name, workflow in workflows.items():
+        assert workflow["LoggingConfiguration"]["IncludeExecutionData"] is False, name
 
 
 def test_every_alarm_has_an_action_and_a_description() -> None:

@@ -1,13 +1,20 @@
-"""Logs contain no image bytes, task tokens or presigned URLs."""
+"""Logs and errors contain no image bytes, task tokens, presigned URLs, and no key of a photo, which names a driver."""
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 
+from functions.notify_failure.notice import hide_key
 from functions.shared.aws import client
+from functions.shared.errors import SconesError
 from functions.shared.photo import Photo
+from tests.unit.functions.reconciler import Reconciler
 from tests.unit.functions.stack import ANOTHER_EXECUTION, JPEG, TASK_TOKEN, Function, FunctionOutput, ModelServer, Stack
 
 SECRETS = {
@@ -15,6 +22,9 @@ SECRETS = {
     "image bytes": "the rest of a photo",
     "a presigned URL": "X-Amz-Signature",
     "a token's query": "X-Amz-Security-Token",
+    "the driver's id": "driver-17",
+    "a photo's key": "uploads/",
+    "a photo's key in a URL": "uploads%2F",
 }
 
 Paths = dict[str, Callable[[], Any]]
@@ -78,14 +88,63 @@ def paths(
     }
 
 
-def test_no_secret_is_logged(paths: Paths, output: Callable[[], FunctionOutput]) -> None:
+def test_no_secret_is_in_a_log_or_an_error(paths: Paths, output: Callable[[], FunctionOutput]) -> None:
     for name, run in paths.items():
-        with suppress(Exception):
+        written = ""
+        try:
             run()
-        written = output().text
+        except Exception as error:
+            # Lambda logs it, and Step Functions keeps it in the history and in notices.
+            written = f"{type(error).__name__}: {error}"
+        written += output().text
         assert written, f"{name}: nothing was written"
         for what, secret in SECRETS.items():
             assert secret not in written, f"{name}: {what} in {written}"
+
+
+KEY_URL = "https://scones-test-uploads.s3.amazonaws.com/uploads/driver-17/bike.jpg"
+LIST_URL = "https://scones-test-uploads.s3.amazonaws.com/?prefix=uploads%2F&start-after=uploads%2Fdriver-17%2Fbike.jpg"
+REFUSED = (
+    "is not authorized to perform: s3:GetObject on resource: arn:aws:s3:::scones-test-uploads/uploads/driver-17/bike"
+)
+S3_ERRORS = [
+    EndpointConnectionError(endpoint_url=KEY_URL),
+    EndpointConnectionError(endpoint_url=LIST_URL),
+    ClientError({"Error": {"Code": "AccessDenied", "Message": REFUSED}}, "GetObject"),
+]
+
+
+@pytest.mark.parametrize("failure", S3_ERRORS, ids=["URL", "query", "ARN"])
+@pytest.mark.parametrize("name", ["classify_photo", "request_review", "assign_bay", "reject_photo", "reconcile_photos"])
+def test_an_error_of_s3_is_reported_without_the_key(
+    name: str,
+    failure: Exception,
+    stack: Stack,
+    function: Callable[[str], Function],
+    reconcile: Reconciler,
+    output: Callable[[], FunctionOutput],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise failure
+
+    state = {name: value for name, value in stack.upload().as_state().items() if name in ("bucket", "key")}
+    start = reconcile if name == "reconcile_photos" else partial(function(name), photo=state, task_token=TASK_TOKEN)
+    for operation in ("get_object", "head_object", "list_objects_v2", "get_paginator"):
+        monkeypatch.setattr(client("s3"), operation, fail)
+        monkeypatch.setattr(client("s3", read_timeout_s=20), operation, fail)
+    with pytest.raises(SconesError) as raised:
+        start()
+    written = f"{raised.value}{output().text}"
+    assert not [what for what, secret in SECRETS.items() if secret in written], written
+
+
+def test_the_cause_of_a_notice_does_not_quote_the_input() -> None:
+    key = 'uploads/driver-17/the "fast" one/é.jpg'
+    state = json.dumps({"photo": {"key": key}, "driver_id": "driver-17"})
+    for cause in (f"no $.size in {state}", f"GET https://host/{quote(key)}", f"s3://bucket/{key} is missing"):
+        hidden = hide_key(cause, {"photo": {"key": key}})
+        assert not [name for name in ("driver-17", "fast") if name in hidden], hidden
 
 
 def test_every_line_is_json_and_names_its_execution(paths: Paths, output: Callable[[], FunctionOutput]) -> None:

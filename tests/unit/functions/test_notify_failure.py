@@ -16,6 +16,7 @@ from functions.shared.errors import InvalidInput
 from functions.shared.photo import Photo
 from functions.shared.photo_record import CLASSIFIED, ROUTED, UNROUTED
 from functions.shared.photo_table import PhotoTable
+from functions.shared.running import PHOTO_FORGOTTEN
 from functions.shared.times import now
 from tests.unit.functions.histories import UNRECORDED, entered, failed
 from tests.unit.functions.stack import ANOTHER_EXECUTION, EXECUTION, PHOTOS, TASK_TOKEN, Function, FunctionOutput, Stack
@@ -102,12 +103,11 @@ def input_of(photo: Photo, *names: str) -> str:
 def test_a_notice_says_which_photo_where_why_and_how_to_replay_it(notify: Notices, photo: Photo) -> None:
     assert notify(input=input_of(photo))
     subject, text = notify.one()
-    assert subject == "test: a photo of driver-17 is not routed, AssignBay failed"
+    assert subject == f"test: {photo} is not routed, AssignBay failed"
     assert text.startswith("A photo was not routed. Its driver waits.\n")
     for line in (
-        f"Photo:     {photo}",
-        f"Photo id:  {photo.photo_id}",
-        "Driver:    driver-17",
+        f"Photo:     {photo.photo_id}",
+        f"More:      /drivers/{photo.photo_id} of the console: make review STAGE=test",
         "Failed in: AssignBay",
         "Error:     RecordUnavailable",
         "Cause:     DynamoDB did not answer",
@@ -118,6 +118,16 @@ def test_a_notice_says_which_photo_where_why_and_how_to_replay_it(notify: Notice
     ):
         assert f"\n{line}" in text
     assert "make redrive STAGE=test\n" in text
+    assert "driver-17" not in subject + text
+
+
+def test_an_execution_that_was_stopped_to_delete_its_photo_is_not_reported(
+    notify: Notices, photo: Photo, stack: Stack
+) -> None:
+    notify.described = {"error": PHOTO_FORGOTTEN}
+    assert not notify(input=input_of(photo), status="ABORTED", error=None, cause=None)
+    assert stack.find_record(photo) is None
+    assert (notify.queued(), notify.sent()) == ([], [])
 
 
 def test_the_photo_is_recorded_as_unrouted_with_the_error(notify: Notices, photo: Photo, stack: Stack) -> None:
@@ -218,7 +228,7 @@ def test_a_photo_whose_outcome_was_not_announced_is_reported_as_such(
     table.record_outcome(photo, ROUTED, EXECUTION, now(), outcome=OUTCOME)
     notify(input=input_of(photo))
     subject, text = notify.one()
-    assert subject == "test: the outcome of a photo of driver-17 was not announced"
+    assert subject == f"test: the outcome of {photo} was not announced"
     assert "(sent to Bay A)" in text
     assert "Publish it: make redrive STAGE=test" in text
     assert stack.record(photo).status == ROUTED
@@ -271,12 +281,13 @@ def test_a_key_cannot_add_lines_or_control_characters(notify: Notices, stack: St
     subject, text = notify.one()
     assert subject.isascii()
     assert subject.isprintable()
-    assert text.count("\nDriver:") == 1
+    assert "Driver:" not in text
     assert all(line.isprintable() for line in text.splitlines())
 
 
-def test_a_long_driver_id_does_not_exceed_the_limit_of_a_subject(notify: Notices, stack: Stack) -> None:
-    notify(input=input_of(stack.upload(key=f"uploads/{'fähre' * 60}/a.jpg")))
+def test_a_long_name_of_a_state_does_not_exceed_the_limit_of_a_subject(notify: Notices, photo: Photo) -> None:
+    notify.history = [entered("Fähre" * 16)]
+    notify(input=input_of(photo))
     subject, _ = notify.one()
     assert len(subject) == SUBJECT_CHARACTERS
     assert subject.isascii()

@@ -46,5 +46,8 @@ def test_the_driver_is_in_the_key(key: str, driver: str) -> None:
         ("uploads/d/\u202egpj.exe\x1b[31m\uffff", "s3://b/uploads/d/\\u202egpj.exe\\x1b[31m\\uffff"),
     ],
 )
-def test_unprintable_characters_of_a_key_are_escaped_in_messages(key: str, shown: str) -> None:
-    assert str(Photo("b", key, "e")) == shown
+def test_an_address_is_on_one_line_and_a_message_names_the_photo_id_only(key: str, shown: str) -> None:
+    photo = Photo("b", key, "e")
+    assert photo.address == shown
+    assert f"{photo}" == f"photo {photo.photo_id}"
+    assert f"{Photo('b', key)}" == "the photo in the input"

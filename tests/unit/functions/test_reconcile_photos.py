@@ -25,7 +25,7 @@ def test_an_uploaded_photo_without_an_execution_is_restarted_once(
     report = reconcile()
     assert counts(report) == {"uploads": 1, "without_outcome": 1, "restarted": 1}
     (named,) = report["restarted"]
-    assert (named["photo_id"], named["photo"], named["driver_id"]) == (photo.photo_id, str(photo), "driver-17")
+    assert (named["photo_id"], named["photo"], named["driver_id"]) == (photo.photo_id, photo.address, "driver-17")
     assert reconcile.started() == [f"reconcile-{photo.photo_id}-1"]
     record = stack.record(photo)
     assert (record.status, record.restarts, record.execution) == (UNROUTED, 1, named["execution"])

@@ -48,7 +48,7 @@ def name_of(photo: Photo, execution: str = "") -> dict[str, Any]:
     """The entry of a photo in a list of the answer."""
     return {
         "photo_id": photo.photo_id,
-        "photo": str(photo),
+        "photo": photo.address,
         "driver_id": photo.driver_id,
         "execution": execution,
         "reason": "no execution was started for it",
@@ -137,7 +137,7 @@ def test_the_function_is_called_until_it_is_complete(deployed: Deployed, functio
     assert [payload["continuation"] for payload in function.payloads] == [None, position]
     assert {payload["hours"] for payload in function.payloads} == {24}
     assert (report["counts"]["uploads"], report["counts"]["announced"]) == (20, 2)
-    assert [entry["photo"] for entry in report["announced"]] == [str(photo) for photo in photos]
+    assert [entry["photo"] for entry in report["announced"]] == [photo.address for photo in photos]
     assert status == 0
     assert "10 uploads examined; the function continues" in output
 

@@ -31,7 +31,7 @@ def test_the_list_shows_photo_driver_error_and_what_a_replay_does(stage: Deploye
     assert "Review requests: 1\n" in text
     assert "Photos and events: 1\n" in text
     assert f"\n{message_id}  Photo not routed, since 20" in text
-    assert f"  {photo()}, driver driver-17\n" in text
+    assert f"  {photo().address}, driver driver-17\n" in text
     assert "  RecordUnavailable: DynamoDB did not answer\n" in text
     assert "  Replay: Start an execution for the photo.\n" in text
     assert "secret-token" not in text

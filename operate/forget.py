@@ -1,0 +1,276 @@
+"""Delete every copy of a driver's photos, or of one photo, and list what cannot be deleted with its expiry date."""
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+from rich.table import Table
+
+from deploy.cleanup import list_versions
+from deploy.outputs import Deployed
+from functions.shared.photo import Photo
+from functions.shared.photo_reader import PhotoReader
+from functions.shared.shapes import is_text
+from functions.shared.times import timestamp
+from operate.errors import CommandError
+from operate.forget_stores import Found, Photos, Stores, find_ended, list_running
+from operate.terminal import console, print_line
+
+MAX_PASSES = 10
+# Longer than the timeout of the functions that work on a photo: one that runs when its execution is stopped may write.
+SETTLE_S = 30.0
+RETRAINING_WAIT_S = 60.0
+POLL_S = 2.0
+
+# "Step Functions retains the execution history for 90 days after the execution ends" (Step Functions quotas).
+HISTORY_KEPT = timedelta(days=90)
+# Point-in-time recovery of DynamoDB restores the table of any second of the last 35 days.
+BACKUP_KEPT = timedelta(days=35)
+
+_LONGEST_KEY_BYTES = 1024
+_PHOTO_ID = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What is forgotten: all photos below `prefix`, the photo with the id `photo_id`, or those with the key `key`."""
+
+    prefix: str = ""
+    photo_id: str = ""
+    key: str = ""
+
+    @classmethod
+    def of_driver(cls, driver_id: str) -> "Scope":
+        """Return the photos of a driver. Raises CommandError for an id that no key can contain."""
+        prefix = f"uploads/{driver_id}/"
+        if not is_text(driver_id) or Photo("", f"{prefix}1").driver_id != driver_id:
+            raise CommandError(f"DRIVER is {driver_id!r}, not the <driver> of a key uploads/<driver>/<name>.")
+        if len(prefix.encode()) >= _LONGEST_KEY_BYTES:
+            raise CommandError("DRIVER is longer than a key of S3 can be.")
+        return cls(prefix=prefix)
+
+    @classmethod
+    def of_photo(cls, photo: str, uploads_bucket: str) -> "Scope":
+        """Return a photo, given its id or its address in S3. Raises CommandError."""
+        if _PHOTO_ID.fullmatch(photo):
+            return cls(photo_id=photo)
+        bucket, _, key = photo.removeprefix("s3://").partition("/")
+        if not photo.startswith("s3://") or bucket != uploads_bucket or not key or not is_text(key):
+            raise CommandError(
+                f"PHOTO is {photo!r}; pass a photo id of 32 hexadecimal digits, or s3://{uploads_bucket}/<key>."
+            )
+        return cls(key=key)
+
+    def contains(self, photo: Photo) -> bool:
+        """Whether a photo is to be forgotten."""
+        if self.prefix:
+            return photo.key.startswith(self.prefix)
+        return photo.key == self.key or (photo.etag is not None and photo.photo_id == self.photo_id)
+
+
+def find_photos(scope: Scope, stores: Stores) -> dict[str, Found]:
+    """Return the photos that have a record or an object, by photo id; also a photo id with neither."""
+    found: dict[str, Found] = {scope.photo_id: Found(scope.photo_id)} if scope.photo_id else {}
+    bucket = stores.deployed.uploads_bucket
+    for record in _records(scope, stores.reader):
+        if scope.contains(record.photo):
+            found[record.photo.photo_id] = Found(record.photo.photo_id, record.photo, record)
+    prefixes = {scope.prefix or scope.key} - {""} or {one.photo.key for one in found.values() if one.photo}
+    for prefix in prefixes:
+        for version in list_versions(stores.s3, bucket, prefix):
+            photo = Photo(bucket, version["Key"], version["ETag"])
+            if scope.contains(photo) and photo.photo_id not in found:
+                found[photo.photo_id] = Found(photo.photo_id, photo, stores.reader.get(photo.photo_id))
+    return found
+
+
+def _records(scope: Scope, reader: PhotoReader) -> Iterator[Any]:
+    if scope.photo_id:
+        record = reader.get(scope.photo_id)
+        yield from [record] if record else []
+    else:
+        # The record of a photo that is missing has an empty etag, so its object does not lead to it.
+        yield from reader.list_by_driver(Photo("", scope.key or f"{scope.prefix}1").driver_id)
+
+
+def run(
+    deployed: Deployed, scope: Scope, report_file: Path, *, delete: bool, settle_s: float = SETTLE_S
+) -> dict[str, Any]:
+    """Print what each store keeps about the photos; with `delete`, delete it. Write the report and return it.
+
+    Deletes in passes until one finds nothing, so that photos are included which arrive meanwhile. Raises CommandError
+    when a retraining runs, or when photos keep arriving; it is safe to run again. The report is written also then.
+    """
+    stores = Stores(deployed, scope.contains, scope.prefix, report_file.parent)
+    began = datetime.now(UTC)
+    photos: dict[str, Found] = {}
+    executions: dict[str, datetime | None] = {}
+    counts = dict.fromkeys(_steps(stores), 0)
+    passes = 0
+    if delete:
+        wait_for_retraining(stores)
+
+    def write_report(*, complete: bool) -> dict[str, Any]:
+        report = {
+            "deleted": delete,
+            "complete": complete,
+            "began": timestamp(began),
+            "passes": passes,
+            "photos": sorted(photos),
+            "stores": [{"store": name, "found": count} for name, count in counts.items()],
+            "kept": list(_kept(photos, executions, stores, datetime.now(UTC))),
+        }
+        report_file.parent.mkdir(parents=True, exist_ok=True)
+        report_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        return report
+
+    while True:
+        passes += 1
+        for photo_id, found in find_photos(scope, stores).items():
+            # A record that is gone by now still tells where else to look.
+            photos[photo_id] = found if found.record else photos.get(photo_id, found)
+        executions |= find_ended(stores.states, _executions(photos, deployed) - executions.keys())
+        stopped = len(stores.stopped)
+        counted = {name: step(photos, delete=delete) for name, step in _steps(stores).items() if name != RECORDS}
+        if delete and list_running(stores.states, deployed.retrain_model_arn):
+            write_report(complete=False)
+            raise CommandError(
+                "A retraining has started meanwhile and may have copied photos. The records of the photos are kept, so "
+                "that the next run finds the copies: run this command again when `make status` shows no retraining."
+            )
+        counted[RECORDS] = stores.records(photos, delete=delete)
+        counts = {name: counts[name] + counted[name] for name in counts}
+        if not delete or not any(counted.values()):
+            break
+        if passes == MAX_PASSES:
+            write_report(complete=False)
+            raise CommandError(f"Photos still arrive after {passes} passes. Stop their upload, then run this again.")
+        if len(stores.stopped) > stopped:
+            console.print(f"  waiting {settle_s:.0f} s for functions that run at this moment", soft_wrap=True)
+            time.sleep(settle_s)
+    executions |= find_ended(stores.states, stores.stopped)
+    report = write_report(complete=True)
+    _print(report, report_file)
+    return report
+
+
+RECORDS = "records"
+
+
+def _steps(stores: Stores) -> Mapping[str, Callable[..., int]]:
+    """Return the steps by name, in their order."""
+    return {
+        "running executions": stores.running_executions,
+        "review requests in the queue": stores.review_requests,
+        "failed requests and photos in queues": stores.failed_requests,
+        "labels and their pictures": stores.labels,
+        "delivery state of answers": stores.reviews,
+        "copies for training": stores.training_copies,
+        "feature caches of models": stores.feature_caches,
+        "uploads (versions)": stores.uploads,
+        "reports on this machine": stores.local_reports,
+        RECORDS: stores.records,
+    }
+
+
+def wait_for_retraining(stores: Stores, wait_s: float = RETRAINING_WAIT_S) -> None:
+    """Wait until no retraining runs, because it copies photos. Raises CommandError after `wait_s` seconds."""
+    deadline = time.monotonic() + wait_s
+    while running := list_running(stores.states, stores.deployed.retrain_model_arn):
+        if time.monotonic() > deadline:
+            raise CommandError(
+                f"A retraining runs: {running[0].rpartition(':')[2]}. Nothing was deleted. "
+                "Run this command again when `make status` shows no retraining."
+            )
+        time.sleep(POLL_S)
+
+
+def _executions(photos: Photos, deployed: Deployed) -> set[str]:
+    """Return the ARNs of the executions that the records name: of the transitions, the reviews and the restarts."""
+    named: set[str] = set()
+    for found in photos.values():
+        if record := found.record:
+            for source in (record.review or {}, record.outcome or {}, {"execution": record.execution}):
+                named |= {source["execution"]} if "execution" in source else set()
+            named |= {name for name in (record.review_announced_by, record.notified) if name}
+            machine = deployed.classify_photo_arn.replace(":stateMachine:", ":execution:", 1)
+            named |= {f"{machine}:reconcile-{found.photo_id}-{number + 1}" for number in range(record.restarts)}
+    return named
+
+
+def _kept(
+    photos: Photos, executions: Mapping[str, datetime | None], stores: Stores, now: datetime
+) -> Iterator[dict[str, Any]]:
+    """Yield what cannot be deleted: what it is, the names, and when it expires (None: it does not by itself)."""
+    if not photos:
+        return
+    if executions:
+        last = max(ended or now for ended in executions.values())
+        yield _entry(
+            "histories of executions of classify-photo, with the key of the photo, 90 days after their end",
+            last + HISTORY_KEPT,
+            sorted(executions),
+        )
+    yield _entry("backup of the photo table by point-in-time recovery, 35 days", now + BACKUP_KEPT)
+    days = _log_retention_days(stores.deployed)
+    yield _entry(
+        f"log events, which contain photo ids but neither keys nor drivers, {days} days", now + timedelta(days=days)
+    )
+    yield _entry("events that other systems received (Driver Routed, Photo Rejected, Review Requested)", None)
+    if stores.models:
+        yield _entry("models that may have learned from the photos: their weights", None, sorted(stores.models))
+    if any(found.record is None or found.record.review_requests for found in photos.values()):
+        yield _entry("manifests of training data, which contain photo ids but neither keys nor drivers", None)
+    hidden = _hidden_messages(stores)
+    if hidden:
+        yield _entry(
+            f"{hidden} messages of the review queue that a reviewer's console holds and that may be about a photo: "
+            "run this command again when the consoles are closed",
+            now + timedelta(days=14),
+        )
+
+
+def _entry(what: str, expires_at: datetime | None, names: list[str] | None = None) -> dict[str, Any]:
+    return {"what": what, "expires_at": timestamp(expires_at) if expires_at else None, "names": names or []}
+
+
+def _log_retention_days(deployed: Deployed) -> int:
+    """Return the longest retention of the log groups of the stage's functions."""
+    pages = boto3.client("logs").get_paginator("describe_log_groups")
+    groups = [
+        group for page in pages.paginate(logGroupNamePrefix=deployed.log_group("")) for group in page["logGroups"]
+    ]
+    return max((group.get("retentionInDays", 0) for group in groups), default=0)
+
+
+def _hidden_messages(stores: Stores) -> int:
+    answer = stores.sqs.get_queue_attributes(
+        QueueUrl=stores.deployed.review_queue_url, AttributeNames=["ApproximateNumberOfMessagesNotVisible"]
+    )
+    return int(answer["Attributes"]["ApproximateNumberOfMessagesNotVisible"])
+
+
+def _print(report: Mapping[str, Any], report_file: Path) -> None:
+    if not report["photos"]:
+        print_line("Nothing is stored about it. Ids are compared exactly, with upper and lower case.")
+        return
+    grid = Table(title=f"{len(report['photos']):,} photos", title_justify="left")
+    grid.add_column("")
+    grid.add_column("deleted" if report["deleted"] else "found", justify="right")
+    for row in report["stores"]:
+        grid.add_row(row["store"], f"{row['found']:,}" if row["found"] else "·")
+    console.print(grid)
+    print_line("Cannot be deleted:")
+    for entry in report["kept"]:
+        until = f"until {entry['expires_at'][:10]}" if entry["expires_at"] else "not limited"
+        count = f" ({len(entry['names'])})" if entry["names"] else ""
+        print_line(f"  {until:<16} {entry['what']}{count}")
+    print_line(f"Report: {report_file}")
+    if not report["deleted"]:
+        print_line("Nothing was deleted. To delete it, add YES=yes.")
