@@ -86,8 +86,8 @@ upload: $(READY)  ## PHOTOS=<file or folder>: upload, follow, print each decisio
 bench: $(READY)  ## speed, memory, sizes, each with a baseline; BURST=<n>: photos sent at once; PHOTOS=<folder>: JPEGs
 	@$(PY) -m operate bench $(if $(BURST),--burst "$(BURST)") $(if $(PHOTOS),--photos $(call quoted,PHOTOS))
 
-load: $(READY)  ## RATE=<photos/s> COUNT=<n>: a stream of generated photos; BURST=<n>: photos sent at once
-	@$(PY) -m operate load $(if $(RATE),--rate "$(RATE)") $(if $(COUNT),--count "$(COUNT)") $(if $(BURST),--burst "$(BURST)") $(if $(filter yes,$(YES)),--yes)
+load: $(READY)  ## RATE=<photos/s> COUNT=<n>: a stream of generated photos; BURST=<n>: photos sent at once; FLOOD=<n>: by one driver, and the delay of others
+	@$(PY) -m operate load $(if $(RATE),--rate "$(RATE)") $(if $(COUNT),--count "$(COUNT)") $(if $(BURST),--burst "$(BURST)") $(if $(FLOOD),--flood "$(FLOOD)") $(if $(filter yes,$(YES)),--yes)
 
 evaluate: $(READY)  ## PHOTOS=<folder of class folders>: evaluate the champion on those photos
 	@test -n $(call quoted,PHOTOS) || { echo 'PHOTOS is not set. Run: make evaluate PHOTOS=<folder of class folders>'; exit 1; }

@@ -13,6 +13,9 @@ from operate.uploads import Source
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+# Far below the limit of uploads per driver and minute.
+PHOTOS_PER_DRIVER = 5
+
 OURS, CHAIN, EMPTY = "ours", "chain", "empty"
 
 
@@ -27,11 +30,11 @@ class Design:
 
 
 def designs(deployed: Deployed, baseline: Baseline, run: str) -> list[Design]:
-    """Return the three designs; `run` names the driver whose photos start ours, as `{run}`."""
+    """Return the three designs; `run` begins the names of the drivers whose photos start ours."""
     return [
         Design(EMPTY, baseline.empty_arn, baseline.bucket, "empty/"),
         Design(CHAIN, baseline.chain_arn, baseline.bucket, "chain/"),
-        Design(OURS, deployed.classify_photo_arn, deployed.uploads_bucket, f"uploads/{run}/"),
+        Design(OURS, deployed.classify_photo_arn, deployed.uploads_bucket, f"uploads/{run}-"),
     ]
 
 
@@ -51,7 +54,8 @@ class Uploader:
 
     def next_key(self, design: Design, photo: Source) -> str:
         """Return a new key for a photo."""
-        return f"{design.prefix}{next(self._numbers):05}-{photo.name}"
+        number = next(self._numbers)
+        return f"{design.prefix}{number // PHOTOS_PER_DRIVER:04}/{number:05}-{photo.name}"
 
     def put_key(self, design: Design, key: str, photo: Source) -> None:
         """Upload a photo under this key."""

@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +90,7 @@ def by_state(deployed: Deployed, chosen: list[Source]) -> dict[str, dict[str, fl
 
     The row `start` is from the start of the execution to its first state.
     """
-    prefix = f"uploads/trace-{datetime.now(UTC):%Y%m%dt%H%M%S}/"
+    prefix = f"uploads/trace-{datetime.now(UTC):%Y%m%dt%H%M%S}-"
     design = Design(OURS, deployed.classify_photo_arn, deployed.uploads_bucket, prefix)
     uploader = Uploader()
     entered: dict[str, list[float]] = defaultdict(list)
@@ -166,10 +166,13 @@ def _run_handlers(
     rows: dict[str, dict[str, float]] = {}
     keys = [f"trace/{run}/{number:03}-{photo.name}" for number, photo in enumerate(chosen)]
     inputs: list[dict[str, Any]] = []
-    for key, photo in zip(keys, chosen, strict=True):
+    began = datetime.now(UTC)
+    for number, (key, photo) in enumerate(zip(keys, chosen, strict=True)):
         etag = s3.put_object(Bucket=deployed.uploads_bucket, Key=key, Body=photo.content)["ETag"].strip('"')
         state = {"bucket": deployed.uploads_bucket, "key": key, "etag": etag, "size": len(photo.content)}
-        inputs.append({"photo": state, "execution": f"arn:trace:{key}"})
+        # All are photos of the driver `unknown`: in one minute they would be too many.
+        started_at = (began + timedelta(minutes=number)).isoformat()
+        inputs.append({"photo": state, "execution": f"arn:trace:{key}", "started_at": started_at})
     try:
         for folder, module in modules.items():
             times.clear()

@@ -188,6 +188,7 @@ def _find_photo(body: Mapping[str, Any]) -> Photo | None:
         bucket, stored = detail.get("bucket"), detail.get("object")
         if isinstance(bucket, dict) and isinstance(stored, dict):
             state = {"bucket": bucket.get("name"), **{name: stored.get(name) for name in ("key", "etag", "size")}}
+            state["uploaded_at"] = body.get("time")
     try:
         return Photo.from_state(state)
     except InvalidInput:

@@ -169,9 +169,7 @@ class FailedRequests:
         identity = (photo.bucket, photo.key, photo.etag)
         if identity in started.executions:
             return Result.REMOVED, "removed: this command has started an execution for the photo"
-        state = {"bucket": photo.bucket, "key": photo.key, "etag": photo.etag, "size": photo.size}
-        given = {"photo": {key: value for key, value in state.items() if value is not None}}
-        name = self._start(self._deployed.classify_photo_arn, message, given)
+        name = self._start(self._deployed.classify_photo_arn, message, {"photo": photo.as_input()})
         started.executions[identity] = name
         return Result.REPLAYED, f"execution {name} started"
 

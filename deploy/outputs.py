@@ -18,6 +18,7 @@ class Deployed:
     ml_bucket: str
     photo_table: str
     model_table: str
+    upload_count_table: str
     review_queue_url: str
     review_dead_letter_queue_url: str
     unrouted_queue_url: str

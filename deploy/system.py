@@ -38,6 +38,8 @@ EVENTS_AFTER_S = 300
 # Environment variables that set a parameter of the app stack.
 SETTINGS = {
     "REVIEW_TIMEOUT_S": "ReviewTimeoutSeconds",
+    "UPLOADS_PER_MINUTE": "UploadsPerMinute",
+    "EXCESS_CONCURRENCY": "ExcessConcurrency",
     "MIN_NEW_LABELS": "MinNewLabels",
     "MAX_LABELS_PER_DRIVER": "MaxLabelsPerDriver",
     "MAX_LABELS_PER_REVIEWER": "MaxLabelsPerReviewer",

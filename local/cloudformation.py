@@ -1,4 +1,7 @@
-"""CloudFormation resource types that ministack does not have.
+"""CloudFormation resource types that ministack does not have, and a property that it ignores.
+
+`ReservedConcurrentExecutions` of a function is applied: invocations over it are throttled, as on AWS ("Configuring
+reserved concurrency for a function", AWS Lambda Developer Guide).
 
 SageMaker resources, state machine versions and aliases, composite alarms and event archives are created. Types that
 only affect scaling, cost or monitoring of a real account are accepted without effect.
@@ -16,7 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import cloudwatch, eventbridge, stepfunctions
+from ministack.services import cloudwatch, eventbridge, lambda_svc, stepfunctions
 from ministack.services.cloudformation import provisioners
 
 from local import patches
@@ -209,6 +212,27 @@ def install(service: SageMaker) -> None:
     }
     for kind, handler in added.items():
         handlers.setdefault(kind, handler)
+    handlers["AWS::Lambda::Function"] = _function(handlers["AWS::Lambda::Function"])
+
+
+def _function(ministacks: dict[str, Any]) -> dict[str, Any]:
+    """Handlers of a function that also set its reserved concurrency, or remove it."""
+
+    def reserve(physical_id: str, properties: Properties) -> None:
+        reserved = properties.get("ReservedConcurrentExecutions")
+        lambda_svc._functions[physical_id]["concurrency"] = None if reserved is None else int(reserved)
+
+    def create(logical_id: str, properties: Properties, stack_name: str) -> Created:
+        created: Created = ministacks["create"](logical_id, properties, stack_name)
+        reserve(created[0], properties)
+        return created
+
+    def update(physical_id: str, old: Properties, new: Properties, stack_name: str, logical_id: str = "") -> Created:
+        updated: Created = ministacks["update"](physical_id, old, new, stack_name, logical_id)
+        reserve(updated[0], new)
+        return updated
+
+    return {**ministacks, "create": create, "update": update}
 
 
 def _inline_queue_policy(policy: dict[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:

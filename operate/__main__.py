@@ -19,6 +19,7 @@ from functions.shared.errors import RecordUnavailable
 from operate import (
     bench,
     demo,
+    flood,
     forget,
     load,
     reconcile,
@@ -111,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--rate", type=float, default=0, help="photos per second of the stream")
     command.add_argument("--count", type=int, default=0, help="the number of photos of the stream")
     command.add_argument("--burst", type=int, default=0, help="the number of photos that are sent at once")
+    command.add_argument("--flood", type=int, default=0, help="the number of photos that one driver sends at once")
     command.add_argument("--yes", action="store_true", help="send the photos to a real account")
     command = add("evaluate", _evaluate, "evaluate the champion on a folder of class folders")
     command.add_argument("photos", type=Path)
@@ -199,10 +201,18 @@ def _bench(target: Target, arguments: Arguments) -> None:
 
 
 def _load(target: Target, arguments: Arguments) -> None:
-    plan = load.Plan(arguments.rate, arguments.count, arguments.burst)
+    if arguments.flood:
+        flood_plan = flood.Plan(arguments.flood, arguments.rate or flood.RATE, arguments.count or flood.COUNT)
+        total = arguments.flood
+    else:
+        plan = load.Plan(arguments.rate, arguments.count, arguments.burst)
+        total = plan.total
     if not (target.is_local or arguments.yes):
-        raise CommandError(f"{plan.total} photos in a real account cost money. Pass YES=yes to send them.")
-    load.run(_deployed(target), plan, REPORTS / "load.json")
+        raise CommandError(f"{total} photos in a real account cost money. Pass YES=yes to send them.")
+    if arguments.flood:
+        flood.run(_deployed(target), flood_plan, REPORTS / "flood.json")
+    else:
+        load.run(_deployed(target), plan, REPORTS / "load.json")
 
 
 def _evaluate(target: Target, arguments: Arguments) -> int:

@@ -24,7 +24,7 @@ from operate.errors import CommandError
 from operate.event_listener import EventListener
 from operate.latency import percentiles
 from operate.terminal import console, print_line
-from operate.uploads import DRIVERS, DUPLICATE_TIMEOUT_S, EVENT_TIMEOUT_S, LOST, Source, UploadResult
+from operate.uploads import DUPLICATE_TIMEOUT_S, EVENT_TIMEOUT_S, LOST, Source, UploadResult
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -34,6 +34,8 @@ MAX_DURATION_S = 3600.0
 UPLOAD_THREADS = 32
 POLL_S = 1.0
 SHOWN = 20
+# Far below the limit of uploads per driver and minute.
+PHOTOS_PER_DRIVER = 5
 
 _TIMES = {"Driver Routed": "decided_at", "Photo Rejected": "rejected_at", "Review Requested": "requested_at"}
 
@@ -154,7 +156,7 @@ def run(deployed: Deployed, plan: Plan, report: Path) -> dict[str, Any]:
     report.write_text(json.dumps(figures, indent=2), encoding="utf-8")
     _print_figures(figures)
     print_line(f"Report: {report}")
-    _check(figures)
+    check(figures)
     return figures
 
 
@@ -181,7 +183,7 @@ def _send(
             if stopped.wait(max(0.0, due - time.time())):
                 pool.shutdown(cancel_futures=True)
                 return
-            key = f"uploads/{run_name}-{number % DRIVERS + 1:02}/{number:05}-{source.name}"
+            key = f"uploads/{run_name}-{number // PHOTOS_PER_DRIVER:04}/{number:05}-{source.name}"
             # Before the upload, because the event may arrive before the response.
             account.results[key] = UploadResult(source, Photo(bucket, key), due)
             pending.append((key, pool.submit(put, key, source, due)))
@@ -255,7 +257,7 @@ def _print_keys(name: str, keys: Sequence[str]) -> None:
         print_line(f"  {name}: {len(keys) - SHOWN} more, in the report")
 
 
-def _check(figures: dict[str, Any]) -> None:
+def check(figures: dict[str, Any]) -> None:
     """Raise CommandError when a photo was lost, doubled or not uploaded."""
     if figures["upload_errors"]:
         raise CommandError(f"Uploads failed, the first is {figures['upload_errors'][0]}.")

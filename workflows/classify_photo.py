@@ -1,13 +1,15 @@
 """classify-photo: one uploaded photo becomes one decision, one rejection, or one message in the unrouted queue.
 
-Input: `{"photo": {"bucket", "key", "etag"?, "size"?}}`. Output: the decision or the rejection; for the marker of a
-folder, which is no photo, the input with the error. It is a Standard workflow, because a review can take hours.
+Input: `{"photo": {"bucket", "key", "etag"?, "size"?, "uploaded_at"?}}`. Output: the decision or the rejection;
+for the marker of a folder, which is no photo, the input with the error. It is a Standard workflow, because a review can
+take hours.
 
 Fields of the execution's data: `photo`, the input; `model.answer`, the result of the ClassifyPhoto Lambda; `review`,
 the review request; `reviewer`, the reviewer's answer; `error`, the last error caught; `pending`, how long to wait for
 the review of another execution. The states before AssignBay replace all of them by the input of AssignBay.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from workflows.errors import ANY_FAILURE
@@ -37,6 +39,7 @@ UNAVAILABLE = (
     *("RecordUnavailable", "EventNotPublished"),
 )
 
+STARTED_AT = {"started_at.$": "$$.Execution.StartTime"}
 REVIEW_TIMEOUT = {"timeout_s.$": "States.StringToJson('${ReviewTimeoutSeconds}')"}
 
 
@@ -45,7 +48,7 @@ def build() -> Any:
     classify_photo = LambdaStep(
         "ClassifyPhoto",
         comment="Classify the photo; decide and announce the decision when the model is confident.",
-        parameters=lambda_parameters("ClassifyPhoto", {"photo.$": "$.photo", **EXECUTION}),
+        parameters=lambda_parameters("ClassifyPhoto", {"photo.$": "$.photo", **EXECUTION, **STARTED_AT}),
         asl={"ResultSelector": {"answer.$": "$.Payload"}},
         result_path="$.model",
         timeout_seconds=LAMBDA_TIMEOUT_S,
@@ -145,6 +148,14 @@ def build() -> Any:
             "error": {"Error": "UnusablePhoto", "Cause": "A reviewer answered that this photo is unusable."},
         },
     )
+    reject_excess_photo = _record(
+        "RejectExcessPhoto",
+        "Record that the photo is one of too many of its driver and publish it as `Photo Rejected`.",
+        function="RejectExcessPhoto",
+        payload={"photo.$": "$.model.answer.photo", "excess.$": "$.model.answer.excess"},
+        # In a flood most invocations are throttled, because the function has a small reserved concurrency.
+        retries=[retry("Lambda.TooManyRequestsException", interval_s=1, max_attempts=100, max_delay_s=30)],
+    )
     assign_bay = _record(
         "AssignBay",
         "Record the one decision of this photo and publish it as `Driver Routed`.",
@@ -198,6 +209,7 @@ def build() -> Any:
     # A confident model, or a photo with an outcome:
     Chain([classify_photo, decided])
     decided.add_choice(ChoiceRule.StringEquals("$.model.answer.outcome", "decided"), return_decision)
+    decided.add_choice(ChoiceRule.StringEquals("$.model.answer.outcome", "excess"), reject_excess_photo)
     decided.default_choice(prepare_review)
 
     # A review:
@@ -233,6 +245,7 @@ def build() -> Any:
     # An outcome that cannot be recorded:
     on_error(assign_bay, ["States.ALL"], send_to_unrouted_queue)
     on_error(reject_photo, ["States.ALL"], send_to_unrouted_queue)
+    on_error(reject_excess_photo, ["States.ALL"], send_to_unrouted_queue)
     on_error(return_outcome, ["States.ALL"], send_to_unrouted_queue)
     Chain([send_to_unrouted_queue, fail_execution])
 
@@ -259,8 +272,11 @@ def _fields(*names: str) -> dict[str, str]:
     return payload_template(**{name: f"$.{name}" for name in names})
 
 
-def _record(name: str, comment: str, *, function: str, payload: dict[str, Any]) -> Any:
-    """A task that invokes the Lambda `function`; its answer is the output of the execution."""
+def _record(name: str, comment: str, *, function: str, payload: dict[str, Any], retries: Sequence[Any] = ()) -> Any:
+    """A task that invokes the Lambda `function`; its answer is the output of the execution.
+
+    `retries` are its own retriers, before those of every such task.
+    """
     return LambdaStep(
         name,
         comment=comment,
@@ -268,6 +284,7 @@ def _record(name: str, comment: str, *, function: str, payload: dict[str, Any]) 
         output_path="$.Payload",
         timeout_seconds=LAMBDA_TIMEOUT_S,
         retry=[
+            *retries,
             retry_transient(),
             retry_announcement(),
             # The Lambda writes conditionally and is safe to repeat, so every error is retried.

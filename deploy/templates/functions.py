@@ -7,6 +7,7 @@ from deploy.errors import DeployError
 from deploy.names import logical_id
 
 FIELDS = {"Description", "MemorySize", "Timeout", "Environment", "Statement"}
+OPTIONAL = {"ReservedConcurrentExecutions"}
 METRICS_NAMESPACE = "Scones/Vehicles"
 _POLICY_VERSION = "2012-10-17"
 
@@ -30,7 +31,7 @@ def _mistakes(entries: Mapping[str, Any], folders: Collection[str]) -> list[str]
     for name, entry in entries.items():
         given = set(entry) if isinstance(entry, dict) else set()
         mistakes += [f"{name} lacks {field}" for field in sorted(FIELDS - given)]
-        mistakes += [f"{name} has the unknown field {field}" for field in sorted(given - FIELDS)]
+        mistakes += [f"{name} has the unknown field {field}" for field in sorted(given - FIELDS - OPTIONAL)]
     return mistakes
 
 
@@ -72,6 +73,7 @@ def _resources(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
                 "Layers": [{"Ref": "DependencyLayer"}],
                 "MemorySize": entry["MemorySize"],
                 "Timeout": entry["Timeout"],
+                **{field: entry[field] for field in sorted(OPTIONAL & set(entry))},
                 "Environment": {
                     "Variables": {
                         "STAGE": {"Ref": "Stage"},

@@ -1,13 +1,14 @@
-"""Classify a photo: the model decides, a review is needed, or the photo already has a decision."""
+"""Classify a photo: the model decides, a review is needed, the photo is one of too many, or it has an outcome."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from functions.classify_photo.endpoint import Answer, Classification, Endpoint
 from functions.classify_photo.threshold import Threshold
+from functions.classify_photo.upload_limit import Excess, UploadLimit
 from functions.shared.decision import MODEL, Decision
-from functions.shared.errors import FolderMarker, UnreadablePhoto
+from functions.shared.errors import FolderMarker, UnreadablePhoto, UploadsNotCounted
 from functions.shared.events import EventBus
 from functions.shared.outcomes import Recorded, announce, announce_new
 from functions.shared.photo import Photo
@@ -19,6 +20,7 @@ from functions.shared.vehicles import OTHER, Vehicles
 
 UNSURE = "unsure"
 DECIDED = "decided"
+EXCESS = "excess"
 
 NOT_A_VEHICLE = "NotAVehicle"
 LOW_CONFIDENCE = "LowConfidence"
@@ -29,28 +31,32 @@ _BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result for a photo: the model's answer and the threshold.
+    """The result for a photo: the model's answer and the threshold, both None for one of too many photos.
 
     `reason` is why a review is needed. It is None when the photo has an outcome: `recorded`, which is the decision of
-    the model or an earlier outcome.
+    the model or an earlier outcome; and of one of too many photos. `uncounted` is why the upload was not counted, None
+    when it was.
     """
 
     photo: Photo
-    answer: Answer
-    threshold: float
-    reason: str | None
+    answer: Answer | None = None
+    threshold: float | None = None
+    reason: str | None = None
     recorded: Recorded | None = None
+    excess: Excess | None = None
+    uncounted: str | None = None
 
     def as_state(self) -> dict[str, Any]:
         """Return the outcome as JSON; the workflow branches on its `outcome`."""
         return {
             "photo": self.photo.as_state(),
             "driver_id": self.photo.driver_id,
-            "classification": self.answer.classification.as_state(),
+            "classification": self.answer.classification.as_state() if self.answer else None,
             "threshold": self.threshold,
-            "outcome": DECIDED if self.recorded else UNSURE,
+            "outcome": EXCESS if self.excess else DECIDED if self.recorded else UNSURE,
             "reason": self.reason,
             "recorded": dict(self.recorded.outcome) if self.recorded else None,
+            "excess": self.excess.as_state() if self.excess else None,
         }
 
 
@@ -62,12 +68,29 @@ class Classifier:
     keep the driver waiting longer (docs/performance.md).
     """
 
+    limit: UploadLimit
     photos: PhotoTable
     uploads: Uploads
     endpoint: Endpoint
     threshold: Threshold
     vehicles: Vehicles
     bus: EventBus
+
+    def process(self, photo: Photo, uploaded_at: datetime, execution: str) -> Outcome:
+        """Classify a photo unless its driver uploaded too many in the minute of `uploaded_at`.
+
+        A photo of too many is not read. Another function rejects it: a flood occupies this one, which all drivers
+        share, for a few milliseconds per photo. Without the table of the limit every photo is classified: the limit
+        protects drivers from each other, and must not stop all of them. Raises the errors of `classify`.
+        """
+        photo = self.uploads.identify(photo)
+        try:
+            excess = self.limit.find_excess(photo, uploaded_at)
+        except UploadsNotCounted as error:
+            return replace(self.classify(photo, execution), uncounted=str(error))
+        if excess is None:
+            return self.classify(photo, execution)
+        return Outcome(photo, excess=excess)
 
     def classify(self, photo: Photo, execution: str) -> Outcome:
         """Classify a photo and record the classification, unless it has an outcome or a review of another execution.

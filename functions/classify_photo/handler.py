@@ -1,6 +1,7 @@
 """AWS Lambda: ClassifyPhoto."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
@@ -9,13 +10,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions.classify_photo.classify import LOW_CONFIDENCE, Classifier, Outcome
 from functions.classify_photo.endpoint import Endpoint
 from functions.classify_photo.threshold import Threshold
+from functions.classify_photo.upload_limit import UploadLimit
 from functions.shared.aws import client
 from functions.shared.events import EventBus
 from functions.shared.observability import log_and_count_outcome, log_failures, make_logger_and_metrics
 from functions.shared.photo import Photo
 from functions.shared.photo_table import PhotoTable
 from functions.shared.settings import read_settings
-from functions.shared.shapes import read_execution
+from functions.shared.shapes import read_execution, time
 from functions.shared.uploads import Uploads
 from functions.shared.vehicles import load_vehicles
 
@@ -27,6 +29,8 @@ class Settings:
     """Environment variables of the function."""
 
     photo_table: str
+    upload_count_table: str
+    uploads_per_minute: int
     endpoint_name: str
     threshold_parameter: str
     event_bus: str
@@ -36,6 +40,12 @@ settings = read_settings(Settings)
 logger, metrics = make_logger_and_metrics(SERVICE)
 vehicles = load_vehicles()
 classifier = Classifier(
+    # One attempt, because a photo is classified without it.
+    limit=UploadLimit(
+        settings.upload_count_table,
+        settings.uploads_per_minute,
+        client("dynamodb", connect_timeout_s=1, read_timeout_s=1, attempts=1),
+    ),
     photos=PhotoTable(settings.photo_table, client("dynamodb")),
     uploads=Uploads(client("s3")),
     # One attempt, because the workflow retries.
@@ -50,11 +60,18 @@ classifier = Classifier(
 @metrics.log_metrics(capture_cold_start_metric=True)
 @log_failures(logger)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Classify `event["photo"]`; the workflow branches on the `outcome` of the result."""
+    """Classify `event["photo"]`; the workflow branches on the `outcome` of the result.
+
+    Without the time of its upload, the photo counts as uploaded at `event["started_at"]`, the start of the execution.
+    """
     photo = Photo.from_state(event.get("photo"))
+    if photo.uploaded_at is None:
+        time(event.get("started_at"), "started_at")
+        photo = replace(photo, uploaded_at=event["started_at"])
     if photo.etag is not None:
         logger.append_keys(photo_id=photo.photo_id)
-    outcome = classifier.classify(photo, read_execution(event))
+    uploaded_at = datetime.fromisoformat(str(photo.uploaded_at))
+    outcome = classifier.process(photo, uploaded_at, read_execution(event))
     logger.append_keys(photo_id=outcome.photo.photo_id)
     log_and_count(outcome, read_execution(event))
     return outcome.as_state()
@@ -62,7 +79,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def log_and_count(outcome: Outcome, execution: str) -> None:
     """Log the outcome; count it unless the photo had one before this execution."""
-    classification, recorded = outcome.answer.classification, outcome.recorded
+    recorded = outcome.recorded
+    if outcome.uncounted:
+        logger.warning("upload not counted", explanation=outcome.uncounted)
+        metrics.add_metric("UploadsNotCounted", MetricUnit.Count, 1)
+    if outcome.answer is None:
+        logger.info("too many photos of the driver")
+        return
+    classification = outcome.answer.classification
     earlier = recorded is not None and recorded.outcome["execution"] != execution
     logger.info(
         "already decided" if earlier else "classified",

@@ -79,12 +79,11 @@ class Executions:
 
     def start(self, photo: Photo, execution: str) -> None:
         """Start the execution with an ARN of `restart_arn`; do nothing when it was started before."""
-        state = {"bucket": photo.bucket, "key": photo.key, "etag": photo.etag, "size": photo.size}
         try:
             self._stepfunctions.start_execution(
                 stateMachineArn=self._state_machine,
                 name=execution.rpartition(":")[2],
-                input=json.dumps({"photo": state}),
+                input=json.dumps({"photo": photo.as_input()}),
             )
         except ClientError as error:
             if error_code(error) != "ExecutionAlreadyExists":

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
@@ -127,7 +127,9 @@ class Reconciliation:
                 self.report.counts.in_progress += 1
             return
         ended = f"ended as {status}" if status else "does not exist"
-        self._restart(record.photo, record, f"it is {record.status}, and its execution {ended}", status)
+        # An upload counts in the minute of its first sight, not in that of this restart.
+        photo = replace(record.photo, uploaded_at=record.first_seen_at)
+        self._restart(photo, record, f"it is {record.status}, and its execution {ended}", status)
 
     def _restart(self, photo: Photo, record: PhotoRecord | None, reason: str, status: str | None = None) -> None:
         restarts = record.restarts if record else 0
@@ -177,14 +179,14 @@ class Reconciliation:
                 status = statuses.get(photo.photo_id)
                 if status in (None, REJECTED) and not self.has_time():
                     return last
-                missing = self._read_missing(photo) if status == REJECTED else None
+                rejected = self._read_uploaded_again(photo) if status == REJECTED else None
                 self.report.counts.uploads += 1
-                if status in OUTCOMES and not missing:
+                if status in OUTCOMES and not rejected:
                     self.report.counts.with_outcome += 1
                 else:
                     self.report.counts.without_outcome += 1
-                if status is None or missing:
-                    self._find_execution(photo, missing)
+                if status is None or rejected:
+                    self._find_execution(photo, rejected)
                 last = photo.key
             self.report.counts.too_young += sum(one["LastModified"] > self.request.until for one in listed)
             last = listed[-1]["Key"] if listed else last
@@ -198,22 +200,25 @@ class Reconciliation:
             return None
         if self.request.since and listed["LastModified"] < self.request.since:
             return None
-        return Photo(self.bucket, listed["Key"], listed["ETag"].strip('"'), listed["Size"])
+        uploaded_at = timestamp(listed["LastModified"])
+        return Photo(self.bucket, listed["Key"], listed["ETag"].strip('"'), listed["Size"], uploaded_at)
 
-    def _read_missing(self, photo: Photo) -> PhotoRecord | None:
-        """Return the record of an existing photo that was rejected as missing: the same bytes were uploaded again."""
+    def _read_uploaded_again(self, photo: Photo) -> PhotoRecord | None:
+        """Return the record of a photo whose bytes were uploaded again: after it was missing or one of too many."""
         record = self.photos.get(photo.photo_id)
         rejected = (record.outcome or {}).get("rejected", {}) if record else {}
-        return record if rejected.get("reason") == "PhotoMissing" else None
+        missing = rejected.get("reason") == "PhotoMissing"
+        again = rejected.get("reason") == "TooManyPhotos" and (photo.uploaded_at or "") >= rejected["retry_at"]
+        return record if missing or again else None
 
-    def _find_execution(self, photo: Photo, missing: PhotoRecord | None) -> None:
+    def _find_execution(self, photo: Photo, rejected: PhotoRecord | None) -> None:
         """Count a photo when an execution works on it that has not changed its record yet; restart it otherwise."""
         running = self._read_running_photos()
         if running is None or photo in running:
             self.report.counts.in_progress += 1
         else:
-            reason = "it was rejected as missing and uploaded again, and" if missing else ""
-            self._restart(photo, missing, f"{reason} no execution was started for it".strip())
+            reason = "it was rejected and uploaded again, and" if rejected else ""
+            self._restart(photo, rejected, f"{reason} no execution was started for it".strip())
 
     def _read_running_photos(self) -> RunningPhotos | None:
         """Return the photos of the running executions that no record names: those that have just started.

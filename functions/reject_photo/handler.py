@@ -6,7 +6,6 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.reject_photo.rejection import Rejection
 from functions.shared.aws import client
 from functions.shared.events import EventBus
 from functions.shared.observability import log_failures, make_logger_and_metrics
@@ -14,6 +13,7 @@ from functions.shared.outcomes import Recorded, record_and_announce
 from functions.shared.photo import Photo
 from functions.shared.photo_record import REJECTED
 from functions.shared.photo_table import PhotoTable
+from functions.shared.rejection import Rejection
 from functions.shared.settings import read_settings
 from functions.shared.times import now, timestamp
 from functions.shared.uploads import Uploads

@@ -25,6 +25,10 @@ class PhotoMissing(PhotoFault):
     """The photo was deleted, or overwritten by another one, since its event."""
 
 
+class UploadsNotCounted(SconesError):
+    """DynamoDB did not count an upload of a driver, whose limit is not applied to it."""
+
+
 class PhotoUnavailable(SconesError):
     """S3 did not return the photo, which may exist: access denied, throttled or not reachable. A retry can help."""
 

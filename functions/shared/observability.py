@@ -67,9 +67,9 @@ def log_failures(logger: Logger) -> Callable[[Handler], Handler]:
 
 
 def log_and_count_outcome(recorded: Recorded, logger: Logger, service: str) -> None:
-    """Log the outcome of a photo; count a decision whose event was published by this call.
+    """Log the outcome of a photo; count it when its event was published by this call.
 
-    The metric has the dimensions service, loading_bay and decided_by.
+    A decision has the dimensions service, loading_bay and decided_by; a rejection service and reason.
     """
     outcome = recorded.outcome
     routed = "loading_bay" in outcome
@@ -88,4 +88,10 @@ def log_and_count_outcome(recorded: Recorded, logger: Logger, service: str) -> N
             "DriversRouted", MetricUnit.Count, 1, namespace=NAMESPACE, default_dimensions=dimensions
         ) as metric:
             metric.add_metadata("model_version", outcome["model_version"])
+            metric.add_metadata("photo_id", outcome["photo"]["photo_id"])
+    elif recorded.announced:
+        dimensions = {"service": service, "reason": outcome["rejected"]["reason"]}
+        with single_metric(
+            "PhotosRejected", MetricUnit.Count, 1, namespace=NAMESPACE, default_dimensions=dimensions
+        ) as metric:
             metric.add_metadata("photo_id", outcome["photo"]["photo_id"])

@@ -1,11 +1,11 @@
 """An uploaded photo: its S3 object and its identity."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from functions.shared.errors import InvalidInput
-from functions.shared.shapes import count, is_text, optional, shown
+from functions.shared.shapes import count, is_text, optional, shown, time
 from functions.shared.texts import printable
 
 UNKNOWN_DRIVER = "unknown"
@@ -16,13 +16,15 @@ class Photo:
     """One uploaded photo. Its identity is bucket, key and etag: a new upload under the same key is another photo.
 
     `etag` has no quotes; it is None until it is read from S3, and empty for a photo that no longer exists.
-    `size` is in bytes, None while unknown.
+    `size` is in bytes, None while unknown. `uploaded_at` is the time of its upload (ISO 8601), None while unknown; the
+    same photo can be uploaded twice, so it is no part of the identity.
     """
 
     bucket: str
     key: str
     etag: str | None = None
     size: int | None = None
+    uploaded_at: str | None = field(default=None, compare=False)
 
     @classmethod
     def from_state(cls, state: Any) -> "Photo":
@@ -38,7 +40,9 @@ class Photo:
         if etag is not None and not is_text(etag):
             raise InvalidInput(f"photo.etag is {shown(etag)}; pass the object's ETag as text, or leave it out")
         optional(count)(size, "photo.size")
-        return cls(str(bucket), str(key), etag.strip('"') if etag else None, size)
+        uploaded_at = state.get("uploaded_at")
+        optional(time)(uploaded_at, "photo.uploaded_at")
+        return cls(str(bucket), str(key), etag.strip('"') if etag else None, size, uploaded_at)
 
     def with_object(self, *, etag: str, size: int) -> "Photo":
         """Return the photo with the etag and the size that S3 returned."""
@@ -56,6 +60,10 @@ class Photo:
         """The driver in the key `uploads/{driver_id}/{name}`; `unknown` for any other key."""
         parts = self.key.split("/")
         return parts[1] if len(parts) > 2 and parts[0] == "uploads" and parts[1] else UNKNOWN_DRIVER
+
+    def as_input(self) -> dict[str, Any]:
+        """Return the `photo` of the input of classify-photo; what is unknown is left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     def as_state(self) -> dict[str, Any]:
         """Return the photo with its identity as JSON, as the workflow's state contains it."""

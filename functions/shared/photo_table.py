@@ -22,7 +22,9 @@ _REFUSED = "ConditionalCheckFailedException"
 _UNSEEN = Attr("photo_id").not_exists()
 _OPEN = Attr("status").is_in([CLASSIFIED, UNROUTED])
 _IN_REVIEW = Attr("status").eq(IN_REVIEW)
-_MISSING = Attr("status").eq(REJECTED) & Attr("outcome.rejected.reason").eq("PhotoMissing")
+_REASON = Attr("outcome.rejected.reason")
+_MISSING = Attr("status").eq(REJECTED) & _REASON.eq("PhotoMissing")
+_TOO_MANY = Attr("status").eq(REJECTED) & _REASON.eq("TooManyPhotos")
 
 
 class Refused(Exception):
@@ -46,12 +48,13 @@ class PhotoTable(PhotoReader):
     | in_review   | own        | own       | yes    | yes      | own      |
     | unrouted    | yes        | yes       | yes    | yes      | own      |
     | routed      | no         | no        | no     | no       | no       |
-    | rejected    | missing    | missing   | missing| missing  | no       |
+    | rejected    | again      | again     | again  | again    | no       |
 
     own: the execution that made the last transition; in_review also when the review request has expired. A photo in
     review is not routed by `classify`, as a photo whose review another execution waits for.
-    missing: a photo that was rejected as PhotoMissing, was uploaded again, and is not rejected as that again. An
-    execution that classified it or requested its review before it was missing keeps the rejection.
+    again: a photo that was rejected as PhotoMissing, was uploaded again, and is not rejected as that again; an
+    execution that classified it or requested its review before it was missing keeps the rejection. Or one that was
+    rejected as TooManyPhotos and was uploaded again at `rejected.retry_at` or later.
     The last column is that of `mark_unrouted`; `claim_restart` has a condition of its own.
 
     Indexes: `by-status` and `unannounced` (outcomes whose event was not published) by the time of the last transition,
@@ -87,7 +90,7 @@ class PhotoTable(PhotoReader):
                 "classified_by": execution,
                 **outcome,
             },
-            allowed=_UNSEEN | _OPEN | _is_own_review(execution, at) | _is_uploaded_again(execution),
+            allowed=_UNSEEN | _OPEN | _is_own_review(execution, at) | _is_uploaded_again(photo, execution),
         )
 
     def claim_review(
@@ -103,7 +106,7 @@ class PhotoTable(PhotoReader):
             execution,
             at,
             {"review": {**review, "execution": execution}},
-            allowed=_UNSEEN | _OPEN | _is_own_review(execution, at) | _is_uploaded_again(execution),
+            allowed=_UNSEEN | _OPEN | _is_own_review(execution, at) | _is_uploaded_again(photo, execution),
             appended={"review_requests": [{"token_hash": review["token_hash"], "requested_at": timestamp(at)}]},
         )
 
@@ -131,7 +134,7 @@ class PhotoTable(PhotoReader):
             execution,
             at,
             {"outcome": outcome, "unannounced": "yes"},
-            allowed=allowed if missing_again else allowed | _is_uploaded_again(execution),
+            allowed=allowed if missing_again else allowed | _is_uploaded_again(photo, execution),
         )
 
     def claim_announcement(self, record: PhotoRecord, at: datetime) -> bool:
@@ -197,9 +200,9 @@ class PhotoTable(PhotoReader):
 
         `before` is the record that was read, None without one; `restarts` counts `execution` too. Raises Refused when
         another execution has made a transition since, so that of several callers one succeeds. A photo that was
-        rejected as PhotoMissing counts as without an outcome.
+        rejected as PhotoMissing or TooManyPhotos counts as without an outcome.
         """
-        restartable = _OPEN | _IN_REVIEW | _MISSING
+        restartable = _OPEN | _IN_REVIEW | _MISSING | _TOO_MANY
         same = Attr("execution").eq(before.execution) & restartable if before else _UNSEEN
         self._move(photo, UNROUTED, execution, at, {"error": error, "restarts": restarts}, allowed=same)
 
@@ -236,7 +239,7 @@ class PhotoTable(PhotoReader):
             "day": now[:10],
             "purge_at": purge_at(at),
         }
-        # An outcome is final, but for a photo that was missing and was uploaded again.
+        # An outcome is final, but for a rejected photo that was uploaded again.
         removed = ("announced_at",) if status in OUTCOMES else ("announced_at", "outcome", "unannounced")
         condition = ConditionExpressionBuilder().build_expression(allowed)
         new = {**changed, **first, **appended}
@@ -286,9 +289,17 @@ class PhotoTable(PhotoReader):
             raise unavailable(photo_id, error) from error
 
 
-def _is_uploaded_again(execution: str) -> ConditionBase:
-    """Whether the same bytes were uploaded again under the same key: `execution` did not see the missing photo."""
-    return _MISSING & ~Attr("classified_by").eq(execution) & ~Attr("review.execution").eq(execution)
+def _is_uploaded_again(photo: Photo, execution: str) -> ConditionBase:
+    """Whether the same bytes were uploaded again under the same key after a rejection that allows it.
+
+    For a photo that was missing: `execution` did not see it before. For one of too many: the upload is not older than
+    the time from which on it is accepted; a second event of the rejected upload is older.
+    """
+    again = _MISSING & ~Attr("classified_by").eq(execution) & ~Attr("review.execution").eq(execution)
+    if photo.uploaded_at is None:
+        return again
+    uploaded_at = timestamp(datetime.fromisoformat(photo.uploaded_at))
+    return again | (_TOO_MANY & Attr("outcome.rejected.retry_at").lte(uploaded_at))
 
 
 def _is_own_review(execution: str, at: datetime) -> ConditionBase:

@@ -14,6 +14,7 @@ PHOTO_OUTCOMES = (events.schema("Driver Routed"), events.schema("Photo Rejected"
 CONTRACTS: dict[str, tuple[dict[str, Any], ...]] = {
     "assign_bay": PHOTO_OUTCOMES,
     "reject_photo": PHOTO_OUTCOMES,
+    "reject_excess_photo": PHOTO_OUTCOMES,
     "request_review": (events.schema("Review Requested"),),
     **{
         name: (events.contract(f"{name}_answer"),)

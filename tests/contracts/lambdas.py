@@ -157,7 +157,7 @@ def _tables() -> dict[str, Any]:
 
 
 def _run_classify_photo(stage: Stage) -> None:
-    """A confident photo, one that is reviewed, one that cannot be used, one without an endpoint, and no photo."""
+    """A confident photo, one that is reviewed, one that cannot be used, one without an endpoint, no photo, too many."""
     stage.classify(stage.upload(b"\xff\xd8\xff one", "uploads/driver-7/one.jpg")).output()
     for key, answer in (("two", "bicycle"), ("three", "unusable")):
         stage.respond = lambda image: classification("motorcycle", 0.6)
@@ -173,6 +173,9 @@ def _run_classify_photo(stage: Stage) -> None:
     stage.classify(photo).output()
     stage.respond = lambda image: classification()
     stage.classify({"bucket": "uploads", "key": "uploads/driver-7/one.jpg"}).output()
+    uploaded_at = stage.fill_minute("driver-8")
+    photo = stage.upload(b"\xff\xd8\xff six", "uploads/driver-8/six.jpg")
+    stage.classify({**photo, "uploaded_at": uploaded_at}).output()
 
 
 def _run_retrain_model(stage: Stage) -> None:

@@ -114,6 +114,7 @@ class PhotoWorld:
     def call(self, folder: str, number: int, execution: str, **event: Any) -> Any:
         """Invoke a function about a photo; return its valid answer, or its error, which is one of this project."""
         whole = {"photo": self.photos[number].as_state(), "execution": ARN.format(execution), **event}
+        whole.setdefault("started_at", START.isoformat())
         with self.clock():
             try:
                 answer = self.lambdas.call(folder, whole)

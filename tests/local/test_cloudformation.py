@@ -130,3 +130,26 @@ def test_an_update_of_the_substitutions_changes_the_state_machine(aws: Aws, sour
         machine = deploy(aws, name, resources(word), {"Arn": {"Ref": "Machine"}}, update)["Arn"]
         execution = states.start_execution(stateMachineArn=machine)["executionArn"]
         assert aws.wait_for_execution(execution)["output"] == {"word": word}
+
+
+def test_the_reserved_concurrency_of_a_function_is_applied_changed_and_removed(aws: Aws) -> None:
+    def template(**reserved: int) -> dict[str, Any]:
+        properties = {
+            "FunctionName": "reserved",
+            "Runtime": "python3.12",
+            "Role": ROLE,
+            "Handler": "index.handler",
+            "Code": {"ZipFile": "def handler(event, context): return 1"},
+        }
+        return {"Function": {"Type": "AWS::Lambda::Function", "Properties": {**properties, **reserved}}}
+
+    functions = aws.client("lambda")
+    deploy(aws, "reserved", template(ReservedConcurrentExecutions=0), {})
+    with pytest.raises(functions.exceptions.TooManyRequestsException) as throttled:
+        functions.invoke(FunctionName="reserved")
+    assert throttled.value.response["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
+    deploy(aws, "reserved", template(ReservedConcurrentExecutions=1), {}, update=True)
+    assert aws.invoke("reserved") == (1, False)
+    assert functions.get_function_concurrency(FunctionName="reserved")["ReservedConcurrentExecutions"] == 1
+    deploy(aws, "reserved", template(), {}, update=True)
+    assert "ReservedConcurrentExecutions" not in functions.get_function_concurrency(FunctionName="reserved")

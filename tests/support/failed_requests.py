@@ -58,6 +58,7 @@ def failed_stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
             "MlBucket": "scones-ml",
             "PhotoTable": "photos",
             "ModelTable": "models",
+            "UploadCountTable": "uploads-per-minute",
             "ReviewQueueUrl": queues["review"],
             "ReviewDeadLetterQueueUrl": queues["dead"],
             "UnroutedQueueUrl": queues["unrouted"],

@@ -1,4 +1,4 @@
-"""The photo table of the data template, for tests without CloudFormation."""
+"""The tables of photos and of uploads per minute from the templates, for tests without CloudFormation."""
 
 from typing import Any
 
@@ -9,5 +9,13 @@ _CREATED_WITH = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSeco
 
 def create_photo_table(dynamodb: Any, name: str) -> None:
     """Create the table with the keys and indexes that a deployment creates."""
-    properties = load_template("data")["Resources"]["PhotoTable"]["Properties"]
-    dynamodb.create_table(TableName=name, **{key: properties[key] for key in _CREATED_WITH})
+    _create_table(dynamodb, name, load_template("data")["Resources"]["PhotoTable"]["Properties"])
+
+
+def create_upload_count_table(dynamodb: Any, name: str) -> None:
+    """Create the table that counts the uploads of drivers."""
+    _create_table(dynamodb, name, load_template("app")["Resources"]["UploadCountTable"]["Properties"])
+
+
+def _create_table(dynamodb: Any, name: str, properties: dict[str, Any]) -> None:
+    dynamodb.create_table(TableName=name, **{key: properties[key] for key in _CREATED_WITH if key in properties})

@@ -39,7 +39,10 @@ def target(embedded_aws: local.ServerInfo) -> Target:
 
 @pytest.fixture(scope="session")
 def deployed(target: Target) -> Deployed:
-    return Deployed.of(system.deploy(target, progress=lambda line: None))
+    # Some tests upload hundreds of photos of one driver; test_upload_limit.py sets its own limit.
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("UPLOADS_PER_MINUTE", "1000")
+        return Deployed.of(system.deploy(target, progress=lambda line: None))
 
 
 @pytest.fixture(scope="session")
@@ -86,6 +89,7 @@ def retraining_stage(embedded_aws: local.ServerInfo, tmp_path_factory: pytest.Te
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("GATE", json.dumps(gate))
         environment.setenv("BAKE_SECONDS", "1")
+        environment.setenv("UPLOADS_PER_MINUTE", "1000")
         environment.setenv("MIN_NEW_LABELS", "5")
         deployed = Deployed.of(system.deploy(Target("local", "learn"), progress=lambda line: None))
     boto3.client("ssm").put_parameter(Name=deployed.threshold_parameter, Value="0.0", Overwrite=True)

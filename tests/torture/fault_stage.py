@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import threading
 import time
 from collections import Counter
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import boto3
 import numpy as np
@@ -35,6 +37,8 @@ from tests.support.network import free_port
 
 # A review that nobody answers ends soon, and with it the executions that a fault left without a message.
 REVIEW_TIMEOUT_S = 60
+# Of the deployment. The streams are of a few drivers, whose limit is not what is tested.
+SETTINGS = {"REVIEW_TIMEOUT_S": str(REVIEW_TIMEOUT_S), "UPLOADS_PER_MINUTE": "1000"}
 SAVE_INTERVAL_S = 2.0
 _PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 6}, read_timeout=20)
 _ONCE = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=20)
@@ -160,7 +164,7 @@ def fault_stage(folder: Path) -> Iterator[FaultStage]:
     settings = local.Settings(
         port=free_port(), directory=folder, faults=folder / "faults.json", save_interval_s=SAVE_INTERVAL_S
     )
-    with embedded_aws.started(settings) as server, embedded_aws.used(server), _environment():
+    with embedded_aws.started(settings) as server, embedded_aws.used(server), patch.dict(os.environ, SETTINGS):
         deployed = Deployed.of(system.deploy(Target("local", "torture"), progress=lambda line: None))
         ensure_initial_model(deployed)
         stage = FaultStage(settings, deployed, list(synthetic_photos(20, seed=7).images))
@@ -173,20 +177,6 @@ def fault_stage(folder: Path) -> Iterator[FaultStage]:
             stage.inject()
             stop.set()
             reviewer.join()
-
-
-@contextmanager
-def _environment() -> Iterator[None]:
-    import os
-
-    before = os.environ.get("REVIEW_TIMEOUT_S")
-    os.environ["REVIEW_TIMEOUT_S"] = str(REVIEW_TIMEOUT_S)
-    try:
-        yield
-    finally:
-        os.environ.pop("REVIEW_TIMEOUT_S")
-        if before is not None:
-            os.environ["REVIEW_TIMEOUT_S"] = before
 
 
 def _answer_reviews(deployed: Deployed, stop: threading.Event) -> None:

@@ -1,5 +1,6 @@
 """A stage on an embedded AWS, with the initial model as champion."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,8 @@ def deployed_stage(folder: Path) -> Iterator[tuple[local.ServerInfo, Deployed]]:
     """
     settings = local.Settings(port=free_port(), directory=folder)
     with embedded_aws.started(settings) as server, embedded_aws.used(server):
+        # All hostile files are photos of one driver. `used` restores the environment.
+        os.environ["UPLOADS_PER_MINUTE"] = "1000"
         deployed = Deployed.of(system.deploy(Target("local", "torture"), progress=lambda line: None))
         initial_model.ensure_initial_model(deployed)
         ssm: Any = boto3.client("ssm")

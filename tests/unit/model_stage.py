@@ -77,6 +77,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
             ml_bucket="scones-ml",
             photo_table="photos",
             model_table="models",
+            upload_count_table="uploads-per-minute",
             review_queue_url=aws("sqs").create_queue(
                 QueueName="review", Attributes={"RedrivePolicy": json.dumps(redrive)}
             )["QueueUrl"],

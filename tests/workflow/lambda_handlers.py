@@ -25,6 +25,8 @@ ENVIRONMENT = {
     "POWERTOOLS_METRICS_NAMESPACE": "Scones/Vehicles",
     "STAGE": "test",
     "PHOTO_TABLE": "photos",
+    "UPLOAD_COUNT_TABLE": "uploads-per-minute",
+    "UPLOADS_PER_MINUTE": "30",
     "EVENT_BUS": "scones-test",
     "ENDPOINT_NAME": "scones-test",
     "THRESHOLD_PARAMETER": "/scones/test/threshold",

@@ -18,7 +18,7 @@ import workflows
 from functions.shared.photo import Photo
 from functions.shared.photo_record import PhotoRecord
 from functions.shared.photo_table import PhotoTable
-from tests.support.photo_table import create_photo_table
+from tests.support.photo_table import create_photo_table, create_upload_count_table
 from tests.support.waiting import eventually
 from tests.workflow.fake_sagemaker import FakeSageMaker
 from tests.workflow.lambda_handlers import ACCOUNT, CONTEXT, ENVIRONMENT, REGION, Handler, invoked_functions
@@ -105,6 +105,7 @@ class Stage:
         for bucket in ("uploads", "scones-ml"):
             self.aws["s3"].create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         create_photo_table(self.aws["dynamodb"], "photos")
+        create_upload_count_table(self.aws["dynamodb"], "uploads-per-minute")
         self.aws["dynamodb"].create_table(
             TableName="models",
             KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
@@ -229,6 +230,13 @@ class Stage:
         """Upload a photo. Returns it as in the input of the workflow."""
         put = self.aws["s3"].put_object(Bucket="uploads", Key=key, Body=image)
         return {"bucket": "uploads", "key": key, "etag": put["ETag"].strip('"'), "size": len(image)}
+
+    def fill_minute(self, driver: str) -> str:
+        """Let a driver have uploaded as many photos as are accepted in a minute; return a time in that minute."""
+        photos = {"SS": [str(number) for number in range(int(ENVIRONMENT["UPLOADS_PER_MINUTE"]))]}
+        key = {"driver_id": {"S": driver}, "minute": {"S": "2026-11-23T02:35:00.000Z"}}
+        self.aws["dynamodb"].put_item(TableName=ENVIRONMENT["UPLOAD_COUNT_TABLE"], Item={**key, "photos": photos})
+        return "2026-11-23T02:35:35Z"
 
     def queue_url(self, name: str) -> str:
         """The URL of a queue."""

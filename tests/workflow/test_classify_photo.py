@@ -199,6 +199,25 @@ def test_an_outcome_that_was_recorded_and_not_announced_is_announced_by_the_next
     assert published == [record.outcome]
 
 
+def test_one_of_too_many_photos_is_rejected_with_the_time_to_try_again(stage: Stage) -> None:
+    photo = {**stage.upload(key="uploads/driver-8/excess.jpg"), "uploaded_at": stage.fill_minute("driver-8")}
+    run = stage.classify(photo)
+    rejection = run.output()
+    assert rejection["rejected"]["reason"] == "TooManyPhotos"
+    assert rejection["rejected"]["retry_at"] == "2026-11-23T02:36:00.000Z"
+    assert run.states() == ["ClassifyPhoto", "Decided?", "RejectExcessPhoto"]
+    assert stage.events("Photo Rejected") == [rejection]
+
+
+def test_the_rejections_of_a_flood_wait_for_their_share_of_the_concurrency(stage: Stage) -> None:
+    photo = {**stage.upload(key="uploads/driver-8/excess.jpg"), "uploaded_at": stage.fill_minute("driver-8")}
+    stage.fail_invocations("reject_excess_photo", *["TooManyRequestsException"] * 20)
+    assert stage.classify(photo).output()["rejected"]["reason"] == "TooManyPhotos"
+    assert len(stage.retry_delays) == 20
+    assert max(stage.retry_delays) <= 30
+    assert stage.receive_all("unrouted") == []
+
+
 def test_the_marker_of_a_folder_starts_nothing(stage: Stage) -> None:
     run = stage.classify(stage.upload(b"", key="uploads/driver-7/"))
     run.output()

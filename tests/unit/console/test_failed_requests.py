@@ -174,6 +174,15 @@ def test_a_photo_gets_a_new_execution(stage: Deployed, failed: FailedRequests) -
     assert depth(stage.unrouted_queue_url) == (0, 0)
 
 
+def test_a_photo_that_is_replayed_keeps_the_time_of_its_upload(stage: Deployed, failed: FailedRequests) -> None:
+    body = unrouted_body()
+    body["photo"]["uploaded_at"] = "2026-11-23T02:35:35Z"
+    message_id = send(stage.unrouted_queue_url, body)
+    assert replay_one(failed).result is Result.REPLAYED
+    given = started(stage.classify_photo_arn)[f"redrive-{message_id}"]["photo"]
+    assert given["uploaded_at"] == "2026-11-23T02:35:35Z"
+
+
 def test_a_photo_without_an_etag_is_replayed_as_it_is(stage: Deployed, failed: FailedRequests) -> None:
     given = {"photo": {"bucket": BUCKET, "key": "partners/a.jpg"}}
     send(stage.unrouted_queue_url, {**given, "error": {"Error": "x", "Cause": "y"}, "execution": EXECUTION})

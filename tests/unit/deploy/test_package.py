@@ -19,6 +19,7 @@ RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "
 # Valid values for the settings that are not names.
 VALUES = {
     "REVIEW_QUEUE_URL": "http://127.0.0.1:9/queue",
+    "UPLOADS_PER_MINUTE": "30",
     "MIN_NEW_LABELS": "25",
     "MAX_LABELS_PER_DRIVER": "200",
     "MAX_LABELS_PER_REVIEWER": "5000",

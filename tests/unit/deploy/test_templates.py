@@ -282,3 +282,25 @@ def test_models_are_deployed_with_the_image_in_the_registry() -> None:
     registered = APP["Resources"]["RecordRetrainingFunction"]["Properties"]["Environment"]["Variables"]
     workflow = APP["Resources"]["RetrainModelWorkflow"]["Properties"]
     assert workflow["DefinitionSubstitutions"]["InferenceImage"] == registered["INFERENCE_IMAGE"]
+
+
+def test_only_classify_photo_may_write_the_uploads_per_minute() -> None:
+    table = {"Fn::GetAtt": ["UploadCountTable", "Arn"]}
+    roles = of_type("AWS::IAM::Role")
+    writers = {
+        name: statement["Action"]
+        for name, role in roles.items()
+        for policy in role["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        if "dynamodb" in json.dumps(statement["Action"])
+        and (statement["Resource"] == table or "*" in json.dumps(statement["Resource"]).rpartition(":table")[2])
+    }
+    assert writers == {"ClassifyPhotoRole": "dynamodb:UpdateItem"}
+
+
+def test_the_photos_of_floods_have_a_small_share_of_the_concurrency() -> None:
+    functions = of_type("AWS::Lambda::Function")
+    reserved = functions.pop("RejectExcessPhotoFunction")["ReservedConcurrentExecutions"]
+    assert reserved == {"Fn::If": ["LimitExcess", {"Ref": "ExcessConcurrency"}, {"Ref": "AWS::NoValue"}]}
+    assert APP["Parameters"]["ExcessConcurrency"]["Default"] == 2
+    assert not [name for name, properties in functions.items() if "ReservedConcurrentExecutions" in properties]

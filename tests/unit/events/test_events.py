@@ -61,7 +61,13 @@ def test_other_prefixes_buckets_and_events_do_not_match() -> None:
 def test_any_key_is_passed_to_the_workflow_unchanged(key: str) -> None:
     transformer = events.rule("photo_uploaded")["InputTransformer"]
     assert transform(transformer, uploaded(key)) == {
-        "photo": {"bucket": BUCKET, "key": key, "etag": "b1946ac92492d2347c6235b4d2611184", "size": 48213}
+        "photo": {
+            "bucket": BUCKET,
+            "key": key,
+            "etag": "b1946ac92492d2347c6235b4d2611184",
+            "size": 48213,
+            "uploaded_at": uploaded()["time"],
+        }
     }
 
 

@@ -17,7 +17,7 @@ from moto import mock_aws
 from functions.shared.aws import client
 from functions.shared.champion import ModelTable
 from functions.shared.photo_table import PhotoTable
-from tests.support.photo_table import create_photo_table
+from tests.support.photo_table import create_photo_table, create_upload_count_table
 from tests.unit.functions.reconciler import Reconciler
 from tests.unit.functions.stack import (
     BUS,
@@ -25,7 +25,9 @@ from tests.unit.functions.stack import (
     PHOTOS,
     REGION,
     THRESHOLD,
+    UPLOAD_COUNTS,
     UPLOADS,
+    UPLOADS_PER_MINUTE,
     CallFailer,
     Function,
     FunctionOutput,
@@ -43,6 +45,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "AWS_DEFAULT_REGION": REGION,
         "AWS_REGION": REGION,
         "PHOTO_TABLE": PHOTOS,
+        "UPLOAD_COUNT_TABLE": UPLOAD_COUNTS,
+        "UPLOADS_PER_MINUTE": str(UPLOADS_PER_MINUTE),
         "EVENT_BUS": BUS,
         "ENDPOINT_NAME": ENDPOINT,
         "THRESHOLD_PARAMETER": THRESHOLD,
@@ -104,6 +108,7 @@ def stack(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]
     with mock_aws():
         client("s3").create_bucket(Bucket=UPLOADS, CreateBucketConfiguration={"LocationConstraint": REGION})
         create_photo_table(client("dynamodb"), PHOTOS)
+        create_upload_count_table(client("dynamodb"), UPLOAD_COUNTS)
         sqs = client("sqs")
         queue_url = sqs.create_queue(QueueName="review")["QueueUrl"]
         events_url = sqs.create_queue(QueueName="events")["QueueUrl"]

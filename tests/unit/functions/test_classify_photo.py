@@ -50,6 +50,7 @@ def test_a_confident_classification_needs_no_review(stack: Stack, classify: Func
         "threshold": 0.9,
         "outcome": "decided",
         "reason": None,
+        "excess": None,
     }
     assert model.received == [JPEG]
     assert decision.pop("decided_at").endswith("Z")

@@ -30,9 +30,15 @@ def test_an_uploaded_photo_without_an_execution_is_restarted_once(
     record = stack.record(photo)
     assert (record.status, record.restarts, record.execution) == (UNROUTED, 1, named["execution"])
     execution = client("stepfunctions").describe_execution(executionArn=record.execution)
+    # It counts as an upload of the minute in which S3 received it, not of this restart.
+    uploaded_at = client("s3").head_object(Bucket=photo.bucket, Key=photo.key)["LastModified"]
     assert json.loads(execution["input"])["photo"] == {
-        "bucket": photo.bucket, "key": photo.key, "etag": photo.etag, "size": photo.size,
-    }  # fmt: skip
+        "bucket": photo.bucket,
+        "key": photo.key,
+        "etag": photo.etag,
+        "size": photo.size,
+        "uploaded_at": timestamp(uploaded_at),
+    }
     (line,) = output().metrics("PhotosUnaccounted")
     assert line["PhotosUnaccounted"] == [1.0]
 
@@ -114,9 +120,21 @@ def test_a_photo_that_was_rejected_as_missing_and_uploaded_again_is_restarted(
     reconcile.stop(execution)
     report = reconcile()
     assert counts(report) == {**expected, "restarted": 1}
-    assert report["restarted"][0]["reason"].startswith("it was rejected as missing and uploaded again")
+    assert report["restarted"][0]["reason"].startswith("it was rejected and uploaded again")
     assert stack.record(photo).status == UNROUTED
     assert counts(reconcile()) == {**expected, "in_progress": 1}
+
+
+def test_one_of_too_many_photos_is_restarted_only_when_it_was_uploaded_again_later(
+    stack: Stack, reconcile: Reconciler, photos: PhotoTable
+) -> None:
+    again, rejected = stack.upload(), stack.upload(key="uploads/driver-17/rejected.jpg")
+    for one, wait_s in ((again, -60), (rejected, 60)):
+        outcome = {"reason": "TooManyPhotos", "retry_at": timestamp(now() + timedelta(seconds=wait_s))}
+        photos.record_outcome(one, REJECTED, EXECUTION, now(), outcome={"rejected": outcome})
+    report = reconcile()
+    assert counts(report) == {"uploads": 2, "with_outcome": 1, "without_outcome": 1, "restarted": 1}
+    assert report["restarted"][0]["photo_id"] == again.photo_id
 
 
 def test_with_many_new_executions_no_photo_without_a_record_is_restarted(

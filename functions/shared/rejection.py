@@ -1,4 +1,4 @@
-"""A rejection: why a photo cannot be used."""
+"""A rejection: why a photo was not used."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,16 +9,22 @@ from functions.shared.errors import InvalidInput
 from functions.shared.photo import Photo
 from functions.shared.shapes import any_text, object_with, optional, read_execution, text
 
+TOO_MANY_PHOTOS = "TooManyPhotos"
+
 
 @dataclass(frozen=True)
 class Rejection:
-    """Why a photo was rejected: `reason` is the error's name, `message` its text."""
+    """Why a photo was rejected: `reason` is the error's name, `message` its text.
+
+    `retry_at` is the time (ISO 8601) from which on the driver may upload the photo again, None when that cannot help.
+    """
 
     photo: Photo
     reason: str
     message: str
     execution: str
     rejected_at: str
+    retry_at: str | None = None
 
     @classmethod
     def from_state(cls, photo: Photo, state: Mapping[str, Any], rejected_at: str) -> "Rejection":
@@ -36,7 +42,11 @@ class Rejection:
         return {
             "photo": self.photo.as_state(),
             "driver_id": self.photo.driver_id,
-            "rejected": {"reason": self.reason, "message": self.message},
+            "rejected": {
+                "reason": self.reason,
+                "message": self.message,
+                **({"retry_at": self.retry_at} if self.retry_at else {}),
+            },
             "execution": self.execution,
             "rejected_at": self.rejected_at,
         }
