@@ -175,6 +175,7 @@ def _steps(stores: Stores) -> Mapping[str, Callable[..., int]]:
         "feature caches of models": stores.feature_caches,
         "uploads (versions)": stores.uploads,
         "reports on this machine": stores.local_reports,
+        "counts of uploads per minute": stores.upload_counts,
         RECORDS: stores.records,
     }
 
@@ -257,7 +258,7 @@ def _hidden_messages(stores: Stores) -> int:
 
 
 def _print(report: Mapping[str, Any], report_file: Path) -> None:
-    if not report["photos"]:
+    if not report["photos"] and not any(row["found"] for row in report["stores"]):
         print_line("Nothing is stored about it. Ids are compared exactly, with upper and lower case.")
         return
     grid = Table(title=f"{len(report['photos']):,} photos", title_justify="left")

@@ -208,6 +208,24 @@ class Stores:
             file.unlink()
         return len(files)
 
+    def upload_counts(self, photos: Photos, *, delete: bool) -> int:
+        """The counts of the driver's uploads per minute. Those of one photo's driver are kept until they expire."""
+        if not self.prefix:
+            return 0
+        table, driver_id = self.deployed.upload_count_table, Photo("", f"{self.prefix}1").driver_id
+        pages = self.dynamodb.get_paginator("query").paginate(
+            TableName=table,
+            KeyConditionExpression="driver_id = :driver",
+            ExpressionAttributeValues=serialize({":driver": driver_id}),
+            ProjectionExpression="driver_id, #minute",
+            ExpressionAttributeNames={"#minute": "minute"},
+            ConsistentRead=True,
+        )
+        keys = [item for page in pages for item in page["Items"]]
+        for key in keys if delete else ():
+            self.dynamodb.delete_item(TableName=table, Key=key)
+        return len(keys)
+
     def records(self, photos: Photos, *, delete: bool) -> int:
         """The records of the photos."""
         existing = sorted(self.reader.find_statuses(photos))

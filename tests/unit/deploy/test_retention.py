@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.templates import load_template
+from functions.classify_photo.upload_limit import KEPT as KEPT_COUNTS
 from functions.shared.times import RETENTION
 from operate.forget_stores import MESSAGES_KEPT
 
@@ -95,3 +96,9 @@ def test_nothing_about_a_photo_outlives_its_record() -> None:
     assert expiration("UploadsBucket", "uploads/") + old_versions("UploadsBucket") <= RETENTION.days
     # Otherwise a copy would be missing while its label still counts.
     assert copy >= label
+
+
+def test_counts_of_uploads_expire() -> None:
+    table = APP["Resources"]["UploadCountTable"]["Properties"]
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    assert KEPT["UploadCountTable"] == f"{KEPT_COUNTS.days} days"

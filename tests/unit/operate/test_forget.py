@@ -22,7 +22,7 @@ from operate.errors import CommandError
 from operate.forget import Scope
 from operate.terminal import console
 from tests.support.forgotten_photos import Planter
-from tests.support.photo_table import create_photo_table
+from tests.support.photo_table import create_photo_table, create_upload_count_table
 
 REGION = "eu-west-1"
 QUEUES = ("review_queue_url", "review_dead_letter_queue_url", "unrouted_queue_url")
@@ -41,6 +41,7 @@ def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
     monkeypatch.setattr(forget_stores, "HeldMessages", partial(HeldMessages, wait_s=0))
     with mock_aws():
         create_photo_table(boto3.client("dynamodb"), "photos")
+        create_upload_count_table(boto3.client("dynamodb"), "counts")
         sqs, s3 = boto3.client("sqs"), boto3.client("s3")
         urls = {name: sqs.create_queue(QueueName=name.replace("_", "-"))["QueueUrl"] for name in QUEUES}
         for bucket in BUCKETS:
@@ -54,7 +55,8 @@ def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
             for name in ("classify-photo", "retrain-model")
         }
         outputs = Deployed(**{field.name: field.name for field in fields(Deployed)})
-        names = {"uploads_bucket": BUCKETS[0], "ml_bucket": BUCKETS[1], "photo_table": "photos"}
+        tables = {"photo_table": "photos", "upload_count_table": "counts"}
+        names = {"uploads_bucket": BUCKETS[0], "ml_bucket": BUCKETS[1], **tables}
         yield replace(outputs, **urls, **arns, **names)
 
 
@@ -70,6 +72,8 @@ def plant_everything(plant: Planter, driver: str, name: str = "1.jpg") -> Photo:
     plant.label(photo, "AIDAREVIEWER")
     plant.training(photo, model=f"model-{photo.photo_id[:6]}")
     plant.messages(photo)
+    minute = {"driver_id": {"S": photo.driver_id}, "minute": {"S": "2026-11-27T10:00:00.000Z"}}
+    boto3.client("dynamodb").put_item(TableName="counts", Item={**minute, "photos": {"SS": [photo.photo_id]}})
     return photo
 
 
@@ -87,6 +91,8 @@ def stored(deployed: Deployed) -> dict[str, list[str]]:
         found[bucket] = sorted(item["Key"] for kind in ("Versions", "DeleteMarkers") for item in answer.get(kind, []))
     items = boto3.client("dynamodb").scan(TableName="photos")["Items"]
     found["records"] = sorted(item["photo_id"]["S"] for item in items)
+    items = boto3.client("dynamodb").scan(TableName="counts")["Items"]
+    found["counts"] = sorted(f"{item['driver_id']['S']}: {item['photos']['SS']}" for item in items)
     for name in QUEUES:
         url = getattr(deployed, name)
         received = list(iter(lambda url=url: sqs.receive_message(QueueUrl=url).get("Messages", []), []))
@@ -119,6 +125,7 @@ def test_a_dry_run_deletes_nothing_and_says_what_there_is(deployed: Deployed, pl
         "feature caches of models": 1,
         "uploads (versions)": 1,
         "reports on this machine": 0,
+        "counts of uploads per minute": 1,
         "records": 1,
     }
 
