@@ -1,5 +1,6 @@
 """A stage in moto with a champion that has a trade-off, and photos that it classified."""
 
+import functools
 import hashlib
 import io
 import json
@@ -92,8 +93,9 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
         )
 
 
+@functools.cache
 def aws(service: str) -> Any:
-    """Return a client of moto."""
+    """Return a client of moto; one for all tests, because creating one takes 0.1 s."""
     return boto3.client(service, region_name=REGION)  # type: ignore[call-overload]
 
 

@@ -88,6 +88,11 @@ def read_json(stage: Deployed, key: str) -> Any:
     return json.loads(model_stage.aws("s3").get_object(Bucket=stage.ml_bucket, Key=key)["Body"].read())
 
 
+def keys(stage: Deployed, prefix: str) -> list[str]:
+    """Return the keys of the ML bucket that begin with a prefix."""
+    return [item["Key"] for item in _list(stage, prefix)]
+
+
 def _list(stage: Deployed, prefix: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = (
         model_stage.aws("s3").list_objects_v2(Bucket=stage.ml_bucket, Prefix=prefix).get("Contents", [])

@@ -27,7 +27,7 @@ from tests.support.examples import examples
 from tests.support.reviewers import reviewer as named
 from tests.unit import model_stage
 from tests.unit.console.fake_sqs import FakeSqs
-from tests.unit.console.review_requests import FakeAws, all_labels, body, counting, labels
+from tests.unit.console.review_requests import FakeAws, all_labels, body, counting, keys, labels
 from tests.unit.model_stage import aws as moto
 
 DESKS = st.sampled_from((0, 1))
@@ -285,6 +285,13 @@ class Desks(RuleBasedStateMachine):
         self.no_request_is_lost()
         assert not any(self.sqs.queues.values())
         assert set(labels(self.deployed)) == set(self.tokens)
+        self.delete_objects()
+
+    def delete_objects(self) -> None:
+        """Empty the bucket, so that the next example reads its own labels only."""
+        for prefix in ("labels/", "reviews/"):
+            for key in keys(self.deployed, prefix):
+                moto("s3").delete_object(Bucket=self.deployed.ml_bucket, Key=key)
 
 
 def test_no_order_of_steps_loses_a_request(stage: Deployed) -> None:
