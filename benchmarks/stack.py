@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda.type_defs import FunctionConfigurationResponseTypeDef
     from mypy_boto3_logs import CloudWatchLogsClient
 
-CODE_PREFIX = "bench/"
+CODE_PREFIX = "artifacts/bench/"
 CHAIN_MEMORY_MB = 256
 _CODE = Path(__file__).parent / "functions"
 _HANDLERS = (*chain.STEPS, "cold_start")

@@ -32,6 +32,14 @@ def embedded_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[local.Ser
         yield server
 
 
+@pytest.fixture(scope="session", autouse=True)
+def uploads_per_minute() -> Iterator[None]:
+    """Deploy with a limit that tests with hundreds of photos of one driver stay below."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("UPLOADS_PER_MINUTE", "1000")
+        yield
+
+
 @pytest.fixture(scope="session")
 def target(embedded_aws: local.ServerInfo) -> Target:
     return Target("local", "test")
@@ -39,10 +47,7 @@ def target(embedded_aws: local.ServerInfo) -> Target:
 
 @pytest.fixture(scope="session")
 def deployed(target: Target) -> Deployed:
-    # Some tests upload hundreds of photos of one driver; test_upload_limit.py sets its own limit.
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("UPLOADS_PER_MINUTE", "1000")
-        return Deployed.of(system.deploy(target, progress=lambda line: None))
+    return Deployed.of(system.deploy(target, progress=lambda line: None))
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +94,6 @@ def retraining_stage(embedded_aws: local.ServerInfo, tmp_path_factory: pytest.Te
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("GATE", json.dumps(gate))
         environment.setenv("BAKE_SECONDS", "1")
-        environment.setenv("UPLOADS_PER_MINUTE", "1000")
         environment.setenv("MIN_NEW_LABELS", "5")
         deployed = Deployed.of(system.deploy(Target("local", "learn"), progress=lambda line: None))
     boto3.client("ssm").put_parameter(Name=deployed.threshold_parameter, Value="0.0", Overwrite=True)
