@@ -6,6 +6,7 @@ from ministack.core import lambda_runtime
 
 from local import (
     alarms,
+    authorization,
     bucket_policies,
     cloudformation,
     conditional_writes,
@@ -27,6 +28,7 @@ from local.states import callbacks, executions, nested, sagemaker_tasks, tasks
 def apply_patches(settings: Settings) -> service.SageMaker:
     """Patch ministack in this process; returns SageMaker. Raises PatchFailed when it is not the pinned version."""
     signatures.install()
+    authorization.install(settings)
     roles.install()
     pool.install(settings)
     execution.install(settings)
