@@ -10,6 +10,7 @@ from local import (
     bucket_policies,
     cloudformation,
     conditional_writes,
+    event_conditions,
     events,
     logs,
     metrics,
@@ -48,6 +49,7 @@ def apply_patches(settings: Settings) -> service.SageMaker:
     bucket_policies.install()
     conditional_writes.install()
     policy_variables.install()
+    event_conditions.install()
     object_keys.install()
     queue_actions.install()
     cloudformation.install(sagemaker)
