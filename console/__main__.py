@@ -1,7 +1,9 @@
 """`python -m console`: serve the console on 127.0.0.1, or with `--plain` run it in the terminal."""
 
 import argparse
+import contextlib
 import getpass
+import json
 import os
 import sys
 
@@ -10,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from console.answers import choices
 from console.aws import Aws
 from console.desk import UNDO_S
-from console.identity import NAME_RULE, Reviewer, find_reviewer, is_name
+from console.identity import Reviewer, find_reviewer, is_name
 from console.permissions import policy
 from deploy.outputs import Deployed
 
@@ -19,7 +21,10 @@ PORT = 8080
 
 
 def main() -> int:
-    """Run the console until it is interrupted. Returns the exit status: 0, or 1 with one line on stderr."""
+    """Run the console until it is interrupted. Returns the exit status: 0, or 1 with one line on stderr.
+
+    REVIEWER names the IAM user on the embedded AWS; the pages show it, unless it cannot be a displayed name.
+    """
     # `connect` selects the AWS endpoint of this process; no other part of the console does.
     from deploy.errors import DeployError
     from deploy.system import outputs
@@ -27,6 +32,9 @@ def main() -> int:
 
     parser = argparse.ArgumentParser(prog="review", description="Review photos below the confidence threshold.")
     parser.add_argument("--plain", action="store_true", help="run in the terminal instead of the browser")
+    parser.add_argument(
+        "--policy", action="store_true", help="print the IAM policy that a reviewer needs, as JSON, and exit"
+    )
     parser.add_argument("--port", type=int, default=int(os.environ.get("REVIEW_PORT") or PORT))
     parser.add_argument(
         "--undo-s",
@@ -36,15 +44,17 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     wanted = os.environ.get("REVIEWER", "")
-    if wanted and not is_name(wanted):
-        print(f"review failed: REVIEWER is {wanted!r}. {NAME_RULE}", file=sys.stderr)
-        return 1
     try:
-        target = connect()
+        # With --policy, the standard output is the policy alone.
+        with contextlib.redirect_stdout(sys.stderr if arguments.policy else sys.stdout):
+            target = connect()
         deployed = Deployed.of(outputs(target))
+        if arguments.policy:
+            print(json.dumps(policy(deployed), indent=2))
+            return 0
         use_own_identity(target, wanted or user_name(), policy(deployed))
         aws = Aws()
-        reviewer = find_reviewer(aws.sts, wanted)
+        reviewer = find_reviewer(aws.sts, wanted if is_name(wanted) else "")
     except (DeployError, ClientError, BotoCoreError, ValueError) as error:
         print(f"review failed: {error}", file=sys.stderr)
         return 1

@@ -148,6 +148,9 @@ class FailedRequests:
             result, text = self._act(raw, message, started)
             held.delete(raw)
         except (ClientError, BotoCoreError, SconesError) as error:
+            if isinstance(error, ClientError) and error_code(error) == "AccessDeniedException":
+                command = f"make redrive STAGE={self._deployed.stage} ID={message.message_id}"
+                return Replayed(message, Result.FAILED, f"You may not replay it; an operator has to do it: {command}")
             return Replayed(message, Result.FAILED, str(error))
         return Replayed(message, result, text)
 

@@ -3,14 +3,19 @@
 from typing import Any
 
 from deploy.outputs import Deployed
+from functions.shared.events import SOURCE
 
 OWN_LABELS = "labels/*/${aws:userid}/*"
+# A pattern has no classes of characters: `?` is any character.
+REVIEW_STATES = "reviews/????/??/??/*.json"
 
 
 def policy(deployed: Deployed) -> dict[str, Any]:
     """Return an IAM policy for everything that the pages of the console read and their buttons do, and nothing else.
 
-    A reviewer writes labels under their own identity only (`aws:userid`), and no model, data set or record.
+    A reviewer writes labels under their own identity only (`aws:userid`), and no model, data set or record. They start
+    no retraining, whose input chooses code and data: an operator replays one. The only event that they send is that a
+    review was completed.
     """
     partition, region, account = (deployed.classify_photo_arn.split(":")[index] for index in (1, 3, 4))
 
@@ -35,15 +40,13 @@ def policy(deployed: Deployed) -> dict[str, Any]:
         ("s3:ListBucket", buckets),
         (["s3:GetObject", "s3:PutObject"], objects(deployed.uploads_bucket, "uploads/*")),
         ("s3:GetObject", objects(deployed.ml_bucket, "labels/*", "reviews/*", "models/*")),
-        ("s3:PutObject", objects(deployed.ml_bucket, OWN_LABELS, "reviews/*")),
+        ("s3:PutObject", objects(deployed.ml_bucket, OWN_LABELS, REVIEW_STATES)),
         (["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"], [photos, f"{photos}/index/*"]),
         (["dynamodb:GetItem", "dynamodb:Scan"], models),
         # SendTaskSuccess has no resource: the task token is the permission.
         ("states:SendTaskSuccess", "*"),
-        ("states:StartExecution", [deployed.classify_photo_arn, deployed.retrain_model_arn]),
-        ("states:ListExecutions", deployed.classify_photo_arn),
+        (["states:StartExecution", "states:ListExecutions"], deployed.classify_photo_arn),
         (["states:DescribeExecution", "states:GetExecutionHistory"], executions),
-        ("events:PutEvents", arn("events", f"event-bus/{deployed.event_bus}")),
         ("logs:FilterLogEvents", arn("logs", f"log-group:{deployed.log_group('*')}")),
         ("ssm:GetParameter", arn("ssm", f"parameter/{deployed.threshold_parameter.lstrip('/')}")),
         (
@@ -56,7 +59,13 @@ def policy(deployed: Deployed) -> dict[str, Any]:
         ),
         ("sagemaker:ListModels", "*"),
     ]
+    # "Using IAM policy conditions in Amazon EventBridge", EventBridge User Guide.
+    completed = {"StringEquals": {"events:source": SOURCE, "events:detail-type": "Review Completed"}}
+    bus = arn("events", f"event-bus/{deployed.event_bus}")
     return {
         "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Action": action, "Resource": resource} for action, resource in statements],
+        "Statement": [
+            *({"Effect": "Allow", "Action": action, "Resource": resource} for action, resource in statements),
+            {"Effect": "Allow", "Action": "events:PutEvents", "Resource": bus, "Condition": completed},
+        ],
     }

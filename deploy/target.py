@@ -95,6 +95,8 @@ def use_own_identity(target: Target, name: str, policy: Mapping[str, Any]) -> No
     try:
         key = users.access_key(server, name, policy, path="/reviewers/")
     except users.InvalidUserName as error:
-        raise DeployError(f"{error}. Set REVIEWER to another name.") from error
+        raise DeployError(
+            f"{error}. Set REVIEWER to another name; the displayed name can be changed on the page."
+        ) from error
     local.use(server, key)
     boto3.setup_default_session()

@@ -6,9 +6,11 @@ from ministack.core import lambda_runtime
 
 from local import (
     alarms,
+    authorization,
     bucket_policies,
     cloudformation,
     conditional_writes,
+    event_conditions,
     events,
     logs,
     metrics,
@@ -27,6 +29,7 @@ from local.states import callbacks, executions, nested, sagemaker_tasks, tasks
 def apply_patches(settings: Settings) -> service.SageMaker:
     """Patch ministack in this process; returns SageMaker. Raises PatchFailed when it is not the pinned version."""
     signatures.install()
+    authorization.install(settings)
     roles.install()
     pool.install(settings)
     execution.install(settings)
@@ -46,6 +49,7 @@ def apply_patches(settings: Settings) -> service.SageMaker:
     bucket_policies.install()
     conditional_writes.install()
     policy_variables.install()
+    event_conditions.install()
     object_keys.install()
     queue_actions.install()
     cloudformation.install(sagemaker)

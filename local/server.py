@@ -64,7 +64,7 @@ async def serve(settings: Settings) -> None:
     from hypercorn.config import Config
     from ministack import app as ministack_app
 
-    from local import faults, install, security
+    from local import authorization, faults, install, security, signatures
     from local.persistence.saver import Saver
 
     sagemaker = install.apply_patches(settings)
@@ -80,7 +80,9 @@ async def serve(settings: Settings) -> None:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": status})
             return
-        await ministack_app.app(scope, receive, send)
+        request = signatures.Request.from_scope(scope)
+        with authorization.enforced(authorization.is_enforced_for(request.headers, request.query)):
+            await ministack_app.app(scope, receive, send)
 
     served: Any = faults.with_faults(application, settings.faults) if settings.faults else application
     protected: Any = security.protected(served, settings)

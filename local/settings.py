@@ -28,7 +28,8 @@ class Settings:
     `directory` is where the server writes its log, temporary files and jobs. Two servers need two ports and two
     directories. The state is saved every `save_interval_s` seconds, and when the server stops; with 0 it is neither
     restored nor saved. `lambda_slots` is the maximum number of concurrent Lambda invocations; further ones wait.
-    `authorization` enforces IAM policies. `faults` is a file with faults to inject, None for none.
+    `authorization` enforces the IAM policies of functions too, which otherwise run as the root user; those of users are
+    always enforced. `faults` is a file with faults to inject, None for none.
     """
 
     port: int = 4566
@@ -43,7 +44,7 @@ class Settings:
     def from_environment(cls) -> Settings:
         """Read LOCAL_AWS_PORT, LOCAL_AWS_DIR, AWS_REGION and the variables of `as_environment` beside them.
 
-        LOCAL_AWS_AUTH is `true` to enforce IAM policies, LOCAL_AWS_FAULTS the file of injected faults.
+        LOCAL_AWS_AUTH is `true` to enforce IAM policies of functions, LOCAL_AWS_FAULTS the file of injected faults.
         """
         environ = os.environ
         return cls(

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
 
 POLICY = "inline"
-USER_ID_VARIABLE = "${aws:userid}"
 # "Alphanumeric characters, plus, equal, comma, period, at, underscore, hyphen", not distinguished by case
-# ("IAM and AWS STS quotas", IAM User Guide).
-NAME = re.compile(r"[a-z0-9+=,.@_-]{1,64}")
+# ("IAM and AWS STS quotas", IAM User Guide). Each user has a folder, so a name is neither `.` nor `..`.
+NAME = re.compile(r"[a-z0-9][a-z0-9+=,.@_-]{0,63}")
+NAME_RULE = "up to 64 characters of a-z, 0-9 and +=,.@_-, the first of them a letter or digit"
 
 
 class InvalidUserName(ValueError):
@@ -36,14 +36,11 @@ class InvalidUserName(ValueError):
 def access_key(server: ServerInfo, name: str, policy: Mapping[str, Any], *, path: str = "/") -> AccessKey:
     """Return an access key of the IAM user `name`, which is created when it does not exist.
 
-    `policy` becomes the only inline policy of the user. ministack does not replace policy variables, so
-    `${aws:userid}` in it is replaced here. Raises InvalidUserName, ClientError, BotoCoreError.
+    `policy` becomes the only inline policy of the user. Raises InvalidUserName, ClientError, BotoCoreError.
     """
     name = name.lower()
     if not NAME.fullmatch(name):
-        raise InvalidUserName(
-            f"{name!r} cannot be the name of an IAM user: it has up to 64 letters, digits and characters of +=,.@_-"
-        )
+        raise InvalidUserName(f"{name!r} cannot be the name of an IAM user: use {NAME_RULE}")
     root = server.access_key()
     iam = boto3.session.Session().client(
         "iam",
@@ -53,20 +50,18 @@ def access_key(server: ServerInfo, name: str, policy: Mapping[str, Any], *, path
         aws_secret_access_key=root.secret_access_key,
     )
     with locked(server.directory):
-        user_id = _create_user(iam, name, path)
-        document = json.dumps(policy).replace(USER_ID_VARIABLE, user_id)
-        iam.put_user_policy(UserName=name, PolicyName=POLICY, PolicyDocument=document)
+        _create_user(iam, name, path)
+        iam.put_user_policy(UserName=name, PolicyName=POLICY, PolicyDocument=json.dumps(policy))
         return _key(iam, name, server)
 
 
-def _create_user(iam: IAMClient, name: str, path: str) -> str:
-    """Create the user unless it exists; return its UserId."""
+def _create_user(iam: IAMClient, name: str, path: str) -> None:
+    """Create the user unless it exists."""
     try:
-        return iam.create_user(UserName=name, Path=path)["User"]["UserId"]
+        iam.create_user(UserName=name, Path=path)
     except ClientError as error:
         if error.response["Error"]["Code"] != "EntityAlreadyExists":
             raise
-    return iam.get_user(UserName=name)["User"]["UserId"]
 
 
 def _key(iam: IAMClient, name: str, server: ServerInfo) -> AccessKey:

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from functions.build_dataset.request import Request
-from functions.shared.errors import InvalidDocument, InvalidInput, SconesError
+from functions.shared.errors import InvalidDocument, SconesError
 from functions.shared.s3 import read_json
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 ABOUT = "about.json"
-# Prefixes of the ML bucket that the role of ProbeEndpoint may read: golden photos of data sets and initial models.
-GOLDEN = ("golden/", "initial/")
 # The `source` in about.json when the program drew the pictures because no archive could be downloaded.
 DRAWN = "generated"
 
@@ -37,7 +35,7 @@ class BaseData:
         try:
             about: Any = read_json(s3, f"{dataset.removesuffix('/')}/{ABOUT}")
         except (ClientError, InvalidDocument):
-            # The data may be in a bucket that only the training job can read.
+            # Data of an operator's own may have no description that this function can read.
             return cls()
         if not isinstance(about, dict):
             return cls()
@@ -67,10 +65,3 @@ def check_base_data(base: BaseData, request: Request, classes: Iterable[str], al
             f"the data at {request.dataset} shows nothing but {', '.join(wanted)}, so outlier rejection cannot be "
             "measured. Add photos of other things, or force the retraining"
         )
-
-
-def check_golden(request: Request, bucket: str) -> None:
-    """Raise InvalidInput when ProbeEndpoint may not read the golden photos; `bucket` is the ML bucket."""
-    allowed = tuple(f"s3://{bucket}/{prefix}" for prefix in GOLDEN)
-    if request.golden and not request.golden.startswith(allowed):
-        raise InvalidInput(f"golden is {request.golden!r}; golden photos are under {' or '.join(allowed)}")

@@ -8,7 +8,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
-from functions.build_dataset.base_data import BaseData, check_base_data, check_golden
+from functions.build_dataset.base_data import BaseData, check_base_data
 from functions.build_dataset.endpoint_repair import ChampionEndpoint
 from functions.build_dataset.initial import InitialModel, accepted_state, refused_state
 from functions.build_dataset.labels import Limits
@@ -76,6 +76,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     table.acquire_lock(execution, now(), lambda holder: is_running(client("stepfunctions"), holder))
     recorded = read_training_input(s3, settings.ml_bucket)
     request = Request.from_state(event.get("request"), recorded, vehicles)
+    request.check_addresses(settings.ml_bucket)
     if request.initial_model:
         return prepare_initial_model(request, request.initial_model)
     champion = endpoint.restore_champion()
@@ -108,7 +109,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if prepared.proceed:
         check_reference(prepared.reference, champion)
         check_base_data(base, request, classes, settings.allow_drawn_training_data)
-        check_golden(request, settings.ml_bucket)
     logger.info(
         "retraining prepared",
         snapshot=snapshot.uri if snapshot else None,
@@ -161,7 +161,6 @@ def prepare_initial_model(request: Request, artifact: str) -> dict[str, Any]:
     if champion:
         logger.info("initial model refused", artifact=artifact, champion=champion.model_version)
         return refused_state(request, champion)
-    check_golden(request, settings.ml_bucket)
     model = InitialModel.read(artifact, s3)
     logger.info("initial model accepted", artifact=artifact, model_version=model.version)
     return accepted_state(request, model)

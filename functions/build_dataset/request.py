@@ -11,6 +11,15 @@ from functions.shared.vehicles import Vehicles
 MANUAL = "manual"
 TRIGGERS = (MANUAL, "schedule", "labels", "drift")
 
+# The prefixes of the ML bucket that operators write, and no reviewer or job does. A model is trained on data and with
+# code from there only. The role of ProbeEndpoint may read the golden photos.
+PREFIXES = {
+    "dataset": ("datasets/base/",),
+    "source": ("source/",),
+    "golden": ("golden/", "initial/"),
+    "initial_model": ("initial/",),
+}
+
 _TRAINING_INPUT = object_with(
     {},
     {
@@ -82,6 +91,14 @@ class Request:
             classes=tuple(name for name in vehicles.bays if name in classes),
             golden=_read_prefix("golden", wanted.get("golden")),
         )
+
+    def check_addresses(self, bucket: str) -> None:
+        """Raise InvalidInput for an address outside of PREFIXES; `bucket` is the ML bucket."""
+        for name, prefixes in PREFIXES.items():
+            given = getattr(self, name)
+            allowed = tuple(f"s3://{bucket}/{prefix}" for prefix in prefixes)
+            if given and not given.startswith(allowed):
+                raise InvalidInput(f"{name} is {shown(given)}; it must be under {' or '.join(allowed)}")
 
     @property
     def automatic(self) -> bool:

@@ -13,11 +13,10 @@ import hmac
 import secrets
 from typing import Any
 
-from ministack import app
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc, sts
 
-from local import patches
+from local import authorization, patches
 
 _secret = secrets.token_bytes(32)
 
@@ -31,8 +30,9 @@ def install() -> None:
     """Apply the patches of this module."""
 
     def execution_credentials(config: dict[str, Any]) -> dict[str, str]:
-        if not app.AUTH:
-            return original(config)  # type: ignore[no-any-return]
+        if not authorization.always():
+            with authorization.enforced(False):
+                return original(config)  # type: ignore[no-any-return]
         function, role = config.get("FunctionArn", ""), config.get("Role", "")
         account, _region = lambda_runtime._account_region_from_function_config(config)
         key_id = f"ASIA{_derived('id', function, role)[:16].upper()}"

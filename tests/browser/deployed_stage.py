@@ -16,6 +16,7 @@ from console.answers import choices
 from console.aws import Aws
 from console.desk import Desk
 from console.identity import Reviewer, find_reviewer
+from console.permissions import policy
 from deploy.outputs import Deployed
 from functions.shared.photo_record import ROUTED
 from functions.shared.photo_table import PhotoTable
@@ -75,6 +76,8 @@ class Stage:
         if name not in self._reviewers:
             iam: Any = boto3.client("iam")
             iam.create_user(UserName=name)
+            document = json.dumps(policy(self.deployed))
+            iam.put_user_policy(UserName=name, PolicyName="reviewer", PolicyDocument=document)
             self._reviewers[name] = ReviewerAws(iam.create_access_key(UserName=name)["AccessKey"])
         return self._reviewers[name]
 

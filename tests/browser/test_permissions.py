@@ -1,5 +1,6 @@
 """The policy of a reviewer, with IAM enforced: everything on the pages works, and nothing else."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -7,12 +8,15 @@ from botocore.exceptions import ClientError
 
 import local
 from console.aws import Aws
+from console.failed_requests import FailedRequests, Result
 from console.identity import find_reviewer
 from console.permissions import policy
 from console.web.security import TOKEN_HEADER
 from deploy import system
 from deploy.outputs import Deployed
 from deploy.target import Target
+from functions.shared.errors import EventNotPublished
+from functions.shared.events import EventBus
 from local import users
 from tests.browser.deployed_stage import Stage, draw_photo
 from tests.support import embedded_aws
@@ -77,7 +81,9 @@ def test_a_reviewer_labels_under_their_own_identity_only(enforced: Stage, ana: A
         f"labels/{0:032}/AIDAOTHER/1.json",
         "models/vehicles/model.tar.gz",
         "datasets/1/manifest.json",
-        "code/a.zip",
+        "source/a/sourcedir.tar.gz",
+        "reviews/code.tar.gz",
+        "reviews/2026/11/27/code.tar.gz",
     ):
         with pytest.raises(ClientError, match="AccessDenied"):
             ana.s3.put_object(Bucket=bucket, Key=key, Body=b"{}", IfNoneMatch="*")
@@ -90,6 +96,7 @@ def test_a_reviewer_changes_no_record_no_model_and_no_deployment(enforced: Stage
         lambda: ana.dynamodb.delete_item(TableName=deployed.model_table, Key={"id": {"S": "champion"}}),
         lambda: ana.ssm.put_parameter(Name=deployed.threshold_parameter, Value="0", Overwrite=True),
         lambda: ana.stepfunctions.start_execution(stateMachineArn=deployed.rollback_model_arn, input="{}"),
+        lambda: ana.stepfunctions.start_execution(stateMachineArn=deployed.retrain_model_arn, input='{"force": true}'),
         lambda: ana.s3.delete_object(Bucket=deployed.uploads_bucket, Key="uploads/d/1.jpg"),
         lambda: ana.s3.delete_object(Bucket=deployed.ml_bucket, Key="labels/1"),
         lambda: ana.sqs.purge_queue(QueueUrl=deployed.review_queue_url),
@@ -99,3 +106,36 @@ def test_a_reviewer_changes_no_record_no_model_and_no_deployment(enforced: Stage
         with pytest.raises(ClientError) as error:
             call()
         assert "AccessDenied" in error.value.response["Error"]["Code"]
+
+
+def test_a_reviewer_sends_no_event_but_that_a_review_was_completed(enforced: Stage, ana: Aws) -> None:
+    bus = EventBus(enforced.deployed.event_bus, ana.events)
+    bus.publish("Review Completed", {})
+    for kind in ("Driver Routed", "Photo Rejected", "Drift Detected"):
+        with pytest.raises(EventNotPublished, match="AccessDenied"):
+            bus.publish(kind, {})
+    entry = {"EventBusName": bus.name, "Source": "elsewhere", "DetailType": "Review Completed", "Detail": "{}"}
+    with pytest.raises(ClientError, match="AccessDenied"):
+        ana.events.put_events(Entries=[entry])
+
+
+def test_a_retraining_that_did_not_start_is_left_to_an_operator(enforced: Stage, ana: Aws) -> None:
+    attributes = {
+        "TARGET_ARN": {"DataType": "String", "StringValue": enforced.deployed.retrain_model_arn},
+        "RULE_ARN": {"DataType": "String", "StringValue": "arn:aws:events:eu-west-1:0:rule/retrain-weekly"},
+    }
+    message = enforced.aws.sqs.send_message(
+        QueueUrl=enforced.deployed.unrouted_queue_url,
+        MessageBody='{"trigger": "schedule"}',
+        MessageAttributes=attributes,
+    )["MessageId"]
+    (replayed,) = FailedRequests(enforced.deployed, ana).replay(message)
+    assert replayed.result is Result.FAILED
+    assert f"an operator has to do it: make redrive STAGE={enforced.deployed.stage} ID={message}" in replayed.text
+    (replayed,) = FailedRequests(enforced.deployed, enforced.aws).replay(message)
+    assert replayed.result is Result.REPLAYED
+
+
+def test_the_policy_fits_into_a_managed_policy(enforced: Stage) -> None:
+    """The limit is 6,144 characters without white space ("IAM and AWS STS quotas", IAM User Guide)."""
+    assert len(json.dumps(policy(enforced.deployed), separators=(",", ":"))) <= 6144

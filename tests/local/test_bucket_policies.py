@@ -176,6 +176,8 @@ def test_the_root_user_can_always_change_the_policy(aws: Aws, bucket: str) -> No
 def test_a_principal_is_a_user_an_account_or_everyone(aws: Aws, bucket: str) -> None:
     iam, name = aws.client("iam"), f"user-{time.time_ns()}"
     user = iam.create_user(UserName=name)["User"]["Arn"]
+    everything = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}
+    iam.put_user_policy(UserName=name, PolicyName="s3", PolicyDocument=json.dumps(everything))
     key = iam.create_access_key(UserName=name)["AccessKey"]
     theirs = client_with_key(aws, "s3", key["AccessKeyId"], key["SecretAccessKey"])
     put = {"Bucket": bucket, "Key": "uploads/new.jpg", "Body": b"photo"}

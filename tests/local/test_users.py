@@ -91,10 +91,14 @@ def test_a_lost_key_is_replaced_and_the_identity_stays(aws: Aws, damage: str) ->
         identity(aws, lost)
 
 
-@pytest.mark.parametrize("name", ["", "Head of Quality", "../ana", "a/b", "zo\u00eb", "a" * 65])
-def test_a_name_that_no_user_of_iam_can_have_is_refused(aws: Aws, name: str) -> None:
-    with pytest.raises(users.InvalidUserName, match="IAM user"):
+@pytest.mark.parametrize(
+    "name", ["", "Head of Quality", "../ana", "a/b", "zo\u00eb", "a" * 65, ".", "..", ".ana", "-ana", "=ana"]
+)
+def test_a_name_that_is_not_of_a_user_or_leads_to_another_folder_is_refused(aws: Aws, name: str) -> None:
+    with pytest.raises(users.InvalidUserName, match=r"cannot be the name of an IAM user: use up to 64 characters"):
         users.access_key(aws.server, name, ALLOW_ALL)
+    assert credentials.read(aws.server.directory) == aws.key
+    assert not (aws.server.directory / "users" / credentials.FILE_NAME).exists()
 
 
 def test_the_permission_for_an_action_of_sqs_covers_its_batch(tmp_path: Path) -> None:
@@ -127,3 +131,44 @@ def test_a_user_may_do_what_the_policy_allows_for_their_own_identity(tmp_path: P
         s3.put_object(Bucket=bucket, Key=f"labels/photo/{ids[0]}/1.json", Body=b"{}")
         with pytest.raises(ClientError, match="AccessDenied"):
             s3.put_object(Bucket=bucket, Key=f"labels/photo/{ids[1]}/1.json", Body=b"{}")
+
+
+def test_a_user_may_do_nothing_but_what_the_policy_allows_on_every_embedded_aws(tmp_path: Path) -> None:
+    settings = local.Settings(port=free_port(), directory=tmp_path / "aws")
+    statement = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject"], "Resource": "*"}
+    policy = {"Version": "2012-10-17", "Statement": [statement]}
+    with embedded_aws.started(settings) as server:
+        aws = Aws(server)
+        bucket = aws.create_bucket()
+        denial = {"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": f"arn:aws:s3:::{bucket}/a"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [denial]})
+        aws.client("s3").put_bucket_policy(Bucket=bucket, Policy=document)
+        key = users.access_key(server, "ana", policy)
+    with embedded_aws.started(settings) as server:
+        aws = Aws(server)
+        s3, iam, functions = (
+            client_with_key(aws, name, key.access_key_id, key.secret_access_key) for name in ("s3", "iam", "lambda")
+        )
+        s3.put_object(Bucket=bucket, Key="b", Body=b"1")
+        name = aws.create_function("def handler(event, context): return 1")
+        for call in (
+            lambda: s3.delete_bucket_policy(Bucket=bucket),
+            lambda: s3.delete_object(Bucket=bucket, Key="b"),
+            lambda: iam.put_user_policy(UserName="ana", PolicyName="all", PolicyDocument=json.dumps(ALLOW_ALL)),
+            lambda: iam.create_access_key(UserName="ana"),
+            lambda: functions.invoke(FunctionName=name),
+        ):
+            with pytest.raises(ClientError, match="AccessDenied"):
+                call()
+        # Functions run as the root user here, whoever caused their invocation.
+        allowed = {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": "*"}
+        users.access_key(server, "ana", {"Version": "2012-10-17", "Statement": [allowed]})
+        code = """
+            import boto3
+            def handler(event, context):
+                return boto3.client("sts").get_caller_identity()["Arn"]
+        """
+        name = aws.create_function(code)
+        answer = functions.invoke(FunctionName=name)["Payload"].read()
+        assert json.loads(answer) == "arn:aws:iam::000000000000:root"
+        aws.client("s3").delete_bucket_policy(Bucket=bucket)

@@ -30,7 +30,7 @@ PREFIXES = ("artifacts", "datasets", "golden", "initial", "models", "retraining"
 
 @dataclass(frozen=True)
 class Person:
-    """A reviewer with an IAM user of their own, who may read and write objects, and not delete any."""
+    """A reviewer with an IAM user of their own, who may read, write and hide objects as far as IAM is concerned."""
 
     reviewer: Reviewer
     s3: Any
@@ -62,7 +62,11 @@ def request() -> ReviewRequest:
 def person(server: local.ServerInfo, name: str) -> Person:
     iam: Any = boto3.client("iam")
     iam.create_user(UserName=name)
-    allowed = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject", "s3:ListBucket"], "Resource": "*"}
+    allowed = {
+        "Effect": "Allow",
+        "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket"],
+        "Resource": "*",
+    }
     policy = json.dumps({"Version": "2012-10-17", "Statement": allowed})
     iam.put_user_policy(UserName=name, PolicyName="objects", PolicyDocument=policy)
     key = iam.create_access_key(UserName=name)["AccessKey"]
@@ -136,6 +140,11 @@ def test_a_label_and_its_picture_cannot_be_changed_or_deleted(bucket: str, peopl
             assert is_denied(who.s3.copy_object, **named, CopySource=f"{bucket}/{key}", MetadataDirective="REPLACE")
             assert is_denied(who.s3.create_multipart_upload, **named)
             assert is_denied(who.s3.delete_object, **named)
+            root: Any = boto3.client("s3")
+            answer = root.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key}]})
+            assert [error["Code"] for error in answer["Errors"]] == ["AccessDenied"]
+            (version,) = root.list_object_versions(Bucket=bucket, Prefix=key)["Versions"]
+            assert is_denied(who.s3.delete_object, **named, VersionId=version["VersionId"])
     with pytest.raises(ClientError, match="PreconditionFailed"):
         ada.s3.put_object(Bucket=bucket, Key=label.key, Body=b"changed", IfNoneMatch="*")
     assert Labels(bucket, ben.s3).get(label.key) == label
@@ -172,9 +181,10 @@ def test_the_other_prefixes_can_be_written_and_written_over(bucket: str, prefix:
     assert s3.get_object(**named)["Body"].read() == b"second"
 
 
-def test_a_prefix_that_the_policy_does_not_list_is_denied_to_everyone(bucket: str) -> None:
+@pytest.mark.parametrize("key", ["unlisted/a.json", "captured/a.jsonl", "reviews/a.json", "reviews/2026/11/27/a.gz"])
+def test_a_key_that_the_policy_does_not_list_is_denied_to_everyone(bucket: str, key: str) -> None:
     s3: Any = boto3.client("s3")
-    assert is_denied(s3.put_object, Bucket=bucket, Key="unlisted/a.json", Body=b"{}")
+    assert is_denied(s3.put_object, Bucket=bucket, Key=key, Body=b"{}", IfNoneMatch="*")
 
 
 def test_removing_the_data_removes_every_version(bucket: str, people: tuple[Person, Person]) -> None:

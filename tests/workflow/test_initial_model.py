@@ -104,7 +104,7 @@ def test_an_initial_model_is_rejected_if_there_is_a_champion(fresh: Stage, recor
             "artifact": "s3://a",
         }
         fresh.aws["dynamodb"].put_item(TableName="models", Item={name: {"S": value} for name, value in record.items()})
-    run = fresh.start(fresh.deploy_retrain(), {"initial_model": "s3://scones-ml/missing.tar.gz"})
+    run = fresh.start(fresh.deploy_retrain(), {"initial_model": "s3://scones-ml/initial/missing.tar.gz"})
     output = run.output()
     assert (output["outcome"], output["reason"]) == ("rejected", "ChampionExists")
     assert "vehicles-test-before" in output["verdict"]
@@ -157,7 +157,8 @@ def test_the_next_retraining_is_compared_with_the_initial_model(fresh: Stage) ->
     [
         ({"initial_model": "model.tar.gz"}, "s3:// address"),
         ({"initial_model": ARTIFACT, "golden": "s3://scones-ml/golden"}, "ends with a slash"),
-        ({"initial_model": ARTIFACT, "golden": "s3://scones-ml/labels/"}, "golden photos are under"),
+        ({"initial_model": ARTIFACT, "golden": "s3://scones-ml/labels/"}, "it must be under"),
+        ({"initial_model": "s3://scones-ml/reviews/2026/11/27/model.tar.gz"}, "it must be under"),
         ({"initial_model": ARTIFACT, "dry_run": True}, "dry_run"),
         ({"initial_model": "s3://scones-ml/initial/gone/model.tar.gz"}, "there is no s3://scones-ml/initial/gone"),
     ],

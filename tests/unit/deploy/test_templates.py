@@ -69,6 +69,9 @@ def test_labels_are_written_by_their_reviewer_and_once() -> None:
     assert [one["Fn::Sub"] for one in once["Resource"]] == [
         f"${{MlBucket.Arn}}/{name}/*" for name in ("labels", "reviews")
     ]
+    (hidden,) = statements("MlBucket", "NotHidden")
+    assert (hidden["Effect"], hidden["Principal"], hidden["Action"]) == ("Deny", "*", "s3:DeleteObject")
+    assert hidden["Resource"] == once["Resource"]
     versioning = DATA["Resources"]["MlBucket"]["Properties"]["VersioningConfiguration"]
     assert versioning == {"Status": "Enabled"}
 
@@ -77,7 +80,7 @@ def test_jobs_write_no_labels_and_no_reviews() -> None:
     (policy,) = DATA["Resources"]["SageMakerRole"]["Properties"]["Policies"]
     (puts,) = [one for one in policy["PolicyDocument"]["Statement"] if "s3:PutObject" in one["Action"]]
     written = {one["Fn::Sub"].partition("${MlBucket}/")[2] for one in puts["Resource"]}
-    assert written == {"captured/*", "models/*", "retraining/*"}
+    assert written == {"models/*", "retraining/*"}
 
 
 def test_uploads_are_denied_by_default_to_everyone() -> None:

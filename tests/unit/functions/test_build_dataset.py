@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.build_dataset.base_data import BaseData, TrainingDataRefused, check_base_data, check_golden
+from functions.build_dataset.base_data import BaseData, TrainingDataRefused, check_base_data
 from functions.build_dataset.endpoint_repair import ChampionEndpoint
 from functions.build_dataset.prepare import find_obstacle, required_labels
 from functions.build_dataset.request import Request
@@ -82,7 +82,7 @@ def test_the_training_input_of_a_model_is_the_input_of_the_next_retraining() -> 
 
 
 def make_request(**more: Any) -> Request:
-    return Request("s3://ml/datasets/base/a/", "s3://ml/s.tar.gz", **more)
+    return Request(**{"dataset": "s3://ml/datasets/base/a/", "source": "s3://ml/source/s.tar.gz", **more})
 
 
 def test_drawn_pictures_are_refused_unless_the_stage_allows_them() -> None:
@@ -102,12 +102,40 @@ def test_data_without_other_things_than_vehicles_is_refused_unless_forced() -> N
     check_base_data(vehicles_only, make_request(), ("bicycle",), allow_drawn=False)
 
 
-def test_golden_photos_that_the_probe_may_not_read_are_refused() -> None:
-    for golden in (None, "s3://ml/golden/a/", "s3://ml/initial/a/golden/"):
-        check_golden(make_request(golden=golden), "ml")
-    for golden in ("s3://elsewhere/golden/a/", "s3://ml/labels/", "s3://ml/golden-photos/"):
-        with pytest.raises(InvalidInput, match="s3://ml/golden/ or s3://ml/initial/"):
-            check_golden(make_request(golden=golden), "ml")
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("dataset", "s3://ml/datasets/base/a/"),
+        ("source", "s3://ml/source/a/sourcedir.tar.gz"),
+        ("golden", "s3://ml/golden/a/"),
+        ("golden", "s3://ml/initial/a/golden/"),
+        ("golden", None),
+        ("initial_model", "s3://ml/initial/a/model.tar.gz"),
+        # An automatic trigger without recorded data has none.
+        ("dataset", ""),
+    ],
+)
+def test_addresses_that_operators_write_are_accepted(name: str, address: str | None) -> None:
+    make_request(**{name: address}).check_addresses("ml")
+
+
+@pytest.mark.parametrize("name", ["dataset", "source", "golden", "initial_model"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "s3://ml/reviews/2026/11/27/code.tar.gz",
+        "s3://ml/labels/0/AIDAANA/1.jpg",
+        "s3://ml/datasets/photos/",
+        "s3://ml/models/a/output/model.tar.gz",
+        "s3://ml/golden-photos/",
+        "s3://uploads/source/code.tar.gz",
+        "s3://ml.evil/source/code.tar.gz",
+        "s3://ml",
+    ],
+)
+def test_code_data_and_models_that_others_can_write_are_refused(name: str, address: str) -> None:
+    with pytest.raises(InvalidInput, match=f"{name} is .*; it must be under s3://ml/"):
+        make_request(**{name: address}).check_addresses("ml")
 
 
 @pytest.mark.parametrize("content", [None, b"not JSON", b"[]", b'{"counts": 3, "source": 3}'])

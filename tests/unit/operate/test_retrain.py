@@ -13,9 +13,12 @@ from moto import mock_aws
 
 from deploy.outputs import Deployed
 from deploy.target import Target
+from functions.build_dataset.request import Request
 from functions.build_dataset.skipped import Reason
+from functions.shared.vehicles import load_vehicles
 from operate import demo, retrain
 from operate.errors import CommandError
+from operate.initial_model import _publish
 from operate.stage_data import Staged
 from operate.synthetic_photos import synthetic_photos
 from operate.terminal import console
@@ -85,6 +88,19 @@ def test_missing_golden_photos_are_uploaded_again(s3: Any, tmp_path: Path) -> No
     s3.delete_object(Bucket="scones-ml", Key=before[0])
     published(tmp_path / "a", data, tmp_path)
     assert keys(s3, prefix) == before
+
+
+def test_what_operators_publish_is_under_the_prefixes_that_retrainings_accept(s3: Any, tmp_path: Path) -> None:
+    given = published(tmp_path / "a", synthetic_photos(20, seed=0), tmp_path)
+    Request.from_state(given, None, load_vehicles()).check_addresses("scones-ml")
+    artifact = tmp_path / "model.tar.gz"
+    artifact.write_bytes(b"a model")
+    photo = tmp_path / "golden" / "bicycle" / "1.png"
+    photo.parent.mkdir(parents=True)
+    photo.write_bytes(b"a photo")
+    initial = _publish("scones-ml", artifact)
+    assert initial.keys() == {"initial_model", "golden"}
+    Request.from_state(initial, None, load_vehicles()).check_addresses("scones-ml")
 
 
 def test_publishing_does_not_change_the_input_of_scheduled_retrainings(s3: Any, tmp_path: Path) -> None:
