@@ -44,8 +44,8 @@ SKIPPED_LABELS = {
     "OverReviewerLimit": "older than the newest MAX_LABELS_PER_REVIEWER of the reviewer",
     "RejectedPhoto": "the photo was rejected",
     "Corrected": "the reviewer answered again",
-    "Outvoted": "most reviewers gave another answer",
-    "Contested": "reviewers disagree, without a majority",
+    "Outvoted": "most reviewers gave another answer, or as many, and theirs routed the driver",
+    "Contested": "reviewers disagree, without a majority, and no answer routed the driver",
     "Unusable": "the reviewers found the photo unusable",
     "UnknownVehicle": "names no vehicle of this retraining",
     "OverDriverLimit": "older than the newest MAX_LABELS_PER_DRIVER of the driver",
@@ -117,6 +117,8 @@ def print_result(output: dict[str, Any]) -> None:
     """Print the labels, the figures of challenger, champion and reference model, the checks, and the verdict."""
     if output.get("labels") or output.get("skipped_labels"):
         console.print(_labels_table(output))
+    if output.get("disagreeing_reviewers"):
+        console.print(_reviewers_table(output["disagreeing_reviewers"]))
     challenger, champion = output.get("challenger"), output.get("compared_with")
     if challenger:
         models = {"challenger": challenger, "champion": champion}
@@ -140,6 +142,14 @@ def _labels_table(output: dict[str, Any]) -> Table:
     grid.add_row("used", str(output.get("labels") or 0), f"{new} of them new since the champion")
     for reason, count in (output.get("skipped_labels") or {}).items():
         grid.add_row(escape(reason), str(count), SKIPPED_LABELS.get(reason, ""))
+    return grid
+
+
+def _reviewers_table(reviewers: dict[str, dict[str, int]]) -> Table:
+    columns = {"reviewer": "left", **dict.fromkeys(("photos", "outvoted", "contested"), "right")}
+    grid = _table("Reviewers who disagree with others", columns)
+    for reviewer, row in reviewers.items():
+        grid.add_row(escape(reviewer), *(str(row[name]) for name in ("votes", "outvoted", "contested")))
     return grid
 
 

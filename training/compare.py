@@ -2,10 +2,11 @@
 
 These are the challenger, the champion and the reference model, which stays the same over many promotions. The photos
 are the holdout of the base data (training.holdout) and, for champion and challenger, the labelled photos that no model
-is trained on. Differences are challenger minus the other model, with a 90% interval by paired bootstrap: both models
-predict the same resampled photos, so the difficulty of the photos does not widen the interval (Efron and Tibshirani,
-"An Introduction to the Bootstrap", 1993). They leave out the vehicles that the other model was not trained on: a gain
-on those would hide a loss on the vehicles that both know.
+is trained on, without those of the reviewers on whose labels the challenger was not trained. Differences are challenger
+minus the other model, with a 90% interval by paired bootstrap: both models predict the same resampled photos, so the
+difficulty of the photos does not widen the interval (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993).
+They leave out the vehicles that the other model was not trained on: a gain on those would hide a loss on the vehicles
+that both know.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from training.features import FeatureCache
 from training.holdout import split_holdout
 from training.images import resize_batch
 from training.inference import BackboneModel, Model, model_fn, predict_probabilities
-from training.labels import load_labelled
+from training.labels import read_labelled
 from training.metrics import Floats, Ints, Metric, bootstrap_interval, nan_to_none
 from training.vehicles import VEHICLES_FILE, configured_vehicles
 
@@ -266,6 +267,17 @@ def find_artifact(folder: Path) -> Path:
     return found[0]
 
 
+def find_distrusted(challenger: Path) -> tuple[str, ...]:
+    """Return the reviewers on whose labels a model (folder or model.tar.gz) was not trained (training.label_errors).
+
+    Raises ModelArchiveError when the model cannot be read, OSError, ValueError or KeyError without the report of its
+    training.
+    """
+    with unpack_model(challenger) as folder:
+        labels = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["labels"]
+    return tuple(errors["reviewer"] for errors in labels["by_reviewer"] if errors["worse"])
+
+
 def _compare_on_labelled(
     challenger: ComparedModel, champion: ComparedModel, labelled: Dataset, vehicles: tuple[str, ...]
 ) -> dict[str, Any]:
@@ -293,14 +305,18 @@ def main() -> int:
     try:
         _, holdout = split_holdout(dataset.load(arguments.base))
         holdout = subsample_others(holdout, configured_vehicles(arguments.vehicles))
+        challenger = find_artifact(arguments.challenger)
+        distrusted = find_distrusted(challenger)
+        labelled = read_labelled(arguments.snapshot, arguments.labelled, "evaluate", distrusted)
         report = compare(
-            find_artifact(arguments.challenger),
+            challenger,
             find_artifact(arguments.champion) if has_champion else None,
             holdout,
-            load_labelled(arguments.snapshot, arguments.labelled, use="evaluate"),
+            labelled.photos,
             (arguments.challenger_version, arguments.champion_version),
             (arguments.reference_version, find_artifact(arguments.reference)) if has_champion else None,
         )
+        report["labels"] = {"distrusted": list(distrusted), "left_out": labelled.left_out}
     except (ComparisonError, ModelArchiveError, OSError, ValueError, KeyError) as error:
         print(f"comparison failed: {error}", file=sys.stderr, flush=True)
         return 1

@@ -9,6 +9,7 @@ training. When their labels differ, none of them is used: they are contested.
 
 import json
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ TRAIN = "train"
 MAX_FILE_BYTES = 20 * 1024 * 1024
 """A larger file is skipped; an upload may not be larger either."""
 
-UNREADABLE, SAME_PICTURE, CONTESTED = "unreadable", "same_picture", "contested"
+UNREADABLE, SAME_PICTURE, CONTESTED, REVIEWER = "unreadable", "same_picture", "contested", "reviewer"
 """Why a labelled photo is not used."""
 
 
@@ -52,10 +53,11 @@ def load_labelled(snapshot: Path, photos: Path, use: str) -> Dataset:
     return read_labelled(snapshot, photos, use).photos
 
 
-def read_labelled(snapshot: Path, photos: Path, use: str) -> LabelledPhotos:
+def read_labelled(snapshot: Path, photos: Path, use: str, distrusted: Collection[str] = frozenset()) -> LabelledPhotos:
     """Return the labelled photos of one `use`; may be empty.
 
-    A photo that cannot be decoded is skipped with a log line, and so is one that counts with another, or is contested.
+    The labels of the `distrusted` reviewers are left out, as if they did not exist: they contest no other label. A
+    photo that cannot be decoded is skipped with a log line, and so is one that counts with another, or is contested.
     Raises FileNotFoundError when the manifest, or a photo that it lists, is missing, and ValueError when an entry names
     a file outside the folder.
     """
@@ -65,6 +67,10 @@ def read_labelled(snapshot: Path, photos: Path, use: str) -> LabelledPhotos:
     left_out: Counter[str] = Counter()
     # Photos for training come first, so that they are the ones that count.
     for entry in sorted(listed, key=lambda entry: (entry["use"] != TRAIN, entry["photo_id"])):
+        if entry["labelled_by"] in distrusted:
+            reason = "is not used: the labels of its reviewer contradict the predictions in training"
+            _leave_out(entry, use, REVIEWER, reason, left_out)
+            continue
         try:
             images.append(downscale(_read_file(photos, entry["file"])))
             entries.append(entry)

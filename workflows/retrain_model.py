@@ -35,7 +35,7 @@ from workflows.tasks import (
 # The fields of the results of BuildDataset, JudgeChallenger and RecordRetraining.
 PREPARED = (
     *("proceed", "reason", "words", "dataset", "source", "hyperparameters", "drawn", "training_input"),
-    *("snapshot", "labelled", "features", "labels", "new_labels", "skipped_labels"),
+    *("snapshot", "labelled", "features", "labels", "new_labels", "skipped_labels", "disagreeing_reviewers"),
     *("champion", "baseline", "reference", "rollback_config", "force", "dry_run", "bake_s"),
     *("initial", "model_version", "golden"),
 )

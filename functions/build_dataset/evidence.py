@@ -17,6 +17,7 @@ from functions.shared.errors import InvalidInput
 from functions.shared.photo import Photo
 from functions.shared.shapes import (
     all_of,
+    any_text,
     count,
     flag,
     fraction,
@@ -40,12 +41,16 @@ CLOCK_SKEW = timedelta(minutes=15)
 # A segment of dots would be removed from the path of a request.
 _KEY = re.compile(r"labels/([0-9a-f]{32})/([A-Za-z0-9][A-Za-z0-9_+=,.@:-]{1,192})/([1-9][0-9]{0,8})\.(json|jpg|png)")
 
+# Of an object in a general purpose bucket, whether it is the MD5 of the object or not (SSE-KMS, SSE-C), and with the
+# number of its parts after a multipart upload. AWS documents the ETag as opaque: labels with another one do not count.
+_ETAG = re.compile(r"[0-9a-f]{32}(-[1-9][0-9]{0,4})?")
+
 _UTC = all_of(matching(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"), time)
 _PHOTO_ID = matching("[0-9a-f]{32}")
 _LABEL = object_with(
     {
         "photo": object_with(
-            {"bucket": text, "key": text, "etag": text, "size": optional(count), "photo_id": _PHOTO_ID}, closed=True
+            {"bucket": text, "key": text, "etag": any_text, "size": optional(count), "photo_id": _PHOTO_ID}, closed=True
         ),
         "photo_id": _PHOTO_ID,
         **dict.fromkeys(("driver_id", "vehicle", "reason", "execution", "answer_id"), text),
@@ -113,11 +118,14 @@ class Answer:
         except (ValueError, RecursionError, InvalidInput) as error:
             raise NoEvidence(Reason.MALFORMED) from error
         photo = Photo.from_state(label["photo"])
+        if not photo.etag:
+            # The photo did not exist any more, so nobody saw it.
+            raise NoEvidence(Reason.NO_PICTURE)
         if {photo.photo_id, label["photo"]["photo_id"], label["photo_id"]} != {key.photo_id}:
             raise NoEvidence(Reason.WRONG_PHOTO)
         if label["reviewer"] != key.reviewer:
             raise NoEvidence(Reason.WRONG_IDENTITY)
-        if label["driver_id"] != photo.driver_id:
+        if label["driver_id"] != photo.driver_id or not _ETAG.fullmatch(photo.etag):
             raise NoEvidence(Reason.MALFORMED)
         picture = None if label["vehicle"] == UNUSABLE else label["picture"]
         if picture is not None and picture.partition(".")[0] != str(key.number):

@@ -146,7 +146,12 @@ def log_and_count_skipped(skipped: SkippedLabels) -> None:
     """Log the labels that are not used, and count them: the metric SkippedLabels has the dimension `reason`."""
     if not skipped.counts:
         return
-    logger.info("labels skipped", skipped=skipped.counts, photo_ids=skipped.examples)
+    logger.info(
+        "labels skipped",
+        skipped=skipped.counts,
+        photo_ids=skipped.examples,
+        disagreeing_reviewers=skipped.disagreeing,
+    )
     for reason, count in skipped.counts.items():
         dimensions = {"service": "build-dataset", "reason": reason}
         with single_metric(

@@ -84,6 +84,7 @@ def _state(request: Request) -> dict[str, Any]:
         "labels": 0,
         "new_labels": 0,
         "skipped_labels": {},
+        "disagreeing_reviewers": {},
         "rollback_config": "",
         "force": False,
         "dry_run": False,

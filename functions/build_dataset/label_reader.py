@@ -20,6 +20,7 @@ from functions.build_dataset.evidence import (
 from functions.build_dataset.labels import Label, Picture
 from functions.build_dataset.skipped import Reason, SkippedLabels
 from functions.shared.aws import call_failed, error_code
+from functions.shared.decision import REVIEWER
 from functions.shared.errors import AwsRefused
 from functions.shared.photo_reader import PhotoReader
 from functions.shared.photo_record import REJECTED
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 LABELS = "labels/"
-_READ_FROM_RECORDS = ("status", "first_seen_at", "review_requests")
+_READ_FROM_RECORDS = ("status", "first_seen_at", "review_requests", "outcome")
 
 
 @dataclass(frozen=True)
@@ -128,13 +129,16 @@ def _check(
     answer.check_request(record, label.written_at)
     if record["status"] == REJECTED:
         raise NoEvidence(Reason.REJECTED_PHOTO)
+    outcome = record.get("outcome") or {}
     return Label(
         photo=answer.photo,
         vehicle=answer.vehicle,
         reviewer=label.key.reviewer,
         number=label.key.number,
         answered_at=answer.answered_at,
+        written_at=label.written_at,
         seen_at=record["first_seen_at"],
+        routed=outcome["vehicle"] if outcome.get("decided_by") == REVIEWER else None,
         picture=_find_picture(label, answer, pictures),
     )
 

@@ -122,6 +122,7 @@ class Prepared:
             "labels": len(self.snapshot.entries) if self.snapshot else 0,
             "new_labels": self.new_labels,
             "skipped_labels": self.snapshot.skipped.counts if self.snapshot else {},
+            "disagreeing_reviewers": self.snapshot.skipped.disagreeing if self.snapshot else {},
             "champion": champion.as_state() if champion else None,
             "baseline": baseline,
             "reference": {"model_version": reference.model_version, "artifact": reference.artifact}

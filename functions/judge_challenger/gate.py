@@ -8,9 +8,14 @@ The rule is a list of checks. Each compares a metric with a limit, and the verdi
 3. no recall regression: the recall of every class is at most the class tolerance below the champion's;
 4. not worse than the reference model: 2 and 3 again, against a model that stays the same over many promotions, so that
    the losses of several promotions cannot add up to more than one tolerance;
-5. better: when enough newly labelled photos are unknown to both models, by at least one of these photos; otherwise on
-   the holdout, in accuracy by the margin, or, if accuracy is not lower, in calibration error or outlier rejection by
-   its tolerance. The verdict contains the metric with the largest gain relative to its limit.
+5. better: when enough newly labelled photos are unknown to both models, by at least one of these photos; or on the
+   holdout, in accuracy by the margin, or, if accuracy is not lower, in calibration error or outlier rejection by its
+   tolerance. Labelled photos alone do not decide: on the photos of a reviewer who confirms whatever the champion
+   answers, no challenger can gain, and no label contradicts the champion, so the reviewer is not found. Nor does the
+   holdout alone: on photos like those of the drivers a gain shows there first. That one of the two is enough cannot
+   make a model worse, because 2 to 4 limit the losses on the holdout, whose labels no reviewer gave. The verdict
+   contains the gain on labelled photos if it is enough, otherwise the metric of the holdout with the largest gain
+   relative to its limit; the gain on labelled photos if neither is enough.
 
 A first model, without a champion to compare with, must pass 1 only. A champion that is an initial model has no verdict:
 a challenger that passes 1 to 4 replaces it. While the champion is the reference, 4 is the same as 2 and 3 and left out.
@@ -30,7 +35,7 @@ and does not call it better. BuildDataset refuses such data unless the stage all
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from functions.shared.checks import AT_LEAST, AT_MOST, Check
@@ -185,13 +190,23 @@ def _is_better(challenger: Mapping[str, Any], reference: Mapping[str, Any]) -> b
 
 
 def _check_gain(report: Mapping[str, Any], gate: Gate) -> Check:
+    """Return the check of 5: on labelled photos, or on the holdout when only that is passed or labels are too few."""
+    on_holdout = _check_gain_on_holdout(report, gate)
     labelled = report.get("labelled")
-    if labelled and labelled["photos"] >= gate.enough_labelled:
-        return Check(
-            f"gain in accuracy on {labelled['photos']} labelled photos that neither model was trained on",
-            labelled["challenger_accuracy"] - labelled["champion_accuracy"],
-            1 / labelled["photos"],
-        )
+    if not labelled or labelled["photos"] < gate.enough_labelled:
+        return on_holdout
+    gain = labelled["challenger_accuracy"] - labelled["champion_accuracy"]
+    on_labelled = Check(
+        f"gain in accuracy on {labelled['photos']} labelled photos that neither model was trained on",
+        gain,
+        1 / labelled["photos"],
+    )
+    if on_labelled.passed or not on_holdout.passed:
+        return on_labelled
+    return replace(on_holdout, check=f"{on_holdout.check} ({gain:+.3f} in accuracy on labelled photos)")
+
+
+def _check_gain_on_holdout(report: Mapping[str, Any], gate: Gate) -> Check:
     challenger, champion = report["challenger"], report["champion"]
     gains = {
         metric: (challenger[metric] - champion[metric]) * (1 if higher else -1)

@@ -66,6 +66,7 @@ _PREPARED = object_with(
         "golden": optional(address),
         **dict.fromkeys(("labels", "new_labels"), optional(count)),
         "skipped_labels": optional(values(count)),
+        "disagreeing_reviewers": optional(values(values(count))),
         "dry_run": flag,
     },
 )
@@ -249,6 +250,7 @@ class RetrainingResult:
             "labels": prepared.get("labels"),
             "new_labels": prepared.get("new_labels"),
             "skipped_labels": prepared.get("skipped_labels") or {},
+            "disagreeing_reviewers": prepared.get("disagreeing_reviewers") or {},
             "endpoint": self.endpoint,
             "execution": self.execution,
             "ended_at": self.at,

@@ -179,6 +179,18 @@ def archived(suffix: str) -> Put:
     return put
 
 
+def with_the_etag(etag: str) -> Put:
+    """Anybody who starts an execution chooses the ETag in its input, also one whose quotes are all of it."""
+
+    def put(world: ForgedLabels) -> None:
+        photo = replace(world.record.photo, etag=etag.strip('"'))
+        label = label_of(world.request(photo), "motorcycle", "eve")
+        state = {**photo.as_state(), "etag": etag}
+        label.with_content(photo=state).put(world.s3, BUCKET)
+
+    return put
+
+
 def encoded_content(**changed: Any) -> Put:
     """As `put_content`, for values that JSON writes as escapes."""
     return lambda world: put_body(json.dumps({**world.label().content, **changed}).encode())(world)
@@ -240,6 +252,9 @@ ATTACKS: dict[str, tuple[Put, str]] = {
     "with the picture of another label": (with_a_picture_elsewhere, "Malformed"),
     "with a picture in another folder": (put_content(picture="../ann/1.png"), "Malformed"),
     "archived": (archived("json"), "Unreadable"),
+    "without an ETag": (with_the_etag(""), "NoPicture"),
+    "with an ETag of quotes": (with_the_etag('""'), "NoPicture"),
+    "with an ETag that S3 never returns": (with_the_etag("0"), "Malformed"),
 }
 
 

@@ -75,7 +75,15 @@ VERDICTS: dict[str, tuple[dict[str, Any], str | None]] = {
         report(model(0.97, recall={"bicycle": 1.0}), model(0.95)),
         "BlindToAClass",
     ),
-    "better on the holdout, not on labels": (report(model(0.97), model(0.95), labelled=labels(0.8, 0.8)), "NotBetter"),
+    "better on the holdout, not on labels, as when a reviewer confirms whatever the champion answers": (
+        report(model(0.97), model(0.95), labelled=labels(0.8, 1.0)),
+        None,
+    ),
+    "better on neither": (report(model(0.953), model(0.95), labelled=labels(0.8, 0.8)), "NotBetter"),
+    "better on labels, worse on the holdout": (
+        report(model(0.92), model(0.95), labelled=labels(1.0, 0.8)),
+        "WorseThanChampion",
+    ),
     "better on the holdout, with too few labels to decide": (
         report(model(0.97), model(0.95), labelled=labels(0.0, 1.0, photos=3)),
         None,
@@ -89,6 +97,13 @@ def test_the_gate_decides_each_case(case: str) -> None:
     verdict = judge(given, Gate())
     assert (verdict.promote, verdict.reason) == (reason is None, reason), verdict.explanation
     assert verdict.explanation
+
+
+def test_a_promotion_by_the_holdout_states_the_loss_on_labelled_photos() -> None:
+    verdict = judge(report(model(0.97), model(0.95), labelled=labels(0.8, 1.0)), Gate())
+    assert "gain in accuracy on the holdout (-0.200 in accuracy on labelled photos) is 0.020" in verdict.explanation
+    verdict = judge(report(model(0.95), model(0.95), labelled=labels(0.8, 1.0)), Gate())
+    assert "gain in accuracy on 20 labelled photos that neither model was trained on is -0.200" in verdict.explanation
 
 
 def test_force_ignores_every_group_except_the_minimum() -> None:

@@ -1,6 +1,7 @@
 """Which labels are effective."""
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
@@ -20,13 +21,17 @@ def label(
     minute: int = 0,
     content: str | None = None,
     seen: int = 0,
+    written: int | None = None,
+    routed: str | None = None,
+    picture: str = "e",
 ) -> Label:
+    """`minute`, `seen` and `written` are minutes after START; S3 stored the label when it was answered by default."""
     etag = hashlib.md5((content or key).encode(), usedforsecurity=False).hexdigest()
-    picture = None if vehicle == "unusable" else Picture(f"labels/…/{by}/{number}.png", '"e"', "png")
+    saw = None if vehicle == "unusable" else Picture(f"labels/…/{by}/{number}.png", f'"{picture}"', "png")
     seen_at = (START + timedelta(minutes=seen)).isoformat()
-    return Label(
-        Photo("uploads", key, etag, 10), vehicle, by, number, START + timedelta(minutes=minute), seen_at, picture
-    )
+    answered_at, written_at = (START + timedelta(minutes=at) for at in (minute, minute if written is None else written))
+    photo = Photo("uploads", key, etag, 10)
+    return Label(photo, vehicle, by, number, answered_at, written_at, seen_at, routed, saw)
 
 
 def used(*labels: Label, per_driver: int = 99) -> tuple[list[Label], dict[str, int]]:
@@ -58,6 +63,67 @@ def test_a_photo_without_a_majority_is_not_used() -> None:
     assert used(label("bicycle"), label("motorcycle", by="bob")) == ([], {"Contested": 2})
     three = [label("bicycle"), label("motorcycle", by="bob"), label("other", by="cyd")]
     assert used(*three) == ([], {"Contested": 3})
+
+
+def test_a_reviewer_who_contradicts_every_answer_later_stops_no_learning() -> None:
+    """Each of three reviewers answered some photos; one of them has contradicted those of the others since."""
+    answers = [label("bicycle", f"uploads/d/{n}.jpg", ("ann", "bob", "eve")[n % 3], routed="bicycle") for n in range(9)]
+    vetoes = [
+        label("motorcycle", one.photo.key, "eve", minute=9, written=9, routed="bicycle")
+        for one in answers
+        if one.reviewer != "eve"
+    ]
+    skipped = SkippedLabels()
+    found = effective_labels([*vetoes, *answers], CLASSES, 99, skipped)
+    assert sorted(found, key=lambda one: one.photo.key) == answers
+    assert skipped.counts == {"Outvoted": 6}
+    assert skipped.disagreeing == {"eve": {"votes": 9, "outvoted": 6, "contested": 0}}
+
+
+def test_a_label_that_was_stored_before_the_answer_wins_no_tie() -> None:
+    """A reviewer gives the answer that is to be expected before another does, and then another one."""
+    planted = [label("bicycle", by="eve", written=-1), label("motorcycle", by="eve", number=2, written=9)]
+    answer = label("bicycle", minute=1, routed="bicycle")
+    planted = [replace(one, routed="bicycle") for one in planted]
+    assert used(*planted, answer) == ([answer], {"Corrected": 1, "Outvoted": 1})
+
+
+def test_a_tie_that_no_answer_decides_stays_contested_and_counts_for_both() -> None:
+    late = [label("bicycle"), label("motorcycle", by="bob")]
+    routed_by_another = [label("bicycle", routed="other"), label("motorcycle", by="bob", routed="other")]
+    both_routed = [
+        label("bicycle", "uploads/d1/a.jpg", content="a", routed="bicycle"),
+        label("motorcycle", "uploads/d2/a.jpg", by="bob", content="a", routed="motorcycle"),
+    ]
+    for votes in (late, routed_by_another, both_routed):
+        assert used(*votes) == ([], {"Contested": 2})
+    skipped = SkippedLabels()
+    effective_labels(late, CLASSES, 99, skipped)
+    assert skipped.disagreeing == {name: {"votes": 1, "outvoted": 0, "contested": 1} for name in ("ann", "bob")}
+
+
+def test_a_majority_is_stronger_than_the_answer_that_routed_the_driver() -> None:
+    votes = [label("bicycle", by=name, routed="motorcycle") for name in ("ann", "bob")]
+    wrong = label("motorcycle", by="eve", routed="motorcycle")
+    assert used(*votes, wrong) == ([votes[0]], {"Outvoted": 1})
+
+
+def test_the_picture_is_the_one_that_most_reviewers_saw_and_then_the_one_that_was_stored_first() -> None:
+    ann, bob = label("bicycle", minute=5), label("bicycle", by="bob", minute=6)
+    forged = label("bicycle", by="eve", minute=-14, written=7, picture="forged")
+    assert used(ann, bob, forged) == ([ann], {})
+    assert used(ann, forged) == ([ann], {})
+    # Many labels of one reviewer, about photos with the same bytes, are one reviewer.
+    copies = [
+        label("bicycle", f"uploads/d/{n}.jpg", "eve", 1, -14, "uploads/d/a.jpg", -9, 7, picture="forged")
+        for n in range(3)
+    ]
+    assert used(ann, bob, *copies) == ([ann], {})
+
+
+def test_the_use_of_a_photo_is_known_for_any_etag() -> None:
+    one = label("bicycle")
+    assert {replace(one, photo=replace(one.photo, etag=etag)).use for etag in ("", None, "é")} == {"train"}
 
 
 def test_a_majority_that_found_the_photo_unusable_outvotes_a_vehicle() -> None:

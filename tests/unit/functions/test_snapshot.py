@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from functions.build_dataset.labels import Limits
 from functions.build_dataset.snapshot import SnapshotStore
+from functions.shared.photo import Photo
 from functions.shared.photo_record import REJECTED
 from functions.shared.photo_table import PhotoTable
 from tests.support.labels import PICTURE, label_of, photo_of, plant_label, request_review
@@ -155,6 +156,32 @@ def test_rejected_photos_are_not_in_the_snapshot(
         plant_label(account, "scones-ml", photo_table, photo, "bicycle", reviewer="ann", at=START)
     snapshot = store.create("s3://base/", CLASSES)
     assert (len(snapshot.entries), snapshot.skipped.counts) == (60, {"RejectedPhoto": 60})
+
+
+@pytest.mark.parametrize("etag", ["0123456789abcdef" * 2, f"{'a' * 32}-2", f"{'a' * 32}-10000"])
+def test_a_label_counts_with_any_etag_that_s3_returns(
+    account: dict[str, Any], store: SnapshotStore, photo_table: PhotoTable, etag: str
+) -> None:
+    photo = Photo("uploads", "uploads/d/a.jpg", etag, 10)
+    plant_label(account, "scones-ml", photo_table, photo, "bicycle", reviewer="ann", at=START)
+    assert store.create("s3://base/", CLASSES).skipped.counts == {}
+
+
+def test_a_tie_is_decided_by_the_answer_that_routed_the_driver(account: dict[str, Any], store: SnapshotStore) -> None:
+    """The record says which one: no reviewer can write it."""
+    labelled(account, "a.jpg", "motorcycle", reviewer="eve")
+    key = labelled(account, "a.jpg", "bicycle")
+    assert store.create("s3://base/", CLASSES).skipped.counts == {"Contested": 2}
+    account["dynamodb"].update_item(
+        TableName="photos",
+        Key={"photo_id": {"S": key.split("/")[1]}},
+        UpdateExpression="SET outcome.vehicle = :vehicle",
+        ExpressionAttributeValues={":vehicle": {"S": "bicycle"}},
+    )
+    snapshot = store.create("s3://base/", CLASSES)
+    assert [entry["label"] for entry in snapshot.entries] == ["bicycle"]
+    assert snapshot.skipped.counts == {"Outvoted": 1}
+    assert snapshot.skipped.disagreeing == {"eve": {"votes": 1, "outvoted": 1, "contested": 0}}
 
 
 def test_of_one_reviewer_only_the_labels_that_s3_stored_last_are_read(

@@ -1,6 +1,7 @@
 """The input that a retraining publishes, and how its result is printed."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
@@ -132,6 +133,15 @@ def test_the_labels_that_were_used_and_skipped_are_printed_with_the_reasons() ->
     lines = shown.get().splitlines()
     assert any("used" in line and "40" in line and "12 of them new" in line for line in lines)
     assert any("NoSuchRequest" in line and "31" in line and "no such review was requested" in line for line in lines)
+
+
+def test_reviewers_who_disagree_with_others_are_printed_by_their_ids() -> None:
+    output: dict[str, Any] = {"outcome": "rejected", "reason": "NothingNew", "verdict": "nothing new"}
+    reviewers = {"AROA1:eve": {"votes": 9, "outvoted": 6, "contested": 2}}
+    with console.capture() as shown:
+        retrain.print_result({**output, "disagreeing_reviewers": reviewers})
+    (line,) = (line for line in shown.get().splitlines() if "AROA1:eve" in line)
+    assert re.findall(r"\b\d+\b", line) == ["9", "6", "2"]
 
 
 def test_every_reason_to_skip_a_label_has_a_meaning() -> None:

@@ -7,9 +7,11 @@ import sys
 import tarfile
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 
+import events
 from operate.synthetic_photos import synthetic_photos
 from tests.support.training import QUICK_RECIPE, VEHICLES, write_labelled_photos
 from training import compare as comparing
@@ -180,21 +182,49 @@ def test_the_bootstrap_is_paired() -> None:
     assert 0 <= found["low"] <= found["high"] < 0.05
 
 
-def test_the_evaluation_job_writes_its_report(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-
-    write_labelled_photos(tmp_path)
-    synthetic_photos(30, seed=2).save(tmp_path / "base" / "images.npz")
+def write_job(good: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write the input of an evaluation job that compares a model with itself to `folder`, and set its arguments."""
+    write_labelled_photos(folder)
+    synthetic_photos(30, seed=2).save(folder / "base" / "images.npz")
     for role in ("challenger", "champion", "reference"):
-        (tmp_path / role).mkdir()
-        with tarfile.open(tmp_path / role / "model.tar.gz", "w:gz") as tar:
+        (folder / role).mkdir()
+        with tarfile.open(folder / role / "model.tar.gz", "w:gz") as tar:
             tar.add(good, arcname=".")
-    arguments = ["compare", "--champion-version", "old", "--challenger-version", "new", "--out", str(tmp_path / "out")]
+    arguments = ["compare", "--champion-version", "old", "--challenger-version", "new", "--out", str(folder / "out")]
     arguments += ["--reference-version", "oldest"]
     for name in ("challenger", "champion", "reference", "base", "snapshot", "labelled"):
-        arguments += [f"--{name}", str(tmp_path / name)]
+        arguments += [f"--{name}", str(folder / name)]
     monkeypatch.setattr(sys, "argv", arguments)
+
+
+def test_the_evaluation_job_writes_its_report(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_job(good, tmp_path, monkeypatch)
     assert comparing.main() == 0
     report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert (report["challenger"]["model_version"], report["champion"]["model_version"]) == ("new", "old")
     assert report["labelled"]["photos"] == 6
+    assert report["labels"] == {"distrusted": [], "left_out": {}}
     assert report["reference"]["model_version"] == "oldest"
+
+
+def test_photos_of_a_reviewer_whom_the_training_named_are_not_compared(
+    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = tmp_path / "named"
+    shutil.copytree(good, named)
+    training = json.loads((named / "evaluation.json").read_text())
+    training["labels"]["by_reviewer"] = [{"reviewer": "ada", "worse": True}, {"reviewer": "bo", "worse": False}]
+    (named / "evaluation.json").write_text(json.dumps(training))
+    write_digests(named)
+    write_job(named, tmp_path, monkeypatch)
+    manifest = tmp_path / "snapshot" / "manifest.json"
+    listed = json.loads(manifest.read_text())
+    evaluated = [entry for entry in listed["photos"] if entry["use"] == "evaluate"]
+    for entry in evaluated[:2]:
+        entry["labelled_by"] = "bo"
+    manifest.write_text(json.dumps(listed))
+    assert comparing.main() == 0
+    report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert report["labelled"]["photos"] == 2
+    assert report["labels"] == {"distrusted": ["ada"], "left_out": {"reviewer": 4}}
+    assert not list(jsonschema.Draft202012Validator(events.contract("evaluation_report")).iter_errors(report))

@@ -53,6 +53,24 @@ def ids(photos: labels.LabelledPhotos) -> list[str]:
     return [label.photo_id for label in photos.labels]
 
 
+def test_labels_of_a_distrusted_reviewer_are_left_out_and_contest_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_snapshot(
+        tmp_path, ("a", "evaluate", "bicycle", picture(0)), ("b", "evaluate", "motorcycle", picture(1)),
+        ("c", "train", "motorcycle", picture(0, 70)),
+    )  # fmt: skip
+    manifest = tmp_path / "snapshot" / "manifest.json"
+    entries = json.loads(manifest.read_text())["photos"]
+    for entry in entries:
+        entry["labelled_by"] = "ada" if entry["photo_id"] == "a" else "eve"
+    manifest.write_text(json.dumps({"photos": entries}))
+    assert ids(read(tmp_path, "evaluate")) == ["b"]
+    found = read_labelled(tmp_path / "snapshot", tmp_path / "labelled", "evaluate", {"eve"})
+    assert (ids(found), found.left_out) == (["a"], {"reviewer": 1})
+    assert "labelled photo b is not used: the labels of its reviewer contradict" in capsys.readouterr().out
+
+
 def test_photos_of_the_same_picture_count_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     copies = [(f"c{number}", "train", "bicycle", picture(0, 60 + number, 90 + number)) for number in range(30)]
     write_snapshot(tmp_path, *copies, ("d", "train", "bicycle", picture(1)))
