@@ -37,7 +37,7 @@ class Photo:
                 # Without the value, which may be a key with half of a surrogate pair.
                 kind = "empty" if value in ("", None) else f"a {type(value).__name__} that is no text"
                 raise InvalidInput(f"photo.{name} is {kind}; pass the {name} of an S3 object as text")
-        if etag is not None and not is_text(etag):
+        if etag is not None and (not is_text(etag) or (etag and not etag.strip('"'))):
             raise InvalidInput(f"photo.etag is {shown(etag)}; pass the object's ETag as text, or leave it out")
         optional(count)(size, "photo.size")
         uploaded_at = state.get("uploaded_at")
