@@ -187,8 +187,8 @@ def _find_photo(body: Mapping[str, Any]) -> Photo | None:
     if state is None and isinstance(detail, dict):
         bucket, stored = detail.get("bucket"), detail.get("object")
         if isinstance(bucket, dict) and isinstance(stored, dict):
-            state = {"bucket": bucket.get("name"), **{name: stored.get(name) for name in ("key", "etag", "size")}}
-            state["uploaded_at"] = body.get("time")
+            state = {name: stored.get(name) for name in ("key", "etag", "size", "sequencer")}
+            state |= {"bucket": bucket.get("name"), "uploaded_at": body.get("time")}
     try:
         return Photo.from_state(state)
     except InvalidInput:

@@ -1,8 +1,8 @@
 """classify-photo: one uploaded photo becomes one decision, one rejection, or one message in the unrouted queue.
 
-Input: `{"photo": {"bucket", "key", "etag"?, "size"?, "uploaded_at"?}}`. Output: the decision or the rejection;
-for the marker of a folder, which is no photo, the input with the error. It is a Standard workflow, because a review can
-take hours.
+Input: `{"photo": {"bucket", "key", "etag"?, "size"?, "uploaded_at"?, "sequencer"?}}`. Output: the decision or the
+rejection; the input with the error for the marker of a folder, which is no photo, and for one upload too many of a
+photo that another execution works on. It is a Standard workflow, because a review can take hours.
 
 Fields of the execution's data: `photo`, the input; `model.answer`, the result of the ClassifyPhoto Lambda; `review`,
 the review request; `reviewer`, the reviewer's answer; `error`, the last error caught; `pending`, how long to wait for
@@ -70,6 +70,10 @@ def build() -> Any:
     ignore_folder = Succeed(
         "IgnoreFolder",
         comment="The object is the marker of a folder, which S3 tools create: it is no photo and has no outcome.",
+    )
+    leave_to_other_execution = Succeed(
+        "LeaveToOtherExecution",
+        comment="One upload too many of a photo that was accepted before: the execution of that upload decides.",
     )
     return_outcome = _record(
         "ReturnOutcome",
@@ -153,8 +157,11 @@ def build() -> Any:
         "Record that the photo is one of too many of its driver and publish it as `Photo Rejected`.",
         function="RejectExcessPhoto",
         payload={"photo.$": "$.model.answer.photo", "excess.$": "$.model.answer.excess"},
-        # In a flood most invocations are throttled, because the function has a small reserved concurrency.
-        retries=[retry("Lambda.TooManyRequestsException", interval_s=1, max_attempts=100, max_delay_s=30)],
+        retries=[
+            retry("PhotoInProgress", max_attempts=0),
+            # In a flood most invocations are throttled, because the function has a small reserved concurrency.
+            retry("Lambda.TooManyRequestsException", interval_s=1, max_attempts=100, max_delay_s=30),
+        ],
     )
     assign_bay = _record(
         "AssignBay",
@@ -232,6 +239,9 @@ def build() -> Any:
     on_error(classify_photo, ["FolderMarker"], ignore_folder)
     on_error(classify_photo, ["States.ALL"], prepare_review_after_error)
     Chain([prepare_review_after_error, request_review])
+
+    # An upload too many of a photo that another execution works on:
+    on_error(reject_excess_photo, ["PhotoInProgress"], leave_to_other_execution)
 
     # A review that another execution requested, or that cannot be requested:
     on_error(request_review, ["ReviewPending"], waited_before)

@@ -127,8 +127,8 @@ class Reconciliation:
                 self.report.counts.in_progress += 1
             return
         ended = f"ended as {status}" if status else "does not exist"
-        # An upload counts in the minute of its first sight, not in that of this restart.
-        photo = replace(record.photo, uploaded_at=record.first_seen_at)
+        # A photo without the time of its upload would count in the minute of this restart.
+        photo = record.photo if record.photo.uploaded_at else self._read_upload_time(record.photo)
         self._restart(photo, record, f"it is {record.status}, and its execution {ended}", status)
 
     def _restart(self, photo: Photo, record: PhotoRecord | None, reason: str, status: str | None = None) -> None:
@@ -202,6 +202,13 @@ class Reconciliation:
             return None
         uploaded_at = timestamp(listed["LastModified"])
         return Photo(self.bucket, listed["Key"], listed["ETag"].strip('"'), listed["Size"], uploaded_at)
+
+    def _read_upload_time(self, photo: Photo) -> Photo:
+        """Return the photo with the time of its object, without a time when that was deleted."""
+        # The first key with a prefix is the prefix itself; the function may list objects and not read them.
+        found = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=photo.key, MaxKeys=1).get("Contents", ())
+        times = [timestamp(listed["LastModified"]) for listed in found if listed["Key"] == photo.key]
+        return replace(photo, uploaded_at=times[0]) if times else photo
 
     def _read_uploaded_again(self, photo: Photo) -> PhotoRecord | None:
         """Return the record of a photo whose bytes were uploaded again: after it was missing or one of too many."""

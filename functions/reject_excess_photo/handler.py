@@ -18,7 +18,7 @@ from functions.shared.photo_record import REJECTED
 from functions.shared.photo_table import PhotoTable
 from functions.shared.rejection import TOO_MANY_PHOTOS, Rejection
 from functions.shared.settings import read_settings
-from functions.shared.shapes import any_text, object_with, read_execution, time
+from functions.shared.shapes import any_text, object_with, optional, read_execution, text, time
 from functions.shared.times import now, timestamp
 
 SERVICE = "reject-excess-photo"
@@ -42,11 +42,15 @@ bus = EventBus(settings.event_bus, client("events"))
 @metrics.log_metrics(capture_cold_start_metric=True)
 @log_failures(logger)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Reject `event["photo"]`; `event["excess"]` is that of ClassifyPhoto. Return the recorded outcome."""
+    """Reject `event["photo"]`; `event["excess"]` is that of ClassifyPhoto. Return the recorded outcome.
+
+    Raises PhotoInProgress when an earlier upload of the same photo was accepted and has no outcome yet.
+    """
     photo, excess = Photo.from_state(event.get("photo")), event.get("excess")
-    object_with({"message": any_text, "uploaded_at": time, "retry_at": time})(excess, "excess")
+    shapes = {"message": any_text, "uploaded_at": time, "sequencer": optional(text), "retry_at": time}
+    object_with(shapes)(excess, "excess")
     assert excess is not None
-    photo = replace(photo, uploaded_at=excess["uploaded_at"])
+    photo = replace(photo, uploaded_at=excess["uploaded_at"], sequencer=excess["sequencer"])
     logger.append_keys(photo_id=photo.photo_id)
     at = now()
     rejection = Rejection(

@@ -61,6 +61,10 @@ class ReviewPending(SconesError):
     """Another execution waits for a reviewer's answer about this photo."""
 
 
+class PhotoInProgress(SconesError):
+    """Another execution works on the photo, which is rejected for nothing that concerns only this upload of it."""
+
+
 class PhotoDecided(SconesError):
     """The photo has an outcome already."""
 

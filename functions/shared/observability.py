@@ -17,6 +17,7 @@ from functions.shared.errors import (
     ModelBusy,
     PhotoDecided,
     PhotoFault,
+    PhotoInProgress,
     ReviewPending,
 )
 from functions.shared.outcomes import Recorded
@@ -25,7 +26,7 @@ from functions.shared.shapes import read_event
 NAMESPACE = "Scones/Vehicles"
 
 # Errors that the workflow expects and that nobody has to look at.
-_EXPECTED = (PhotoFault, FolderMarker, ModelBusy, ReviewPending, PhotoDecided, AnnouncementPending)
+_EXPECTED = (PhotoFault, FolderMarker, ModelBusy, ReviewPending, PhotoInProgress, PhotoDecided, AnnouncementPending)
 
 Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from functions.shared.errors import AnnouncementPending, InvalidInput
+from functions.shared.errors import AnnouncementPending, InvalidInput, PhotoInProgress
 from functions.shared.events import EventBus
 from functions.shared.photo import Photo
 from functions.shared.photo_record import ROUTED, PhotoRecord
@@ -38,13 +38,17 @@ def record_and_announce(
 ) -> Recorded:
     """Record an outcome unless the photo has one, and announce the recorded one, new or old.
 
-    `status` is ROUTED or REJECTED. Raises AnnouncementPending, RecordUnavailable, EventNotPublished.
+    `status` is ROUTED or REJECTED. Raises PhotoInProgress when another execution will record the outcome;
+    AnnouncementPending, RecordUnavailable, EventNotPublished.
     """
     execution = str(outcome["execution"])
     try:
         photos.record_outcome(photo, status, execution, at, outcome=outcome)
     except Refused as refused:
-        return announce(refused.record, execution, at, photos, bus)
+        record = refused.record
+        if not record.has_outcome:
+            raise PhotoInProgress(f"{photo} is {record.status}; its outcome is that of {record.execution}") from refused
+        return announce(record, execution, at, photos, bus)
     return announce_new(photo, status, outcome, at, photos, bus)
 
 

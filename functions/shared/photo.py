@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from functions.shared.errors import InvalidInput
-from functions.shared.shapes import count, is_text, optional, shown, time
+from functions.shared.shapes import count, is_text, optional, shown, text, time
 from functions.shared.texts import printable
 
 UNKNOWN_DRIVER = "unknown"
@@ -16,8 +16,9 @@ class Photo:
     """One uploaded photo. Its identity is bucket, key and etag: a new upload under the same key is another photo.
 
     `etag` has no quotes; it is None until it is read from S3, and empty for a photo that no longer exists.
-    `size` is in bytes, None while unknown. `uploaded_at` is the time of its upload (ISO 8601), None while unknown; the
-    same photo can be uploaded twice, so it is no part of the identity.
+    `size` is in bytes, None while unknown. `uploaded_at` is the time of its upload (ISO 8601), `sequencer` the number
+    of its upload among those under the same key, from S3's event; both are None while unknown. The same photo can be
+    uploaded twice, so they are no part of the identity.
     """
 
     bucket: str
@@ -25,10 +26,11 @@ class Photo:
     etag: str | None = None
     size: int | None = None
     uploaded_at: str | None = field(default=None, compare=False)
+    sequencer: str | None = field(default=None, compare=False)
 
     @classmethod
     def from_state(cls, state: Any) -> "Photo":
-        """Read the `photo` of a workflow's state. Raises InvalidInput when bucket or key is missing."""
+        """Read the `photo` of a workflow's state. Raises InvalidInput when a field is missing or malformed."""
         if not isinstance(state, dict):
             raise InvalidInput('the input has no photo; pass {"photo": {"bucket": …, "key": …}}')
         bucket, key, etag, size = (state.get(name) for name in ("bucket", "key", "etag", "size"))
@@ -37,12 +39,13 @@ class Photo:
                 # Without the value, which may be a key with half of a surrogate pair.
                 kind = "empty" if value in ("", None) else f"a {type(value).__name__} that is no text"
                 raise InvalidInput(f"photo.{name} is {kind}; pass the {name} of an S3 object as text")
-        if etag is not None and not is_text(etag):
+        if etag is not None and (not is_text(etag) or (etag and not etag.strip('"'))):
             raise InvalidInput(f"photo.etag is {shown(etag)}; pass the object's ETag as text, or leave it out")
         optional(count)(size, "photo.size")
-        uploaded_at = state.get("uploaded_at")
+        uploaded_at, sequencer = state.get("uploaded_at"), state.get("sequencer")
         optional(time)(uploaded_at, "photo.uploaded_at")
-        return cls(str(bucket), str(key), etag.strip('"') if etag else None, size, uploaded_at)
+        optional(text)(sequencer, "photo.sequencer")
+        return cls(str(bucket), str(key), etag.strip('"') if etag else None, size, uploaded_at, sequencer)
 
     def with_object(self, *, etag: str, size: int) -> "Photo":
         """Return the photo with the etag and the size that S3 returned."""

@@ -21,11 +21,12 @@ OUTCOMES = (ROUTED, REJECTED)
 class PhotoRecord:
     """The item of a photo in the photo table.
 
-    `status` is one of STATUSES, `status_at` the time of the last transition, `first_seen_at` that of the first one
-    (both ISO 8601). `execution` is the ARN of the execution that made the last transition. `classification` and
-    `threshold` are the model's, None when it did not answer. `review` is the last review request: `reason`,
-    `requested_at`, `expires_at`, `execution` and `token_hash`, the SHA-256 of its task token; `review_announced_by` is
-    the execution that published its event, `review_sent` the hash of the token in the message that SQS accepted.
+    `photo` has the time and the sequencer of its last upload, as far as a transition knew them. `status` is one of
+    STATUSES, `status_at` the time of the last transition, `first_seen_at` that of the first one (both ISO 8601).
+    `execution` is the ARN of the execution that made the last transition. `classification` and `threshold` are the
+    model's, None when it did not answer. `review` is the last review request: `reason`, `requested_at`, `expires_at`,
+    `execution` and `token_hash`, the SHA-256 of its task token; `review_announced_by` is the execution that published
+    its event, `review_sent` the hash of the token in the message that SQS accepted.
     `review_requests` are all review requests about the photo, oldest first: `token_hash` and `requested_at` of each.
     `outcome` is the decision or the rejection as its event contains it, `announced` whether that event was published,
     `announcing_at` when an execution other than the one that recorded it, or a reconciliation, was about to publish it.
@@ -54,9 +55,9 @@ class PhotoRecord:
     @classmethod
     def from_item(cls, item: Mapping[str, Any]) -> "PhotoRecord":
         """Read an item of the table, converted to JSON values."""
-        photo = item["photo"]
+        photo, upload = item["photo"], item.get("upload", {})
         return cls(
-            photo=Photo(photo["bucket"], photo["key"], photo["etag"], photo["size"]),
+            photo=Photo(photo["bucket"], photo["key"], photo["etag"], photo["size"], **upload),
             status=item["status"],
             status_at=item["status_at"],
             first_seen_at=item["first_seen_at"],

@@ -21,6 +21,7 @@ _REFUSED = "ConditionalCheckFailedException"
 
 _UNSEEN = Attr("photo_id").not_exists()
 _OPEN = Attr("status").is_in([CLASSIFIED, UNROUTED])
+_UNROUTED = Attr("status").eq(UNROUTED)
 _IN_REVIEW = Attr("status").eq(IN_REVIEW)
 _REASON = Attr("outcome.rejected.reason")
 _MISSING = Attr("status").eq(REJECTED) & _REASON.eq("PhotoMissing")
@@ -55,7 +56,9 @@ class PhotoTable(PhotoReader):
     again: a photo that was rejected as PhotoMissing, was uploaded again, and is not rejected as that again; an
     execution that classified it or requested its review before it was missing keeps the rejection. Or one that was
     rejected as TooManyPhotos and was uploaded again at `rejected.retry_at` or later.
-    The last column is that of `mark_unrouted`; `claim_restart` has a condition of its own.
+    The last column is that of `mark_unrouted`; `claim_restart` has a condition of its own. A rejection as TooManyPhotos
+    is of one upload, not of the photo: it is recorded without a record, again, and for an unrouted photo of which this
+    is the last upload.
 
     Indexes: `by-status` and `unannounced` (outcomes whose event was not published) by the time of the last transition,
     `by-day` and `by-driver` by the time of the first one.
@@ -126,15 +129,21 @@ class PhotoTable(PhotoReader):
         self, photo: Photo, status: str, execution: str, at: datetime, *, outcome: Mapping[str, Any]
     ) -> None:
         """Record the decision (`status` ROUTED) or the rejection (REJECTED) of a photo. Raises Refused."""
-        allowed = _UNSEEN | _OPEN | _IN_REVIEW
-        missing_again = status == REJECTED and outcome["rejected"]["reason"] == "PhotoMissing"
+        reason = outcome["rejected"]["reason"] if status == REJECTED else None
+        again = _is_uploaded_again(photo, execution)
+        if reason == "PhotoMissing":
+            allowed = _UNSEEN | _OPEN | _IN_REVIEW
+        elif reason == "TooManyPhotos":
+            allowed = _UNSEEN | again | (_UNROUTED & Attr("upload").eq(_upload(photo)))
+        else:
+            allowed = _UNSEEN | _OPEN | _IN_REVIEW | again
         self._move(
             photo,
             status,
             execution,
             at,
             {"outcome": outcome, "unannounced": "yes"},
-            allowed=allowed if missing_again else allowed | _is_uploaded_again(photo, execution),
+            allowed=allowed,
         )
 
     def claim_announcement(self, record: PhotoRecord, at: datetime) -> bool:
@@ -232,6 +241,8 @@ class PhotoTable(PhotoReader):
         appended = appended or {}
         now = timestamp(at)
         changed = {"status": status, "status_at": now, "execution": execution, **attributes}
+        if upload := _upload(photo):
+            changed["upload"] = upload
         first = {
             "photo": photo.as_state(),
             "driver_id": photo.driver_id,
@@ -289,6 +300,13 @@ class PhotoTable(PhotoReader):
             raise unavailable(photo_id, error) from error
 
 
+def _upload(photo: Photo) -> dict[str, str | None]:
+    """Return the attribute `upload`, which is empty when the time of the upload is unknown."""
+    if photo.uploaded_at is None:
+        return {}
+    return {"uploaded_at": timestamp(datetime.fromisoformat(photo.uploaded_at)), "sequencer": photo.sequencer}
+
+
 def _is_uploaded_again(photo: Photo, execution: str) -> ConditionBase:
     """Whether the same bytes were uploaded again under the same key after a rejection that allows it.
 
@@ -296,10 +314,9 @@ def _is_uploaded_again(photo: Photo, execution: str) -> ConditionBase:
     the time from which on it is accepted; a second event of the rejected upload is older.
     """
     again = _MISSING & ~Attr("classified_by").eq(execution) & ~Attr("review.execution").eq(execution)
-    if photo.uploaded_at is None:
+    if not (upload := _upload(photo)):
         return again
-    uploaded_at = timestamp(datetime.fromisoformat(photo.uploaded_at))
-    return again | (_TOO_MANY & Attr("outcome.rejected.retry_at").lte(uploaded_at))
+    return again | (_TOO_MANY & Attr("outcome.rejected.retry_at").lte(upload["uploaded_at"]))
 
 
 def _is_own_review(execution: str, at: datetime) -> ConditionBase:

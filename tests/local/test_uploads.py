@@ -16,8 +16,8 @@ from tests.local.aws import ROLE, Aws
 from tests.support import object_keys
 from tests.support.waiting import eventually
 
-TEMPLATE = '{"photo": {"bucket": <bucket>, "key": <key>, "etag": <etag>, "size": <size>}}'
-PATHS = {f: f"$.detail.object.{f}" for f in ("key", "etag", "size")} | {"bucket": "$.detail.bucket.name"}
+TEMPLATE = '{"photo": {"bucket": <bucket>, "key": <key>, "etag": <etag>, "size": <size>}, "sequencer": <sequencer>}'
+PATHS = {f: f"$.detail.object.{f}" for f in ("key", "etag", "size", "sequencer")} | {"bucket": "$.detail.bucket.name"}
 NAMES = [
     "uploads/d 1/mein Rad.jpg",
     'uploads/a+b/"quoted".jpg',
@@ -90,6 +90,17 @@ def test_every_key_arrives_unchanged(pipeline: Pipeline) -> None:
         seen[output["photo"]["key"]] = output["photo"]
     for key, etag in etags.items():
         assert seen[key] == {"bucket": pipeline.bucket, "key": key, "etag": etag, "size": 5}
+
+
+def test_each_upload_of_the_same_bytes_under_one_key_has_a_sequencer_of_its_own(pipeline: Pipeline) -> None:
+    before = len(pipeline.executions())
+    key = "uploads/d/again.jpg"
+    for _ in range(3):
+        pipeline.upload(key)
+    outputs = [pipeline.aws.wait_for_execution(one["executionArn"])["output"] for one in pipeline.ended(before + 3)]
+    sequencers = {output["sequencer"] for output in outputs if output["photo"]["key"] == key}
+    assert len(sequencers) == 3
+    assert all(int(sequencer, 16) for sequencer in sequencers)
 
 
 def test_a_warm_chain_is_fast(pipeline: Pipeline) -> None:

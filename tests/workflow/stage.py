@@ -233,9 +233,9 @@ class Stage:
 
     def fill_minute(self, driver: str) -> str:
         """Let a driver have uploaded as many photos as are accepted in a minute; return a time in that minute."""
-        photos = {"SS": [str(number) for number in range(int(ENVIRONMENT["UPLOADS_PER_MINUTE"]))]}
+        uploads = {"SS": [str(number) for number in range(int(ENVIRONMENT["UPLOADS_PER_MINUTE"]))]}
         key = {"driver_id": {"S": driver}, "minute": {"S": "2026-11-23T02:35:00.000Z"}}
-        self.aws["dynamodb"].put_item(TableName=ENVIRONMENT["UPLOAD_COUNT_TABLE"], Item={**key, "photos": photos})
+        self.aws["dynamodb"].put_item(TableName=ENVIRONMENT["UPLOAD_COUNT_TABLE"], Item={**key, "uploads": uploads})
         return "2026-11-23T02:35:35Z"
 
     def queue_url(self, name: str) -> str:

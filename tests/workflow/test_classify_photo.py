@@ -209,6 +209,19 @@ def test_one_of_too_many_photos_is_rejected_with_the_time_to_try_again(stage: St
     assert stage.events("Photo Rejected") == [rejection]
 
 
+def test_one_upload_too_many_of_a_photo_in_review_leaves_it_to_the_reviewer(stage: Stage) -> None:
+    stage.respond = lambda image: classification("bicycle", 0.5)
+    photo = stage.upload(key="uploads/driver-8/waits.jpg")
+    first = stage.start(stage.deploy_classify(), {"photo": photo})
+    request = stage.review_request()
+    second = stage.classify({**photo, "uploaded_at": stage.fill_minute("driver-8"), "sequencer": "617F08299329D189"})
+    assert second.output()["error"]["Error"] == "PhotoInProgress"
+    assert second.states()[-2:] == ["RejectExcessPhoto", "LeaveToOtherExecution"]
+    stage.answer_review(request, review_answer("motorcycle"))
+    assert first.output()["vehicle"] == "motorcycle"
+    assert stage.events("Photo Rejected") == []
+
+
 def test_the_rejections_of_a_flood_wait_for_their_share_of_the_concurrency(stage: Stage) -> None:
     photo = {**stage.upload(key="uploads/driver-8/excess.jpg"), "uploaded_at": stage.fill_minute("driver-8")}
     stage.fail_invocations("reject_excess_photo", *["TooManyRequestsException"] * 20)

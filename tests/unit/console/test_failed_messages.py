@@ -52,8 +52,8 @@ def test_an_upload_that_started_no_execution_gets_one(
 ) -> None:
     event = events.sample("s3_object_created")
     stored = event["detail"]["object"]
-    state = {"bucket": event["detail"]["bucket"]["name"], **{name: stored[name] for name in ("key", "etag", "size")}}
-    state["uploaded_at"] = event["time"]
+    state = {name: stored[name] for name in ("key", "etag", "size", "sequencer")}
+    state |= {"bucket": event["detail"]["bucket"]["name"], "uploaded_at": event["time"]}
     dead_letter(stage, stage.classify_photo_arn, "photo-uploaded", {"photo": state} if transformed else event)
     message = only(failed)
     assert message.title == "Upload that did not start an execution"

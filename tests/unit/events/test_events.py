@@ -67,6 +67,7 @@ def test_any_key_is_passed_to_the_workflow_unchanged(key: str) -> None:
             "etag": "b1946ac92492d2347c6235b4d2611184",
             "size": 48213,
             "uploaded_at": uploaded()["time"],
+            "sequencer": uploaded()["detail"]["object"]["sequencer"],
         }
     }
 

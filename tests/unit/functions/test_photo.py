@@ -19,6 +19,13 @@ def test_an_etag_is_the_same_with_and_without_its_quotes() -> None:
     assert quoted == Photo.from_state({"bucket": "b", "key": "k", "etag": "abc"})
 
 
+@pytest.mark.parametrize("etag", ['"', '""'])
+def test_an_etag_of_quotes_only_is_refused(etag: str) -> None:
+    """It would be the empty etag of a photo that does not exist."""
+    with pytest.raises(InvalidInput, match=r"photo\.etag"):
+        Photo.from_state({"bucket": "b", "key": "k", "etag": etag})
+
+
 def test_a_photo_without_an_etag_has_no_identity() -> None:
     with pytest.raises(InvalidInput, match="no etag"):
         _ = Photo("b", "k").photo_id

@@ -1,6 +1,7 @@
 """The photo table: which transitions a record allows, and what its indexes find."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -234,6 +235,22 @@ def test_a_photo_that_was_rejected_as_missing_can_be_restarted(table: PhotoTable
     record = read(table)
     assert (record.status, record.outcome) == (UNROUTED, None)
     assert list(table.list_unannounced()) == []
+
+
+def test_the_record_has_the_last_upload_that_a_transition_knew(table: PhotoTable) -> None:
+    def uploaded_at(at: str, sequencer: str) -> Photo:
+        return replace(PHOTO, uploaded_at=at, sequencer=sequencer)
+
+    outcome = {"rejected": {"reason": "TooManyPhotos", "retry_at": "2026-11-27T10:01:00.000Z"}, "execution": EXECUTION}
+    table.record_outcome(uploaded_at("2026-11-27T10:00:30Z", "1"), REJECTED, EXECUTION, NOW, outcome=outcome)
+    again = uploaded_at("2026-11-27T12:01:30+02:00", "2")
+    # The second upload is rejected too, and accepted in a restart.
+    outcome = {"rejected": {"reason": "TooManyPhotos", "retry_at": "2026-11-27T10:02:00.000Z"}, "execution": EXECUTION}
+    table.record_outcome(again, REJECTED, ANOTHER_EXECUTION, LATER, outcome=outcome)
+    table.claim_restart(again, read(table), EXECUTION, LATER, error={"Error": "ABORTED"}, restarts=1)
+    MOVES[CLASSIFIED](table, EXECUTION, LATER)
+    photo = read(table).photo
+    assert (photo.uploaded_at, photo.sequencer) == ("2026-11-27T10:01:30.000Z", "2")
 
 
 def test_the_number_of_restarts_survives_other_transitions(table: PhotoTable) -> None:

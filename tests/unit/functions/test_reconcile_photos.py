@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -85,6 +86,28 @@ def test_a_photo_whose_execution_was_stopped_is_restarted(
     assert (record.error or {})["Error"] == ("RecordUnavailable" if status == UNROUTED else "ABORTED")
     # The new execution may request a review, although the old request has not expired.
     photos.claim_review(photo, record.execution, now(), review=review)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_photos_whose_executions_ended_in_an_outage_count_in_the_minutes_of_their_uploads(
+    stack: Stack, reconcile: Reconciler, photos: PhotoTable, known: bool
+) -> None:
+    """Their records begin when the outage ends, all in the same minute."""
+    uploaded_at = {}
+    for number in range(3):
+        photo = stack.upload(key=f"uploads/driver-17/{number}.jpg")
+        listed = client("s3").head_object(Bucket=photo.bucket, Key=photo.key)["LastModified"]
+        uploaded_at[photo.photo_id] = timestamp(listed - timedelta(minutes=60 - number) if known else listed)
+        if known:
+            photo = replace(photo, uploaded_at=uploaded_at[photo.photo_id], sequencer=f"{number}")
+        ended_at = now() - timedelta(minutes=15)
+        photos.mark_unrouted(photo, f"{EXECUTION}-{number}", ended_at, error={"Error": "RecordUnavailable"})
+    assert counts(reconcile())["restarted"] == 3
+    for name in reconcile.started():
+        arn = f"{reconcile.machine.replace(':stateMachine:', ':execution:')}:{name}"
+        state = json.loads(client("stepfunctions").describe_execution(executionArn=arn)["input"])["photo"]
+        assert state["uploaded_at"] == uploaded_at[Photo.from_state(state).photo_id]
+        assert ("sequencer" in state) == known
 
 
 def test_a_photo_whose_object_was_deleted_is_restarted_too(

@@ -3,16 +3,20 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any
 
 import pytest
 
 from functions.shared.aws import client
-from functions.shared.errors import ModelUnavailable
+from functions.shared.errors import ModelUnavailable, PhotoInProgress
 from functions.shared.photo import Photo
+from functions.shared.photo_table import PhotoTable
+from functions.shared.times import now
 from tests.unit.functions.stack import (
     ANOTHER_EXECUTION,
     EXECUTION,
+    PHOTOS,
     TASK_TOKEN,
     UPLOADED_AT,
     UPLOADS_PER_MINUTE,
@@ -24,12 +28,13 @@ from tests.unit.functions.stack import (
 )
 
 NEXT_MINUTE = "2026-11-23T02:36:00.000Z"
+_SEQUENCE = count(0x617F08299329D189)
 
 
 def upload(stack: Stack, name: str, *, driver: str = "driver-17", at: str = UPLOADED_AT) -> Photo:
-    """Upload a photo of its own at a time."""
+    """Upload a photo at a time, or the same one again; it has the sequencer of this upload."""
     photo = stack.upload(b"\xff\xd8\xff" + name.encode(), f"uploads/{driver}/{name}.jpg")
-    return replace(photo, uploaded_at=at)
+    return replace(photo, uploaded_at=at, sequencer=f"{next(_SEQUENCE):018X}")
 
 
 def fill(stack: Stack, classify: Function, driver: str = "driver-17") -> list[Photo]:
@@ -117,6 +122,88 @@ def test_a_second_event_and_a_retry_of_an_upload_are_not_counted_again(stack: St
     assert is_excess(classify(photo=upload(stack, "excess").as_input()))
     # Also when the minute is full by now.
     assert not is_excess(classify(photo=first.as_input()))
+
+
+def test_the_same_file_uploaded_over_and_over_counts_every_time(
+    stack: Stack, classify: Function, reject_excess: Function, model: ModelServer
+) -> None:
+    answers = []
+    for number in range(20):
+        execution = f"{EXECUTION}-{number}"
+        answers.append(classify(execution, photo=upload(stack, "same").as_input()))
+        if is_excess(answers[-1]):
+            # The photo was decided before: that stays its outcome.
+            assert reject(reject_excess, answers[-1], execution) == answers[0]["recorded"]
+    assert [is_excess(answer) for answer in answers] == [False] * UPLOADS_PER_MINUTE + [True] * (
+        20 - UPLOADS_PER_MINUTE
+    )
+    assert len(model.received) == UPLOADS_PER_MINUTE
+    assert stack.published() == [answers[0]["recorded"]]
+
+
+def test_a_restart_without_the_sequencer_of_the_upload_is_not_counted_again(stack: Stack, classify: Function) -> None:
+    """A reconciliation that finds no record knows only what S3 lists."""
+    for photo in fill(stack, classify):
+        again = replace(photo, sequencer=None)
+        assert not is_excess(classify(ANOTHER_EXECUTION, photo=again.as_input()))
+    another = replace(upload(stack, "excess"), sequencer=None)
+    assert is_excess(classify(photo=another.as_input()))
+
+
+@pytest.fixture
+def classified(stack: Stack, classify: Function, model: ModelServer) -> dict[str, Any]:
+    """The answer about an accepted photo of which the model is not sure, in the minute before."""
+    model.set_probabilities(bicycle=0.5, motorcycle=0.4, other=0.1)
+    answer = classify(photo=upload(stack, "waits", at="2026-11-23T02:34:10Z").as_input())
+    model.set_probabilities(bicycle=0.97, motorcycle=0.02, other=0.01)
+    return answer
+
+
+def reject_second_upload(stack: Stack, classify: Function, reject_excess: Function) -> None:
+    """Upload the photo of `classified` again, over the limit: another execution decides about it."""
+    fill(stack, classify)
+    before = stack.record(upload(stack, "waits"))
+    answer = classify(ANOTHER_EXECUTION, photo=upload(stack, "waits").as_input())
+    with pytest.raises(PhotoInProgress, match=EXECUTION):
+        reject(reject_excess, answer, ANOTHER_EXECUTION)
+    assert stack.record(before.photo) == before
+    assert stack.published("Photo Rejected") == []
+
+
+def test_a_photo_in_review_is_not_rejected_because_it_is_uploaded_again_over_the_limit(
+    stack: Stack,
+    classify: Function,
+    reject_excess: Function,
+    request_review: Function,
+    function: Callable[[str], Function],
+    classified: dict[str, Any],
+) -> None:
+    request = {name: classified[name] for name in ("photo", "classification", "threshold", "reason")}
+    request_review(**request, timeout_s=900, task_token=TASK_TOKEN)
+    reject_second_upload(stack, classify, reject_excess)
+    decision = function("assign_bay")(photo=classified["photo"], vehicle="motorcycle", decided_by="reviewer")
+    assert (decision["vehicle"], decision["decided_by"]) == ("motorcycle", "reviewer")
+
+
+@pytest.mark.parametrize("unrouted", [False, True])
+def test_a_photo_without_an_outcome_is_not_rejected_because_it_is_uploaded_again_over_the_limit(
+    stack: Stack, classify: Function, reject_excess: Function, classified: dict[str, Any], unrouted: bool
+) -> None:
+    if unrouted:
+        photos = PhotoTable(PHOTOS, client("dynamodb"))
+        photos.mark_unrouted(Photo.from_state(classified["photo"]), EXECUTION, now(), error={"Error": "ABORTED"})
+    reject_second_upload(stack, classify, reject_excess)
+
+
+def test_an_upload_over_the_limit_whose_execution_failed_is_rejected_by_the_next_one(
+    stack: Stack, classify: Function, reject_excess: Function
+) -> None:
+    fill(stack, classify)
+    photo = upload(stack, "excess")
+    photos = PhotoTable(PHOTOS, client("dynamodb"))
+    photos.mark_unrouted(photo, EXECUTION, now(), error={"Error": "RecordUnavailable"})
+    answer = classify(ANOTHER_EXECUTION, photo=photo.as_input())
+    assert reject(reject_excess, answer, ANOTHER_EXECUTION)["rejected"]["reason"] == "TooManyPhotos"
 
 
 def test_photos_that_waited_for_the_end_of_an_outage_are_not_too_many(
