@@ -37,7 +37,7 @@ class Refused(Exception):
 
 
 class PhotoTable(PhotoReader):
-    """The DynamoDB table of photos. Its key is `photo_id`, its TTL `purge_at`.
+    """The DynamoDB table of photos. Its key is `photo_id`, its TTL `purge_at`, which each transition renews.
 
     Each method of a transition writes only when the record allows it, and raises Refused otherwise:
 
@@ -231,13 +231,19 @@ class PhotoTable(PhotoReader):
         """Make a transition; return the record before it. `appended` are added to lists. Raises Refused."""
         appended = appended or {}
         now = timestamp(at)
-        changed = {"status": status, "status_at": now, "execution": execution, **attributes}
+        changed = {
+            "status": status,
+            "status_at": now,
+            "execution": execution,
+            # From the last transition: a photo of any age may be restarted, reviewed and labelled.
+            "purge_at": purge_at(at),
+            **attributes,
+        }
         first = {
             "photo": photo.as_state(),
             "driver_id": photo.driver_id,
             "first_seen_at": now,
             "day": now[:10],
-            "purge_at": purge_at(at),
         }
         # An outcome is final, but for a rejected photo that was uploaded again.
         removed = ("announced_at",) if status in OUTCOMES else ("announced_at", "outcome", "unannounced")
