@@ -103,7 +103,7 @@ reconcile: $(READY)  ## account for every upload: restart, announce, name; HOURS
 	@$(PY) -m operate reconcile $(if $(HOURS),--hours "$(HOURS)") $(if $(GRACE_S),--grace "$(GRACE_S)") $(if $(filter yes,$(FORCE)),--force)
 
 forget: $(READY)  ## DRIVER=<id> or PHOTO=<id or s3://…>: show every copy of the photos; YES=yes: delete them
-	@$(PY) -m operate forget $(if $(PHOTO),--photo=$(call quoted,PHOTO),--driver=$(call quoted,DRIVER)) $(if $(filter yes,$(YES)),--yes)
+	@$(PY) -m operate forget $(if $(value PHOTO),--photo=$(call quoted,PHOTO)) $(if $(value DRIVER),--driver=$(call quoted,DRIVER)) $(if $(filter yes,$(YES)),--yes)
 
 pretrain: stage  ## rebuild the backbone from ImageNet weights: installs PyTorch, then takes ten minutes
 	@$(PY) $(INSTALL_LOCKED) --quiet -r requirements-pretrain.lock

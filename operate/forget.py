@@ -19,7 +19,7 @@ from functions.shared.photo_reader import PhotoReader
 from functions.shared.shapes import is_text
 from functions.shared.times import timestamp
 from operate.errors import CommandError
-from operate.forget_stores import Found, Photos, Stores, find_ended, list_running
+from operate.forget_stores import MESSAGES_KEPT, Found, Photos, Stores, find_ended, list_running
 from operate.terminal import console, print_line
 
 MAX_PASSES = 10
@@ -27,6 +27,8 @@ MAX_PASSES = 10
 SETTLE_S = 30.0
 RETRAINING_WAIT_S = 60.0
 POLL_S = 2.0
+# The index by driver lags behind the table: usually by less than a second.
+INDEX_LAG_S = 2.0
 
 # "Step Functions retains the execution history for 90 days after the execution ends" (Step Functions quotas).
 HISTORY_KEPT = timedelta(days=90)
@@ -104,7 +106,7 @@ def run(
 ) -> dict[str, Any]:
     """Print what each store keeps about the photos; with `delete`, delete it. Write the report and return it.
 
-    Deletes in passes until one finds nothing, so that photos are included which arrive meanwhile. Raises CommandError
+    Deletes in passes until two find nothing, so that photos are included which arrive meanwhile. Raises CommandError
     when a retraining runs, or when photos keep arriving; it is safe to run again. The report is written also then.
     """
     stores = Stores(deployed, scope.contains, scope.prefix, report_file.parent)
@@ -112,7 +114,7 @@ def run(
     photos: dict[str, Found] = {}
     executions: dict[str, datetime | None] = {}
     counts = dict.fromkeys(_steps(stores), 0)
-    passes = 0
+    passes = fruitless = 0
     if delete:
         wait_for_retraining(stores)
 
@@ -138,7 +140,8 @@ def run(
         executions |= find_ended(stores.states, _executions(photos, deployed) - executions.keys())
         stopped = len(stores.stopped)
         counted = {name: step(photos, delete=delete) for name, step in _steps(stores).items() if name != RECORDS}
-        if delete and list_running(stores.states, deployed.retrain_model_arn):
+        # One that starts after a pass has found nothing finds no label of these photos to copy.
+        if delete and any(counted.values()) and list_running(stores.states, deployed.retrain_model_arn):
             write_report(complete=False)
             raise CommandError(
                 "A retraining has started meanwhile and may have copied photos. The records of the photos are kept, so "
@@ -146,14 +149,18 @@ def run(
             )
         counted[RECORDS] = stores.records(photos, delete=delete)
         counts = {name: counts[name] + counted[name] for name in counts}
-        if not delete or not any(counted.values()):
+        fruitless = 0 if any(counted.values()) else fruitless + 1
+        if not delete or fruitless == 2 or not any(counts.values()):
             break
-        if passes == MAX_PASSES:
+        if passes >= MAX_PASSES and not fruitless:
             write_report(complete=False)
             raise CommandError(f"Photos still arrive after {passes} passes. Stop their upload, then run this again.")
         if len(stores.stopped) > stopped:
             console.print(f"  waiting {settle_s:.0f} s for functions that run at this moment", soft_wrap=True)
             time.sleep(settle_s)
+        elif fruitless:
+            # A record that was written during the pass may have been missing in the index.
+            time.sleep(min(settle_s, INDEX_LAG_S))
     executions |= find_ended(stores.states, stores.stopped)
     report = write_report(complete=True)
     _print(report, report_file)
@@ -174,6 +181,7 @@ def _steps(stores: Stores) -> Mapping[str, Callable[..., int]]:
         "copies for training": stores.training_copies,
         "feature caches of models": stores.feature_caches,
         "uploads (versions)": stores.uploads,
+        "unfinished uploads": stores.unfinished_uploads,
         "reports on this machine": stores.local_reports,
         "counts of uploads per minute": stores.upload_counts,
         RECORDS: stores.records,
@@ -209,6 +217,12 @@ def _kept(
     photos: Photos, executions: Mapping[str, datetime | None], stores: Stores, now: datetime
 ) -> Iterator[dict[str, Any]]:
     """Yield what cannot be deleted: what it is, the names, and when it expires (None: it does not by itself)."""
+    if hidden := stores.count_hidden():
+        yield _entry(
+            f"{hidden} messages of the review queue that a reviewer's console holds and that may be about a "
+            "photo: run this command again when the consoles are closed",
+            now + MESSAGES_KEPT,
+        )
     if not photos:
         return
     if executions:
@@ -219,46 +233,44 @@ def _kept(
             sorted(executions),
         )
     yield _entry("backup of the photo table by point-in-time recovery, 35 days", now + BACKUP_KEPT)
-    days = _log_retention_days(stores.deployed)
-    yield _entry(
-        f"log events, which contain photo ids but neither keys nor drivers, {days} days", now + timedelta(days=days)
-    )
+    yield from _kept_logs(stores.deployed, now)
     yield _entry("events that other systems received (Driver Routed, Photo Rejected, Review Requested)", None)
     if stores.models:
-        yield _entry("models that may have learned from the photos: their weights", None, sorted(stores.models))
+        yield _entry(
+            "models that may have learned from the photos: their weights. `make retrain` trains one without the photos",
+            None,
+            sorted(stores.models),
+        )
     if any(found.record is None or found.record.review_requests for found in photos.values()):
         yield _entry("manifests of training data, which contain photo ids but neither keys nor drivers", None)
-    hidden = _hidden_messages(stores)
-    if hidden:
-        yield _entry(
-            f"{hidden} messages of the review queue that a reviewer's console holds and that may be about a photo: "
-            "run this command again when the consoles are closed",
-            now + timedelta(days=14),
-        )
 
 
 def _entry(what: str, expires_at: datetime | None, names: list[str] | None = None) -> dict[str, Any]:
     return {"what": what, "expires_at": timestamp(expires_at) if expires_at else None, "names": names or []}
 
 
-def _log_retention_days(deployed: Deployed) -> int:
-    """Return the longest retention of the log groups of the stage's functions."""
+def _kept_logs(deployed: Deployed, now: datetime) -> Iterator[dict[str, Any]]:
+    """Yield the logs of the stage's functions, workflows and endpoint: those that expire, and those that do not."""
+    what = "log events, which contain photo ids but neither keys nor drivers"
     pages = boto3.client("logs").get_paginator("describe_log_groups")
-    groups = [
-        group for page in pages.paginate(logGroupNamePrefix=deployed.log_group("")) for group in page["logGroups"]
-    ]
-    return max((group.get("retentionInDays", 0) for group in groups), default=0)
-
-
-def _hidden_messages(stores: Stores) -> int:
-    answer = stores.sqs.get_queue_attributes(
-        QueueUrl=stores.deployed.review_queue_url, AttributeNames=["ApproximateNumberOfMessagesNotVisible"]
-    )
-    return int(answer["Attributes"]["ApproximateNumberOfMessagesNotVisible"])
+    retention = {
+        group["logGroupName"]: group.get("retentionInDays")
+        for prefix in (
+            deployed.log_group(""),
+            f"/aws/vendedlogs/states/{deployed.app_name}-",
+            f"/aws/sagemaker/Endpoints/{deployed.endpoint_name}",
+        )
+        for page in pages.paginate(logGroupNamePrefix=prefix)
+        for group in page["logGroups"]
+    }
+    if limited := [days for days in retention.values() if days]:
+        yield _entry(f"{what}, {max(limited)} days", now + timedelta(days=max(limited)))
+    if unlimited := sorted(name for name, days in retention.items() if not days):
+        yield _entry(f"{what}, in log groups without a retention: set one with `make deploy`", None, unlimited)
 
 
 def _print(report: Mapping[str, Any], report_file: Path) -> None:
-    if not report["photos"] and not any(row["found"] for row in report["stores"]):
+    if not report["photos"] and not report["kept"] and not any(row["found"] for row in report["stores"]):
         print_line("Nothing is stored about it. Ids are compared exactly, with upper and lower case.")
         return
     grid = Table(title=f"{len(report['photos']):,} photos", title_justify="left")
@@ -267,7 +279,8 @@ def _print(report: Mapping[str, Any], report_file: Path) -> None:
     for row in report["stores"]:
         grid.add_row(row["store"], f"{row['found']:,}" if row["found"] else "·")
     console.print(grid)
-    print_line("Cannot be deleted:")
+    if report["kept"]:
+        print_line("Cannot be deleted:")
     for entry in report["kept"]:
         until = f"until {entry['expires_at'][:10]}" if entry["expires_at"] else "not limited"
         count = f" ({len(entry['names'])})" if entry["names"] else ""
@@ -275,3 +288,5 @@ def _print(report: Mapping[str, Any], report_file: Path) -> None:
     print_line(f"Report: {report_file}")
     if not report["deleted"]:
         print_line("Nothing was deleted. To delete it, add YES=yes.")
+    elif report["photos"]:
+        print_line("Run this command again tomorrow: an event of an upload that arrives late records its key again.")

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 import boto3
@@ -77,7 +77,8 @@ class Stores:
     models: set[str] = field(default_factory=set)
     _described: dict[str, bool] = field(default_factory=dict)
     _manifests: dict[str, str] = field(default_factory=dict)
-    _searched: set[str] = field(default_factory=set)
+    _searched: set[str] | None = None
+    _hidden: int = 0
 
     def __post_init__(self) -> None:
         """Create the clients."""
@@ -111,17 +112,26 @@ class Stores:
         """Messages of the review queue.
 
         SQS counts how often a message is received, and the fifth time leads to the dead-letter queue. So the queue is
-        read only for photos that may have a message, once for each, and a dry run does not read it at all.
+        read once, also without a photo, because a console may have held a message when the records were deleted; again
+        only for further photos that may have a message; and a dry run does not read it at all.
         """
         since = datetime.now(UTC) - MESSAGES_KEPT
         may_have_one = {photo_id for photo_id, found in photos.items() if found.had_review_since(since)}
         if not delete:
             waiting = (found.record for found in photos.values() if found.record)
             return sum(record.status == IN_REVIEW for record in waiting)
-        if may_have_one <= self._searched:
+        if self._searched is not None and may_have_one <= self._searched:
             return 0
-        self._searched |= may_have_one
+        self._searched = may_have_one | (self._searched or set())
+        self.count_hidden()
         return self._messages(self.deployed.review_queue_url, parse_review_letter, photos, delete=True)
+
+    def count_hidden(self) -> int:
+        """Return how many messages of the review queue other consumers hold, or held when it was read."""
+        name: Literal["ApproximateNumberOfMessagesNotVisible"] = "ApproximateNumberOfMessagesNotVisible"
+        answer = self.sqs.get_queue_attributes(QueueUrl=self.deployed.review_queue_url, AttributeNames=[name])
+        self._hidden = max(self._hidden, int(answer["Attributes"][name]))
+        return self._hidden
 
     def failed_requests(self, photos: Photos, *, delete: bool) -> int:
         """Messages of the review dead-letter queue and of the unrouted queue."""
@@ -190,6 +200,22 @@ class Stores:
         if delete:
             delete_versions(self.s3, bucket, versions)
         return len(versions)
+
+    def unfinished_uploads(self, photos: Photos, *, delete: bool) -> int:
+        """Multipart uploads that were not completed: S3 keeps their parts, and lists them among no objects."""
+        bucket = self.deployed.uploads_bucket
+        keys = {found.photo.key for found in photos.values() if found.photo}
+        pages = self.s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=self.prefix)
+        uploads = [
+            upload
+            for page in pages
+            for upload in page.get("Uploads", ())
+            if upload["Key"] in keys or self.is_ours(Photo(bucket, upload["Key"]))
+        ]
+        for upload in uploads if delete else ():
+            with suppress(self.s3.exceptions.NoSuchUpload):
+                self.s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+        return len(uploads)
 
     def _is_one_of(self, photos: Photos, version: ObjectVersion) -> bool:
         photo = Photo(self.deployed.uploads_bucket, version["Key"], version["ETag"])

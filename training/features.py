@@ -2,28 +2,21 @@
 
 The features of an image are kept under a hash of its pixels after decoding and downscaling (`image_key`), without a
 photo id, a name or a label. A job saves only the features that it used, so those of a photo that is in no snapshot any
-more disappear with the next training. To remove them earlier:
-
-    python -m training.features remove --cache <output.tar.gz or features.npz> --photo <file> [--photo <file> ...]
+more are not in the next cache.
 """
 
-import argparse
 import hashlib
 import io
-import os
-import sys
 import tarfile
-import tempfile
 import zipfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.backbone import BATCH_SIZE, Backbone, Floats32
-from training.images import PREPROCESSING, Pixels, downscale
-from training.photo_errors import PhotoError
+from training.images import PREPROCESSING, Pixels
 
 CACHE_NAME = "features.npz"
 OUTPUT_ARCHIVE = "output.tar.gz"
@@ -120,76 +113,3 @@ def image_key(image: Pixels) -> str:
     digest = hashlib.sha256(f"{height}x{width}".encode())
     digest.update(image.tobytes())
     return digest.hexdigest()[:40]
-
-
-def feature_keys(photo: bytes) -> frozenset[str]:
-    """Return the keys under which a cache may hold the features of a photo, given as the bytes of its file.
-
-    The file must be the one that was trained on: another file of the same picture has other pixels. Raises the errors
-    of training.decoder.
-    """
-    return frozenset({image_key(downscale(photo))})
-
-
-def remove_features(content: bytes, keys: Collection[str]) -> tuple[bytes, int]:
-    """Return a cache, the bytes of CACHE_NAME or of an OUTPUT_ARCHIVE, without the rows of `keys`, and their number.
-
-    Other files in the archive are kept. When no row is removed the bytes are the same. Raises ValueError when the
-    content is neither.
-    """
-    if zipfile.is_zipfile(io.BytesIO(content)):
-        return _remove_rows(content, keys)
-    removed, written = 0, io.BytesIO()
-    try:
-        with (
-            tarfile.open(fileobj=io.BytesIO(content)) as source,
-            tarfile.open(fileobj=written, mode="w:gz") as target,
-        ):
-            for member in source:
-                file = source.extractfile(member) if member.isfile() else None
-                data = file.read() if file else b""
-                if Path(member.name).name == CACHE_NAME and file:
-                    data, count = _remove_rows(data, keys)
-                    member.size = len(data)
-                    removed += count
-                target.addfile(member, io.BytesIO(data) if file else None)
-    except (tarfile.TarError, EOFError, OSError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"the cache is neither {CACHE_NAME} nor {OUTPUT_ARCHIVE}: {error}") from error
-    return (written.getvalue(), removed) if removed else (content, 0)
-
-
-def _remove_rows(content: bytes, keys: Collection[str]) -> tuple[bytes, int]:
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        is_kept = ~np.isin(arrays["keys"], list(keys))
-        if is_kept.all():
-            return content, 0
-        written = io.BytesIO()
-        rows = {name: arrays[name][is_kept] for name in ("keys", "features", "logits")}
-        np.savez(written, origin=arrays["origin"], **rows)
-    return written.getvalue(), int((~is_kept).sum())
-
-
-def main() -> int:
-    """Remove the features of photos from a cache file; return the exit status."""
-    parser = argparse.ArgumentParser(description="Remove the features of photos from a cache.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    remove = commands.add_parser("remove", help="remove the features of the given photos")
-    remove.add_argument("--cache", type=Path, required=True)
-    remove.add_argument("--photo", type=Path, action="append", required=True)
-    arguments = parser.parse_args()
-    try:
-        keys = frozenset().union(*(feature_keys(photo.read_bytes()) for photo in arguments.photo))
-        content, removed = remove_features(arguments.cache.read_bytes(), keys)
-        if removed:
-            with tempfile.NamedTemporaryFile(dir=arguments.cache.parent, delete=False) as file:
-                file.write(content)
-            os.replace(file.name, arguments.cache)
-    except (OSError, ValueError, PhotoError) as error:
-        print(f"no features were removed: {error}", file=sys.stderr)
-        return 1
-    print(f"the features of {removed} images were removed from {arguments.cache.name}")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -76,7 +76,7 @@ class SnapshotStore:
         manifest = {"base": base, "classes": list(classes), "photos": entries}
         content = json.dumps(manifest, ensure_ascii=False, sort_keys=True, indent=1).encode()
         prefix = f"{SNAPSHOTS}{hashlib.sha256(content).hexdigest()}/"
-        self._put(f"{prefix}manifest.json", content)
+        self._put_once(f"{prefix}manifest.json", content)
         return Snapshot(f"s3://{self.bucket}/{prefix}", entries, skipped)
 
     def find_features(self, artifact: str | None) -> str:
@@ -150,3 +150,11 @@ class SnapshotStore:
 
     def _put(self, key: str, content: bytes) -> None:
         self._s3.put_object(Bucket=self.bucket, Key=key, Body=content)
+
+    def _put_once(self, key: str, content: bytes) -> None:
+        """Put an object unless it exists, so that its LastModified tells when the content was first trained on."""
+        try:
+            self._s3.put_object(Bucket=self.bucket, Key=key, Body=content, IfNoneMatch="*")
+        except ClientError as error:
+            if error_code(error) not in ("PreconditionFailed", "412"):
+                raise

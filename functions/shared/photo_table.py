@@ -38,7 +38,7 @@ class Refused(Exception):
 
 
 class PhotoTable(PhotoReader):
-    """The DynamoDB table of photos. Its key is `photo_id`, its TTL `purge_at`.
+    """The DynamoDB table of photos. Its key is `photo_id`, its TTL `purge_at`, which each transition renews.
 
     Each method of a transition writes only when the record allows it, and raises Refused otherwise:
 
@@ -240,7 +240,14 @@ class PhotoTable(PhotoReader):
         """Make a transition; return the record before it. `appended` are added to lists. Raises Refused."""
         appended = appended or {}
         now = timestamp(at)
-        changed = {"status": status, "status_at": now, "execution": execution, **attributes}
+        changed = {
+            "status": status,
+            "status_at": now,
+            "execution": execution,
+            # From the last transition: a photo of any age may be restarted, reviewed and labelled.
+            "purge_at": purge_at(at),
+            **attributes,
+        }
         if upload := _upload(photo):
             changed["upload"] = upload
         first = {
@@ -248,7 +255,6 @@ class PhotoTable(PhotoReader):
             "driver_id": photo.driver_id,
             "first_seen_at": now,
             "day": now[:10],
-            "purge_at": purge_at(at),
         }
         # An outcome is final, but for a rejected photo that was uploaded again.
         removed = ("announced_at",) if status in OUTCOMES else ("announced_at", "outcome", "unannounced")

@@ -102,5 +102,6 @@ class Planter:
 
     def put(self, key: str, content: bytes) -> None:
         """Put an object into the ML bucket; one that is written once as its writer does."""
-        once: dict[str, Any] = {"IfNoneMatch": "*"} if key.startswith(("labels/", "reviews/")) else {}
+        is_once = key.startswith(("labels/", "reviews/", "datasets/snapshots/"))
+        once: dict[str, Any] = {"IfNoneMatch": "*"} if is_once else {}
         self.s3.put_object(Bucket=self.deployed.ml_bucket, Key=key, Body=content, **once)

@@ -115,6 +115,9 @@ def plant(stage: Stage) -> None:
     planter.training(stage.photos["trained"], stage.others[0], model="vehicles-forget-1")
     planter.messages(stage.photos["rejected"])
     planter.messages(stage.others[1])
+    s3, named = boto3.client("s3"), {"Bucket": stage.deployed.uploads_bucket, "Key": f"uploads/{DRIVER}/unfinished.jpg"}
+    upload = s3.create_multipart_upload(**named)["UploadId"]
+    s3.upload_part(**named, UploadId=upload, PartNumber=1, Body=stage.contents["waiting"])
     stage.reports.mkdir()
     (stage.reports / "demo.json").write_text(json.dumps([photo.address for photo in stage.photos.values()]))
     (stage.reports / "other.json").write_text(json.dumps([photo.address for photo in stage.others]))
@@ -204,6 +207,7 @@ def test_nothing_of_a_driver_is_left_but_the_histories_that_the_report_lists(sta
     assert {name for name, what in search(stage, everything(stage)) if what == "GPS"} == {
         f"s3 {photo.key}" for photo in stage.others
     }
+    assert not boto3.client("s3").list_multipart_uploads(Bucket=deployed.uploads_bucket).get("Uploads")
     assert {photo: about(stage, photo) for photo in stage.others} == {
         # Its features are computed again by the next training.
         photo: names - {"s3 models/vehicles-forget-1/output/output.tar.gz"}

@@ -55,6 +55,12 @@ def test_every_lifecycle_rule_is_in_the_table() -> None:
                 assert KEPT[f"{bucket} `{prefix}`"] == f"{rule['ExpirationInDays']} days"
         assert KEPT[f"{bucket}, old versions"] == f"{old_versions(bucket)} days"
         assert [rule for rule in rules(bucket) if rule.get("ExpiredObjectDeleteMarker")]
+    (days,) = [
+        rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"]
+        for rule in rules("UploadsBucket")
+        if "AbortIncompleteMultipartUpload" in rule
+    ]
+    assert KEPT["UploadsBucket, unfinished uploads"] == f"{days} day"
 
 
 def test_every_bucket_table_and_queue_is_in_the_table() -> None:
@@ -84,11 +90,11 @@ def test_every_log_group_has_the_retention_of_the_table() -> None:
 def test_records_expire_and_their_backup_too() -> None:
     table = DATA["PhotoTable"]["Properties"]
     assert table["TimeToLiveSpecification"] == {"AttributeName": "purge_at", "Enabled": True}
-    assert KEPT["PhotoTable"] == f"{RETENTION.days} days"
+    assert KEPT["PhotoTable"] == f"{RETENTION.days} days after the last transition"
 
 
 def test_nothing_about_a_photo_outlives_its_record() -> None:
-    labelled_within = 2 * MESSAGES_KEPT.days  # in the review queue, then in the dead-letter queue
+    labelled_within = 2 * MESSAGES_KEPT.days  # in the review queue, then in the dead-letter queue, after a transition
     label, copy = expiration("MlBucket", "labels/"), expiration("MlBucket", "datasets/photos/")
     longest = labelled_within + label + copy + old_versions("MlBucket") + 3 * LIFECYCLE_DELAY_DAYS
     assert longest <= RETENTION.days

@@ -132,6 +132,12 @@ def test_there_is_a_sample_of_each_published_event_and_of_each_event_that_a_rule
     }
 
 
+def test_the_message_of_a_rejection_names_the_photo_id_and_no_key() -> None:
+    detail = events.sample("photo_rejected")["detail"]
+    assert detail["photo"]["photo_id"] in detail["rejected"]["message"]
+    assert detail["photo"]["key"] not in detail["rejected"]["message"]
+
+
 @pytest.mark.parametrize(
     ("status", "matching"), [("FAILED", True), ("TIMED_OUT", True), ("ABORTED", True), ("SUCCEEDED", False)]
 )

@@ -22,7 +22,7 @@ from functions.shared.photo_record import (
     PhotoRecord,
 )
 from functions.shared.photo_table import PhotoTable, Refused
-from functions.shared.times import now, timestamp
+from functions.shared.times import now, purge_at, timestamp
 from tests.unit.functions.stack import ANOTHER_EXECUTION, EXECUTION, PHOTOS, UPLOADS
 
 PHOTO = Photo(UPLOADS, "uploads/driver-17/bike.jpg", "0" * 32, 2048)
@@ -101,6 +101,16 @@ def test_only_the_transitions_of_the_table_are_made(
         with pytest.raises(Refused) as refused:
             MOVES[move](table, execution, LATER)
         assert refused.value.record == recorded == read(table)
+
+
+def test_a_record_is_kept_for_its_whole_time_after_each_transition(table: PhotoTable) -> None:
+    """Labels and copies of a photo that is reviewed long after its first sight expire before its record does."""
+    table.mark_unrouted(PHOTO, EXECUTION, NOW, error={"Error": "x"})
+    for days, move in ((360, CLASSIFIED), (370, IN_REVIEW), (380, ROUTED)):
+        at = NOW + timedelta(days=days)
+        MOVES[move](table, EXECUTION, at)
+        item = client("dynamodb").get_item(TableName=PHOTOS, Key={"photo_id": {"S": PHOTO.photo_id}})["Item"]
+        assert int(item["purge_at"]["N"]) == purge_at(at)
 
 
 @pytest.mark.parametrize("move", [CLASSIFIED, IN_REVIEW])

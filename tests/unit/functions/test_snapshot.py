@@ -52,6 +52,30 @@ def test_the_same_labels_and_data_give_the_same_snapshot(account: dict[str, Any]
     assert hashlib.sha256(manifest["Body"].read()).hexdigest() in first.uri
 
 
+def test_a_manifest_is_written_once(account: dict[str, Any], store: SnapshotStore) -> None:
+    """Its LastModified tells `make forget` which models may have been trained on it."""
+    labelled(account, "a.jpg", "bicycle")
+    account["s3"].put_bucket_versioning(Bucket="scones-ml", VersioningConfiguration={"Status": "Enabled"})
+    for _ in range(2):
+        store.create("s3://base/", CLASSES)
+    versions = account["s3"].list_object_versions(Bucket="scones-ml", Prefix="datasets/snapshots/")["Versions"]
+    assert len(versions) == 1
+
+
+@pytest.mark.parametrize("status", [403, 409, 503])
+def test_a_manifest_that_was_not_written_is_an_error(
+    account: dict[str, Any], store: SnapshotStore, status: int
+) -> None:
+    def refuse(params: dict[str, Any], **_: Any) -> None:
+        if "manifest.json" in params["url_path"]:
+            response: Any = {"Error": {"Code": str(status)}, "ResponseMetadata": {"HTTPStatusCode": status}}
+            raise ClientError(response, "PutObject")
+
+    account["s3"].meta.events.register("before-call.s3.PutObject", refuse)
+    with pytest.raises(ClientError):
+        store.create("s3://base/", CLASSES)
+
+
 def test_a_new_label_gives_another_snapshot_and_is_counted(account: dict[str, Any], store: SnapshotStore) -> None:
     labelled(account, "a.jpg", "bicycle")
     first = store.create("s3://base/", CLASSES)
