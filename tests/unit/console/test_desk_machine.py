@@ -137,6 +137,7 @@ class Desks(RuleBasedStateMachine):
         self.tokens[photo.photo_id] = f"token-{number}"
         if expired:
             self.stepfunctions.expired.add(f"token-{number}")
+        model_stage.claim(number, at=model_stage.NOW, token=f"token-{number}")
         text = body(photo=photo.as_state(), task_token=f"token-{number}", expires_at="2099-01-01T00:00:00.000Z")
         self.sqs.send_message(QueueUrl=self.deployed.review_queue_url, MessageBody=text)
 
