@@ -83,12 +83,6 @@ def all_labels(stage: Deployed) -> list[tuple[str, dict[str, Any]]]:
     return [(item["Key"], read_json(stage, item["Key"])) for item in found if item["Key"].endswith(".json")]
 
 
-def counting(stage: Deployed) -> dict[str, str]:
-    """Return the key of the label that counts for a request, by the id of its photo."""
-    keys = [item["Key"] for item in _list(stage, "reviews/") if item["Key"].endswith(".answer.json")]
-    return {key.rpartition("/")[2].partition("-")[0]: read_json(stage, key)["label"] for key in keys}
-
-
 def done(stage: Deployed) -> list[dict[str, Any]]:
     """Return what is recorded about the requests whose answers were sent and announced."""
     return [read_json(stage, item["Key"]) for item in _list(stage, "reviews/") if item["Key"].endswith(".done.json")]
