@@ -4,9 +4,8 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from functions.shared.label import UNUSABLE
 from functions.shared.vehicles import CONFIGURATION, OTHER
-
-UNUSABLE = "unusable"
 
 # Reserved keys, which no vehicle can have.
 OTHER_KEY, UNUSABLE_KEY, SKIP_KEY, UNDO_KEY = "n", "u", "s", "z"

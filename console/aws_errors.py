@@ -3,6 +3,7 @@
 from botocore import exceptions
 
 from functions.shared.aws import error_code
+from functions.shared.errors import RecordUnavailable
 
 _RESTART = "Stop the console and start it again with: make review"
 
@@ -44,7 +45,20 @@ _SLOW = {
 
 
 def explain(error: Exception) -> str:
-    """Return what an error of boto3 means and what to do: sentences without names of photos or texts of AWS."""
+    """Return what an error of boto3, or one that has it as its cause, means and what to do.
+
+    The sentences contain no keys of photos and no texts of AWS. Notes of the error follow them.
+    """
+    return " ".join([_explain(error_of_aws(error)), *getattr(error, "__notes__", ())])
+
+
+def error_of_aws(error: Exception) -> Exception:
+    """Return the error of boto3 that a RecordUnavailable has as its cause; any other error itself."""
+    cause = error.__cause__ if isinstance(error, RecordUnavailable) else None
+    return cause if isinstance(cause, Exception) else error
+
+
+def _explain(error: Exception) -> str:
     code = error_code(error)
     if code in _EXPIRED or isinstance(error, _EXPIRED_ERRORS):
         return f"The AWS credentials of the console have expired. Log in to AWS again (aws sso login). {_RESTART}"

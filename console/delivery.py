@@ -15,18 +15,20 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from console.answers import UNUSABLE, Choice
+from console.answers import Choice
 from console.labels import Label
 from console.leases import Lease, Leases
 from console.photo_records import PhotoRecords, describe_outcome
-from console.photos import PhotoNotShown, Photos
+from console.photos import PhotoNotRead, PhotoNotShown, Photos
 from console.pictures import Picture
 from console.review_request import ReviewRequest
 from console.reviews import Reviews
-from console.session import ANSWERED_BEFORE, DELAYED, LABEL_ONLY, ROUTED, Answer, Outcome, Session
+from console.session import ANSWERED_BEFORE, DELAYED, DELETED, LABEL_ONLY, ROUTED, Answer, Outcome, Session
 from functions.shared.aws import error_code
-from functions.shared.errors import EventNotPublished, RecordUnavailable
+from functions.shared.errors import EventNotPublished
 from functions.shared.events import EventBus
+from functions.shared.label import UNUSABLE
+from functions.shared.photo_record import PhotoRecord
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -35,6 +37,9 @@ log = logging.getLogger(__name__)
 
 _TRANSIENT = (ClientError, BotoCoreError, EventNotPublished, RuntimeError)
 _MAX_BACKOFF_S = 30.0
+
+PICTURE_ATTEMPTS = 3
+"""How often a delivery tries to read the photo from S3, before the label is saved without a picture."""
 
 # The errors of Step Functions for a task token that no execution waits for.
 _TOKEN_EXPIRED = {"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"}
@@ -85,42 +90,55 @@ class Delivery:
         return True
 
     def deliver(self, answer: Answer) -> Outcome:
-        """Deliver an answer once. Raises ClientError, BotoCoreError, EventNotPublished, RuntimeError.
+        """Deliver an answer once. A failed delivery can be repeated: steps that are done already are not repeated.
 
-        A failed delivery can be repeated: steps that are done already are not repeated.
+        Raises ClientError, BotoCoreError, RecordUnavailable, EventNotPublished, RuntimeError, and in the first attempts
+        PhotoNotRead.
         """
         lease, request = answer.lease, answer.lease.request
+        record = self._records.get(answer.photo_id)
+        if record is None:
+            # A request has a record before it has a message. Without one the photo was deleted, with all that is
+            # known about it, and its execution was stopped.
+            self._photos.drop(request.photo)
+            self._leases.delete(lease)
+            message = "This photo was deleted while you answered. Your answer was not kept."
+            return Outcome(DELETED, answer.photo_id, answer.vehicle, message)
         if answer.label is None:
             label = Label.of(request, answer.vehicle, answer.reviewer, answer.answered_at, answer_id=lease.id)
-            answer.label = self._reviews.labels.save(label, self._picture(label, request))
+            answer.label = self._reviews.labels.save(label, self._picture(label, answer))
         label = answer.label
-        counting = self._reviews.claim(request.id, label)
+        counting = self._claim(request, label, record)
+        if answer.accepted is None:
+            answer.accepted = self._send_task_success(request, counting)
+        self._complete(request, counting, accepted=answer.accepted, announced=answer.announced)
         if counting.key != label.key:
-            # Another answer was first. Deliver that one, because its process may have stopped before doing so.
-            self._complete(request, counting, accepted=self._send_task_success(request, counting))
-            self._bus.publish("Review Completed", label.as_event(accepted=False))
+            # Another answer was first. Its process may have stopped before it was delivered, so it was sent here.
+            self._announce(label, accepted=False, announced=answer.announced)
             self._leases.delete(lease)
             first = "You" if counting.reviewer == label.reviewer else counting.reviewer_name
             message = f"{first} answered this photo first ({counting.vehicle}). This answer is kept as well."
             return Outcome(ANSWERED_BEFORE, answer.photo_id, answer.vehicle, message)
-        if answer.accepted is None:
-            answer.accepted = self._send_task_success(request, label)
-        self._complete(request, label, accepted=answer.accepted)
         self._leases.delete(lease)
         if not answer.accepted:
-            return Outcome(LABEL_ONLY, answer.photo_id, answer.vehicle, self._label_only_message(answer.photo_id))
+            outcome = describe_outcome(record) or "The workflow no longer waits for this photo."
+            return Outcome(LABEL_ONLY, answer.photo_id, answer.vehicle, f"{outcome} Your answer is kept as a label.")
         bay = self._choices[answer.vehicle].bay
         message = "the photo is rejected" if answer.vehicle == UNUSABLE else f"{request.driver_id} → {bay}"
         return Outcome(ROUTED, answer.photo_id, answer.vehicle, message)
 
-    def find_answer(self, request: ReviewRequest) -> Label | None:
+    def find_answer(self, request: ReviewRequest, record: PhotoRecord) -> Label | None:
         """Return the answer that counts for a request, or for an earlier one about the same photo; None without any."""
-        first = self._reviews.labels.find_first(request.photo.photo_id)
+        first = self._reviews.labels.find_first(record.photo.photo_id, lambda label: self._counts(label, record))
         if first is None:
             return None
-        return self._reviews.find(request.id) or self._reviews.find(first.request_id) or first
+        for request_id in (request.id, first.request_id):
+            found = self._reviews.find(request_id)
+            if found and self._counts(found, record):
+                return found
+        return first
 
-    def finish(self, lease: Lease, label: Label) -> None:
+    def finish(self, lease: Lease, label: Label, record: PhotoRecord) -> None:
         """Finish the delivery of an earlier answer to the leased photo. A failure is logged, and the lease stays.
 
         The earlier answer can have been to an older request, whose execution had ended. Its event is not published
@@ -128,19 +146,35 @@ class Delivery:
         """
         request = lease.request
         try:
-            counting = self._reviews.claim(request.id, label)
-            self._complete(request, counting, accepted=self._send_task_success(request, counting))
+            counting = self._claim(request, label, record)
+            accepted = self._send_task_success(request, counting)
+            self._complete(request, counting, accepted=accepted, announced=set())
             self._leases.delete(lease)
         except _TRANSIENT as error:
             log.warning("photo %s: an earlier answer was not delivered yet: %s", label.photo_id, error)
 
-    def _picture(self, label: Label, request: ReviewRequest) -> Picture | None:
-        """Return the picture of a label. The driver does not wait for a photo that can no longer be read."""
+    def _counts(self, label: Label, record: PhotoRecord) -> bool:
+        """Whether a label is an answer that the console offers to a request that was made; anybody can write others."""
+        requested = {request["token_hash"] for request in record.review_requests}
+        return label.token_hash in requested and label.vehicle in self._choices
+
+    def _claim(self, request: ReviewRequest, label: Label, record: PhotoRecord) -> Label:
+        """Let a label count for a request, unless another one does already; return the one that counts."""
+        counting = self._reviews.claim(request.id, label)
+        return counting if self._counts(counting, record) else label
+
+    def _picture(self, label: Label, answer: Answer) -> Picture | None:
+        """Return the picture of a label, None for a photo that was deleted, overwritten or cannot be decoded.
+
+        Raises PhotoNotRead when S3 does not return the photo, except in the last attempt: the driver waits.
+        """
         if label.vehicle == UNUSABLE:
             return None
         try:
-            return self._photos.picture(request.photo)
+            return self._photos.picture(answer.lease.request.photo)
         except PhotoNotShown as error:
+            if isinstance(error, PhotoNotRead) and answer.attempts + 1 < PICTURE_ATTEMPTS:
+                raise
             log.warning("photo %s: its label has no picture, and is not used in training: %s", label.photo_id, error)
             return None
 
@@ -156,17 +190,21 @@ class Delivery:
             raise
         return True
 
-    def _complete(self, request: ReviewRequest, label: Label, *, accepted: bool) -> None:
-        """Publish the event of an answer that was sent, unless that was done, and record both."""
-        if not self._reviews.is_done(label.request_id):
-            self._bus.publish("Review Completed", label.as_event(accepted=accepted))
+    def _complete(self, request: ReviewRequest, label: Label, *, accepted: bool, announced: set[str]) -> None:
+        """Publish the event of an answer that was sent, unless that was done, and record both.
+
+        The answer that the execution of its own request accepts is always announced: it is accepted once, and any
+        reviewer can write that it is done.
+        """
+        own = request.id.token_hash == label.token_hash
+        if (accepted and own) or not self._reviews.is_done(label.request_id, label):
+            self._announce(label, accepted=accepted, announced=announced)
             self._reviews.mark_done(label.request_id, label, accepted=accepted)
-        if request.id.token_hash != label.token_hash:
+        if not own:
             self._reviews.mark_done(request.id, label, accepted=accepted)
 
-    def _label_only_message(self, photo_id: str) -> str:
-        try:
-            outcome = describe_outcome(self._records.get(photo_id))
-        except RecordUnavailable:
-            outcome = None
-        return f"{outcome or 'The workflow no longer waits for this photo.'} Your answer is kept as a label."
+    def _announce(self, label: Label, *, accepted: bool, announced: set[str]) -> None:
+        """Publish the event of an answer, unless its label is in `announced`."""
+        if label.key not in announced:
+            self._bus.publish("Review Completed", label.as_event(accepted=accepted))
+            announced.add(label.key)

@@ -14,11 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from console.answers import Choice
 from console.aws import Aws
-from console.delivery import Delivery
+from console.delivery import PICTURE_ATTEMPTS, Delivery
 from console.identity import Reviewer
 from console.leases import LEASE_S, Lease, Leases, is_sent_again
 from console.photo_records import PhotoRecords
@@ -27,7 +25,6 @@ from console.review_request import ReviewRequest
 from console.reviews import Reviews
 from console.session import Answer, Session
 from deploy.outputs import Deployed
-from functions.shared.errors import RecordUnavailable
 from functions.shared.events import EventBus
 
 UNDO_S = 3.0
@@ -119,9 +116,10 @@ class Desk:
             self._changed.notify_all()
             sessions = list(self._sessions)
         self._scheduler.join()
-        for session in sessions:
-            for answer in self._start_deliveries(session, until=float("inf")):
-                self._deliver_with_retry(session, answer)
+        for _ in range(PICTURE_ATTEMPTS):
+            for session in sessions:
+                for answer in self._start_deliveries(session, until=float("inf")):
+                    self._deliver_with_retry(session, answer)
         self._pool.shutdown(wait=True)
         for session in sessions:
             self.close_session(session)
@@ -201,20 +199,21 @@ class Desk:
     def _receive(self) -> Iterator[Lease]:
         """Receive requests and yield those to show.
 
-        Not shown are requests about photos that are answered already, those with a newer message, and those about
-        photos of which a session holds an older message.
+        Not shown are requests about photos that are answered already or that were deleted with their records, those
+        with a newer message, and those about photos of which a session holds an older message.
         """
         for lease in self._leases.receive(_MAX_RECEIVES):
             try:
-                lease.record = self._records.get(lease.request.photo.photo_id)
-                label = self._delivery.find_answer(lease.request)
-            except (RecordUnavailable, ClientError, BotoCoreError):
+                record = lease.record = self._records.get(lease.request.photo.photo_id)
+                label = self._delivery.find_answer(lease.request, record) if record else None
+            except Exception as error:
                 # Without this, each request that is received during an outage of AWS nears the dead-letter queue.
                 self._leases.give_back(lease)
+                error.add_note(f"The request about photo {lease.request.photo.photo_id} went back to the queue.")
                 raise
-            if label:
-                self._delivery.finish(lease, label)
-            elif lease.is_superseded:
+            if record and label:
+                self._delivery.finish(lease, label, record)
+            elif record is None or lease.is_superseded:
                 self._leases.delete(lease)
             elif not self._replace_held(lease):
                 yield lease

@@ -7,8 +7,7 @@ a label, and a content that says otherwise is none.
 
 import json
 import logging
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,10 @@ from botocore.exceptions import ClientError
 from console.identity import Reviewer
 from console.pictures import Picture
 from console.review_request import RequestId, ReviewRequest
-from functions.shared.aws import error_code
+from functions.shared.aws import call_failed, error_code
+from functions.shared.errors import AwsRefused
+from functions.shared.label import LABELS, LARGEST_LABEL_BYTES, LabelKey, NotALabel, read_label
+from functions.shared.s3 import ABSENT
 from functions.shared.times import timestamp
 
 if TYPE_CHECKING:
@@ -26,20 +28,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PREFIX = "labels/"
-
-MISSING = {"NoSuchKey", "404"}
-CONFLICT = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
-
-_KEY = re.compile(r"labels/(?P<photo_id>[0-9a-f]{32})/(?P<reviewer>[^/]+)/(?P<number>[1-9][0-9]{0,8})\.json")
-_TEXTS = ("vehicle", "reviewer", "reviewer_name", "answered_at", "answer_id", "driver_id")
+_EXISTS = {"PreconditionFailed", "412"}
+_CONFLICT = {"ConditionalRequestConflict", "409"}
 _ATTEMPTS = 10
-_MAX_BYTES = 64 * 1024
+_WRITES = 3
 _MAX_CACHED = 5000
-
-
-class NotALabel(ValueError):
-    """The object is not a label, or not one of the photo and the reviewer in its key."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +60,7 @@ class Label:
     model_version: str | None
     threshold: float | None
     agrees: bool | None
-    execution: str | None
+    execution: str
     requested_at: str
     token_hash: str
     answer_id: str
@@ -103,21 +96,11 @@ class Label:
 
     @classmethod
     def from_json(cls, content: bytes, key: str) -> "Label":
-        """Parse the object at a key. Raises NotALabel when its photo or reviewer is not that of the key."""
-        named = _KEY.fullmatch(key)
-        if named is None:
+        """Parse the object at a key. Raises NotALabel."""
+        named = LabelKey.parse(key)
+        if named is None or not named.is_label:
             raise NotALabel("the key is not that of a label")
-        try:
-            label = cls(**json.loads(content), number=int(named["number"]))
-            valid = isinstance(label.photo, dict) and all(isinstance(getattr(label, name), str) for name in _TEXTS)
-            request_id = label.request_id
-        except (ValueError, TypeError, RecursionError) as error:
-            raise NotALabel("the content is not a label") from error
-        if not valid or not request_id.is_valid:
-            raise NotALabel("the content is not a label")
-        if (label.photo_id, label.reviewer) != (named["photo_id"], named["reviewer"]):
-            raise NotALabel("the content is about another photo, or by another reviewer, than the key says")
-        return label
+        return cls(**read_label(content, named), number=named.number)
 
     @property
     def key(self) -> str:
@@ -167,27 +150,25 @@ class Labels:
 
     def keys(self, photo_id: str) -> list[str]:
         """Return the keys of a photo's labels by the second in which they were written, then by key."""
-        found = [item for item in self._list(f"{PREFIX}{photo_id}/") if _KEY.fullmatch(item[1])]
+        found = [item for item in self._list(f"{LABELS}{photo_id}/") if _is_label(item[1])]
         return [key for _, key in sorted(found)]
 
-    def find_first(self, photo_id: str) -> Label | None:
-        """Return the first of a photo's labels in the order of `keys`, or None before the first answer."""
-        return next((label for key in self.keys(photo_id) if (label := self.get(key))), None)
+    def find_first(self, photo_id: str, counts: Callable[[Label], bool]) -> Label | None:
+        """Return the first of a photo's labels that counts, in the order of `keys`, or None before such an answer."""
+        found = map(self.get, self.keys(photo_id))
+        return next((label for label in found if label and counts(label)), None)
 
     def get(self, key: str) -> Label | None:
         """Return the label at a key; None when there is no object, or one that is not a label, which is logged."""
         if cached := self._cached.get(key):
             return cached
+        content = read_object(self._s3, self.bucket, key, LARGEST_LABEL_BYTES)
+        if content is None:
+            return None
         try:
-            found = self._s3.get_object(Bucket=self.bucket, Key=key)
-        except ClientError as error:
-            if error_code(error) in MISSING:
-                return None
-            raise
-        try:
-            label = Label.from_json(found["Body"].read(_MAX_BYTES), key)
+            label = Label.from_json(content, key)
         except NotALabel as error:
-            log.warning("an object under %s is ignored: %s", PREFIX, error)
+            log.warning("an object under %s is ignored: %s", LABELS, error)
             return None
         if len(self._cached) >= _MAX_CACHED:
             self._cached.clear()
@@ -221,15 +202,9 @@ class Labels:
         One with the same content was written by an earlier attempt: the response to it was lost, or the process that
         made it stopped.
         """
-        return create_once(self._s3, self.bucket, key, content, media_type) or self._read(key) == content
-
-    def _read(self, key: str) -> bytes | None:
-        try:
-            return self._s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
-        except ClientError as error:
-            if error_code(error) in MISSING:
-                return None
-            raise
+        if create_once(self._s3, self.bucket, key, content, media_type):
+            return True
+        return read_object(self._s3, self.bucket, key, len(content) + 1) == content
 
     def _list(self, prefix: str) -> Iterator[tuple[datetime, str]]:
         """Yield when each object under a prefix was written, and its key."""
@@ -239,18 +214,50 @@ class Labels:
 
 
 def create_once(s3: "S3Client", bucket: str, key: str, content: bytes, media_type: str) -> bool:
-    """Write an object; False when another writer has written it already. Raises ClientError, BotoCoreError."""
-    try:
-        s3.put_object(Bucket=bucket, Key=key, Body=content, ContentType=media_type, IfNoneMatch="*")
-    except ClientError as error:
-        if error_code(error) not in CONFLICT:
-            raise
-        return False
+    """Write an object; False when another writer has written it already. Raises ClientError, BotoCoreError.
+
+    Two writes at the same time can conflict although neither succeeds; then S3 asks to repeat them (Amazon S3 User
+    Guide, "Add preconditions to S3 operations with conditional requests").
+    """
+    for writes_left in reversed(range(_WRITES)):
+        try:
+            s3.put_object(Bucket=bucket, Key=key, Body=content, ContentType=media_type, IfNoneMatch="*")
+        except ClientError as error:
+            if error_code(error) in _EXISTS:
+                return False
+            if error_code(error) not in _CONFLICT or not writes_left:
+                raise
+        else:
+            break
     return True
 
 
+def read_object(s3: "S3Client", bucket: str, key: str, most_bytes: int) -> bytes | None:
+    """Return the first `most_bytes` of an object; None when there is none, or one that S3 refuses to return.
+
+    A reviewer can write an object that nobody else may decrypt, or that is archived. Raises ClientError or
+    BotoCoreError when S3 does not answer.
+    """
+    try:
+        return s3.get_object(Bucket=bucket, Key=key)["Body"].read(most_bytes)
+    except ClientError as error:
+        if error_code(error) in ABSENT:
+            return None
+        if not isinstance(call_failed(error), AwsRefused):
+            raise
+        log.warning(
+            "an object under %s is ignored: S3 refuses to return it (%s)", key.partition("/")[0], error_code(error)
+        )
+        return None
+
+
+def _is_label(key: str) -> bool:
+    parsed = LabelKey.parse(key)
+    return parsed is not None and parsed.is_label
+
+
 def _folder(photo_id: str, reviewer: str) -> str:
-    return f"{PREFIX}{photo_id}/{reviewer}/"
+    return f"{LABELS}{photo_id}/{reviewer}/"
 
 
 def _number(key: str) -> int:

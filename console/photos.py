@@ -37,6 +37,10 @@ class PhotoNotDecoded(PhotoNotShown):
     """The photo cannot be shown because its file cannot be decoded. This does not change."""
 
 
+class PhotoNotRead(PhotoNotShown):
+    """The photo cannot be shown now, because S3 did not return it. A retry can help."""
+
+
 class Photos:
     """The photos of one stage as JPEG files.
 
@@ -77,9 +81,26 @@ class Photos:
 
         Raises PhotoNotShown.
         """
+        return encode_picture(self.large(photo))
+
+    def large(self, photo: Photo) -> Image.Image:
+        """Return the photo in the large size, decoded once for the page and the label. Raises PhotoNotShown."""
         with self._lock:
             image = self._decoded.get(photo.photo_id)
-        return encode_picture(image or self.image(photo, SIZES["large"]))
+        if image is None:
+            image = self.image(photo, SIZES["large"])
+            with self._lock:
+                self._decoded[photo.photo_id] = image
+                while len(self._decoded) > _MAX_DECODED:
+                    self._decoded.popitem(last=False)
+        return image
+
+    def drop(self, photo: Photo) -> None:
+        """Remove a photo that was deleted from memory."""
+        with self._lock:
+            self._decoded.pop(photo.photo_id, None)
+            for size in SIZES:
+                self._cache.pop((photo.photo_id, size), None)
 
     def image(self, photo: Photo, longest: int) -> Image.Image:
         """Return the photo as an upright RGB image, its longest side at most `longest` pixels. Raises PhotoNotShown."""
@@ -102,8 +123,7 @@ class Photos:
         """Set the result of `future` to the photo as a JPEG file, and cache it."""
         key = (photo.photo_id, size)
         try:
-            image = self.image(photo, SIZES[size])
-            content = encode(image)
+            content = encode(self.large(photo) if size == "large" else self.image(photo, SIZES[size]))
         except BaseException as error:
             with self._lock:
                 del self._pending[key]
@@ -111,10 +131,6 @@ class Photos:
             return
         with self._lock:
             del self._pending[key]
-            if size == "large":
-                self._decoded[photo.photo_id] = image
-                while len(self._decoded) > _MAX_DECODED:
-                    self._decoded.popitem(last=False)
             self._cache[key] = content
             while sum(map(len, self._cache.values())) > _CACHE_BYTES:
                 self._cache.popitem(last=False)
@@ -135,9 +151,9 @@ class Photos:
                 raise PhotoNotShown("This photo was overwritten by another one.") from error
             if code in {"NoSuchKey", "404", "NoSuchBucket"}:
                 raise PhotoNotShown("This photo was deleted.") from error
-            raise PhotoNotShown(f"S3 returned an error for this photo: {code}.") from error
+            raise PhotoNotRead(f"S3 returned an error for this photo: {code}.") from error
         except BotoCoreError as error:
-            raise PhotoNotShown("S3 cannot be reached.") from error
+            raise PhotoNotRead("S3 cannot be reached.") from error
 
 
 def decode(content: bytes, longest: int) -> Image.Image:

@@ -3,14 +3,14 @@
 import hashlib
 import json
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from functions.shared.errors import InvalidInput
 from functions.shared.photo import Photo
+from functions.shared.shapes import is_text, time
 
 REASONS = {
     "LowConfidence": "The confidence is below the threshold.",
@@ -39,12 +39,6 @@ class RequestId:
     token_hash: str
     requested_at: datetime
 
-    @property
-    def is_valid(self) -> bool:
-        """Whether ids read from elsewhere have the form of ids, and the time has a time zone."""
-        texts = (self.photo_id, self.token_hash)
-        return all(map(re.fullmatch, ("[0-9a-f]{32}", "[0-9a-f]{64}"), texts)) and self.requested_at.tzinfo is not None
-
 
 @dataclass(frozen=True)
 class ReviewRequest:
@@ -63,7 +57,7 @@ class ReviewRequest:
     model_version: str | None
     threshold: float | None
     reason: str
-    execution: str | None
+    execution: str
     requested_at: datetime
     expires_at: datetime
     task_token: str = field(repr=False)
@@ -123,7 +117,7 @@ def parse_review_request(body: str, *, bucket: str, sent_at: datetime) -> Review
         model_version=_text(state, "model_version", optional=True),
         threshold=_unit_number(state, "threshold"),
         reason=_text(state, "reason") or "",
-        execution=_text(state, "execution", optional=True),
+        execution=_text(state, "execution") or "",
         requested_at=_time(state, "requested_at") if state.get("requested_at") else sent_at,
         expires_at=_time(state, "expires_at"),
         task_token=_text(state, "task_token") or "",
@@ -135,7 +129,7 @@ def _text(state: Mapping[str, Any], name: str, *, optional: bool = False) -> str
     value = state.get(name)
     if value is None and optional:
         return None
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not is_text(value) or not value.strip():
         raise MalformedRequest(f"{name} is missing or not text")
     return value
 
@@ -159,7 +153,7 @@ def _probabilities(value: Any) -> Mapping[str, float] | None:
 
 def _time(state: Mapping[str, Any], name: str) -> datetime:
     try:
-        at = datetime.fromisoformat(str(state.get(name)))
-    except (ValueError, RecursionError) as error:
-        raise MalformedRequest(f"{name} is not an ISO 8601 time") from error
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+        time(state.get(name), name)
+    except InvalidInput as error:
+        raise MalformedRequest(f"{name} is not an ISO 8601 time with an offset") from error
+    return datetime.fromisoformat(state[name])

@@ -8,16 +8,15 @@ have written.
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
-
-from console.labels import MISSING, Label, Labels, create_once
+from console.labels import Label, Labels, create_once, read_object
 from console.review_request import RequestId
-from functions.shared.aws import error_code
+from functions.shared.label import LabelKey
 from functions.shared.times import now, timestamp
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ log = logging.getLogger(__name__)
 PREFIX = "reviews/"
 
 _ANSWER, _DONE = ".answer.json", ".done.json"
+_ANSWER_KEY = re.compile(r"reviews/\d{4}/\d\d/\d\d/(?P<photo_id>[0-9a-f]{32})-[0-9a-f]{16}\.answer\.json", re.ASCII)
 _HASH_DIGITS = 16
 _READ_THREADS = 16
 _MAX_BYTES = 4096
@@ -57,9 +57,9 @@ class Reviews:
         """Return the label that counts for a request, or None."""
         return self._label_of(_key(request, _ANSWER))
 
-    def is_done(self, request: RequestId) -> bool:
-        """Whether an answer to the request was sent and announced."""
-        return self._get(_key(request, _DONE)) is not None
+    def is_done(self, request: RequestId, label: Label) -> bool:
+        """Whether it is recorded that this answer to the request was sent and announced."""
+        return self._read_key(_key(request, _DONE)) == label.key
 
     def mark_done(self, request: RequestId, label: Label, *, accepted: bool) -> None:
         """Record that an answer to the request was sent and announced, and whether an execution accepted it."""
@@ -85,30 +85,35 @@ class Reviews:
                     key=lambda found: found["LastModified"],
                     reverse=True,
                 )
-                keys = [found["Key"] for found in listing[:left]]
-                yield from (label for label in pool.map(self._label_of, keys) if label)
-                left -= len(keys)
-                if left <= 0:
-                    return
+                keys = [found["Key"] for found in listing]
+                while keys and left:
+                    batch, keys = keys[:left], keys[left:]
+                    labels = [label for label in pool.map(self._label_of, batch) if label]
+                    yield from labels
+                    left -= len(labels)
 
     def _list_answers(self, day: date) -> "Iterator[ObjectTypeDef]":
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.labels.bucket, Prefix=_day_prefix(day))
         for page in pages:
-            yield from (found for found in page.get("Contents", []) if found["Key"].endswith(_ANSWER))
+            yield from (found for found in page.get("Contents", []) if _ANSWER_KEY.fullmatch(found["Key"]))
 
     def _label_of(self, key: str) -> Label | None:
         """Return the label that the object at a key names; None without one of the same photo."""
-        named = self._answers.get(key) or self._read_answer(key)
-        label = self.labels.get(named) if named else None
-        if named is None or label is None or label.photo_id != _photo_id(key):
+        named = self._answers.get(key) or self._read_key(key)
+        parsed = LabelKey.parse(named) if named else None
+        answer = _ANSWER_KEY.fullmatch(key)
+        if named is None or parsed is None or answer is None or parsed.photo_id != answer["photo_id"]:
             return None
-        if len(self._answers) >= _MAX_CACHED:
-            self._answers.clear()
-        self._answers[key] = named
+        label = self.labels.get(named)
+        if label:
+            if len(self._answers) >= _MAX_CACHED:
+                self._answers.clear()
+            self._answers[key] = named
         return label
 
-    def _read_answer(self, key: str) -> str | None:
-        content = self._get(key)
+    def _read_key(self, key: str) -> str | None:
+        """Return the key of the label that an object names; None without an object that names any."""
+        content = read_object(self._s3, self.labels.bucket, key, _MAX_BYTES)
         if content is None:
             return None
         try:
@@ -117,22 +122,10 @@ class Reviews:
             log.warning("an object under %s is ignored, because it names no label", PREFIX)
             return None
 
-    def _get(self, key: str) -> bytes | None:
-        try:
-            return self._s3.get_object(Bucket=self.labels.bucket, Key=key)["Body"].read(_MAX_BYTES)
-        except ClientError as error:
-            if error_code(error) in MISSING:
-                return None
-            raise
-
 
 def _key(request: RequestId, suffix: str) -> str:
     day = request.requested_at.astimezone(UTC).date()
     return f"{_day_prefix(day)}{request.photo_id}-{request.token_hash[:_HASH_DIGITS]}{suffix}"
-
-
-def _photo_id(key: str) -> str:
-    return key.rpartition("/")[2].partition("-")[0]
 
 
 def _day_prefix(day: date) -> str:

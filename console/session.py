@@ -13,6 +13,7 @@ ROUTED = "routed"
 LABEL_ONLY = "label-only"
 ANSWERED_BEFORE = "answered-before"
 DELAYED = "delayed"
+DELETED = "deleted"
 
 _MAX_NOTICES = 50
 
@@ -28,7 +29,7 @@ class Answer:
     `due` is the time of its delivery on the monotonic clock, the end of the undo window. `attempts` counts the failed
     deliveries; `delivering` is true during a delivery. `label` is the label once it is saved. `accepted` is what Step
     Functions responded to the task token, None until then: a token is accepted only once, so a retry must not send it
-    again.
+    again. `announced` are the keys of the labels whose events were published by its deliveries.
     """
 
     lease: Lease
@@ -40,6 +41,7 @@ class Answer:
     delivering: bool = False
     label: Label | None = None
     accepted: bool | None = None
+    announced: set[str] = field(default_factory=set)
 
     @property
     def photo_id(self) -> str:
@@ -55,7 +57,7 @@ class Answer:
 class Outcome:
     """The result of an answer, for its reviewer.
 
-    `kind` is ROUTED, LABEL_ONLY, ANSWERED_BEFORE or DELAYED. `number` counts the outcomes of a session from 1.
+    `kind` is ROUTED, LABEL_ONLY, ANSWERED_BEFORE, DELAYED or DELETED. `number` counts the outcomes of a session from 1.
     """
 
     kind: str

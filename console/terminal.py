@@ -22,7 +22,7 @@ from console.desk import Desk
 from console.durations import whole_seconds
 from console.identity import Reviewer
 from console.leases import Lease
-from console.photos import PhotoNotShown, Photos
+from console.photos import PhotoNotShown
 from console.session import ROUTED, NotLeased, Outcome, Session
 from deploy.outputs import Deployed
 from functions.shared.errors import RecordUnavailable
@@ -42,7 +42,7 @@ def run(deployed: Deployed, aws: Aws, choices: Iterable[Choice], reviewer: Revie
         session = desk.open_session(reviewer)
         console.print("[bold]Q[/] quits.")
         with suppress(KeyboardInterrupt):
-            Terminal(console, desk, session, Photos(deployed, aws)).run(keys)
+            Terminal(console, desk, session).run(keys)
         console.print()
     for notice in session.notices:
         console.print(_notice(notice))
@@ -52,12 +52,11 @@ def run(deployed: Deployed, aws: Aws, choices: Iterable[Choice], reviewer: Revie
 class Terminal:
     """The terminal of one reviewer."""
 
-    def __init__(self, console: Console, desk: Desk, session: Session, photos: Photos) -> None:
+    def __init__(self, console: Console, desk: Desk, session: Session) -> None:
         """Print to `console` and take requests from `desk` for `session`."""
         self._console = console
         self._desk = desk
         self._session = session
-        self._photos = photos
         self._keys = {choice.key: choice for choice in desk.choices.values()}
         self._shown: str | None = None  # the id of the lease on the screen
         self._polled = 0.0
@@ -80,14 +79,13 @@ class Terminal:
         try:
             self._leased = self._desk.take(self._session)
         except (RecordUnavailable, ClientError, BotoCoreError) as error:
-            cause = error.__cause__ if isinstance(error, RecordUnavailable) and error.__cause__ else error
-            assert isinstance(cause, Exception)
-            self._console.print(Text(f"\r{explain(cause)} Trying again.", "red"))
+            self._console.print(Text(f"\r{explain(error)} Trying again.", "red"))
             return
-        for notice in self._session.notices:
+        with self._session.lock:
+            notices, self._session.notices = self._session.notices, []
+        for notice in notices:
             self._console.print("\r" + " " * 70 + "\r", end="")
             self._console.print(_notice(notice))
-        self._session.notices.clear()
         current = self._leased[0] if self._leased else None
         if current and current.id != self._shown:
             self._console.print(self._page(current))
@@ -156,7 +154,7 @@ class Terminal:
         width = max(10, min(self._console.width - 4, 100))
         height = max(6, self._console.height - _TEXT_LINES)
         try:
-            return half_blocks(self._photos.image(lease.request.photo, 800), width, height)
+            return half_blocks(self._desk.photos.large(lease.request.photo), width, height)
         except PhotoNotShown as error:
             return Text(str(error), "yellow")
 

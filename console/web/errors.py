@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from console.aws_errors import explain
+from console.aws_errors import error_of_aws, explain
 from console.desk import InvalidAnswer
 from console.session import NotLeased
 from console.web.logins import SIGN_IN
@@ -31,7 +31,7 @@ def add_exception_handlers(app: FastAPI) -> None:
     """Add the handlers to an application."""
     app.add_exception_handler(ClientError, _bad_gateway)
     app.add_exception_handler(BotoCoreError, _bad_gateway)
-    app.add_exception_handler(RecordUnavailable, _record_unavailable)
+    app.add_exception_handler(RecordUnavailable, _bad_gateway)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(NotLeased, _conflict)
     app.add_exception_handler(InvalidAnswer, _unprocessable)
@@ -47,13 +47,9 @@ def not_signed_in(path: str, pages: Pages) -> Response:
 
 def _bad_gateway(request: Request, error: Exception) -> Response:
     # Without the message, which can contain the key of a photo.
-    log.warning("AWS: %s failed: %s", getattr(error, "operation_name", "a request"), error_code(error))
+    cause = error_of_aws(error)
+    log.warning("AWS: %s failed: %s", getattr(cause, "operation_name", "a request"), error_code(cause))
     return _response(request, 502, "AWS does not answer as expected", explain(error), retry=True)
-
-
-def _record_unavailable(request: Request, error: Exception) -> Response:
-    cause = error.__cause__  # the error of DynamoDB
-    return _bad_gateway(request, cause if isinstance(cause, Exception) else error)
 
 
 def _conflict(request: Request, error: Exception) -> Response:

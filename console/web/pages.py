@@ -40,3 +40,7 @@ class Pages:
         """
         html = self._environment.get_template("sign-in.html").render(used=used)
         return HTMLResponse(html, status_code=401, headers=CHALLENGE)
+
+    def render_signed_in(self) -> HTMLResponse:
+        """Return the page that goes to the Review page, for a browser that was just signed in."""
+        return HTMLResponse(self._environment.get_template("signed-in.html").render())

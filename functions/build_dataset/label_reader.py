@@ -9,19 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from functions.build_dataset.evidence import (
-    LARGEST_LABEL_BYTES,
-    LARGEST_PICTURE_BYTES,
-    UNUSABLE,
-    Answer,
-    LabelKey,
-    NoEvidence,
-)
+from functions.build_dataset.evidence import LARGEST_PICTURE_BYTES, Answer, NoEvidence
 from functions.build_dataset.labels import Label, Picture
 from functions.build_dataset.skipped import Reason, SkippedLabels
 from functions.shared.aws import call_failed, error_code
 from functions.shared.decision import REVIEWER
 from functions.shared.errors import AwsRefused
+from functions.shared.label import LABELS, LARGEST_LABEL_BYTES, UNUSABLE, LabelKey
 from functions.shared.photo_reader import PhotoReader
 from functions.shared.photo_record import REJECTED
 from functions.shared.s3 import ABSENT, list_objects
@@ -29,7 +23,6 @@ from functions.shared.s3 import ABSENT, list_objects
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-LABELS = "labels/"
 _READ_FROM_RECORDS = ("status", "first_seen_at", "review_requests", "outcome")
 
 

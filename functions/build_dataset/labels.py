@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from functions.build_dataset.evidence import UNUSABLE
 from functions.build_dataset.skipped import Reason, SkippedLabels
+from functions.shared.label import UNUSABLE
 from functions.shared.photo import Photo
 from functions.shared.times import timestamp
 from functions.shared.vehicles import OTHER

@@ -61,6 +61,18 @@ def test_a_link_from_another_site_needs_one_more_click(console: RunningConsole, 
     expect(page.locator("#reviewer-name")).to_have_text("Ada")
 
 
+def test_a_start_address_that_another_site_links_to_signs_in(console: RunningConsole, stranger: BrowserTab) -> None:
+    page = stranger.page
+    site = "http://other.example/"
+    link = f'<a href="{console.logins.start_address}">start</a>'
+    page.route(site, lambda route: route.fulfill(body=link, content_type="text/html"))
+    page.goto(site)
+    page.get_by_role("link").click()
+    expect(page.locator("#reviewer-name")).to_have_text("Ada")
+    assert page.url == f"{console.address}/"
+    assert "token" not in page.evaluate("document.referrer")
+
+
 def test_a_page_that_was_open_when_the_console_restarted_says_what_to_do(
     stage: Stage, chromium: Browser, console: RunningConsole, stranger: BrowserTab
 ) -> None:

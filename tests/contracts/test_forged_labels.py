@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 import events
-from functions.build_dataset.evidence import LARGEST_LABEL_BYTES, LARGEST_PICTURE_BYTES, Answer, LabelKey, NoEvidence
+from functions.build_dataset.evidence import LARGEST_PICTURE_BYTES, Answer, NoEvidence
 from functions.build_dataset.labels import Limits
 from functions.build_dataset.snapshot import Snapshot, SnapshotStore
+from functions.shared.label import LARGEST_LABEL_BYTES, LabelKey
 from functions.shared.photo_record import PhotoRecord
 from functions.shared.photo_table import PhotoTable
 from functions.shared.times import timestamp

@@ -3,10 +3,10 @@
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse
 
-from console.answers import UNUSABLE
 from console.photo_records import DAYS, Filter
 from console.web import views
 from console.web.services import CurrentReviewer, CurrentServices
+from functions.shared.label import UNUSABLE
 
 router = APIRouter()
 

@@ -38,17 +38,28 @@ def body(**changes: Any) -> str:
 
 
 def send(
-    stage: Deployed, number: int, *, expires_in: timedelta = timedelta(minutes=15), token: str | None = None
+    stage: Deployed,
+    number: int,
+    *,
+    expires_in: timedelta = timedelta(minutes=15),
+    token: str | None = None,
+    recorded: bool = False,
 ) -> str:
-    """Put a request about photo `number` in the review queue; return its id. The default token is `token-<number>`."""
+    """Record a review request of photo `number` and put it in the review queue; return the id of the photo.
+
+    The default token is `token-<number>`. `recorded`: the test has recorded the request.
+    """
     now = datetime.now(UTC)
+    token = token or f"token-{number}"
+    if not recorded:
+        model_stage.claim(number, at=now, token=token)
     photo = model_stage.photo(number)
     text = body(
         photo=photo.as_state(),
         driver_id=photo.driver_id,
         requested_at=timestamp(now),
         expires_at=timestamp(now + expires_in),
-        task_token=token or f"token-{number}",
+        task_token=token,
     )
     model_stage.aws("sqs").send_message(QueueUrl=stage.review_queue_url, MessageBody=text)
     return photo.photo_id
@@ -70,12 +81,6 @@ def all_labels(stage: Deployed) -> list[tuple[str, dict[str, Any]]]:
     """Return the key and the content of each label, by the second in which it was written, then by key."""
     found = sorted(_list(stage, "labels/"), key=lambda item: (item["LastModified"], item["Key"]))
     return [(item["Key"], read_json(stage, item["Key"])) for item in found if item["Key"].endswith(".json")]
-
-
-def counting(stage: Deployed) -> dict[str, str]:
-    """Return the key of the label that counts for a request, by the id of its photo."""
-    keys = [item["Key"] for item in _list(stage, "reviews/") if item["Key"].endswith(".answer.json")]
-    return {key.rpartition("/")[2].partition("-")[0]: read_json(stage, key)["label"] for key in keys}
 
 
 def done(stage: Deployed) -> list[dict[str, Any]]:

@@ -35,11 +35,13 @@ class ConsoleProcess:
         self.aws = aws
         self.reviews = Reviews(stage.ml_bucket, aws.s3)
         self.leases = Leases(stage, aws.sqs)
+        self.records = PhotoRecords(stage, aws)
+        self.photos = Photos(stage, aws)
         self.delivery = Delivery(
             self.reviews,
-            Photos(stage, aws),
+            self.photos,
             self.leases,
-            PhotoRecords(stage, aws),
+            self.records,
             aws.stepfunctions,
             EventBus("scones-test", aws.events),
             {choice.vehicle: choice for choice in choices()},
@@ -58,9 +60,11 @@ class ConsoleProcess:
 
     def finish(self, lease: Lease) -> None:
         """Finish the delivery of an earlier answer to the leased photo."""
-        found = self.delivery.find_answer(lease.request)
+        record = self.records.get(lease.request.photo.photo_id)
+        assert record
+        found = self.delivery.find_answer(lease.request, record)
         assert found
-        self.delivery.finish(lease, found)
+        self.delivery.finish(lease, found, record)
 
 
 @pytest.fixture

@@ -8,13 +8,15 @@ from typing import Any
 
 import jsonschema
 import pytest
+from botocore.exceptions import ClientError
 
 import events
 from console.aws import Aws
-from console.labels import Label, Labels, NotALabel
+from console.labels import Label, Labels
 from console.pictures import Picture
 from console.review_request import ReviewRequest, parse_review_request
 from deploy.outputs import Deployed
+from functions.shared.label import NotALabel
 from tests.support.reviewers import reviewer as named
 from tests.unit import model_stage
 from tests.unit.console.review_requests import BUCKET, NOW, all_labels, body, read_json
@@ -117,9 +119,9 @@ def test_an_object_that_is_not_a_label_keeps_its_number(stage: Deployed) -> None
     key = f"labels/{PHOTO_ID}/ada/1.json"
     model_stage.aws("s3").put_object(Bucket=stage.ml_bucket, Key=key, Body=b"[1, 2")
     store = labels(stage)
-    assert store.find_first(PHOTO_ID) is None
+    assert store.find_first(PHOTO_ID, lambda label: True) is None
     assert store.save(label("bicycle", "ada", "1")).number == 2
-    found = store.find_first(PHOTO_ID)
+    found = store.find_first(PHOTO_ID, lambda label: True)
     assert found
     assert found.answer_id == "1"
 
@@ -163,6 +165,11 @@ def test_a_label_at_the_key_of_another_photo_or_reviewer_is_none(key: str) -> No
                 {"token_hash": "../../models"},
                 {"number": 7},
                 {"opinions": []},
+                {"vehicle": "\ud800"},
+                {"seconds": float("nan")},
+                {"requested_at": "0001-01-01T00:00:00+23:59"},
+                {"driver_id": "somebody else"},
+                {"picture": "7.png"},
             )
         ),
     ],
@@ -177,3 +184,49 @@ def test_a_label_that_is_too_long_is_none(stage: Deployed) -> None:
     long = replace(label("bicycle", "ada", "1"), number=1, reason="x" * 100_000)
     model_stage.aws("s3").put_object(Bucket=stage.ml_bucket, Key=long.key, Body=long.as_json())
     assert labels(stage).get(long.key) is None
+
+
+@pytest.mark.parametrize(
+    "refused", [("InvalidObjectState", 403), ("InvalidRequest", 400), ("AccessDenied", 403)], ids=str
+)
+def test_an_object_that_s3_refuses_to_return_is_no_label(
+    stage: Deployed, monkeypatch: pytest.MonkeyPatch, refused: tuple[str, int]
+) -> None:
+    store = labels(stage)
+    saved = store.save(label("bicycle", "ada", "1"))
+    monkeypatch.setattr(store._s3, "get_object", raising(*refused))
+    assert store.get(saved.key) is None
+    monkeypatch.setattr(store._s3, "get_object", raising("SlowDown", 503))
+    with pytest.raises(ClientError):
+        store.get(saved.key)
+
+
+def raising(code: str, status: int) -> Any:
+    response: Any = {"Error": {"Code": code, "Message": "x"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+
+    def call(**_: Any) -> None:
+        raise ClientError(response, "AnyCall")
+
+    return call
+
+
+@pytest.mark.parametrize(("conflicts", "written"), [(2, True), (3, False)])
+def test_a_write_that_conflicts_with_another_one_is_repeated(
+    stage: Deployed, monkeypatch: pytest.MonkeyPatch, conflicts: int, written: bool
+) -> None:
+    store = labels(stage)
+    put, left = store._s3.put_object, [None] * conflicts
+
+    def conflict(**named: Any) -> Any:
+        if left:
+            left.pop()
+            raising("ConditionalRequestConflict", 409)()
+        return put(**named)
+
+    monkeypatch.setattr(store._s3, "put_object", conflict)
+    if written:
+        assert store.save(label("bicycle", "ada", "1")).number == 1
+    else:
+        with pytest.raises(ClientError, match="ConditionalRequestConflict"):
+            store.save(label("bicycle", "ada", "1"))
+    assert keys(stage) == ({"ada/1.json"} if written else set())

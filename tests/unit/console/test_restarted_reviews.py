@@ -1,5 +1,6 @@
 """Reviews that are requested again, because their execution ended: an answer to the old request still counts."""
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -39,7 +40,7 @@ def request_review(stage: Deployed, token: str) -> None:
     if token == NEW and is_in_review():
         end_execution()
     model_stage.claim(1, at=model_stage.NOW, execution=f"arn:of-{token}", token=token)
-    send(stage, 1, token=token)
+    send(stage, 1, token=token, recorded=True)
     record = model_stage.photo_table().get(PHOTO_ID)
     assert record
     assert record.review
@@ -156,13 +157,13 @@ def test_the_new_message_is_found_while_the_session_has_other_requests(stage: De
 
 def test_an_answer_of_the_day_before_counts(stage: Deployed, aws: FakeAws) -> None:
     yesterday = model_stage.NOW - timedelta(days=1)
-    model_stage.classified(1, at=yesterday)
+    model_stage.claim(1, at=yesterday, execution=f"arn:of-{OLD}", token=OLD)
     request_review(stage, NEW)
     with open_desk(stage, aws) as desk:
         session = desk.open_session(named("ada"))
         lease = take_one(desk, session)
         old = Label.of(lease.request, "bicycle", named("ada"), datetime.now(UTC), "an-answer")
-        earlier = {"requested_at": timestamp(yesterday), "token_hash": "0" * 64}
+        earlier = {"requested_at": timestamp(yesterday), "token_hash": hashlib.sha256(OLD.encode()).hexdigest()}
         desk.reviews.labels.save(Label(**{**old.__dict__, **earlier}))
         desk.close_session(session)
         assert desk.take(desk.open_session(named("ben"))) == []

@@ -52,7 +52,7 @@ def test_requests_about_one_photo_are_told_apart(stage: Deployed) -> None:
     store.claim(REQUEST.id, first)
     assert store.claim(later, second) == second
     store.mark_done(later, second, accepted=True)
-    assert (store.is_done(REQUEST.id), store.is_done(later)) == (False, True)
+    assert (store.is_done(REQUEST.id, first), store.is_done(later, second)) == (False, True)
 
 
 def test_what_is_done_is_recorded_once(stage: Deployed) -> None:
@@ -106,3 +106,17 @@ def test_answers_of_today_are_counted(stage: Deployed, number: int, counted: int
     midnight = model_stage.NOW.replace(hour=0, minute=0, second=0)
     assert reviews(stage).count_answered_since(midnight) == counted
     assert reviews(stage).count_answered_since(model_stage.NOW + timedelta(days=1)) == 0
+
+
+def test_objects_without_an_answer_hide_none_and_are_not_counted(stage: Deployed) -> None:
+    model_stage.labelled(0, 0.7)
+    store = reviews(stage)
+    midnight = model_stage.NOW.replace(hour=0, minute=0, second=0)
+    # The names of some are those of answers.
+    day = f"reviews/{model_stage.NOW:%Y/%m/%d}"
+    for number in range(4):
+        for name in (str(number), f"{number:032x}-{'0' * 16}"):
+            put = {"Bucket": stage.ml_bucket, "Key": f"{day}/{name}.answer.json"}
+            model_stage.aws("s3").put_object(**put, Body=b"{}")
+    assert [one.photo_id for one in store.recent(2)] == [model_stage.photo(0).photo_id]
+    assert store.count_answered_since(midnight) == 5
