@@ -163,6 +163,7 @@ def compare(
             "reference": None,
             "holdout": {
                 "photos": int((truth < len(vehicles)).sum()),
+                "photos_by_vehicle": {name: int((truth == row).sum()) for row, name in enumerate(vehicles)},
                 "others": int((truth == len(vehicles)).sum()),
                 "differences": dict.fromkeys(METRICS),
             },

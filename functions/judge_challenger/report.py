@@ -21,7 +21,10 @@ _DIFFERENCES = object_with({"differences": object_with({}, dict.fromkeys(("accur
 _LABELLED = object_with({"photos": count, "challenger_accuracy": fraction, "champion_accuracy": fraction})
 # A promoted challenger serves with its threshold.
 _CHALLENGER = all_of(_MODEL, object_with({"threshold": fraction}))
-_REPORT = object_with({"challenger": _CHALLENGER}, {"champion": optional(_MODEL), "labelled": optional(_LABELLED)})
+_HOLDOUT = object_with({"photos_by_vehicle": values(count)})
+_REPORT = object_with(
+    {"challenger": _CHALLENGER, "holdout": _HOLDOUT}, {"champion": optional(_MODEL), "labelled": optional(_LABELLED)}
+)
 
 
 def check_report(report: Any, uri: str, reference: str) -> None:
