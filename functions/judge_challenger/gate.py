@@ -21,15 +21,16 @@ The rule is a list of checks. Each compares a metric with a limit, and the verdi
 A first model, without a champion to compare with, must pass 1 only. A champion that is an initial model has no verdict:
 a challenger that passes 1 to 4 replaces it. While the champion is the reference, 4 is the same as 2 and 3 and left out.
 A metric that cannot be computed fails its check. The reason of a rejection
-is the first group with a failed check.
+is the first group with a failed check. The verdict names the reviewers whose labels contradict the challenger
+(training/label_errors.py), which decides nothing.
 
 The first champion is the reference. A challenger that is promoted becomes the reference only when it passes all checks,
 the worse end of the interval of its gain in accuracy over the reference is above 0, and no other metric and no recall
 of a class is lower than the reference's: on the same holdout, no metric of the reference ever gets worse. A challenger
 from drawn pictures never becomes the reference. Otherwise only a person replaces it, with `make reference`.
 
-A tolerance is a bound on the loss, so chance rejects many equal models. Of two equally good models that disagree on 2, 3
-or 5% of 150 vehicle photos, one passes the accuracy check of 2 against the other with a probability of .65, .54 or .40
+A tolerance is a bound on the loss, so chance rejects many equal models. If two equally good models disagree on 2, 3 or
+5% of 150 vehicle photos, one passes the accuracy check of 2 against the other with a probability of .65, .54 or .40
 (simulated); a rejection therefore does not mean that a challenger is worse. More photos on the holdout raise it.
 
 A forced retraining is promoted in spite of failed checks, unless a metric of 1 was computed and fails, or the accuracy
@@ -122,6 +123,8 @@ def judge(
         explanation = _describe_promotion(checks, champion is None, force, drawn, initial)
     else:
         explanation = _describe_rejection(groups, reason, reference)
+    if named := report["labels"]["distrusted"]:
+        explanation += f". {'; '.join(_describe_reviewer(reviewer) for reviewer in named)}"
     passed = reason is None and all(check.passed for check in checks)
     new_reference = False
     if reference is not None and passed and not drawn and _is_better(challenger, reference):
@@ -131,6 +134,11 @@ def judge(
         return Verdict(reason is None, reason, explanation, checks, new_reference)
     outcome = "would be promoted" if reason is None else f"would be rejected ({reason})"
     return Verdict(False, "DryRun", f"dry run: the challenger {outcome}: {explanation}", checks)
+
+
+def _describe_reviewer(named: Mapping[str, Any]) -> str:
+    counts = f"{named['suspected']} of {named['labels']}"
+    return f"Labels of reviewer {named['reviewer']} contradict the model: {counts}; none of them was trained on"
 
 
 def _find_reason(groups: Mapping[str, list[Check]], force: bool) -> str | None:

@@ -3,7 +3,18 @@
 from typing import Any
 
 from functions.shared.s3 import check_document
-from functions.shared.shapes import all_of, count, fraction, number, object_with, one_of, optional, text, values
+from functions.shared.shapes import (
+    all_of,
+    count,
+    fraction,
+    list_of,
+    number,
+    object_with,
+    one_of,
+    optional,
+    text,
+    values,
+)
 
 _METRIC = optional(fraction)
 _MODEL = object_with(
@@ -22,8 +33,10 @@ _LABELLED = object_with({"photos": count, "challenger_accuracy": fraction, "cham
 # A promoted challenger serves with its threshold.
 _CHALLENGER = all_of(_MODEL, object_with({"threshold": fraction}))
 _HOLDOUT = object_with({"photos_by_vehicle": values(count)})
+_NAMED = list_of(object_with({"reviewer": text, "suspected": count, "labels": count}))
 _REPORT = object_with(
-    {"challenger": _CHALLENGER, "holdout": _HOLDOUT}, {"champion": optional(_MODEL), "labelled": optional(_LABELLED)}
+    {"challenger": _CHALLENGER, "holdout": _HOLDOUT, "labels": object_with({"distrusted": _NAMED})},
+    {"champion": optional(_MODEL), "labelled": optional(_LABELLED)},
 )
 
 

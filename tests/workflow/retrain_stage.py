@@ -156,6 +156,7 @@ def report(challenger: dict[str, Any], champion: dict[str, Any] | None, **more: 
             "others": 200,
             "differences": differences(challenger, champion) if champion else {},
         },
+        "labels": {"distrusted": [], "left_out": {}},
         "labelled": None,
         **more,
     }

@@ -26,6 +26,7 @@ def report(challenger: dict[str, Any], champion: dict[str, Any] | None = None, *
         "challenger": challenger,
         "champion": champion,
         "reference": reference if champion else None,
+        "labels": {"distrusted": [], "left_out": {}},
         "holdout": {"photos_by_vehicle": PHOTOS, "differences": differences},
         **more,
     }
@@ -186,3 +187,17 @@ def test_a_holdout_with_few_photos_of_a_vehicle_is_no_evidence() -> None:
     assert judge(given, Gate(), force=True).promote
     few["photos_by_vehicle"] = {"bicycle": 75, "motorcycle": 15}
     assert judge(given, Gate()).promote
+
+
+def test_the_verdict_names_reviewers_whose_labels_contradict_the_model() -> None:
+    """Nobody would see it on the model card of a challenger that is rejected."""
+    named = [{"reviewer": "AIDABO", "suspected": 9, "labels": 31}]
+    expected = "Labels of reviewer AIDABO contradict the model: 9 of 31; none of them was trained on"
+    for challenger, promote in ((model(0.97), True), (model(0.90), False)):
+        verdict = judge(report(challenger, model(0.95), labels={"distrusted": named}), Gate())
+        assert verdict.promote == promote
+        assert expected in verdict.explanation
+    assert (
+        expected
+        in judge(report(model(0.97), model(0.95), labels={"distrusted": named}), Gate(), dry_run=True).explanation
+    )

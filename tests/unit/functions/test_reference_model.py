@@ -36,6 +36,7 @@ class Stage:
                 "metrics": self.reference,
                 "differences": differences(challenger, self.reference),
             },
+            "labels": {"distrusted": [], "left_out": {}},
             "holdout": {
                 "photos_by_vehicle": {"bicycle": 1000, "motorcycle": 1000},
                 "differences": differences(challenger, self.champion),
