@@ -237,7 +237,8 @@ def _kept(
     yield _entry("events that other systems received (Driver Routed, Photo Rejected, Review Requested)", None)
     if stores.models:
         yield _entry(
-            "models that may have learned from the photos: their weights. `make retrain` trains one without the photos",
+            "models that may have learned from the photos: their weights, and the cards of those with "
+            "driver_photos_on_card. `make retrain` trains one without the photos",
             None,
             sorted(stores.models),
         )

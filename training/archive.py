@@ -42,7 +42,8 @@ def extract(archive: Path, folder: Path, max_files: int = MAX_FILES, max_bytes: 
                 _write(tar, member, folder / name)
     except ArchiveRefused as error:
         raise ArchiveRefused(f"{archive.name} is refused: {error}") from error
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+    # tarfile converts the numbers in extended headers without checking them.
+    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, OverflowError) as error:
         raise ArchiveRefused(f"{archive.name} is not a .tar.gz that can be extracted: {error}") from error
 
 

@@ -39,7 +39,7 @@ from training.inference import input_fn, model_fn, output_fn, predict_fn
 
 __all__ = ["input_fn", "model_fn", "output_fn", "predict_fn"]
 '''
-_REQUIREMENTS = "numpy\npillow>=11.3\npillow-heif>=1.0\nonnxruntime>=1.20\n"
+REQUIREMENTS = "numpy==2.4.6\npillow==13.0.0\npillow-heif==1.8.1\nonnxruntime==1.32.0\n"
 
 
 class ModelArchiveError(Exception):
@@ -63,7 +63,7 @@ def write_model(folder: Path, head: Head, metadata: dict[str, Any], backbone: Pa
         source = Path(__file__).parent / f"{name}.py"
         (code / "training" / source.name).write_bytes(source.read_bytes())
     (code / "inference.py").write_text(_ENTRY_POINT)
-    (code / "requirements.txt").write_text(_REQUIREMENTS)
+    (code / "requirements.txt").write_text(REQUIREMENTS)
     write_digests(folder)
 
 

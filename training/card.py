@@ -28,6 +28,7 @@ SUSPECTED_SHOWN = 20
 _REASONS = {
     "unreadable": "that cannot be decoded",
     "same_picture": "that show the same picture as another one",
+    "holdout": "that show the same picture as an image of the holdout",
     "contested": "of the same picture with other labels",
     "suspected": "whose labels contradict the model",
     "reviewer": "other ones of reviewers whose labels contradict the model more often",

@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from training import dataset, metrics
 from training.artifact import ModelArchiveError, unpack_model
 from training.backbone import Backbone, Floats32
-from training.dataset import Dataset, concatenate, sample, targets
+from training.dataset import Dataset, targets
 from training.features import FeatureCache
-from training.holdout import split_holdout
+from training.holdout import split_holdout, subsample_others
 from training.images import resize_batch
 from training.inference import BackboneModel, Model, model_fn, predict_probabilities
 from training.labels import read_labelled
@@ -39,9 +39,6 @@ INTERVAL_90 = (0.05, 0.95)
 """The quantiles that bound a 90% interval."""
 
 TIMED_PHOTOS = 20
-MAX_PER_OTHER_CLASS = 10
-"""The maximum number of holdout images of each other class; with 88 classes, more images only take longer."""
-
 METRICS: dict[str, Metric] = {"accuracy": metrics.accuracy, "ece": metrics.ece, "auroc": metrics.auroc}
 
 
@@ -163,6 +160,7 @@ def compare(
             "reference": None,
             "holdout": {
                 "photos": int((truth < len(vehicles)).sum()),
+                "photos_by_vehicle": {name: int((truth == row).sum()) for row, name in enumerate(vehicles)},
                 "others": int((truth == len(vehicles)).sum()),
                 "differences": dict.fromkeys(METRICS),
             },
@@ -247,13 +245,6 @@ def paired_difference(
     return {"mean": float(observed), "low": low, "high": high}
 
 
-def subsample_others(holdout: Dataset, vehicles: tuple[str, ...]) -> Dataset:
-    """Return the holdout with at most MAX_PER_OTHER_CLASS images of each other class, always the same ones."""
-    return concatenate([
-        holdout.with_labels(vehicles), sample(holdout.without_labels(vehicles), MAX_PER_OTHER_CLASS, seed=0)
-    ])  # fmt: skip
-
-
 def model_size_bytes(folder: Path) -> int:
     """Return the size of a model's weights, without the inference code."""
     return sum(path.stat().st_size for path in folder.iterdir() if path.suffix in (".onnx", ".npz"))
@@ -267,15 +258,18 @@ def find_artifact(folder: Path) -> Path:
     return found[0]
 
 
-def find_distrusted(challenger: Path) -> tuple[str, ...]:
+def find_distrusted(challenger: Path) -> list[dict[str, Any]]:
     """Return the reviewers on whose labels a model (folder or model.tar.gz) was not trained (training.label_errors).
+
+    Each has `reviewer`, and the numbers `suspected` of `labels` that contradicted the predictions in training.
 
     Raises ModelArchiveError when the model cannot be read, OSError, ValueError or KeyError without the report of its
     training.
     """
     with unpack_model(challenger) as folder:
         labels = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["labels"]
-    return tuple(errors["reviewer"] for errors in labels["by_reviewer"] if errors["worse"])
+    worse = [errors for errors in labels["by_reviewer"] if errors["worse"]]
+    return [{name: errors[name] for name in ("reviewer", "suspected", "labels")} for errors in worse]
 
 
 def _compare_on_labelled(
@@ -307,7 +301,8 @@ def main() -> int:
         holdout = subsample_others(holdout, configured_vehicles(arguments.vehicles))
         challenger = find_artifact(arguments.challenger)
         distrusted = find_distrusted(challenger)
-        labelled = read_labelled(arguments.snapshot, arguments.labelled, "evaluate", distrusted)
+        reviewers = [errors["reviewer"] for errors in distrusted]
+        labelled = read_labelled(arguments.snapshot, arguments.labelled, "evaluate", reviewers)
         report = compare(
             challenger,
             find_artifact(arguments.champion) if has_champion else None,
@@ -316,7 +311,7 @@ def main() -> int:
             (arguments.challenger_version, arguments.champion_version),
             (arguments.reference_version, find_artifact(arguments.reference)) if has_champion else None,
         )
-        report["labels"] = {"distrusted": list(distrusted), "left_out": labelled.left_out}
+        report["labels"] = {"distrusted": distrusted, "left_out": labelled.left_out}
     except (ComparisonError, ModelArchiveError, OSError, ValueError, KeyError) as error:
         print(f"comparison failed: {error}", file=sys.stderr, flush=True)
         return 1

@@ -8,10 +8,12 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-from training.dataset import Dataset
+from training.dataset import Dataset, concatenate, sample
 from training.images import Pixels
 
 HOLDOUT_FRACTION = 0.15
+MAX_PER_OTHER_CLASS = 10
+"""The maximum number of compared images of each other class; with 88 classes, more images only take longer."""
 
 
 def hash_fraction(image: Pixels) -> float:
@@ -34,3 +36,9 @@ def split_holdout(data: Dataset) -> tuple[Dataset, Dataset]:
     """Return (the images to train on, the holdout)."""
     is_held_out = in_holdout(data)
     return data[~is_held_out], data[is_held_out]
+
+
+def subsample_others(holdout: Dataset, vehicles: tuple[str, ...]) -> Dataset:
+    """Return the holdout with at most MAX_PER_OTHER_CLASS images of each other class, always the same ones."""
+    others = sample(holdout.without_labels(vehicles), MAX_PER_OTHER_CLASS, seed=0)
+    return concatenate([holdout.with_labels(vehicles), others])

@@ -9,7 +9,7 @@ training. When their labels differ, none of them is used: they are contested.
 
 import json
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,8 @@ TRAIN = "train"
 MAX_FILE_BYTES = 20 * 1024 * 1024
 """A larger file is skipped; an upload may not be larger either."""
 
-UNREADABLE, SAME_PICTURE, CONTESTED, REVIEWER = "unreadable", "same_picture", "contested", "reviewer"
+UNREADABLE, SAME_PICTURE, CONTESTED = "unreadable", "same_picture", "contested"
+REVIEWER, HOLDOUT = "reviewer", "holdout"
 """Why a labelled photo is not used."""
 
 
@@ -53,11 +54,18 @@ def load_labelled(snapshot: Path, photos: Path, use: str) -> Dataset:
     return read_labelled(snapshot, photos, use).photos
 
 
-def read_labelled(snapshot: Path, photos: Path, use: str, distrusted: Collection[str] = frozenset()) -> LabelledPhotos:
+def read_labelled(
+    snapshot: Path,
+    photos: Path,
+    use: str,
+    distrusted: Collection[str] = frozenset(),
+    holdout: Sequence[Pixels] = (),
+) -> LabelledPhotos:
     """Return the labelled photos of one `use`; may be empty.
 
     The labels of the `distrusted` reviewers are left out, as if they did not exist: they contest no other label. A
-    photo that cannot be decoded is skipped with a log line, and so is one that counts with another, or is contested.
+    photo that cannot be decoded is skipped with a log line, and so is one that counts with another, is contested, or
+    shows the same picture as an image of the `holdout`: the base data is public, so anybody can upload such a picture.
     Raises FileNotFoundError when the manifest, or a photo that it lists, is missing, and ValueError when an entry names
     a file outside the folder.
     """
@@ -76,13 +84,15 @@ def read_labelled(snapshot: Path, photos: Path, use: str, distrusted: Collection
             entries.append(entry)
         except PhotoError as error:
             _leave_out(entry, use, UNREADABLE, f"is skipped: {error}", left_out)
-    group = group_same_pictures(images)
+    group = group_same_pictures([*holdout, *images])[len(holdout) :] - len(holdout)
     labels_of_group: dict[int, set[str]] = {}
     for first, entry in zip(group.tolist(), entries, strict=True):
         labels_of_group.setdefault(first, set()).add(entry["label"])
     used: list[int] = []
     for index, (first, entry) in enumerate(zip(group.tolist(), entries, strict=True)):
-        if len(labels_of_group[first]) > 1:
+        if first < 0:
+            _leave_out(entry, use, HOLDOUT, "is not used: an image of the holdout shows the same picture", left_out)
+        elif len(labels_of_group[first]) > 1:
             reason = "is not used: photos of the same picture have other labels"
             _leave_out(entry, use, CONTESTED, reason, left_out)
         elif first != index:

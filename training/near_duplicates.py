@@ -1,11 +1,15 @@
 """Which photos show the same picture, though their files differ: encoded again, resized, brightened or cropped.
 
-Two steps compare pictures. The difference hash (dHash, N. Krawetz, "Kind of Like That", 2013) of candidates differs in
-at most MAX_HAMMING of 64 bits. Then a linear regression explains the grey levels of one picture by those of the other,
-by its gradients, which stand for a small shift and crop (B. Lucas and T. Kanade, 1981), and by a constant; contrast and
-brightness do not matter. Pictures are the same when the regression explains at least MIN_EXPLAINED of the variance.
-docs/model/README.md states what was measured to choose both numbers. A mirrored picture counts as another one.
+Two steps compare pictures of _SIDE x _SIDE grey levels. Candidates have a difference hash (dHash, N. Krawetz, "Kind of
+Like That", 2013) that differs in at most MAX_HAMMING of 64 bits, and the highest correlations. Then a linear regression
+explains the grey levels of one picture by those of the other, by its gradients, which stand for a small shift and crop
+(B. Lucas and T. Kanade, 1981), and by a constant; contrast and brightness do not matter. Pictures are the same when the
+regression explains at least MIN_EXPLAINED of the variance, and no pixel is off by more than MAX_RESIDUAL: another
+vehicle at the same place changes little of the variance, but some pixels much. docs/model/README.md states what was
+measured to choose the numbers. A mirrored picture counts as another one.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,47 +18,95 @@ from PIL import Image, ImageFilter
 from training.images import Pixels
 
 Ints = NDArray[np.intp]
-_Levels = NDArray[np.float32]
+_Vector = NDArray[np.float32]
 
 MAX_HAMMING = 14
 MIN_EXPLAINED = 0.965
+MAX_RESIDUAL = 0.7
+"""In standard deviations of the picture, without a margin of _MARGIN pixels, where crops differ most."""
+
 MIN_CORRELATION = 0.8
-"""Candidates with a smaller correlation are not compared further, which saves time."""
+MAX_CANDIDATES = 50
+"""Pictures with a smaller correlation, or beyond so many with the highest ones, are not compared further."""
 
 MAX_BLANK_DIFFERENCE = 8.0
 """Of the mean colours of two blank pictures that are the same, in levels of 0 to 255."""
 
 _SIDE = 32  # pixels of the compared pictures
+_MARGIN = 2
 _BLUR = 1.0  # pixels; makes the gradients describe shifts of a pixel
 _NOISE = 2.0  # grey levels; a picture with a smaller standard deviation is blank
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What is compared of a picture, so that its pixels are read once.
+
+    `colour` (3,) is the mean colour, `hash` the difference hash. `levels` (_SIDE * _SIDE) are the grey levels with mean
+    0 and norm 1, and `terms` (5, _SIDE * _SIDE) an orthonormal basis of what can be explained by them; both are zeros
+    for a blank picture. `coarse` are the levels of a quarter of the pixels, with norm 1.
+    """
+
+    colour: _Vector
+    hash: np.uint64
+    levels: _Vector
+    coarse: _Vector
+    terms: NDArray[np.float32]
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether all pixels have about the same grey level."""
+        return not self.levels.any()
+
+    @classmethod
+    def of(cls, image: Pixels) -> "Fingerprint":
+        """Return the fingerprint of an image."""
+        small = Image.fromarray(image).convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
+        levels = np.asarray(small.filter(ImageFilter.GaussianBlur(_BLUR)), dtype=np.float64)
+        if levels.std() < _NOISE:
+            levels = np.zeros_like(levels)
+        return cls(
+            image.mean(axis=(0, 1), dtype=np.float64).astype(np.float32),
+            difference_hash(image),
+            _normalise(levels),
+            _normalise(levels.reshape(_SIDE // 2, 2, _SIDE // 2, 2).mean(axis=(1, 3))),
+            _explaining_terms(levels),
+        )
 
 
 def group_same_pictures(images: list[Pixels]) -> Ints:
     """Return (N,): for each image the index of the first one that shows the same picture, its own if there is none.
 
     Each image is compared with the first ones of earlier groups only, so a group cannot grow step by step into pictures
-    that differ, and N copies of one picture take N comparisons.
+    that differ. The time for N pictures, however much they resemble each other, is that of N * N / 2 correlations of
+    256 numbers and of MAX_CANDIDATES * N regressions.
     """
     result = np.arange(len(images))
     firsts: list[int] = []
+    prints: list[Fingerprint] = []
+    blank = np.zeros(len(images), dtype=bool)
+    colours = np.zeros((len(images), 3), dtype=np.float32)
     hashes = np.zeros(len(images), dtype=np.uint64)
-    pictures = np.zeros((len(images), _SIDE * _SIDE), dtype=np.float32)  # of the first ones, with mean 0 and norm 1
+    coarse = np.zeros((len(images), _SIDE * _SIDE // 4), dtype=np.float32)
     for index, image in enumerate(images):
-        levels = _grey_levels(image)
-        normalised = _normalise(levels)
-        own_hash = difference_hash(image)
-        distances = np.bitwise_count(hashes[: len(firsts)] ^ own_hash)
-        near = np.flatnonzero(distances <= MAX_HAMMING)
-        correlations = pictures[near] @ normalised
-        if normalised.any():  # a blank picture correlates with none, but looks like any other blank one
-            near, correlations = near[correlations >= MIN_CORRELATION], correlations[correlations >= MIN_CORRELATION]
-        for place in near[np.argsort(-correlations, kind="stable")]:
-            if is_same_picture(images[firsts[place]], image):
-                result[index] = firsts[place]
-                break
+        own, count = Fingerprint.of(image), len(firsts)
+        if own.is_blank:
+            is_same = blank[:count] & (np.abs(colours[:count] - own.colour).max(axis=1) <= MAX_BLANK_DIFFERENCE)
+            places = np.flatnonzero(is_same)
         else:
-            hashes[len(firsts)], pictures[len(firsts)] = own_hash, normalised
-            firsts.append(index)
+            correlations = coarse[:count] @ own.coarse
+            correlations[np.bitwise_count(hashes[:count] ^ own.hash) > MAX_HAMMING] = 0
+            near = np.flatnonzero(correlations >= MIN_CORRELATION)
+            if len(near) > MAX_CANDIDATES:
+                near = near[np.argpartition(-correlations[near], MAX_CANDIDATES)[:MAX_CANDIDATES]]
+            explained = explained_variances(own, [prints[place] for place in near])
+            places = near[np.argsort(-explained, kind="stable")][: np.count_nonzero(explained >= MIN_EXPLAINED)]
+        if len(places):
+            result[index] = firsts[places[0]]
+            continue
+        blank[count], colours[count], hashes[count], coarse[count] = own.is_blank, own.colour, own.hash, own.coarse
+        firsts.append(index)
+        prints.append(own)
     return result
 
 
@@ -66,44 +118,47 @@ def difference_hash(image: Pixels) -> np.uint64:
     return bits
 
 
-def is_same_picture(first: Pixels, second: Pixels) -> bool:
-    """Return whether one of the pictures explains MIN_EXPLAINED of the other's variance, or both are blank and alike.
+def explained_variances(own: Fingerprint, others: list[Fingerprint]) -> NDArray[np.float32]:
+    """Return (K,): the share of the variance of one of two pictures that the other explains, in [0, 1].
 
-    In both directions, because the margins that a crop removed cannot be explained by what is left.
+    That is the larger one of both directions, because the margins that a crop removed cannot be explained by what is
+    left. A direction in which a pixel is off by more than MAX_RESIDUAL counts as 0. No picture is blank.
     """
-    if _is_blank(first) and _is_blank(second):
-        difference = first.mean(axis=(0, 1)) - second.mean(axis=(0, 1))
-        return bool(np.abs(difference).max() <= MAX_BLANK_DIFFERENCE)
-    return explained_variance(first, second) >= MIN_EXPLAINED or explained_variance(second, first) >= MIN_EXPLAINED
+    if not others:
+        return np.zeros(0, dtype=np.float32)
+    levels, terms = np.stack([other.levels for other in others]), np.stack([other.terms for other in others])
+    of_own = own.levels - np.einsum("kt,ktp->kp", terms @ own.levels, terms)
+    of_others = levels - (levels @ own.terms.T) @ own.terms
+    explained = []
+    for residuals in (of_own, of_others):
+        pixels = (
+            residuals.reshape(-1, _SIDE, _SIDE)[:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN] * _SIDE
+        )  # norm 1: sd 1/_SIDE
+        is_close = np.abs(pixels).max(axis=(1, 2)) <= MAX_RESIDUAL
+        explained.append(np.where(is_close, 1 - (residuals**2).sum(axis=1), 0))
+    result: NDArray[np.float32] = np.maximum(*explained)
+    return result
 
 
-def explained_variance(first: Pixels, second: Pixels) -> float:
-    """Return the share of the variance of the second picture that the first explains, in [0, 1]; 0 without variance."""
-    source, target = _grey_levels(first).astype(np.float64), _grey_levels(second).astype(np.float64)
-    deviation = target - target.mean()
-    if not deviation.any():
-        return 0.0
-    vertical, horizontal = np.gradient(source)
+def _explaining_terms(levels: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return an orthonormal basis (5, _SIDE * _SIDE) of the levels and their gradients, all with mean 0.
+
+    Terms that depend on the others are replaced by zeros.
+    """
+    vertical, horizontal = np.gradient(levels)
     y, x = np.mgrid[-1 : 1 : _SIDE * 1j, -1 : 1 : _SIDE * 1j]
-    terms = (source, np.ones_like(source), horizontal, vertical, x * horizontal, y * vertical)
-    inputs = np.stack([term.ravel() for term in terms], axis=1)
-    solution = np.linalg.lstsq(inputs.T @ inputs, inputs.T @ target.ravel(), rcond=None)[0]
-    residuals = target.ravel() - inputs @ solution
-    return float(max(0.0, 1 - (residuals**2).sum() / (deviation**2).sum()))
+    terms = np.stack([levels, horizontal, vertical, x * horizontal, y * vertical]).reshape(5, -1)
+    terms -= terms.mean(axis=1, keepdims=True)
+    variances, axes = np.linalg.eigh(terms @ terms.T)
+    scale = np.zeros(5)
+    is_independent = variances > 1e-9 * max(variances.max(), 1.0)
+    scale[is_independent] = variances[is_independent] ** -0.5
+    basis: NDArray[np.float32] = ((axes * scale).T @ terms).astype(np.float32)
+    return basis
 
 
-def _is_blank(image: Pixels) -> bool:
-    return bool(_grey_levels(image).std() < _NOISE)
-
-
-def _grey_levels(image: Pixels) -> _Levels:
-    """Return the picture as float32 (_SIDE, _SIDE), slightly blurred."""
-    small = Image.fromarray(image).convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
-    return np.asarray(small.filter(ImageFilter.GaussianBlur(_BLUR)), dtype=np.float32)
-
-
-def _normalise(levels: _Levels) -> _Levels:
-    """Return the levels as a vector with mean 0 and norm 1; zeros for a blank picture."""
+def _normalise(levels: NDArray[np.float64]) -> _Vector:
+    """Return the levels as a vector with mean 0 and norm 1; zeros when they are all equal."""
     vector = levels.ravel() - levels.mean()
-    result: _Levels = vector / np.linalg.norm(vector) if levels.std() >= _NOISE else np.zeros_like(vector)
+    result: _Vector = (vector / (np.linalg.norm(vector) or 1.0)).astype(np.float32)
     return result

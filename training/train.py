@@ -30,7 +30,7 @@ from training.dataset import Dataset, targets
 from training.digests import write_digests
 from training.evaluation import METRICS, evaluate
 from training.features import FeatureCache
-from training.holdout import split_holdout
+from training.holdout import split_holdout, subsample_others
 from training.inference import model_fn, predict_probabilities
 from training.initial_head import load_initial_head
 from training.labels import TRAIN, Label, LabelledPhotos, read_labelled
@@ -96,6 +96,10 @@ def train(
             f"{fitted.suspected.sum()} of {len(labelled)} labels contradict the model; {fitted.used.sum()} are used",
             flush=True,
         )
+    for errors in fitted.reviewers:
+        if errors.is_worse:
+            counts = f"{errors.suspected} of {errors.labels}"
+            print(f"labels of reviewer {errors.reviewer} contradict the model: {counts}; not trained on", flush=True)
     print(f"features: {fitted.n_computed} computed, {fitted.n_cached} cached", flush=True)
     if features_out is not None:
         cache.save(features_out)
@@ -116,6 +120,7 @@ def train(
         "seed": seed,
         "training_images": fitted.n_training,
         "labelled_images": int(fitted.used.sum()),
+        "driver_photos_on_card": driver_photos_on_card,
         "validation_images": len(fitted.truth),
         "cpu_s": round(fitted.cpu_s, 1),
     }
@@ -260,7 +265,8 @@ def main() -> int:
         print(f"{len(holdout)} images are the holdout, which no model is trained on", flush=True)
         labelled = LabelledPhotos(dataset.empty(), (), {})
         if arguments.snapshot and arguments.labelled:
-            labelled = read_labelled(Path(arguments.snapshot), Path(arguments.labelled), TRAIN)
+            compared = subsample_others(holdout, configured_vehicles(arguments.vehicles)).images
+            labelled = read_labelled(Path(arguments.snapshot), Path(arguments.labelled), TRAIN, holdout=compared)
         source, source_sha256 = _read_about(Path(arguments.training))
         default = _default_recipe(source)
         report = train(

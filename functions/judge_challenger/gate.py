@@ -2,7 +2,8 @@
 
 The rule is a list of checks. Each compares a metric with a limit, and the verdict contains all of them:
 
-1. minimum: accuracy, calibration error (ECE) and outlier rejection (AUROC) satisfy their limits;
+1. minimum: accuracy, calibration error (ECE) and outlier rejection (AUROC) satisfy their limits, and the holdout shows
+   enough photos of each vehicle: two models that agree on a few photos have a difference of exactly 0;
 2. not worse than the champion on the holdout: for each of these metrics, the worse end of the 90% interval of the
    difference (paired bootstrap) is within the tolerance;
 3. no recall regression: the recall of every class is at most the class tolerance below the champion's;
@@ -20,12 +21,17 @@ The rule is a list of checks. Each compares a metric with a limit, and the verdi
 A first model, without a champion to compare with, must pass 1 only. A champion that is an initial model has no verdict:
 a challenger that passes 1 to 4 replaces it. While the champion is the reference, 4 is the same as 2 and 3 and left out.
 A metric that cannot be computed fails its check. The reason of a rejection
-is the first group with a failed check.
+is the first group with a failed check. The verdict names the reviewers whose labels contradict the challenger
+(training/label_errors.py), which decides nothing.
 
 The first champion is the reference. A challenger that is promoted becomes the reference only when it passes all checks,
 the worse end of the interval of its gain in accuracy over the reference is above 0, and no other metric and no recall
 of a class is lower than the reference's: on the same holdout, no metric of the reference ever gets worse. A challenger
 from drawn pictures never becomes the reference. Otherwise only a person replaces it, with `make reference`.
+
+A tolerance is a bound on the loss, so chance rejects many equal models. If two equally good models disagree on 2, 3 or
+5% of 150 vehicle photos, one passes the accuracy check of 2 against the other with a probability of .65, .54 or .40
+(simulated); a rejection therefore does not mean that a challenger is worse. More photos on the holdout raise it.
 
 A forced retraining is promoted in spite of failed checks, unless a metric of 1 was computed and fails, or the accuracy
 is unknown. A dry run never promotes; its verdict states the result without the dry run.
@@ -53,14 +59,15 @@ SUMMARIES = {
 
 @dataclass(frozen=True)
 class Gate:
-    """The limits, all fractions but `enough_labelled`, a number of photos.
+    """The limits, all fractions but `photos_minimum` and `enough_labelled`, which are numbers of photos.
 
-    A tolerance is the largest loss at the worse end of an interval.
+    A tolerance is the largest loss at the worse end of an interval. `photos_minimum` holds for each vehicle.
     """
 
     accuracy_minimum: float = 0.85
     ece_maximum: float = 0.15
     auroc_minimum: float = 0.70
+    photos_minimum: int = 15
     accuracy_tolerance: float = 0.02
     ece_tolerance: float = 0.03
     auroc_tolerance: float = 0.03
@@ -102,7 +109,7 @@ def judge(
     """
     challenger, champion = report["challenger"], report.get("champion")
     reference = report.get("reference") if champion is not None else None
-    groups = {"BelowMinimum": _check_minimum(challenger, gate)}
+    groups = {"BelowMinimum": _check_minimum(challenger, gate) + _check_photos(report["holdout"], gate)}
     if champion is not None:
         groups["WorseThanChampion"] = _check_losses(report["holdout"]["differences"], gate)
         groups["BlindToAClass"] = _recall_regressions(challenger, champion, gate)
@@ -116,6 +123,8 @@ def judge(
         explanation = _describe_promotion(checks, champion is None, force, drawn, initial)
     else:
         explanation = _describe_rejection(groups, reason, reference)
+    if named := report["labels"]["distrusted"]:
+        explanation += f". {'; '.join(_describe_reviewer(reviewer) for reviewer in named)}"
     passed = reason is None and all(check.passed for check in checks)
     new_reference = False
     if reference is not None and passed and not drawn and _is_better(challenger, reference):
@@ -127,10 +136,16 @@ def judge(
     return Verdict(False, "DryRun", f"dry run: the challenger {outcome}: {explanation}", checks)
 
 
+def _describe_reviewer(named: Mapping[str, Any]) -> str:
+    counts = f"{named['suspected']} of {named['labels']}"
+    return f"Labels of reviewer {named['reviewer']} contradict the model: {counts}; none of them was trained on"
+
+
 def _find_reason(groups: Mapping[str, list[Check]], force: bool) -> str | None:
     if force:
         short = [check for check in groups["BelowMinimum"] if not check.passed]
-        binding = [check for check in short if check.value is not None or check.check == METRICS["accuracy"]]
+        computed = [check for check in short if check.value is not None and check.check in METRICS.values()]
+        binding = computed or [check for check in short if check.check == METRICS["accuracy"]]
         return "BelowMinimum" if binding else None
     return next((name for name, group in groups.items() if not all(check.passed for check in group)), None)
 
@@ -141,6 +156,11 @@ def _check_minimum(challenger: Mapping[str, Any], gate: Gate) -> list[Check]:
         Check(METRICS["ece"], challenger.get("ece"), gate.ece_maximum, AT_MOST),
         Check(METRICS["auroc"], challenger.get("auroc"), gate.auroc_minimum),
     ]
+
+
+def _check_photos(holdout: Mapping[str, Any], gate: Gate) -> list[Check]:
+    counts = holdout["photos_by_vehicle"]
+    return [Check(f"photos of {name} on the holdout", count, gate.photos_minimum) for name, count in counts.items()]
 
 
 def _check_losses(differences: Mapping[str, Any], gate: Gate, suffix: str = "") -> list[Check]:
@@ -243,10 +263,16 @@ def _describe_promotion(checks: tuple[Check, ...], first: bool, force: bool, dra
 
 def _describe_rejection(groups: Mapping[str, list[Check]], reason: str, reference: Mapping[str, Any] | None) -> str:
     failed = "; ".join(str(check) for check in groups[reason] if not check.passed)
-    if reason != "WorseThanReference":
+    if reason != "WorseThanReference" or reference is None:
         return f"{SUMMARIES[reason]}: {failed}"
-    if reference and reference["error"]:
-        summary = f"the reference model {reference['model_version']} cannot be read ({reference['error']})"
-    else:
-        summary = SUMMARIES[reason]
-    return f"{summary}: {failed}. To compare later models with the champion instead: make reference MODEL=champion"
+    version = reference["model_version"]
+    if reference["error"]:
+        return (
+            f"the reference model {version} cannot be read ({reference['error']}): {failed}. To compare later models "
+            "with the champion instead: make reference MODEL=champion"
+        )
+    # Replacing the reference would accept the loss, which is what the reference prevents.
+    return (
+        f"{SUMMARIES[reason]}: {failed}. The losses are those since {version} became the reference; make reference "
+        "shows when and why"
+    )

@@ -3,7 +3,18 @@
 from typing import Any
 
 from functions.shared.s3 import check_document
-from functions.shared.shapes import all_of, count, fraction, number, object_with, one_of, optional, text, values
+from functions.shared.shapes import (
+    all_of,
+    count,
+    fraction,
+    list_of,
+    number,
+    object_with,
+    one_of,
+    optional,
+    text,
+    values,
+)
 
 _METRIC = optional(fraction)
 _MODEL = object_with(
@@ -21,7 +32,12 @@ _DIFFERENCES = object_with({"differences": object_with({}, dict.fromkeys(("accur
 _LABELLED = object_with({"photos": count, "challenger_accuracy": fraction, "champion_accuracy": fraction})
 # A promoted challenger serves with its threshold.
 _CHALLENGER = all_of(_MODEL, object_with({"threshold": fraction}))
-_REPORT = object_with({"challenger": _CHALLENGER}, {"champion": optional(_MODEL), "labelled": optional(_LABELLED)})
+_HOLDOUT = object_with({"photos_by_vehicle": values(count)})
+_NAMED = list_of(object_with({"reviewer": text, "suspected": count, "labels": count}))
+_REPORT = object_with(
+    {"challenger": _CHALLENGER, "holdout": _HOLDOUT, "labels": object_with({"distrusted": _NAMED})},
+    {"champion": optional(_MODEL), "labelled": optional(_LABELLED)},
+)
 
 
 def check_report(report: Any, uri: str, reference: str) -> None:

@@ -169,9 +169,14 @@ class ModelTable:
     def record_rollback(self, target: Champion, rolled_back: Champion, holder: str) -> None:
         """Record that `target` is champion again, and the model that was rolled back.
 
-        Raises LockLost when `holder`, an execution, does not hold the lock any more.
+        If that model is the reference, `target` replaces it in the same transaction: no challenger is measured by a
+        model that failed in production. Raises LockLost when `holder`, an execution, does not hold the lock any more.
         """
-        self._record(target, (target, rolled_back), holder)
+        before, reference = self.reference(), None
+        if before and before.model_version == rolled_back.model_version:
+            reason = f"restored by the rollback of {before.model_version}"
+            reference = Reference.of(target, str(rolled_back.rolled_back_at), reason)
+        self._record(target, (target, rolled_back), holder, reference)
 
     def _record(
         self, champion: Champion, models: Iterable[Champion], holder: str, reference: Reference | None = None

@@ -79,4 +79,6 @@ class Check:
 
 def _format(value: float | None, digits: int = _FEWEST_DIGITS) -> str:
     # Adding 0.0 turns -0.0 into 0.0.
-    return "unknown" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"
+    if value is None or isinstance(value, int):
+        return "unknown" if value is None else str(value)
+    return f"{round(value, digits) + 0.0:.{digits}f}"

@@ -85,6 +85,7 @@ def retraining_stage(embedded_aws: local.ServerInfo, tmp_path_factory: pytest.Te
         "accuracy_minimum": 0.2,
         "ece_maximum": 1.0,
         "auroc_minimum": 0.0,
+        "photos_minimum": 1,
         # The holdout is a tenth of a few hundred photos, so its confidence intervals are wide.
         "accuracy_tolerance": 0.4,
         "ece_tolerance": 1.0,

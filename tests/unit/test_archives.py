@@ -73,6 +73,32 @@ def test_a_hostile_entry_is_refused(kind: str, extractor: ModuleType, tmp_path: 
     assert not [path for path in tmp_path.rglob("*") if path.is_symlink()]
 
 
+def with_extended_header(record: bytes) -> bytes:
+    """A tar whose extended header has a record."""
+    header = tarfile.TarInfo("././@PaxHeader")
+    header.type, header.size = tarfile.XHDTYPE, len(record)
+    padded = record.ljust(-(-len(record) // 512) * 512, b"\0")
+    return header.tobuf() + padded + tarfile.TarInfo("a").tobuf() + bytes(1024)
+
+
+@EXTRACTORS
+@pytest.mark.parametrize(
+    "record",
+    [
+        b"9" * 5000 + b" path=a\n",
+        b"25 GNU.sparse.map=1,2,x\n",
+        b"30 size=99999999999999999999\n",
+        b"12 path=a\0b\n",
+    ],
+    ids=["length of 5,000 digits", "map of a sparse file", "size of 20 digits", "null byte in a name"],
+)
+def test_a_crafted_extended_header_is_refused(record: bytes, extractor: ModuleType, tmp_path: Path) -> None:
+    archive = tmp_path / "model.tar.gz"
+    archive.write_bytes(gzip.compress(with_extended_header(record)))
+    with pytest.raises(extractor.ArchiveRefused, match=r"model\.tar\.gz"):
+        extractor.extract(archive, tmp_path / "folder")
+
+
 def sparse() -> bytes:
     """A tar with a file that takes no space and has a terabyte of zeros."""
     headers = {

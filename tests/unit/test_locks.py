@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 
 from deploy import package
 from deploy.errors import DeployError
+from training import artifact
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCKED = ("requirements", "requirements-pretrain", "requirements-tools", "functions/requirements")
@@ -47,6 +48,15 @@ def test_a_lock_file_has_each_requirement_and_a_hash_of_each_package(name: str) 
         assert str(requirement.specifier) == f"=={pinned}", f"{name}.lock is out of date, run: make lock"
     assert [package for package, (_, hashes) in found.items() if not hashes] == []
     assert len(found) == sum(1 for line in text.splitlines() if line[:1].isalnum())
+
+
+def test_jobs_and_endpoints_install_the_versions_that_the_lock_file_names(tmp_path: Path) -> None:
+    found = locked((ROOT / "requirements.lock").read_text())
+    (tmp_path / "endpoint.txt").write_text(artifact.REQUIREMENTS)
+    for path in (ROOT / "training" / "requirements.txt", tmp_path / "endpoint.txt"):
+        versions = {canonicalize_name(one.name): str(one.specifier) for one in requirements_of(path)}
+        assert len(versions) >= 4
+        assert versions == {name: f"=={found[name][0]}" for name in versions}
 
 
 def test_no_lock_file_names_an_index() -> None:

@@ -152,9 +152,11 @@ def report(challenger: dict[str, Any], champion: dict[str, Any] | None, **more: 
         "champion": champion,
         "holdout": {
             "photos": 500,
+            "photos_by_vehicle": {"bicycle": 250, "motorcycle": 250},
             "others": 200,
             "differences": differences(challenger, champion) if champion else {},
         },
+        "labels": {"distrusted": [], "left_out": {}},
         "labelled": None,
         **more,
     }

@@ -124,7 +124,7 @@ def run(module: Any, monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
 def reports(snapshot: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """Reports of the job: a first model, a champion that is the reference, three models, an unreadable reference."""
     folder = tmp_path_factory.mktemp("jobs")
-    photos = [(label, number) for label in COLOURS for number in range(1000, 1030)]
+    photos = [(label, number) for label in COLOURS for number in range(1000, 1140)]
     data = Dataset([pixels(*photo) for photo in photos], np.array([label for label, _ in photos]))
     data.save(folder / "base" / "images.npz")
     vehicles = folder / "vehicles.toml"

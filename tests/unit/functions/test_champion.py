@@ -156,9 +156,21 @@ def test_a_promotion_that_lost_the_lock_does_not_replace_the_reference(table: Mo
     assert table.reference() == REFERENCE
 
 
-def test_a_rollback_leaves_the_reference(promoted: ModelTable) -> None:
+def test_a_rollback_of_another_model_leaves_the_reference(promoted: ModelTable) -> None:
     promoted.set_reference(REFERENCE)
     promoted.acquire_lock("one", NOW, is_running)
     promoted.record_rollback(OLD.as_restored("at"), NEW.as_rolled_back("at", "too many errors", "one"), "one")
     assert promoted.reference() == REFERENCE
     assert [model.model_version for model in promoted.all_promoted()].count("v1") == 1
+
+
+def test_a_rollback_of_the_reference_makes_the_restored_model_the_reference(promoted: ModelTable) -> None:
+    promoted.set_reference(Reference.of(NEW, "before", "more accurate than the reference before"))
+    promoted.acquire_lock("another", NOW, is_running)
+    restored, marked = OLD.as_restored("at"), NEW.as_rolled_back("at", "too many errors", "one")
+    with pytest.raises(LockLost):
+        promoted.record_rollback(restored, marked, "one")
+    assert (promoted.reference() or REFERENCE).model_version == "v2"
+    for _ in range(2):
+        promoted.record_rollback(restored, marked, "another")
+        assert promoted.reference() == Reference("v1", "s3://a", "at", "restored by the rollback of v2")

@@ -7,6 +7,8 @@ import pytest
 from functions.judge_challenger.gate import Gate, judge
 from functions.shared.checks import AT_MOST, Check
 
+PHOTOS = {"bicycle": 75, "motorcycle": 75}
+
 
 def model(accuracy: float = 0.95, **metrics: Any) -> dict[str, Any]:
     recall = {"bicycle": accuracy, "motorcycle": accuracy}
@@ -24,7 +26,8 @@ def report(challenger: dict[str, Any], champion: dict[str, Any] | None = None, *
         "challenger": challenger,
         "champion": champion,
         "reference": reference if champion else None,
-        "holdout": {"differences": differences},
+        "labels": {"distrusted": [], "left_out": {}},
+        "holdout": {"photos_by_vehicle": PHOTOS, "differences": differences},
         **more,
     }
 
@@ -41,7 +44,7 @@ VERDICTS: dict[str, tuple[dict[str, Any], str | None]] = {
     "the first model, without an outlier AUROC": (report(model(auroc=None)), "BelowMinimum"),
     "the first model, without any metric": (report({"accuracy": None}), "BelowMinimum"),
     "better, without intervals of the differences": (
-        {**report(model(0.97), model(0.95)), "holdout": {"differences": {"accuracy": None}}},
+        report(model(0.97), model(0.95), holdout={"photos_by_vehicle": PHOTOS, "differences": {"accuracy": None}}),
         "WorseThanChampion",
     ),
     "better, but with an unknown recall of a class": (
@@ -167,3 +170,34 @@ def test_a_dry_run_never_promotes_even_when_forced() -> None:
 
 def test_the_limits_of_the_gate_can_be_changed() -> None:
     assert judge(report(model(0.98)), Gate(accuracy_minimum=0.99)).reason == "BelowMinimum"
+
+
+def test_a_holdout_with_few_photos_of_a_vehicle_is_no_evidence() -> None:
+    """Models that agree on four photos have a difference of 0, with an interval of no width."""
+    zero = {"mean": 0.0, "low": 0.0, "high": 0.0}
+    few = {
+        "photos_by_vehicle": {"bicycle": 75, "motorcycle": 2},
+        "differences": dict.fromkeys(("accuracy", "ece", "auroc"), zero),
+    }
+    given = report(model(1.0), model(1.0), labelled=labels(0.9, 0.8), holdout=few)
+    verdict = judge(given, Gate())
+    assert (verdict.promote, verdict.reason) == (False, "BelowMinimum")
+    assert "photos of motorcycle on the holdout is 2, at least 15 is required" in verdict.explanation
+    assert judge(given, Gate(photos_minimum=2)).promote
+    assert judge(given, Gate(), force=True).promote
+    few["photos_by_vehicle"] = {"bicycle": 75, "motorcycle": 15}
+    assert judge(given, Gate()).promote
+
+
+def test_the_verdict_names_reviewers_whose_labels_contradict_the_model() -> None:
+    """Nobody would see it on the model card of a challenger that is rejected."""
+    named = [{"reviewer": "AIDABO", "suspected": 9, "labels": 31}]
+    expected = "Labels of reviewer AIDABO contradict the model: 9 of 31; none of them was trained on"
+    for challenger, promote in ((model(0.97), True), (model(0.90), False)):
+        verdict = judge(report(challenger, model(0.95), labels={"distrusted": named}), Gate())
+        assert verdict.promote == promote
+        assert expected in verdict.explanation
+    assert (
+        expected
+        in judge(report(model(0.97), model(0.95), labels={"distrusted": named}), Gate(), dry_run=True).explanation
+    )

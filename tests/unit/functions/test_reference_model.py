@@ -36,7 +36,11 @@ class Stage:
                 "metrics": self.reference,
                 "differences": differences(challenger, self.reference),
             },
-            "holdout": {"differences": differences(challenger, self.champion)},
+            "labels": {"distrusted": [], "left_out": {}},
+            "holdout": {
+                "photos_by_vehicle": {"bicycle": 1000, "motorcycle": 1000},
+                "differences": differences(challenger, self.champion),
+            },
             "labelled": {"photos": 100, "challenger_accuracy": 0.9, "champion_accuracy": 0.8},
         }
         verdict = judge(report, Gate(), **options)
@@ -122,7 +126,8 @@ def test_a_forced_promotion_lowers_nothing() -> None:
     assert stage.reference["model_version"] == "v0"
     verdict = stage.offer(model("v2", 0.91))
     assert verdict.reason == "WorseThanReference"
-    assert "make reference MODEL=champion" in verdict.explanation
+    assert "The losses are those since v0 became the reference" in verdict.explanation
+    assert "MODEL=" not in verdict.explanation
     forced = stage.offer(model("v3", 0.91), force=True)
     assert "possible loss in accuracy, against the reference is" in forced.explanation
 

@@ -213,7 +213,10 @@ def test_photos_of_a_reviewer_whom_the_training_named_are_not_compared(
     named = tmp_path / "named"
     shutil.copytree(good, named)
     training = json.loads((named / "evaluation.json").read_text())
-    training["labels"]["by_reviewer"] = [{"reviewer": "ada", "worse": True}, {"reviewer": "bo", "worse": False}]
+    training["labels"]["by_reviewer"] = [
+        {"reviewer": name, "suspected": 9, "labels": 31, "share": 0.3, "p_value": 0.1, "worse": name == "ada"}
+        for name in ("ada", "bo")
+    ]
     (named / "evaluation.json").write_text(json.dumps(training))
     write_digests(named)
     write_job(named, tmp_path, monkeypatch)
@@ -226,5 +229,6 @@ def test_photos_of_a_reviewer_whom_the_training_named_are_not_compared(
     assert comparing.main() == 0
     report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert report["labelled"]["photos"] == 2
-    assert report["labels"] == {"distrusted": ["ada"], "left_out": {"reviewer": 4}}
+    distrusted = [{"reviewer": "ada", "suspected": 9, "labels": 31}]
+    assert report["labels"] == {"distrusted": distrusted, "left_out": {"reviewer": 4}}
     assert not list(jsonschema.Draft202012Validator(events.contract("evaluation_report")).iter_errors(report))

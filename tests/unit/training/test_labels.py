@@ -11,6 +11,7 @@ from PIL import Image
 from operate.synthetic_photos import synthetic_photos
 from tests.support.training import write_labelled_photos
 from training import labels
+from training.images import downscale
 from training.labels import Label, load_labelled, read_labelled
 
 
@@ -103,6 +104,19 @@ def test_no_model_is_evaluated_on_a_picture_that_it_was_trained_on(tmp_path: Pat
     )
     assert ids(read(tmp_path, "train")) == ["b"]
     assert ids(read(tmp_path, "evaluate")) == ["c"]
+
+
+def test_a_picture_of_the_holdout_is_not_trained_on(tmp_path: Path) -> None:
+    """CIFAR is public: a driver can upload images of the holdout, in any size and encoding."""
+    holdout = [downscale(picture(number, 95, 32)) for number in range(3)]
+    write_snapshot(
+        tmp_path,
+        ("a", "train", "bicycle", picture(0, 70, 200)),
+        ("b", "train", "other", picture(1, 90, 64)),
+        ("c", "train", "bicycle", picture(5)),
+    )
+    found = read_labelled(tmp_path / "snapshot", tmp_path / "labelled", "train", holdout=holdout)
+    assert (ids(found), found.left_out) == (["c"], {"holdout": 2})
 
 
 def test_a_file_outside_the_folder_is_refused(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image, ImageFilter
 
 from training.images import downscale
-from training.near_duplicates import group_same_pictures
-from training.research.near_duplicates import CHANGES
+from training.near_duplicates import MAX_CANDIDATES, group_same_pictures
+from training.research.near_duplicates import CHANGES, photos_of_fixed_camera
 
 
 def picture(seed):
@@ -39,10 +39,37 @@ def test_blank_pictures_are_the_same_if_their_colours_are():
     assert group_same_pictures([np.full((40, 40, 3), colour, np.uint8) for colour in colours]).tolist() == [0, 0, 2, 3]
 
 
-def test_copies_are_grouped_with_one_comparison_each(monkeypatch):
-    compared = []
-    same = group_same_pictures.__globals__["is_same_picture"]
-    monkeypatch.setitem(group_same_pictures.__globals__, "is_same_picture", lambda *p: compared.append(1) or same(*p))
-    copies = [np.asarray(picture(1).resize((48, 40)))] * 200
-    assert set(group_same_pictures(copies)) == {0}
-    assert len(compared) == 199
+@pytest.mark.parametrize("seed", [1, 3])
+def test_another_vehicle_at_the_same_place_is_another_picture(seed: int) -> None:
+    """It replaces 4% of the area, and the regression explains more than MIN_EXPLAINED of the variance."""
+    pair = []
+    for bar in ((0, 8, 48, 24), (16, 0, 32, 40)):
+        image = picture(seed)
+        image.paste((128, 128, 128), (90, 80, 138, 120))
+        image.paste((20, 20, 20), tuple(np.add((90, 80, 90, 80), bar).tolist()))
+        pair.append(np.asarray(image))
+    assert group_same_pictures(pair).tolist() == [0, 1]
+
+
+def test_photos_of_a_fixed_camera_are_compared_with_few_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each one is a candidate of each other one, so the number of comparisons would grow with its square."""
+    compared: list[int] = []
+    explained = group_same_pictures.__globals__["explained_variances"]
+    monkeypatch.setitem(
+        group_same_pictures.__globals__,
+        "explained_variances",
+        lambda own, others: compared.append(len(others)) or explained(own, others),
+    )
+    photos = photos_of_fixed_camera(200)
+    assert group_same_pictures([*photos, photos[17]]).tolist() == [*range(200), 17]
+    assert max(compared) == MAX_CANDIDATES
+
+
+def test_a_fingerprint_is_made_once_per_photo(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    resize = Image.Image.resize
+    monkeypatch.setattr(Image.Image, "resize", lambda *args, **options: made.append(1) or resize(*args, **options))
+    copies = [np.asarray(picture(1))] * 20 + photos_of_fixed_camera(20)
+    made.clear()
+    group_same_pictures(copies)
+    assert len(made) == 2 * len(copies)

@@ -15,6 +15,7 @@ from deploy import training_source
 from local.sagemaker.archive import extract
 from operate.synthetic_photos import synthetic_photos
 from tests.support.training import QUICK_RECIPE, VEHICLES, write_labelled_photos
+from training.compare import find_distrusted
 from training.dataset import Dataset, empty
 from training.holdout import split_holdout
 from training.inference import model_fn
@@ -144,7 +145,9 @@ def labelled_with_errors():
     return Dataset([photos.images[row] for row in order], names), labels
 
 
-def test_a_reviewer_whose_labels_contradict_the_model_is_named_and_not_trained_on(data, backbone, model_dir, tmp_path):
+def test_a_reviewer_whose_labels_contradict_the_model_is_named_and_not_trained_on(
+    data, backbone, model_dir, tmp_path, capsys
+):
     labelled, labels = labelled_with_errors()
     features = model_dir.parent / "features"
     report = train(
@@ -158,6 +161,10 @@ def test_a_reviewer_whose_labels_contradict_the_model_is_named_and_not_trained_o
     card = (tmp_path / "model-card.md").read_text()
     assert re.search(r"\*\*Reviewer dee: \d+ of 24 labels contradict the model\*\*", card)
     assert "Reviewer ada:" not in card
+    (named,) = find_distrusted(tmp_path)
+    counts = f"{named['suspected']} of 24"
+    assert named == {"reviewer": "dee", "suspected": named["suspected"], "labels": 24}
+    assert f"labels of reviewer dee contradict the model: {counts}; not trained on" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("shown", [False, True])
