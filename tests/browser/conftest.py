@@ -25,7 +25,6 @@ from deploy.outputs import Deployed
 from deploy.target import Target
 from tests.browser.deployed_stage import Stage
 from tests.support.network import free_port
-from tests.support.reviewers import reviewer as named
 from tests.support.waiting import eventually
 
 REGION = "eu-west-1"
@@ -101,7 +100,8 @@ def serve_console(stage: Stage, **options: Any) -> Iterator[RunningConsole]:
     address = f"http://127.0.0.1:{port}"
     logins = Logins(address, announce=lambda line: None)
     hosts = [f"127.0.0.1:{port}", f"localhost:{port}"]
-    app = create_app(Services.of(stage.deployed, stage.aws, choices(), named("ada"), **options), logins, hosts=hosts)
+    services = Services.of(stage.deployed, stage.aws_of("ada"), choices(), stage.reviewer("ada"), **options)
+    app = create_app(services, logins, hosts=hosts)
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", access_log=False))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -40,6 +40,7 @@ class ReviewerAws(Aws):
 
     def __init__(self, key: Mapping[str, str]) -> None:
         super().__init__()
+        self.environment = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
         self._session = boto3.session.Session(key["AccessKeyId"], key["SecretAccessKey"])
 
 
@@ -53,7 +54,7 @@ class Stage:
         self._events = self._create_event_queue()
         self._received: list[dict[str, Any]] = []
         self._count = 0
-        self._reviewers: dict[str, Aws] = {}
+        self._reviewers: dict[str, ReviewerAws] = {}
         self.uploads_start_executions(False)
 
     def uploads_start_executions(self, enabled: bool) -> None:
@@ -66,13 +67,14 @@ class Stage:
 
     def desk(self, name: str = "ada", **options: Any) -> Desk:
         """Return a desk of this stage with the AWS identity of a reviewer; the caller closes it."""
-        return Desk(self.deployed, self._aws_of(name), choices(), **options)
+        return Desk(self.deployed, self.aws_of(name), choices(), **options)
 
     def reviewer(self, name: str) -> Reviewer:
         """Return the reviewer with a name, who has an IAM user."""
-        return find_reviewer(self._aws_of(name).sts, name)
+        return find_reviewer(self.aws_of(name).sts, name)
 
-    def _aws_of(self, name: str) -> Aws:
+    def aws_of(self, name: str) -> "ReviewerAws":
+        """Return the clients of the reviewer with a name, whose IAM user is created at the first call."""
         if name not in self._reviewers:
             iam: Any = boto3.client("iam")
             iam.create_user(UserName=name)

@@ -28,9 +28,9 @@ import sys
 from console.answers import choices
 from console.terminal import run
 from console.aws import Aws
-from console.identity import Reviewer
+from console.identity import find_reviewer
 from deploy.outputs import Deployed
-sys.exit(run(Deployed(**{deployed}), Aws(), choices(), Reviewer('ada', 'Ada'), undo_s={undo_s}))
+sys.exit(run(Deployed(**{deployed}), Aws(), choices(), find_reviewer(Aws().sts), undo_s={undo_s}))
 """
 
 
@@ -58,7 +58,8 @@ class PseudoTerminal:
 def terminal(stage: Stage, undo_s: float) -> Iterator[PseudoTerminal]:
     master, slave = pty.openpty()
     code = RUN_TERMINAL.format(deployed=stage.deployed.__dict__, undo_s=undo_s)
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "90", "LINES": "40"}
+    size = {"TERM": "xterm-256color", "COLUMNS": "90", "LINES": "40"}
+    environment = {**os.environ, **stage.aws_of("ada").environment, **size}
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdin=slave, stdout=slave, stderr=slave, cwd=ROOT, env=environment
     )
@@ -159,9 +160,9 @@ def test_the_command_serves_the_console_until_it_is_interrupted(stage: Stage, en
     port = free_port()
     with command(environment, "ana", port) as (process, _, start):
         browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
-        with browser.open(start) as page:
+        browser.open(start).close()
+        with browser.open(f"http://127.0.0.1:{port}/") as page:
             assert b"<h1" in page.read()
-            assert page.url == f"http://127.0.0.1:{port}/"
         assert process.stdout
         assert "/start?token=" in process.stdout.readline()
         assert _status(start) == 401
