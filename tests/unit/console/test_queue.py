@@ -27,7 +27,7 @@ def test_the_figures_count_requests_drivers_and_failed_requests(stage: Deployed)
     model_stage.waiting(3)
     dead_letter(stage, "{broken")
     figures = queue(stage).figures()
-    assert (figures.waiting, figures.leased, figures.drivers, figures.dead) == (1, 0, 1, 1)
+    assert (figures.waiting, figures.leased, figures.drivers, figures.dead) == (1, 0, 2, 1)
     waited = datetime.now(UTC) - (model_stage.NOW - timedelta(minutes=3))
     assert figures.oldest_s == pytest.approx(waited.total_seconds(), abs=30)
 

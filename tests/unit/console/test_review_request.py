@@ -28,7 +28,7 @@ def test_a_request_without_a_prediction_is_valid() -> None:
 
 def test_a_request_with_the_required_fields_only_is_valid() -> None:
     short = json.loads(body())
-    for name in ("threshold", "execution", "requested_at"):
+    for name in ("threshold", "requested_at"):
         del short[name]
     assert parse_review_request(json.dumps(short), bucket=BUCKET, sent_at=NOW).requested_at == NOW
 
@@ -47,7 +47,10 @@ def test_a_request_with_the_required_fields_only_is_valid() -> None:
         body(task_token=""),
         body(task_token=7),
         body(reason=None),
+        body(execution=None),
         body(expires_at="soon"),
+        body(requested_at="0001-01-01T00:00:00+23:59"),
+        body(expires_at="9999-12-31T23:59:59-23:59"),
         body(confidence=1.5),
         body(confidence=float("nan")),
         body(probabilities={"bicycle": "much"}),
