@@ -115,9 +115,9 @@ class Answer:
         try:
             label = json.loads(content)
             _LABEL(label, "the label")
+            photo = Photo.from_state(label["photo"])
         except (ValueError, RecursionError, InvalidInput) as error:
             raise NoEvidence(Reason.MALFORMED) from error
-        photo = Photo.from_state(label["photo"])
         if not photo.etag:
             # The photo did not exist any more, so nobody saw it.
             raise NoEvidence(Reason.NO_PICTURE)
