@@ -99,9 +99,9 @@ def read_label(content: bytes, key: LabelKey) -> dict[str, Any]:
     try:
         label: dict[str, Any] = json.loads(content)
         _LABEL(label, "the label")
+        photo = Photo.from_state(label["photo"])
     except (ValueError, RecursionError, InvalidInput) as error:
         raise NotALabel("the content is not as label.json describes it") from error
-    photo = Photo.from_state(label["photo"])
     if {photo.photo_id, label["photo"]["photo_id"], label["photo_id"]} != {key.photo_id}:
         raise LabelOfAnotherPhoto("the content is about another photo than the key")
     if label["reviewer"] != key.reviewer:
