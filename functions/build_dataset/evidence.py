@@ -63,10 +63,7 @@ class Answer:
         except NotALabel as error:
             raise NoEvidence(Reason.MALFORMED) from error
         photo = Photo.from_state(label["photo"])
-        if not photo.etag:
-            # The photo did not exist any more, so nobody saw it.
-            raise NoEvidence(Reason.NO_PICTURE)
-        if not _ETAG.fullmatch(photo.etag):
+        if not _ETAG.fullmatch(photo.etag or ""):
             raise NoEvidence(Reason.MALFORMED)
         picture = None if label["vehicle"] == UNUSABLE else label["picture"]
         answered_at = datetime.fromisoformat(label["answered_at"])

@@ -13,7 +13,6 @@ from functions.shared.errors import InvalidInput
 from functions.shared.photo import Photo
 from functions.shared.shapes import (
     all_of,
-    any_text,
     count,
     flag,
     fraction,
@@ -39,7 +38,7 @@ _PHOTO_ID = matching("[0-9a-f]{32}")
 _LABEL = object_with(
     {
         "photo": object_with(
-            {"bucket": text, "key": text, "etag": any_text, "size": optional(count), "photo_id": _PHOTO_ID}, closed=True
+            {"bucket": text, "key": text, "etag": text, "size": optional(count), "photo_id": _PHOTO_ID}, closed=True
         ),
         "photo_id": _PHOTO_ID,
         **dict.fromkeys(("driver_id", "vehicle", "reason", "execution", "answer_id"), text),
@@ -100,9 +99,10 @@ def read_label(content: bytes, key: LabelKey) -> dict[str, Any]:
         label: dict[str, Any] = json.loads(content)
         _LABEL(label, "the label")
         photo = Photo.from_state(label["photo"])
+        photo_id = photo.photo_id
     except (ValueError, RecursionError, InvalidInput) as error:
         raise NotALabel("the content is not as label.json describes it") from error
-    if {photo.photo_id, label["photo"]["photo_id"], label["photo_id"]} != {key.photo_id}:
+    if {photo_id, label["photo"]["photo_id"], label["photo_id"]} != {key.photo_id}:
         raise LabelOfAnotherPhoto("the content is about another photo than the key")
     if label["reviewer"] != key.reviewer:
         raise LabelOfAnotherReviewer("the content names another reviewer than the key")

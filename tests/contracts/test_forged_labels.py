@@ -253,7 +253,7 @@ ATTACKS: dict[str, tuple[Put, str]] = {
     "with the picture of another label": (with_a_picture_elsewhere, "Malformed"),
     "with a picture in another folder": (put_content(picture="../ann/1.png"), "Malformed"),
     "archived": (archived("json"), "Unreadable"),
-    "without an ETag": (with_the_etag(""), "NoPicture"),
+    "without an ETag": (with_the_etag(""), "Malformed"),
     "with an ETag of quotes": (with_the_etag('""'), "Malformed"),
     "with an ETag that S3 never returns": (with_the_etag("0"), "Malformed"),
 }
