@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, sync_playwright
 import local
 from console.answers import choices
 from console.aws import Aws
+from console.identity import Reviewer
 from console.web.app import create_app
 from console.web.logins import Logins
 from console.web.services import Services
@@ -100,7 +101,8 @@ def serve_console(stage: Stage, **options: Any) -> Iterator[RunningConsole]:
     address = f"http://127.0.0.1:{port}"
     logins = Logins(address, announce=lambda line: None)
     hosts = [f"127.0.0.1:{port}", f"localhost:{port}"]
-    services = Services.of(stage.deployed, stage.aws_of("ada"), choices(), stage.reviewer("ada"), **options)
+    reviewer = Reviewer(stage.reviewer("ada").id, "Ada")
+    services = Services.of(stage.deployed, stage.aws_of("ada"), choices(), reviewer, **options)
     app = create_app(services, logins, hosts=hosts)
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", access_log=False))
     thread = threading.Thread(target=server.run, daemon=True)
