@@ -52,9 +52,9 @@ def deployed(target: Target) -> Deployed:
 
 @pytest.fixture(scope="session")
 def drawn_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with drawn photos to train on and to upload. The tests do not depend on the accuracy of the model."""
+    """A folder with drawn photos to train on, enough for the gate, and to upload. No test depends on the accuracy."""
     folder = tmp_path_factory.mktemp("data")
-    synthetic_photos(30, seed=0).save(folder / "train" / "images.npz")
+    synthetic_photos(150, seed=0).save(folder / "train" / "images.npz")
     photos = synthetic_photos(10, seed=1)
     for number, (image, label) in enumerate(zip(photos.images, photos.labels, strict=True)):
         (folder / "photos" / str(label)).mkdir(parents=True, exist_ok=True)
