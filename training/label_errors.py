@@ -16,7 +16,7 @@ from scipy.stats import hypergeom
 
 from training.metrics import Floats, Ints
 
-SIGNIFICANCE = 0.1
+SIGNIFICANCE = 0.02
 """The probability that any reviewer is called worse than the others when all make equally many errors."""
 
 

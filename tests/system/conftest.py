@@ -89,7 +89,6 @@ def retraining_stage(embedded_aws: local.ServerInfo, tmp_path_factory: pytest.Te
         "auroc_minimum": 0.0,
         "photos_minimum": 1,
         # The holdout is a tenth of a few hundred photos, so its confidence intervals are wide.
-        "photos_minimum": 1,
         "accuracy_tolerance": 0.4,
         "ece_tolerance": 1.0,
         "auroc_tolerance": 1.0,
