@@ -95,14 +95,14 @@ def console(session_stage: Stage) -> Iterator[RunningConsole]:
 
 
 @contextmanager
-def serve_console(stage: Stage, **options: Any) -> Iterator[RunningConsole]:
-    """Serve the console of the reviewer Ada."""
+def serve_console(stage: Stage, aws: Aws | None = None, **options: Any) -> Iterator[RunningConsole]:
+    """Serve the console of the reviewer Ada, with her clients or with `aws`."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     logins = Logins(address, announce=lambda line: None)
     hosts = [f"127.0.0.1:{port}", f"localhost:{port}"]
     reviewer = Reviewer(stage.reviewer("ada").id, "Ada")
-    services = Services.of(stage.deployed, stage.aws_of("ada"), choices(), reviewer, **options)
+    services = Services.of(stage.deployed, aws or stage.aws_of("ada"), choices(), reviewer, **options)
     app = create_app(services, logins, hosts=hosts)
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", access_log=False))
     thread = threading.Thread(target=server.run, daemon=True)

@@ -1,8 +1,7 @@
 """Sign in with the start address, and the pages of a browser that is not signed in or when AWS does not respond."""
 
 from collections.abc import Iterator
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -31,7 +30,7 @@ def test_the_start_address_signs_a_browser_in_once(
     address = console.logins.start_address
     page.goto(address)
     expect(page.locator("#reviewer-name")).to_have_text("Ada")
-    expect(page.locator("footer")).to_contain_text("AWS identity ada")
+    expect(page.locator("footer")).to_contain_text("AWS identity AIDA")
     assert page.url == f"{console.address}/"
     assert page.evaluate("document.cookie") == ""
     assert "token" not in page.evaluate("document.referrer")
@@ -104,7 +103,7 @@ def test_a_page_that_aws_does_not_answer_tries_again_until_aws_does(
     def fail(*_: object, **__: object) -> Any:
         raise EndpointConnectionError(endpoint_url="http://127.0.0.1:4566")
 
-    with serve_console(cast(Stage, SimpleNamespace(deployed=stage.deployed, aws=aws))) as console:
+    with serve_console(stage, aws) as console:
         tab = BrowserTab(chromium, console, width)
         with patch.object(aws.dynamodb, "get_paginator", fail):
             page = tab.open("/drivers")
