@@ -39,7 +39,7 @@ def policy(deployed: Deployed) -> dict[str, Any]:
         # Without s3:ListBucket, S3 answers 403 instead of 404 for an object that does not exist.
         ("s3:ListBucket", buckets),
         (["s3:GetObject", "s3:PutObject"], objects(deployed.uploads_bucket, "uploads/*")),
-        ("s3:GetObject", objects(deployed.ml_bucket, "labels/*", "reviews/*", "models/*")),
+        ("s3:GetObject", objects(deployed.ml_bucket, "labels/*", "reviews/*", "models/*", "initial/*")),
         ("s3:PutObject", objects(deployed.ml_bucket, OWN_LABELS, REVIEW_STATES)),
         (["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"], [photos, f"{photos}/index/*"]),
         (["dynamodb:GetItem", "dynamodb:Scan"], models),

@@ -21,7 +21,7 @@ from local import (
 )
 from local.lambdas import code, emf, execution, pool, report, roles
 from local.persistence import services
-from local.sagemaker import service
+from local.sagemaker import resource_arns, service
 from local.settings import Settings
 from local.states import callbacks, executions, nested, sagemaker_tasks, tasks
 
@@ -45,6 +45,7 @@ def apply_patches(settings: Settings) -> service.SageMaker:
     tasks.install()
     nested.install()
     sagemaker = service.install(settings)
+    resource_arns.install()
     sagemaker_tasks.install(sagemaker)
     bucket_policies.install()
     conditional_writes.install()

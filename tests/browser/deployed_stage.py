@@ -78,8 +78,15 @@ class Stage:
         if name not in self._reviewers:
             iam: Any = boto3.client("iam")
             iam.create_user(UserName=name)
-            document = json.dumps(policy(self.deployed))
-            iam.put_user_policy(UserName=name, PolicyName="reviewer", PolicyDocument=document)
+            iam.put_user_policy(UserName=name, PolicyName="reviewer", PolicyDocument=json.dumps(policy(self.deployed)))
+            # The executions of these tests are those of a copy of the state machine.
+            history = {
+                "Effect": "Allow",
+                "Action": ["states:DescribeExecution", "states:GetExecutionHistory"],
+                "Resource": self._state_machine.replace(":stateMachine:", ":execution:") + ":*",
+            }
+            document = json.dumps({"Version": "2012-10-17", "Statement": [history]})
+            iam.put_user_policy(UserName=name, PolicyName="history", PolicyDocument=document)
             self._reviewers[name] = ReviewerAws(iam.create_access_key(UserName=name)["AccessKey"])
         return self._reviewers[name]
 

@@ -12,7 +12,6 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.browser_tab import WIDTHS, BrowserTab, screenshot
 from tests.browser.conftest import RunningConsole, serve_console
 from tests.browser.deployed_stage import Stage, draw_photo
-from tests.support.reviewers import reviewer as named
 from tests.support.waiting import eventually
 
 OFFLINE_ERROR = "ERR_INTERNET_DISCONNECTED"
@@ -180,7 +179,7 @@ def full_stage(session_stage: Stage) -> Stage:
     requested += session_stage.request_reviews(4, vehicle="motorcycle")
     session_stage.wait_for_requests(14)
     with session_stage.desk(undo_s=0) as desk:
-        session = desk.open_session(named("ada"))
+        session = desk.open_session(session_stage.reviewer("ada"))
         for number in range(8):
             lease = eventually(lambda: desk.take(session, ahead=1))[0]
             desk.answer(session, lease.id, ["bicycle", "motorcycle", "other", "bicycle"][number % 4])
