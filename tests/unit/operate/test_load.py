@@ -50,7 +50,7 @@ def test_a_load_without_limits_is_refused(rate: float, count: int, burst: int, r
 
 
 def test_a_real_account_needs_a_confirmation() -> None:
-    arguments = argparse.Namespace(rate=5.0, count=10, burst=0, yes=False)
+    arguments = argparse.Namespace(rate=5.0, count=10, burst=0, flood=0, yes=False)
     with pytest.raises(CommandError, match="YES=yes"):
         commands._load(Target("aws", "dev"), arguments)
 
@@ -107,7 +107,7 @@ def test_a_lost_a_doubled_and_a_refused_photo_end_the_command_with_an_error(
     lost: list[str], doubled: list[str], errors: list[str]
 ) -> None:
     with pytest.raises(CommandError):
-        load._check({"lost": lost, "doubled": doubled, "upload_errors": errors})
+        load.check({"lost": lost, "doubled": doubled, "upload_errors": errors})
 
 
 def test_percentiles_are_values_of_the_list() -> None:
