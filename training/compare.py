@@ -263,11 +263,14 @@ def find_distrusted(challenger: Path) -> list[dict[str, Any]]:
 
     Each has `reviewer`, and the numbers `suspected` of `labels` that contradicted the predictions in training.
 
-    Raises ModelArchiveError when the model cannot be read, OSError, ValueError or KeyError without the report of its
-    training.
+    None without a report. Raises ModelArchiveError when the model cannot be read, ValueError or KeyError for a report
+    of other training code.
     """
     with unpack_model(challenger) as folder:
-        labels = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["labels"]
+        report = folder / "evaluation.json"
+        if not report.exists():  # training code of other people may write none
+            return []
+        labels = json.loads(report.read_text(encoding="utf-8"))["labels"]
     worse = [errors for errors in labels["by_reviewer"] if errors["worse"]]
     return [{name: errors[name] for name in ("reviewer", "suspected", "labels")} for errors in worse]
 
