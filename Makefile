@@ -39,7 +39,8 @@ $(READY): requirements.lock
 		|| { echo "Python 3.11 or later is needed, $(PYTHON) is $$($(PYTHON) --version). Pass PYTHON=<a later one>."; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 	@set -o pipefail; \
-		{ $(PY) $(INSTALL_LOCKED) --quiet --constraint requirements.lock setuptools \
+		{ awk '/^[^ #]/ { found = /^setuptools==/ } found' requirements.lock > $(VENV)/setuptools.lock \
+			&& $(PY) $(INSTALL_LOCKED) --quiet -r $(VENV)/setuptools.lock \
 			&& $(PY) $(INSTALL_LOCKED) --progress-bar off -r requirements.lock; } 2> $(VENV)/setup.log \
 		| awk '/^Collecting/ { printf "\r  %3d packages: %-40s", ++n, $$2; fflush() } /^Installing/ { printf "\r  installing %d packages %-40s\n", n, ""; fflush() }' \
 		|| { cat $(VENV)/setup.log; echo "The installation failed; the lines above show the reason. Repeat it with: make setup"; exit 1; }
