@@ -7,7 +7,7 @@ a label, and a content that says otherwise is none.
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from console.review_request import RequestId, ReviewRequest
 from functions.shared.aws import call_failed, error_code
 from functions.shared.errors import AwsRefused
 from functions.shared.label import LABELS, LARGEST_LABEL_BYTES, LabelKey, NotALabel, read_label
-from functions.shared.s3 import ABSENT
+from functions.shared.s3 import ABSENT, create_once, list_objects
 from functions.shared.times import timestamp
 
 if TYPE_CHECKING:
@@ -28,10 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_EXISTS = {"PreconditionFailed", "412"}
-_CONFLICT = {"ConditionalRequestConflict", "409"}
 _ATTEMPTS = 10
-_WRITES = 3
 _MAX_CACHED = 5000
 
 
@@ -150,8 +147,8 @@ class Labels:
 
     def keys(self, photo_id: str) -> list[str]:
         """Return the keys of a photo's labels by the second in which they were written, then by key."""
-        found = [item for item in self._list(f"{LABELS}{photo_id}/") if _is_label(item[1])]
-        return [key for _, key in sorted(found)]
+        found = list_objects(self._s3, self.bucket, f"{LABELS}{photo_id}/")
+        return [key for _, key in sorted((one["LastModified"], one["Key"]) for one in found) if _is_label(key)]
 
     def find_first(self, photo_id: str, counts: Callable[[Label], bool]) -> Label | None:
         """Return the first of a photo's labels that counts, in the order of `keys`, or None before such an answer."""
@@ -205,31 +202,6 @@ class Labels:
         if create_once(self._s3, self.bucket, key, content, media_type):
             return True
         return read_object(self._s3, self.bucket, key, len(content) + 1) == content
-
-    def _list(self, prefix: str) -> Iterator[tuple[datetime, str]]:
-        """Yield when each object under a prefix was written, and its key."""
-        for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
-            for item in page.get("Contents", []):
-                yield item["LastModified"], item["Key"]
-
-
-def create_once(s3: "S3Client", bucket: str, key: str, content: bytes, media_type: str) -> bool:
-    """Write an object; False when another writer has written it already. Raises ClientError, BotoCoreError.
-
-    Two writes at the same time can conflict although neither succeeds; then S3 asks to repeat them (Amazon S3 User
-    Guide, "Add preconditions to S3 operations with conditional requests").
-    """
-    for writes_left in reversed(range(_WRITES)):
-        try:
-            s3.put_object(Bucket=bucket, Key=key, Body=content, ContentType=media_type, IfNoneMatch="*")
-        except ClientError as error:
-            if error_code(error) in _EXISTS:
-                return False
-            if error_code(error) not in _CONFLICT or not writes_left:
-                raise
-        else:
-            break
-    return True
 
 
 def read_object(s3: "S3Client", bucket: str, key: str, most_bytes: int) -> bytes | None:

@@ -14,9 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from console.labels import Label, Labels, create_once, read_object
+from console.labels import Label, Labels, read_object
 from console.review_request import RequestId
 from functions.shared.label import LabelKey
+from functions.shared.s3 import create_once, list_objects
 from functions.shared.times import now, timestamp
 
 if TYPE_CHECKING:
@@ -93,9 +94,8 @@ class Reviews:
                     left -= len(labels)
 
     def _list_answers(self, day: date) -> "Iterator[ObjectTypeDef]":
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.labels.bucket, Prefix=_day_prefix(day))
-        for page in pages:
-            yield from (found for found in page.get("Contents", []) if _ANSWER_KEY.fullmatch(found["Key"]))
+        found = list_objects(self._s3, self.labels.bucket, _day_prefix(day))
+        return (one for one in found if _ANSWER_KEY.fullmatch(one["Key"]))
 
     def _label_of(self, key: str) -> Label | None:
         """Return the label that the object at a key names; None without one of the same photo."""

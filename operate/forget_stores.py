@@ -4,7 +4,7 @@ A deletion that is interrupted is found again through the records, so nothing el
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ from functions.shared.photo import Photo
 from functions.shared.photo_reader import PhotoReader
 from functions.shared.photo_record import IN_REVIEW, PhotoRecord
 from functions.shared.running import PHOTO_FORGOTTEN
-from functions.shared.s3 import read_json
+from functions.shared.s3 import list_objects, read_json
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -178,12 +178,12 @@ class Stores:
         bucket = self.deployed.ml_bucket
         times = [
             listed["LastModified"]
-            for listed in self._list(bucket, "datasets/snapshots/")
+            for listed in list_objects(self.s3, bucket, "datasets/snapshots/")
             if reviewed and any(photo_id in self._manifest(listed["Key"]) for photo_id in reviewed)
         ]
         if not times:
             return 0
-        trained = [one for one in self._list(bucket, "models/") if one["LastModified"] >= min(times)]
+        trained = [one for one in list_objects(self.s3, bucket, "models/") if one["LastModified"] >= min(times)]
         self.models |= {one["Key"].split("/")[1] for one in trained if one["Key"].endswith("/model.tar.gz")}
         caches = [one["Key"] for one in trained if one["Key"].endswith("/output/output.tar.gz")]
         return self._under(bucket, caches, delete=delete)
@@ -269,10 +269,6 @@ class Stores:
         if delete:
             delete_versions(self.s3, bucket, versions)
         return len(versions)
-
-    def _list(self, bucket: str, prefix: str) -> Iterator[Mapping[str, Any]]:
-        for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            yield from page.get("Contents", ())
 
     def _manifest(self, key: str) -> str:
         """Return the text of a manifest, which is named by its content and does not change."""

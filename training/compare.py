@@ -261,10 +261,9 @@ def find_artifact(folder: Path) -> Path:
 def find_distrusted(challenger: Path) -> list[dict[str, Any]]:
     """Return the reviewers on whose labels a model (folder or model.tar.gz) was not trained (training.label_errors).
 
-    Each has `reviewer`, and the numbers `suspected` of `labels` that contradicted the predictions in training.
-
-    None without a report. Raises ModelArchiveError when the model cannot be read, ValueError or KeyError for a report
-    of other training code.
+    Each has `reviewer`, and the numbers `suspected` of `labels` that contradicted the predictions in training. A model
+    without a report of its training names no reviewer. Raises ModelArchiveError when the model cannot be read,
+    ValueError or KeyError for a report of other training code.
     """
     with unpack_model(challenger) as folder:
         report = folder / "evaluation.json"

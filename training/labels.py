@@ -49,11 +49,6 @@ class LabelledPhotos:
     left_out: dict[str, int]
 
 
-def load_labelled(snapshot: Path, photos: Path, use: str) -> Dataset:
-    """Return the labelled photos of one `use`, as `read_labelled` does, without their reviewers."""
-    return read_labelled(snapshot, photos, use).photos
-
-
 def read_labelled(
     snapshot: Path,
     photos: Path,

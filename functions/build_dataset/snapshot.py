@@ -15,7 +15,7 @@ from functions.build_dataset.skipped import Reason, SkippedLabels
 from functions.shared.aws import call_failed, error_code
 from functions.shared.errors import AwsRefused
 from functions.shared.photo_reader import PhotoReader
-from functions.shared.s3 import ABSENT, check_document, list_objects, parse_uri, read_json
+from functions.shared.s3 import ABSENT, check_document, create_once, list_objects, parse_uri, read_json
 from functions.shared.shapes import list_of, object_with, text
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ class SnapshotStore:
         manifest = {"base": base, "classes": list(classes), "photos": entries}
         content = json.dumps(manifest, ensure_ascii=False, sort_keys=True, indent=1).encode()
         prefix = f"{SNAPSHOTS}{hashlib.sha256(content).hexdigest()}/"
-        self._put_once(f"{prefix}manifest.json", content)
+        # Not again, so that its LastModified tells when these labels were first trained on.
+        create_once(self._s3, self.bucket, f"{prefix}manifest.json", content, "application/json")
         return Snapshot(f"s3://{self.bucket}/{prefix}", entries, skipped)
 
     def find_features(self, artifact: str | None) -> str:
@@ -150,11 +151,3 @@ class SnapshotStore:
 
     def _put(self, key: str, content: bytes) -> None:
         self._s3.put_object(Bucket=self.bucket, Key=key, Body=content)
-
-    def _put_once(self, key: str, content: bytes) -> None:
-        """Put an object unless it exists, so that its LastModified tells when the content was first trained on."""
-        try:
-            self._s3.put_object(Bucket=self.bucket, Key=key, Body=content, IfNoneMatch="*")
-        except ClientError as error:
-            if error_code(error) not in ("PreconditionFailed", "412"):
-                raise

@@ -20,9 +20,8 @@ The rule is a list of checks. Each compares a metric with a limit, and the verdi
 
 A first model, without a champion to compare with, must pass 1 only. A champion that is an initial model has no verdict:
 a challenger that passes 1 to 4 replaces it. While the champion is the reference, 4 is the same as 2 and 3 and left out.
-A metric that cannot be computed fails its check. The reason of a rejection
-is the first group with a failed check. The verdict names the reviewers whose labels contradict the challenger
-(training/label_errors.py), which decides nothing.
+A metric that cannot be computed fails its check. The reason of a rejection is the first group with a failed check. The
+verdict names the reviewers whose labels contradict the challenger (training/label_errors.py), which decides nothing.
 
 The first champion is the reference. A challenger that is promoted becomes the reference only when it passes all checks,
 the worse end of the interval of its gain in accuracy over the reference is above 0, and no other metric and no recall

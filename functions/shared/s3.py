@@ -1,4 +1,4 @@
-"""JSON objects and listings in S3, by `s3://` address."""
+"""Objects and listings in S3: JSON by `s3://` address, and objects that are written once."""
 
 import json
 from collections.abc import Iterator
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectTypeDef
 
 ABSENT = {"NoSuchKey", "404", "NotFound"}
+_EXISTS = {"PreconditionFailed", "412"}
+_CONFLICT = {"ConditionalRequestConflict", "409"}
+_WRITES = 3
 
 
 def parse_uri(uri: str) -> tuple[str, str]:
@@ -54,6 +57,25 @@ def list_objects(s3: "S3Client", bucket: str, prefix: str) -> "Iterator[ObjectTy
     """Yield the objects under a prefix, ordered by key, as ListObjectsV2 describes them."""
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         yield from page.get("Contents", ())
+
+
+def create_once(s3: "S3Client", bucket: str, key: str, content: bytes, media_type: str) -> bool:
+    """Write an object; False when another writer has written it already. Raises ClientError, BotoCoreError.
+
+    Two writes at the same time can conflict although neither succeeds; then S3 asks to repeat them (Amazon S3 User
+    Guide, "Add preconditions to S3 operations with conditional requests").
+    """
+    for writes_left in reversed(range(_WRITES)):
+        try:
+            s3.put_object(Bucket=bucket, Key=key, Body=content, ContentType=media_type, IfNoneMatch="*")
+        except ClientError as error:
+            if error_code(error) in _EXISTS:
+                return False
+            if error_code(error) not in _CONFLICT or not writes_left:
+                raise
+        else:
+            break
+    return True
 
 
 def list_keys(s3: "S3Client", bucket: str, prefix: str) -> Iterator[str]:

@@ -29,7 +29,7 @@ from tests.support.labels import photo_of, plant_label
 from tests.support.photo_table import create_photo_table
 from training import compare, train
 from training.dataset import Dataset
-from training.labels import load_labelled
+from training.labels import read_labelled
 
 REGION = "eu-west-1"
 COLOURS = {"bicycle": (200, 40, 40), "motorcycle": (40, 40, 200), "house": (40, 160, 40)}
@@ -101,7 +101,7 @@ def test_build_dataset_writes_a_manifest_by_its_contract(snapshot: Path) -> None
 
 def test_the_training_job_reads_a_manifest_by_its_contract(snapshot: Path) -> None:
     training, evaluation = (
-        load_labelled(snapshot / "snapshot", snapshot / "labelled", use) for use in ("train", "evaluate")
+        read_labelled(snapshot / "snapshot", snapshot / "labelled", use).photos for use in ("train", "evaluate")
     )
     assert len(training) + len(evaluation) == 24
     assert {*training.labels, *evaluation.labels} == {"bicycle", "motorcycle", "other"}
