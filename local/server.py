@@ -70,6 +70,8 @@ async def serve(settings: Settings) -> None:
     sagemaker = install.apply_patches(settings)
     saver = Saver(settings)
     saver.restore()
+    loop = asyncio.get_running_loop()
+    startup_failed: asyncio.Future[None] = loop.create_future()
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and scope["path"] == STATUS_PATH:
@@ -80,6 +82,13 @@ async def serve(settings: Settings) -> None:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": status})
             return
+        if scope["type"] == "lifespan":
+            try:
+                await ministack_app.app(scope, receive, send)
+            except Exception as error:
+                # Hypercorn would continue, without schedules and with few threads.
+                startup_failed.set_exception(error)
+            return
         request = signatures.Request.from_scope(scope)
         with authorization.enforced(authorization.is_enforced_for(request.headers, request.query)):
             await ministack_app.app(scope, receive, send)
@@ -87,7 +96,6 @@ async def serve(settings: Settings) -> None:
     served: Any = faults.with_faults(application, settings.faults) if settings.faults else application
     protected: Any = security.protected(served, settings)
     stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     config = Config()
@@ -98,9 +106,11 @@ async def serve(settings: Settings) -> None:
     serving = asyncio.ensure_future(hypercorn_serve(protected, config, shutdown_trigger=asyncio.Event().wait))
     threading.Thread(target=_resume, args=(settings, sagemaker), daemon=True).start()
     # Stopping does not wait for open requests: nobody has been told that they are done.
-    await asyncio.wait({serving, asyncio.ensure_future(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
-    if serving.done():
-        serving.result()
+    ends: set[asyncio.Future[Any]] = {serving, startup_failed, asyncio.ensure_future(stopping.wait())}
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    for failed in (startup_failed, serving):
+        if failed.done():
+            failed.result()
     saver.stop()
 
 

@@ -59,6 +59,34 @@ def test_up_status_up_down(settings: local.Settings) -> None:
     assert command(settings, "down").returncode == 0
 
 
+def test_a_start_warns_of_nothing(settings: local.Settings) -> None:
+    local.start(settings)
+    assert (settings.directory / "server.log").read_text() == ""
+
+
+def test_a_server_whose_startup_fails_ends_with_the_reason(settings: local.Settings) -> None:
+    program = """
+from ministack import app
+from local import server
+
+async def fail(scope, receive, send):
+    raise RuntimeError("no schedules today")
+
+app.app = fail
+server.main()
+"""
+    settings.directory.mkdir()
+    failed = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **settings.as_environment()},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert failed.returncode == 1
+    assert "RuntimeError: no schedules today" in failed.stderr
+
+
 def test_a_proxy_is_not_used(settings: local.Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     assert command(settings, "up").returncode == 0
