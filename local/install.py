@@ -23,7 +23,7 @@ from local.lambdas import code, emf, execution, pool, report, roles
 from local.persistence import services
 from local.sagemaker import resource_arns, service
 from local.settings import Settings
-from local.states import callbacks, executions, nested, sagemaker_tasks, tasks
+from local.states import callbacks, executions, intake, nested, sagemaker_tasks, tasks
 
 
 def apply_patches(settings: Settings) -> service.SageMaker:
@@ -41,6 +41,7 @@ def apply_patches(settings: Settings) -> service.SageMaker:
     metrics.install()
     events.install()
     executions.install()
+    intake.install(settings)
     callbacks.install()
     tasks.install()
     nested.install()

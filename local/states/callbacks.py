@@ -39,7 +39,7 @@ class Callback:
         execution = current_execution()
         event: threading.Event = self._entry["event"]
         heartbeat, last_heartbeat = self._entry["heartbeat"], time.monotonic()
-        with execution.on_stop(event.set):
+        with execution.waiting(), execution.on_stop(event.set):
             while not event.is_set():
                 now = time.monotonic()
                 if self._entry["heartbeat"] != heartbeat:

@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 from ministack.services import stepfunctions
 
 from local import patches
+from local.states.intake import intake
 
 START_PAUSE_S = 0.15
 
@@ -73,6 +74,10 @@ class RunningExecution:
         finally:
             self._callbacks.remove(callback)
 
+    def waiting(self) -> contextlib.AbstractContextManager[None]:
+        """Return a block in which this execution waits, so that it does not count as running."""
+        return intake.waiting() if self.arn else contextlib.nullcontext()
+
     def raise_if_stopped(self) -> None:
         """Raise Aborted when the execution was stopped."""
         if self.stopped.is_set():
@@ -90,7 +95,9 @@ def current_execution() -> RunningExecution:
 def sleep(seconds: float) -> None:
     """Sleep; raises Aborted when the current execution is stopped."""
     execution = current_execution()
-    if execution.stopped.wait(max(0.0, seconds)):
+    with execution.waiting():
+        stopped = execution.stopped.wait(max(0.0, seconds))
+    if stopped:
         raise Aborted
 
 
@@ -146,7 +153,7 @@ def install() -> None:
         run = RunningExecution.of(exec_arn)
         token = _current.set(run)
         try:
-            with _time_limit(exec_arn):
+            with _time_limit(exec_arn), intake.running():
                 original_run(exec_arn)
         finally:
             _current.reset(token)

@@ -13,6 +13,7 @@ Patches in ministack's `stepfunctions`:
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import json
 import random
@@ -116,7 +117,8 @@ class TaskState:
             done.set()
 
         threading.Thread(target=contextvars.copy_context().run, args=(call,), daemon=True).start()
-        with execution.on_stop(done.set):
+        waiting = execution.waiting() if ".sync" in resource else contextlib.nullcontext()
+        with waiting, execution.on_stop(done.set):
             done.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
         if future.done():
             return future.result()
