@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from local.settings import Settings
@@ -12,6 +14,12 @@ from tests.local.aws import Aws
 from tests.support.waiting import eventually
 
 LIMIT = Settings.lambda_slots * EXECUTIONS_PER_SLOT
+
+
+def _run(scenario: Coroutine[Any, Any, None]) -> None:
+    """Run a scenario in a thread: the main thread's event loop may be that of the browser tests."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, scenario).result()
 
 
 async def _turns() -> None:
@@ -41,7 +49,7 @@ def test_uploads_are_admitted_in_order_as_executions_end() -> None:
         await asyncio.gather(*uploads)
         assert admitted == ["a", "b", "c"]
 
-    asyncio.run(scenario())
+    _run(scenario())
 
 
 def test_an_execution_that_waits_holds_no_upload() -> None:
@@ -56,7 +64,7 @@ def test_an_execution_that_waits_holds_no_upload() -> None:
         await held
         assert admitted == ["while it waits", "after it"]
 
-    asyncio.run(scenario())
+    _run(scenario())
 
 
 def test_an_upload_that_was_given_up_holds_no_other() -> None:
@@ -70,7 +78,7 @@ def test_an_upload_that_was_given_up_holds_no_other() -> None:
         await waiting
         assert admitted == ["next"]
 
-    asyncio.run(scenario())
+    _run(scenario())
 
 
 def test_an_upload_that_is_given_up_when_its_turn_comes_passes_it_on() -> None:
@@ -88,7 +96,7 @@ def test_an_upload_that_is_given_up_when_its_turn_comes_passes_it_on() -> None:
         await asyncio.wait_for(waiting, 5)
         assert admitted == ["next"]
 
-    asyncio.run(scenario())
+    _run(scenario())
 
 
 def _start(aws: Aws, state: dict[str, Any], count: int) -> list[str]:
