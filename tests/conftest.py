@@ -1,11 +1,25 @@
 """The profiles of hypothesis: `short` for `make test`, and `torture`, chosen with HYPOTHESIS_PROFILE."""
 
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+from botocore.loaders import JSONFileLoader
 from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from tests.support.examples import PROFILE, PROFILES
+
+_load_file = JSONFileLoader.load_file
+
+
+@cache
+def _load_once(path: str) -> Any:
+    return _load_file(JSONFileLoader(), path)
+
+
+# Many tests have a session of their own, which would parse the models of its services again.
+JSONFileLoader.load_file = lambda _, path: _load_once(path)
 
 # Hypothesis caches the constants of the code there.
 set_hypothesis_home_dir(Path(__file__).parents[1] / "build" / "hypothesis")

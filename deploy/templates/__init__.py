@@ -1,6 +1,8 @@
 """The CloudFormation templates, written in YAML and rendered to the JSON that CloudFormation reads."""
 
+import copy
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +41,9 @@ _Loader.add_multi_constructor("!", _short_tag)
 
 def load_template(name: str) -> dict[str, Any]:
     """Return the template `data` or `app` as JSON values. Raises DeployError for a mistake in functions.yaml."""
-    loaded = _load(name)
+    loaded = copy.deepcopy(_load(name))
     if name == "app":
-        add_functions(loaded, _load("functions"), FUNCTIONS)
+        add_functions(loaded, copy.deepcopy(_load("functions")), FUNCTIONS)
     return loaded
 
 
@@ -56,6 +58,7 @@ def render(folder: Path) -> list[Path]:
     return files
 
 
+@cache
 def _load(name: str) -> dict[str, Any]:
     text = (_HERE / f"{name}.yaml").read_text(encoding="utf-8")
     loaded: dict[str, Any] = yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader
