@@ -16,7 +16,8 @@ import pytest
 from functions.shared.photo import Photo
 from functions.shared.photo_record import IN_REVIEW, REJECTED, ROUTED, PhotoRecord
 from functions.shared.photo_table import PhotoTable
-from functions.shared.times import now
+from functions.shared.rejection import Rejection
+from functions.shared.times import now, timestamp
 from operate import reconcile
 from operate.event_listener import EventListener
 from tests.support.upload_stage import UploadStage
@@ -126,9 +127,9 @@ def test_a_photo_whose_execution_was_stopped_in_review_gets_a_new_request(
     assert (second.review or {})["token_hash"] != (first.review or {})["token_hash"]
     assert report["queues"]["review"] >= 1
     boto3.client("stepfunctions").stop_execution(executionArn=second.execution)
-    photos.record_outcome(
-        photo, REJECTED, second.execution, now(), outcome={"rejected": {"reason": "UnusablePhoto"}, "execution": ""}
-    )
+    # Otherwise a later reconciliation would restart it again.
+    rejection = Rejection(photo, "UnusablePhoto", "not a photo", second.execution, timestamp(now()))
+    photos.record_outcome(photo, REJECTED, second.execution, now(), outcome=rejection.as_state())
 
 
 def test_an_outcome_whose_event_was_not_published_is_announced_once(
