@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda.type_defs import FunctionConfigurationResponseTypeDef
     from mypy_boto3_logs import CloudWatchLogsClient
 
-CODE_PREFIX = "artifacts/bench/"
+CODE_PREFIX = "bench/"
 CHAIN_MEMORY_MB = 256
 _CODE = Path(__file__).parent / "functions"
 _HANDLERS = (*chain.STEPS, "cold_start")
@@ -64,7 +64,7 @@ def deployed_baseline(deployed: Deployed, threshold: float) -> Iterator[Baseline
         any_function = next(iter(configurations.values()))
         context = Context(
             name=name,
-            code_bucket=deployed.ml_bucket,
+            code_bucket=deployed.artifacts_bucket,
             layer=any_function["Layers"][0]["Arn"],
             runtime=str(any_function["Runtime"]),
             architectures=list(any_function.get("Architectures", ["arm64"])),
@@ -89,7 +89,7 @@ def remove(deployed: Deployed) -> None:
         if bucket := _physical_id(name, "Bucket"):
             s3.Bucket(bucket).objects.all().delete()
         stack.delete()
-    s3.Bucket(deployed.ml_bucket).objects.filter(Prefix=CODE_PREFIX).delete()
+    s3.Bucket(deployed.artifacts_bucket).objects.filter(Prefix=CODE_PREFIX).delete()
     logs: CloudWatchLogsClient = boto3.client("logs")
     # A function that logs while its stack is deleted creates its group again.
     for page in logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=f"/aws/lambda/{name}-"):
@@ -154,7 +154,7 @@ def _zip(content: bytes = b"") -> bytes:
 
 def _upload(context: Context, name: str, content: bytes) -> str:
     key = f"{CODE_PREFIX}{name}.zip"
-    boto3.client("s3").put_object(Bucket=context.code_bucket, Key=key, Body=content)
+    boto3.client("s3").put_object(Bucket=context.code_bucket, Key=key, Body=content, IfNoneMatch="*")
     return key
 
 

@@ -16,6 +16,7 @@ class Deployed:
 
     uploads_bucket: str
     ml_bucket: str
+    artifacts_bucket: str
     photo_table: str
     model_table: str
     upload_count_table: str

@@ -23,7 +23,6 @@ from deploy.names import logical_id
 ROOT = Path(__file__).resolve().parent.parent
 FUNCTIONS = tuple(sorted(handler.parent.name for handler in (ROOT / "functions").glob("*/handler.py")))
 RUNTIME = f"python3.{sys.version_info.minor}"
-PREFIX = "artifacts"
 LAYER_LOCK = ROOT / "functions" / "requirements.lock"
 """The packages of the layer, with the hashes of their files; `make lock` writes it from requirements.txt beside it."""
 
@@ -45,7 +44,7 @@ class Artefact:
         """The S3 key, which contains a hash of the content."""
         digest = hashlib.sha256(self.content).hexdigest()[:20]
         stem, suffix = self.name.split(".", 1)
-        return f"{PREFIX}/{stem}-{digest}.{suffix}"
+        return f"{stem}-{digest}.{suffix}"
 
 
 def build_artefacts(build: Path) -> list[Artefact]:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import boto3
 from botocore.exceptions import ClientError
 
+from deploy.artefacts import upload_once
 from deploy.errors import DeployError
-from deploy.package import PREFIX
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -111,8 +111,8 @@ class Stack:
                 f"The template of {self.name} has {len(body)} bytes; CloudFormation accepts {_BODY_LIMIT}."
             )
         s3: S3Client = boto3.client("s3")
-        key = f"{PREFIX}/{self.name}-{hashlib.sha256(body.encode()).hexdigest()[:20]}.template.json"
-        s3.put_object(Bucket=bucket, Key=key, Body=body.encode())
+        key = f"{self.name}-{hashlib.sha256(body.encode()).hexdigest()[:20]}.template.json"
+        upload_once(s3, bucket, key, body.encode())
         return {"TemplateURL": f"{s3.meta.endpoint_url}/{bucket}/{key}"}
 
     def _change(

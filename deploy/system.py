@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
+from deploy.artefacts import upload_once
 from deploy.cleanup import empty_bucket, remove_endpoint, remove_log_groups, remove_models, remove_registry
 from deploy.errors import DeployError
-from deploy.package import PREFIX, ROOT, RUNTIME, Artefact, build_artefacts
+from deploy.package import ROOT, RUNTIME, Artefact, build_artefacts
 from deploy.stack import UPDATABLE, Progress, Stack
 from deploy.target import Target
 from deploy.templates import load_template
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
 
 BUILD = ROOT / "build" / "artifacts"
 
+# Outputs of the data stack with a bucket, which is emptied before it is deleted.
+BUCKETS = ("UploadsBucket", "MlBucket", "ArtifactsBucket")
+
 # Outputs of the data stack that are parameters of the app stack.
-DATA_OUTPUTS = ("UploadsBucket", "MlBucket", "PhotoTable", "ModelTable", "SageMakerRoleArn")
+DATA_OUTPUTS = ("UploadsBucket", "MlBucket", "ArtifactsBucket", "PhotoTable", "ModelTable", "SageMakerRoleArn")
 
 # The parameter of the data stack with which the uploads bucket accepts (`yes`) or denies (`no`) uploads.
 ACCEPT_UPLOADS = "AcceptUploads"
@@ -71,7 +75,7 @@ def deploy(target: Target, progress: Progress = print, build: Path = BUILD) -> d
     data_outputs = data.outputs()
     with explained("" if accepting else "The stage accepts no uploads until `make deploy` succeeds."):
         packaged = build_artefacts(build)
-        for artefact in _upload_missing(data_outputs["MlBucket"], packaged):
+        for artefact in _upload_missing(data_outputs["ArtifactsBucket"], packaged):
             progress(f"{artefact.key}: {len(artefact.content) / 1e6:.2f} MB uploaded")
         changed |= app.deploy(
             load_template("app"),
@@ -82,7 +86,7 @@ def deploy(target: Target, progress: Progress = print, build: Path = BUILD) -> d
                 **{artefact.parameter: artefact.key for artefact in packaged},
                 **app_settings(target),
             },
-            data_outputs["MlBucket"],
+            data_outputs["ArtifactsBucket"],
         )
         if not accepting:
             if not target.is_local:
@@ -140,7 +144,7 @@ def destroy(target: Target, *, with_data: bool, progress: Progress = print) -> N
     with explained("The app stack is removed, but only a part of the data. Run `make destroy DATA=yes` again."):
         remove_models(f"vehicles-{target.stage}-", progress)
         remove_registry(target.app_stack, progress)
-        for bucket in (data_outputs["UploadsBucket"], data_outputs["MlBucket"]):
+        for bucket in (data_outputs[name] for name in BUCKETS if name in data_outputs):
             progress(f"{bucket}: {empty_bucket(bucket)} objects removed")
         data.delete()
 
@@ -199,13 +203,10 @@ def outputs(target: Target) -> dict[str, str]:
 
 
 def _upload_missing(bucket: str, packaged: Iterable[Artefact]) -> Iterable[Artefact]:
-    """Upload the artefacts that are not in the bucket yet, and yield each uploaded one."""
+    """Upload the artefacts that are not in the bucket yet, and yield each uploaded one. Raises DeployError."""
     s3: S3Client = boto3.client("s3")
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{PREFIX}/")
-    existing = {found["Key"] for page in pages for found in page.get("Contents", [])}
     for artefact in packaged:
-        if artefact.key not in existing:
-            s3.put_object(Bucket=bucket, Key=artefact.key, Body=artefact.content)
+        if upload_once(s3, bucket, artefact.key, artefact.content):
             yield artefact
 
 

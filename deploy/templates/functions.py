@@ -69,7 +69,7 @@ def _resources(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
                 "Runtime": {"Ref": "Runtime"},
                 "Architectures": ["arm64"],
                 "Role": {"Fn::GetAtt": [f"{resource}Role", "Arn"]},
-                "Code": {"S3Bucket": {"Ref": "MlBucket"}, "S3Key": {"Ref": f"{resource}Key"}},
+                "Code": {"S3Bucket": {"Ref": "ArtifactsBucket"}, "S3Key": {"Ref": f"{resource}Key"}},
                 "Layers": [{"Ref": "DependencyLayer"}],
                 "MemorySize": entry["MemorySize"],
                 "Timeout": entry["Timeout"],

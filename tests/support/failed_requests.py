@@ -56,6 +56,7 @@ def failed_stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
         outputs = {
             "UploadsBucket": BUCKET,
             "MlBucket": "scones-ml",
+            "ArtifactsBucket": "scones-artifacts",
             "PhotoTable": "photos",
             "ModelTable": "models",
             "UploadCountTable": "uploads-per-minute",

@@ -20,11 +20,8 @@ def bench_resources(stage: UploadStage) -> list[str]:
     buckets = [bucket["Name"] for bucket in boto3.client("s3").list_buckets()["Buckets"]]
     functions = [found["FunctionName"] for found in boto3.client("lambda").list_functions()["Functions"]]
     groups = [group["logGroupName"] for group in boto3.client("logs").describe_log_groups()["logGroups"]]
-    code = (
-        boto3.client("s3")
-        .list_objects_v2(Bucket=stage.deployed.ml_bucket, Prefix="artifacts/bench/")
-        .get("Contents", [])
-    )
+    found = boto3.client("s3").list_objects_v2(Bucket=stage.deployed.artifacts_bucket, Prefix="bench/")
+    code = found.get("Contents", [])
     return stacks + [one for one in [*buckets, *functions, *groups] if name in one] + [one["Key"] for one in code]
 
 

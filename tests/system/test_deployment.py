@@ -3,8 +3,11 @@
 from typing import Any
 
 import boto3
+import pytest
+from botocore.exceptions import ClientError
 
 from deploy import system
+from deploy.errors import DeployError
 from deploy.outputs import Deployed
 from deploy.target import Target
 from operate.uploads import ROUTED
@@ -44,6 +47,22 @@ def test_deploying_again_changes_nothing_and_reports_that(target: Target, deploy
     lines: list[str] = []
     assert Deployed.of(system.deploy(target, progress=lines.append)) == deployed
     assert any("nothing to deploy" in line for line in lines)
+
+
+def test_a_forged_artefact_is_not_deployed(embedded_aws: Any) -> None:
+    other = Target("local", "forged")
+    outputs = system.deploy(other, progress=lambda line: None)
+    s3: Any = boto3.client("s3")
+    bucket = outputs["ArtifactsBucket"]
+    keys = [found["Key"] for found in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+    (key,) = [key for key in keys if key.startswith("classify_photo-")]
+    with pytest.raises(ClientError, match="explicit deny in a resource-based policy"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"forged")
+    s3.delete_object(Bucket=bucket, Key=key)
+    s3.put_object(Bucket=bucket, Key=key, Body=b"forged", IfNoneMatch="*")
+    with pytest.raises(DeployError, match=f"s3://{bucket}/{key} is not what was built"):
+        system.deploy(other, progress=lambda line: None)
+    system.destroy(other, with_data=True, progress=lambda line: None)
 
 
 def test_a_stage_can_be_removed_completely_and_deployed_again(embedded_aws: Any) -> None:

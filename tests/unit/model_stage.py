@@ -76,6 +76,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
         yield Deployed(
             uploads_bucket="uploads",
             ml_bucket="scones-ml",
+            artifacts_bucket="scones-artifacts",
             photo_table="photos",
             model_table="models",
             upload_count_table="uploads-per-minute",

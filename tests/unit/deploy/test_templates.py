@@ -34,7 +34,7 @@ def test_the_stack_has_every_output_that_others_use() -> None:
     assert set(APP["Outputs"]) >= OUTPUTS
 
 
-@pytest.mark.parametrize("bucket", ["UploadsBucket", "MlBucket"])
+@pytest.mark.parametrize("bucket", system.BUCKETS)
 def test_buckets_are_private_and_encrypted(bucket: str) -> None:
     properties = DATA["Resources"][bucket]["Properties"]
     assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
@@ -74,6 +74,21 @@ def test_labels_are_written_by_their_reviewer_and_once() -> None:
     assert hidden["Resource"] == once["Resource"]
     versioning = DATA["Resources"]["MlBucket"]["Properties"]["VersioningConfiguration"]
     assert versioning == {"Status": "Enabled"}
+
+
+def test_code_is_kept_in_a_bucket_of_its_own_that_no_role_writes() -> None:
+    (once,) = statements("ArtifactsBucket", "WrittenOnce")
+    assert (once["Effect"], once["Principal"], once["Action"], once["Condition"]) == (
+        "Deny", "*", "s3:PutObject", {"Null": {"s3:if-none-match": True}},
+    )  # fmt: skip
+    assert once["Resource"] == {"Fn::Sub": "${ArtifactsBucket.Arn}/*"}
+    code = [one["Code"] for one in of_type("AWS::Lambda::Function").values()]
+    code += [one["Content"] for one in of_type("AWS::Lambda::LayerVersion").values()]
+    assert {json.dumps(one["S3Bucket"]) for one in code} == {'{"Ref": "ArtifactsBucket"}'}
+    definitions = [one["DefinitionS3Location"] for one in of_type("AWS::StepFunctions::StateMachine").values()]
+    assert {json.dumps(one["Bucket"]) for one in definitions} == {'{"Ref": "ArtifactsBucket"}'}
+    roles = {**of_type("AWS::IAM::Role"), **of_type("AWS::IAM::Role", DATA)}
+    assert not [name for name, role in roles.items() if "rtifacts" in json.dumps(role)]
 
 
 def test_jobs_write_no_labels_and_no_reviews() -> None:
