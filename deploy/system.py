@@ -31,7 +31,11 @@ BUILD = ROOT / "build" / "artifacts"
 BUCKETS = ("UploadsBucket", "MlBucket", "ArtifactsBucket")
 
 # Outputs of the data stack that are parameters of the app stack.
-DATA_OUTPUTS = ("UploadsBucket", "MlBucket", "ArtifactsBucket", "PhotoTable", "ModelTable", "SageMakerRoleArn")
+DATA_OUTPUTS = (
+    *BUCKETS,
+    *("PhotoTable", "ModelTable"),
+    *("TrainingRoleArn", "EvaluationRoleArn", "EndpointRoleArn"),
+)
 
 # The parameter of the data stack with which the uploads bucket accepts (`yes`) or denies (`no`) uploads.
 ACCEPT_UPLOADS = "AcceptUploads"
@@ -68,7 +72,7 @@ def deploy(target: Target, progress: Progress = print, build: Path = BUILD) -> d
     accepting = app.is_created() and data.parameters().get(ACCEPT_UPLOADS, "yes") == "yes"
     parameters = {
         "Stage": target.stage,
-        "RequireTls": "false" if target.is_local else "true",
+        "RequireTls": _require_tls(target),
         ACCEPT_UPLOADS: "yes" if accepting else "no",
     }
     changed = data.deploy(load_template("data"), parameters)
@@ -81,6 +85,7 @@ def deploy(target: Target, progress: Progress = print, build: Path = BUILD) -> d
             load_template("app"),
             {
                 "Stage": target.stage,
+                "RequireTls": _require_tls(target),
                 "Runtime": RUNTIME,
                 **{name: data_outputs[name] for name in DATA_OUTPUTS},
                 **{artefact.parameter: artefact.key for artefact in packaged},
@@ -97,6 +102,11 @@ def deploy(target: Target, progress: Progress = print, build: Path = BUILD) -> d
     outputs = app.outputs()
     _restore_endpoint(outputs, progress)
     return outputs
+
+
+def _require_tls(target: Target) -> str:
+    """The parameter of both stacks that denies requests without TLS, which the embedded AWS does not have."""
+    return "false" if target.is_local else "true"
 
 
 def app_settings(target: Target) -> dict[str, str]:

@@ -12,7 +12,9 @@
 - `sagemaker`: training and processing jobs, models, endpoints, model registry
 - `alarms`, `metrics`, `events`, `logs`, `cloudformation`: differences between ministack and AWS
 - `bucket_policies`, `policy_documents`, `object_keys`: the policies of buckets, and keys with any characters
-- `queue_actions`: the IAM actions of batch operations of SQS
+- `authorization`, `service_roles`: IAM for requests, and for what services do with roles; `policy_variables`,
+  `event_conditions`, `encrypted_topics`: what ministack's evaluator lacks; `recorded_calls`: the authorized calls
+- `request_permissions`: the IAM actions of batch operations of SQS, and the resources of DescribeAlarms
 - `faults`: AWS calls that are refused, delayed or lost, for tests of whole systems
 - `patches`, `install`: replace functions of ministack; the docstring of each module lists them with the reason
 """

@@ -1,4 +1,4 @@
-"""IAM: enforce the policies of everybody but the root user, and on request those of functions too.
+"""IAM: enforce the policies of everybody but the root user, and, unless switched off, those of roles of services too.
 
 Patches: ministack enforces IAM for all callers or for none (`AUTH`), so that without it every IAM user is an
 administrator. Here each request of another identity than the root user is authorized ("How IAM works", IAM User Guide).
@@ -41,7 +41,7 @@ def enforced(value: bool) -> Iterator[None]:
 
 
 def always() -> bool:
-    """Whether IAM is enforced for every caller, functions included."""
+    """Whether IAM is enforced for every caller, functions and services included."""
     return bool(app.AUTH.always)
 
 

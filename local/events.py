@@ -14,11 +14,13 @@ import logging
 from typing import Any
 
 from ministack.core.responses import error_response_json
-from ministack.services import eventbridge, sqs, stepfunctions
+from ministack.services import eventbridge, lambda_svc, sqs, stepfunctions
 
-from local import patches
+from local import patches, service_roles
+from local.service_roles import NotAuthorized, ServiceRole
 
 logger = logging.getLogger("local.events")
+SERVICE = "events.amazonaws.com"
 _failure: contextvars.ContextVar[tuple[str, str] | None] = contextvars.ContextVar("failure", default=None)
 
 
@@ -30,6 +32,11 @@ def _send_to_dead_letter_queue(
     if url is None:
         logger.warning("The dead-letter queue %s does not exist; an event is lost.", queue_arn)
         return
+    policy = (sqs.queue_policy_for_arn(queue_arn) or ("",))[0]
+    source = str(rule.get("Arn", ""))
+    if not service_roles.resource_policy_allows(policy, SERVICE, "sqs:SendMessage", queue_arn, source):
+        logger.warning("The policy of %s does not allow %s to send to it; an event is lost.", queue_arn, source)
+        return
     values = {
         "RULE_ARN": rule.get("Arn", ""),
         "TARGET_ARN": target["Arn"],
@@ -38,6 +45,22 @@ def _send_to_dead_letter_queue(
     }
     attributes = {name: {"DataType": "String", "StringValue": value} for name, value in values.items()}
     sqs._act_send_message({"QueueUrl": url, "MessageBody": json.dumps(event), "MessageAttributes": attributes}, url)
+
+
+def _authorize(target: dict[str, Any], rule: dict[str, Any]) -> None:
+    """Raise NotAuthorized unless EventBridge may start or invoke the target.
+
+    It assumes a role to start executions; a function has a policy of its own ("Using resource-based policies for Amazon
+    EventBridge", Amazon EventBridge User Guide).
+    """
+    arn, source = str(target.get("Arn", "")), str(rule.get("Arn", ""))
+    kind = arn.split(":")[2:3]
+    if kind == ["states"]:
+        ServiceRole(str(target.get("RoleArn", "")), SERVICE, source).require("states:StartExecution", arn)
+    elif kind == ["lambda"]:
+        policy: Any = (lambda_svc.function_policy_for_arn(arn) or ("",))[0]
+        if not service_roles.resource_policy_allows(policy, SERVICE, "lambda:InvokeFunction", arn, source):
+            raise NotAuthorized(f"The policy of {arn} does not allow {SERVICE} to invoke it for {source}.")
 
 
 def _start_workflow(arn: str, payload: str) -> None:
@@ -58,7 +81,11 @@ def install() -> None:
         view = view or eventbridge._pattern_event_view(event)
         token = _failure.set(None)
         try:
-            original(target, event, rule, view)
+            try:
+                _authorize(target, rule or {})
+                original(target, event, rule, view)
+            except NotAuthorized as error:
+                _failure.set(("NO_PERMISSIONS", str(error)))
             queue_arn = (target.get("DeadLetterConfig") or {}).get("Arn")
             if _failure.get() is not None:
                 logger.warning("Event for %s was not delivered: %s", target.get("Arn"), _failure.get())

@@ -10,13 +10,16 @@ from local import (
     bucket_policies,
     cloudformation,
     conditional_writes,
+    encrypted_topics,
     event_conditions,
     events,
     logs,
     metrics,
     object_keys,
     policy_variables,
-    queue_actions,
+    recorded_calls,
+    request_permissions,
+    service_roles,
     signatures,
 )
 from local.lambdas import code, emf, execution, pool, report, roles
@@ -30,6 +33,8 @@ def apply_patches(settings: Settings) -> service.SageMaker:
     """Patch ministack in this process; returns SageMaker. Raises PatchFailed when it is not the pinned version."""
     signatures.install()
     authorization.install(settings)
+    service_roles.install()
+    recorded_calls.install(settings)
     roles.install()
     pool.install(settings)
     execution.install(settings)
@@ -52,8 +57,9 @@ def apply_patches(settings: Settings) -> service.SageMaker:
     conditional_writes.install()
     policy_variables.install()
     event_conditions.install()
+    encrypted_topics.install()
     object_keys.install()
-    queue_actions.install()
+    request_permissions.install()
     cloudformation.install(sagemaker)
     services.install()
     return sagemaker

@@ -28,23 +28,26 @@ class Settings:
     `directory` is where the server writes its log, temporary files and jobs. Two servers need two ports and two
     directories. The state is saved every `save_interval_s` seconds, and when the server stops; with 0 it is neither
     restored nor saved. `lambda_slots` is the maximum number of concurrent Lambda invocations; further ones wait.
-    `authorization` enforces the IAM policies of functions too, which otherwise run as the root user; those of users are
-    always enforced. `faults` is a file with faults to inject, None for none.
+    `authorization` enforces the IAM policies of the roles of functions and services, which otherwise act as the root
+    user; those of users are always enforced. `faults` is a file with faults to inject, `calls` one to record the
+    authorized calls in; None for none.
     """
 
     port: int = 4566
     directory: Path = REPOSITORY / "build" / "local"
     region: str = "eu-west-1"
     lambda_slots: int = 4
-    authorization: bool = False
+    authorization: bool = True
     save_interval_s: float = 20.0
     faults: Path | None = None
+    calls: Path | None = None
 
     @classmethod
     def from_environment(cls) -> Settings:
         """Read LOCAL_AWS_PORT, LOCAL_AWS_DIR, AWS_REGION and the variables of `as_environment` beside them.
 
-        LOCAL_AWS_AUTH is `true` to enforce IAM policies of functions, LOCAL_AWS_FAULTS the file of injected faults.
+        LOCAL_AWS_AUTH is `false` to let functions and services act as the root user, LOCAL_AWS_FAULTS the file of
+        injected faults, LOCAL_AWS_CALLS that of recorded calls.
         """
         environ = os.environ
         return cls(
@@ -53,8 +56,9 @@ class Settings:
             region=environ.get("AWS_REGION") or cls.region,
             lambda_slots=int(environ.get("LOCAL_LAMBDA_SLOTS") or cls.lambda_slots),
             save_interval_s=float(environ.get("LOCAL_AWS_SAVE_S") or cls.save_interval_s),
-            authorization=(environ.get("LOCAL_AWS_AUTH") or "").lower() == "true",
+            authorization=(environ.get("LOCAL_AWS_AUTH") or "true").lower() == "true",
             faults=Path(environ["LOCAL_AWS_FAULTS"]) if environ.get("LOCAL_AWS_FAULTS") else None,
+            calls=Path(environ["LOCAL_AWS_CALLS"]) if environ.get("LOCAL_AWS_CALLS") else None,
         )
 
     @property
@@ -97,4 +101,5 @@ class Settings:
             "LOCAL_AWS_SAVE_S": str(self.save_interval_s),
             "LOCAL_AWS_AUTH": "true" if self.authorization else "false",
             "LOCAL_AWS_FAULTS": str(self.faults or ""),
+            "LOCAL_AWS_CALLS": str(self.calls or ""),
         }

@@ -54,7 +54,7 @@ def train(name: str, comment: str) -> Any:
         name,
         estimator=estimator.Estimator(
             image_uri="${TrainingImage}",
-            role="${SageMakerRoleArn}",
+            role="${TrainingRoleArn}",
             instance_count=1,
             instance_type="ml.m5.xlarge",  # the SDK parses it, so it cannot be a substitution
             output_path="s3://${MlBucket}/models",
@@ -76,7 +76,7 @@ def train(name: str, comment: str) -> Any:
     set_fields(step, "ResourceConfig", InstanceType="${TrainingInstanceType}")
     set_fields(
         step,
-        RoleArn="${SageMakerRoleArn}",
+        RoleArn="${TrainingRoleArn}",
         TrainingJobName="$.run.name",
         HyperParameters="$.prepared.hyperparameters",
         InputDataConfig=[
@@ -129,7 +129,7 @@ def evaluate(name: str, comment: str) -> Any:
         timeout_seconds=JOB_TIMEOUT_S + JOB_START_S,
         retry=[RETRY],
     )
-    set_fields(step, RoleArn="${SageMakerRoleArn}", ProcessingJobName="States.Format('{}-eval', $.run.name)")
+    set_fields(step, RoleArn="${EvaluationRoleArn}", ProcessingJobName="States.Format('{}-eval', $.run.name)")
     request = step.fields["parameters"]
     for declared in request["ProcessingInputs"]:
         _set_field(declared["S3Input"], "S3Uri", inputs[declared["InputName"]])
@@ -156,7 +156,7 @@ def create_model(name: str, comment: str) -> Any:
         name,
         model=model.Model(
             image_uri="${InferenceImage}",
-            role="${SageMakerRoleArn}",
+            role="${EndpointRoleArn}",
             env={
                 "SAGEMAKER_PROGRAM": "inference.py",
                 "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",

@@ -11,15 +11,21 @@ from __future__ import annotations
 
 import contextvars
 import json
+import logging
 import math
 import time
 from dataclasses import dataclass
 from typing import Any
 
+from ministack.core.responses import get_account_id, get_region
 from ministack.services import cloudwatch_logs, lambda_svc
 
 from local import patches
 from local.lambdas import emf
+from local.lambdas.roles import function_role
+from local.service_roles import NotAuthorized, ServiceRole
+
+logger = logging.getLogger("local.lambdas")
 
 
 @dataclass(frozen=True)
@@ -60,13 +66,33 @@ def publish_metrics(function: str, report: Report, failed: bool) -> None:
     emf.put_metrics("AWS/Lambda", {"FunctionName": function}, values)
 
 
+def _may(role: ServiceRole, action: str, resource: str) -> bool:
+    """Whether the role of a function allows it to write its log; on AWS a function without permission has no log."""
+    try:
+        role.require(action, resource)
+    except NotAuthorized as error:
+        logger.warning("Log lines of a function are lost: %s", error)
+        return False
+    return True
+
+
 def _write(config: dict[str, Any], report: Report, request_id: str, text: str) -> None:
     group = (config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{config['FunctionName']}"
     where = {"logGroupName": group, "logStreamName": report.stream}
     streams = (cloudwatch_logs._log_groups.get(group) or {}).get("streams", {})
-    if report.stream not in streams:
+    role = function_role(config)
+    arn = f"arn:aws:logs:{get_region()}:{get_account_id()}:log-group:{group}"
+    stream = f"{arn}:log-stream:{report.stream}"
+    if group not in cloudwatch_logs._log_groups:
+        if not _may(role, "logs:CreateLogGroup", arn):
+            return
         cloudwatch_logs._create_log_group({"logGroupName": group})
+    if report.stream not in streams:
+        if not _may(role, "logs:CreateLogStream", stream):
+            return
         cloudwatch_logs._create_log_stream(where)
+    if not _may(role, "logs:PutLogEvents", stream):
+        return
     lines = [
         f"START RequestId: {request_id} Version: {config.get('Version', '$LATEST')}",
         *text.splitlines(),

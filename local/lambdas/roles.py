@@ -1,55 +1,61 @@
-"""The credentials of a function: those of its role when IAM is enforced, otherwise those of the root user.
+"""The role of a function: its credentials when IAM is enforced, otherwise those of the root user; its failed events.
 
-Patch: `lambda_runtime.execution_credentials` derives the secret of a role from the names of function and role, so that
-anyone who knows the names can sign as the role. On AWS the credentials are temporary and secret ("Defining Lambda
-function permissions with an execution role"). Its UserId has the name of the role instead of the role's id ("IAM JSON
-policy elements: Variables and tags", the values of aws:userid).
+Patches:
+- `lambda_runtime.execution_credentials` derives the secret of a role from the names of function and role, so that
+  anyone who knows the names can sign as the role. On AWS the credentials are temporary and secret ("Defining Lambda
+  function permissions with an execution role").
+- `lambda_svc._route_async_failure` sends to a destination without asking. On AWS the role needs permission ("Adding a
+  destination", AWS Lambda Developer Guide).
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import secrets
+import logging
 from typing import Any
 
 from ministack.core import lambda_runtime
-from ministack.services import lambda_svc, sts
+from ministack.services import lambda_svc
 
 from local import authorization, patches
+from local.service_roles import NotAuthorized, ServiceRole
 
-_secret = secrets.token_bytes(32)
+SERVICE = "lambda.amazonaws.com"
+DESTINATIONS = {"sqs": "sqs:SendMessage", "sns": "sns:Publish", "lambda": "lambda:InvokeFunction"}
+logger = logging.getLogger("local.lambdas")
 
 
-def _derived(purpose: str, function: str, role: str) -> str:
-    """A secret value, the same for each worker of a function."""
-    return hmac.new(_secret, f"{purpose}:{function}:{role}".encode(), hashlib.sha256).hexdigest()
+def function_role(config: dict[str, Any]) -> ServiceRole:
+    """The role of a function, from its configuration."""
+    return ServiceRole(str(config.get("Role", "")), SERVICE, str(config.get("FunctionArn", "")))
 
 
 def install() -> None:
     """Apply the patches of this module."""
 
     def execution_credentials(config: dict[str, Any]) -> dict[str, str]:
-        if not authorization.always():
+        key = function_role(config).access_key()
+        if key is None:
             with authorization.enforced(False):
                 return original(config)  # type: ignore[no-any-return]
-        function, role = config.get("FunctionArn", ""), config.get("Role", "")
-        account, _region = lambda_runtime._account_region_from_function_config(config)
-        key_id = f"ASIA{_derived('id', function, role)[:16].upper()}"
-        secret, token = _derived("secret", function, role), _derived("token", function, role)
-        role_name, session_name = role.rpartition("/")[2], config.get("FunctionName", "function")[:64]
-        sts.register_session(
-            key_id,
-            {
-                "Arn": f"arn:aws:sts::{account}:assumed-role/{role_name}/{session_name}",
-                "UserId": f"{sts._role_id(role)}:{session_name}",
-                "SecretAccessKey": secret,
-                "SessionToken": token,
-            },
-        )
-        return {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": token}
+        return {
+            "AWS_ACCESS_KEY_ID": key.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
+            "AWS_SESSION_TOKEN": key.session_token,
+        }
+
+    def route_async_failure(target_arn: str, func_name: str, event: dict[str, Any], result: dict[str, Any]) -> None:
+        config = (lambda_svc._functions.get(func_name) or {}).get("config", {})
+        action = DESTINATIONS.get(target_arn.split(":")[2:3][0] if ":" in target_arn else "")
+        try:
+            if action:
+                function_role(config).require(action, target_arn)
+        except NotAuthorized as error:
+            logger.warning("A failed event of %s is lost: %s", func_name, error)
+            return
+        original_route(target_arn, func_name, event, result)
 
     original = patches.replace(lambda_runtime, "execution_credentials", "config", execution_credentials)
     patches.replace(lambda_svc, "execution_credentials", "config", execution_credentials)
-    patches.expect(sts, "register_session", "access_key session")
-    patches.expect(sts, "_role_id", "role_arn")
+    original_route = patches.replace(
+        lambda_svc, "_route_async_failure", "target_arn func_name event result", route_async_failure
+    )

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextvars
 import json
+import logging
 import os
+import re
 import tarfile
 import threading
 import time
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from boto3.exceptions import S3UploadFailedError
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from ministack import app
@@ -23,10 +26,15 @@ from ministack.core.responses import get_account_id, get_region
 from ministack.services import eventbridge
 
 from local.credentials import AccessKey
+from local.service_roles import NotAuthorized, ServiceRole, SessionKey
 from local.settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+
+logger = logging.getLogger("local.sagemaker")
+ECR_IMAGE = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([^:@]+)(?:[:@].+)?")
 
 
 class DataError(Exception):
@@ -60,13 +68,42 @@ def publish_event(detail_type: str, resource: str, detail: dict[str, Any]) -> No
     eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
 
 
-class Storage:
-    """S3 through its HTTP API. Do not call it on the event loop: the loop has to serve the request."""
+def sagemaker_role(role_arn: str, resource_arn: str) -> ServiceRole:
+    """The role with which SageMaker acts for a job or an endpoint."""
+    return ServiceRole(role_arn, "sagemaker.amazonaws.com", resource_arn)
 
-    def __init__(self, settings: Settings) -> None:
+
+def prepare_instance(role: ServiceRole, image: str, namespace: str) -> None:
+    """Raise DataError unless the role may pull the image and publish metrics, as an instance of SageMaker does.
+
+    "SageMaker AI roles", Amazon SageMaker AI Developer Guide. Images that are not in ECR need no permission.
+    """
+    try:
+        role.require("cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": namespace})
+        if found := ECR_IMAGE.fullmatch(image):
+            role.require("ecr:GetAuthorizationToken", "*")
+            account, region, repository = found.groups()
+            for action in ("BatchCheckLayerAvailability", "GetDownloadUrlForLayer", "BatchGetImage"):
+                role.require(f"ecr:{action}", f"arn:aws:ecr:{region}:{account}:repository/{repository}")
+    except NotAuthorized as error:
+        raise DataError(str(error)) from error
+
+
+class Storage:
+    """S3 through its HTTP API. Do not call it on the event loop: the loop has to serve the request.
+
+    `role` is the role of the job or endpoint that it reads and writes for; None for the root user.
+    """
+
+    def __init__(self, settings: Settings, role: ServiceRole | None = None) -> None:
         self._settings = settings
+        self._role = role
         self._clients: dict[tuple[str, str], S3Client] = {}
         self._lock = threading.Lock()
+
+    def as_role(self, role: ServiceRole) -> Storage:
+        """Return the same for a role, which the service assumes with the first call."""
+        return Storage(self._settings, role)
 
     @property
     def client(self) -> S3Client:
@@ -74,24 +111,33 @@ class Storage:
         account, region = get_account_id(), get_region()
         with self._lock:
             if (account, region) not in self._clients:
-                key = root_access_key(account)
+                key = self._access_key(account)
                 self._clients[account, region] = boto3.session.Session().client(
                     "s3",
                     endpoint_url=self._settings.url,
                     region_name=region,
                     aws_access_key_id=key.access_key_id,
                     aws_secret_access_key=key.secret_access_key,
+                    aws_session_token=key.session_token if isinstance(key, SessionKey) else None,
                     config=Config(retries={"max_attempts": 2}, s3={"addressing_style": "path"}),
                 )
             return self._clients[account, region]
 
+    def _access_key(self, account: str) -> AccessKey:
+        try:
+            key = self._role.access_key() if self._role else None
+        except NotAuthorized as error:
+            raise DataError(str(error)) from error
+        return key or root_access_key(account)
+
     def exists(self, uri: str) -> bool:
-        """Whether an object with this key or prefix exists."""
+        """Whether an object exists and may be read. Raises DataError when the role cannot be assumed."""
         bucket, key = parse_s3_uri(uri)
         try:
-            return bool(self.client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("KeyCount"))
+            self.client.head_object(Bucket=bucket, Key=key)
         except ClientError:
             return False
+        return True
 
     def download(self, uri: str, target: Path) -> None:
         """Download one object. Raises DataError when it does not exist."""
@@ -100,7 +146,7 @@ class Storage:
         try:
             self.client.download_file(bucket, key, str(target))
         except ClientError as error:
-            raise DataError(f"Could not find data at {uri}.") from error
+            raise DataError(f"Could not find data at {uri}: {error}") from error
 
     def download_prefix(self, uri: str, folder: Path) -> int:
         """Download all objects whose key starts with the prefix, to the paths of SageMaker's File mode.
@@ -125,9 +171,12 @@ class Storage:
         return count
 
     def upload(self, path: Path, uri: str) -> None:
-        """Upload a file."""
+        """Upload a file. Raises DataError when it is refused."""
         bucket, key = parse_s3_uri(uri)
-        self.client.upload_file(str(path), bucket, key)
+        try:
+            self.client.upload_file(str(path), bucket, key)
+        except (ClientError, S3UploadFailedError) as error:
+            raise DataError(f"Could not upload to {uri}: {error}") from error
 
     def upload_folder(self, folder: Path, uri: str) -> int:
         """Upload every file under `folder` below the prefix; returns the number of files."""
@@ -169,8 +218,10 @@ class LogStream:
 
     FLUSH_S = 0.2
 
-    def __init__(self, group: str, stream: str) -> None:
+    def __init__(self, group: str, stream: str, role: ServiceRole | None = None) -> None:
+        """`role` writes the lines; they are lost when it may not, as on AWS. None is the root user."""
         self._where = {"logGroupName": group, "logStreamName": stream}
+        self._role = role
         self._lines: list[dict[str, Any]] = []
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
@@ -195,6 +246,15 @@ class LogStream:
             self._call("PutLogEvents", {**self._where, "logEvents": lines})
 
     def _call(self, operation: str, request: dict[str, Any]) -> None:
+        resource = f"arn:aws:logs:{get_region()}:{get_account_id()}:log-group:{self._where['logGroupName']}"
+        if operation != "CreateLogGroup":
+            resource += f":log-stream:{self._where['logStreamName']}"
+        try:
+            if self._role:
+                self._role.require(f"logs:{operation}", resource)
+        except NotAuthorized as error:
+            logger.warning("Log lines are lost: %s", error)
+            return
         headers = {"x-amz-target": f"Logs_20140328.{operation}", "content-type": "application/x-amz-json-1.1"}
         handler = app.SERVICE_HANDLERS["logs"]
         app.call_service_handler_sync(handler, "POST", "/", headers, json.dumps(request).encode(), {})

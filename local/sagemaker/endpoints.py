@@ -10,7 +10,7 @@ from typing import Any
 from ministack.core.responses import get_account_id, get_region, request_scope
 
 from local.lambdas import emf
-from local.sagemaker.aws import DataError, Storage, arn, start_thread
+from local.sagemaker.aws import DataError, Storage, arn, prepare_instance, sagemaker_role, start_thread
 from local.sagemaker.errors import SageMakerError, validation_error
 from local.sagemaker.jobs import logger
 from local.sagemaker.models import EndpointConfigs, Models
@@ -198,7 +198,11 @@ class Endpoints:
         try:
             for definition in config["ProductionVariants"]:
                 container = self._models.container(definition["ModelName"])
-                variant = Variant(endpoint.name, definition, container, self._settings, self._storage)
+                role = sagemaker_role(self._models.role_arn(definition["ModelName"]), endpoint.arn)
+                prepare_instance(role, container.get("Image", ""), f"/aws/sagemaker/Endpoints/{endpoint.name}")
+                variant = Variant(
+                    endpoint.name, definition, container, self._settings, self._storage.as_role(role), role
+                )
                 variant.start()
                 started.append(variant)
         except Exception as error:

@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 from typing import Any, ClassVar
 
-from local.sagemaker.aws import LogStream, Storage
+from local.sagemaker.aws import LogStream, Storage, sagemaker_role
 from local.sagemaker.containers import Container, containers_folder
+from local.service_roles import ServiceRole
 from local.settings import Settings
 
 logger = logging.getLogger("local.sagemaker")
@@ -33,6 +34,7 @@ class JobStopped(Exception):
 class Job:
     """A job: its request, folder and container. `SAVED` names the attributes that survive a restart of the server."""
 
+    arn: str
     SAVED: ClassVar[tuple[str, ...]] = ("request", "created", "status", "failure_reason", "started", "finished")
 
     def __init__(self, kind: str, name: str, request: dict[str, Any], settings: Settings, storage: Storage) -> None:
@@ -52,6 +54,11 @@ class Job:
         self._lock = threading.Lock()
 
     @property
+    def role(self) -> ServiceRole:
+        """The role with which the job reads, writes and logs."""
+        return sagemaker_role(self.request["RoleArn"], self.arn)
+
+    @property
     def opt_ml(self) -> Path:
         """The folder in place of /opt/ml."""
         return self.home / "opt" / "ml"
@@ -64,7 +71,7 @@ class Job:
 
     def log_stream(self, group: str) -> LogStream:
         """Create a log stream for the job."""
-        return LogStream(group, f"{self.name}/algo-1-{int(self.created)}")
+        return LogStream(group, f"{self.name}/algo-1-{int(self.created)}", self.role)
 
     def check_stop(self) -> None:
         """Raise JobStopped when a stop was requested."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from local.sagemaker.aws import Storage, arn
+from local.sagemaker.aws import DataError, Storage, arn, sagemaker_role
 from local.sagemaker.errors import validation_error
 from local.sagemaker.records import Records, page
 from local.sagemaker.registry import Registry
+from local.service_roles import ServiceRole
 
 
 class Models:
@@ -25,12 +26,25 @@ class Models:
         if len(containers) != 1:
             raise validation_error("The embedded AWS supports models with one container only: set PrimaryContainer.")
         url = self._resolved(containers[0]).get("ModelDataUrl")
-        if url and not self._storage.exists(url):
-            raise validation_error(f"Could not find model data at {url}.")
+        role = sagemaker_role(request.get("ExecutionRoleArn", ""), arn("model", name))
+        if url and not self._exists(role, url):
+            raise validation_error(
+                f'Could not access model data at {url}. Please ensure that the role "{role.arn}" exists and that its '
+                'trust relationship policy allows the action "sts:AssumeRole" for the service principal '
+                f'"{role.service}". Also ensure that the role has "s3:GetObject" permissions and that the object '
+                "exists."
+            )
         model = {**request, "ModelArn": arn("model", name), "CreationTime": time.time()}
         taken = validation_error(f'Cannot create already existing model "{model["ModelArn"]}".')
         self.records.add(name, model, lambda: taken)
         return {"ModelArn": model["ModelArn"]}
+
+    def _exists(self, role: ServiceRole, url: str) -> bool:
+        """Whether the role can be assumed and reads the model data."""
+        try:
+            return self._storage.as_role(role).exists(url)
+        except DataError:
+            return False
 
     def describe_model(self, request: dict[str, Any]) -> dict[str, Any]:
         model = self.find(request["ModelName"])
@@ -49,6 +63,10 @@ class Models:
 
     def find(self, name: str) -> dict[str, Any]:
         return self.records.require(name, validation_error(f'Could not find model "{arn("model", name)}".'))
+
+    def role_arn(self, name: str) -> str:
+        """Return the ARN of the execution role of a model."""
+        return str(self.find(name).get("ExecutionRoleArn", ""))
 
     def container(self, name: str) -> dict[str, Any]:
         """Return the container definition of a model, with the values of its model package."""

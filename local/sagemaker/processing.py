@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from local.sagemaker import toolkit
-from local.sagemaker.aws import DataError, Storage, arn, start_thread
+from local.sagemaker.aws import DataError, Storage, arn, prepare_instance, start_thread
 from local.sagemaker.containers import OPT_ML, Container, environment
 from local.sagemaker.errors import in_use, validation_error
 from local.sagemaker.jobs import Job, JobFailed, JobStopped, logger
@@ -32,6 +32,7 @@ class ProcessingJob(Job):
     def __init__(self, request: dict[str, Any], settings: Settings, storage: Storage) -> None:
         super().__init__("processing", request["ProcessingJobName"], request, settings, storage)
         self.arn = arn("processing-job", self.name)
+        self.storage = storage.as_role(self.role)
         self.modified = self.created
         self.exit_message: str | None = None
 
@@ -54,6 +55,7 @@ class ProcessingJob(Job):
             self.clean_up()
 
     def _run(self) -> None:
+        prepare_instance(self.role, self.request["AppSpecification"].get("ImageUri", ""), LOG_GROUP)
         self._fetch_inputs()
         outputs = self._outputs()
         for output in outputs:

@@ -11,7 +11,7 @@ from typing import Any
 from local.lambdas import emf
 from local.sagemaker import toolkit
 from local.sagemaker.archive import ArchiveRefused, extract
-from local.sagemaker.aws import DataError, Storage, arn, pack, start_thread
+from local.sagemaker.aws import DataError, Storage, arn, pack, prepare_instance, start_thread
 from local.sagemaker.containers import Container, environment
 from local.sagemaker.errors import in_use, validation_error
 from local.sagemaker.jobs import Job, JobFailed, JobStopped, logger
@@ -41,6 +41,7 @@ class TrainingJob(Job):
     def __init__(self, request: dict[str, Any], settings: Settings, storage: Storage) -> None:
         super().__init__("training", request["TrainingJobName"], request, settings, storage)
         self.arn = arn("training-job", self.name)
+        self.storage = storage.as_role(self.role)
         self.transitions: list[dict[str, Any]] = []
         self.artifacts = f"{request['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{self.name}/output/model.tar.gz"
         self.metrics: dict[str, dict[str, Any]] = {}
@@ -80,6 +81,7 @@ class TrainingJob(Job):
                 "AlgorithmError: the embedded AWS supports script mode only; "
                 "set the hyperparameters sagemaker_program and sagemaker_submit_directory, exit code: 1"
             )
+        prepare_instance(self.role, self.request["AlgorithmSpecification"].get("TrainingImage", ""), LOG_GROUP)
         user_values = {name: value for name, value in values.items() if not name.startswith("sagemaker_")}
         self.check_stop()
         self.enter("Downloading")

@@ -17,6 +17,7 @@ from local.sagemaker.archive import ArchiveRefused, extract
 from local.sagemaker.aws import DataError, LogStream, Storage, start_thread
 from local.sagemaker.containers import Container, containers_folder, environment
 from local.sagemaker.model_server import SECRET_HEADER
+from local.service_roles import ServiceRole
 from local.settings import HOST, Settings
 
 SERVER = Path(__file__).with_name("model_server.py")
@@ -54,7 +55,9 @@ class Variant:
         container: dict[str, Any],
         settings: Settings,
         storage: Storage,
+        role: ServiceRole,
     ) -> None:
+        """`storage` and the log act with the role of the model, `role`."""
         self.name: str = variant["VariantName"]
         self.definition = variant
         self.image: str = container.get("Image", "")
@@ -62,7 +65,7 @@ class Variant:
         self._settings = settings
         self._storage = storage
         self._home = containers_folder(settings.work) / "endpoints" / f"{endpoint}-{self.name}-{uuid.uuid4().hex[:8]}"
-        self._log = LogStream(f"/aws/sagemaker/Endpoints/{endpoint}", f"{self.name}/i-{uuid.uuid4().hex[:17]}")
+        self._log = LogStream(f"/aws/sagemaker/Endpoints/{endpoint}", f"{self.name}/i-{uuid.uuid4().hex[:17]}", role)
         self._process: Container | None = None
         self._address: tuple[int, str] | None = None
         self._stopping = threading.Event()

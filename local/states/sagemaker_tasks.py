@@ -9,6 +9,7 @@ Source: "Create and manage Amazon SageMaker AI jobs with Step Functions".
 from __future__ import annotations
 
 import json
+import logging
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -18,8 +19,10 @@ from ministack.services.stepfunctions import _ExecutionError
 
 from local import patches
 from local.sagemaker.errors import SageMakerError
+from local.sagemaker.jobs import Job
 from local.sagemaker.service import SageMaker
-from local.states import tasks
+from local.service_roles import NotAuthorized
+from local.states import permissions, tasks
 
 PREFIX = "arn:aws:states:::sagemaker:"
 OPERATIONS = (
@@ -32,6 +35,7 @@ OPERATIONS = (
 )
 MODELED_ERRORS = ("ResourceInUse", "ResourceNotFound", "ResourceLimitExceeded", "ConflictException")
 POLL_S = 0.05
+logger = logging.getLogger("local.states")
 
 
 def _execution_error(error: SageMakerError) -> _ExecutionError:
@@ -69,12 +73,25 @@ def _run_job(service: SageMaker, kind: str, name: str) -> dict[str, Any]:
     cancelled = tasks.cancelled()
     while not job.ended.wait(POLL_S):
         if cancelled.is_set():
-            job.request_stop()
+            if _may_stop(kind, job):
+                job.request_stop()
             raise _ExecutionError("States.Aborted", "")
     described = job.describe()
     if described[f"{kind}JobStatus"] != "Completed":
         raise _ExecutionError("States.TaskFailed", json.dumps(_with_milliseconds(described)))
     return described
+
+
+def _may_stop(kind: str, job: Job) -> bool:
+    """Whether the role of the state machine may stop the job; without permission, the job goes on."""
+    role = permissions.current_role()
+    try:
+        if role is not None:
+            role.require(f"sagemaker:Stop{kind}Job", job.arn)
+    except NotAuthorized as error:
+        logger.warning("A job goes on, although its execution has ended: %s", error)
+        return False
+    return True
 
 
 def _task(service: SageMaker, operation: str) -> Callable[[str, dict[str, Any]], dict[str, Any]]:

@@ -27,7 +27,7 @@ from ministack.services import lambda_svc, stepfunctions
 from ministack.services.stepfunctions import _ExecutionError
 
 from local import patches
-from local.states import callbacks
+from local.states import callbacks, permissions
 from local.states.executions import Aborted, current_execution
 
 MAX_PAYLOAD_BYTES = 262_144
@@ -92,6 +92,7 @@ class TaskState:
 
     def _call(self, effective: JSON, timeout_s: float | None, heartbeat_s: float | None) -> JSON:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        permissions.authorize(self._execution, self._resource, effective)
         if ".waitForTaskToken" in self._resource:
             with callbacks.open_token(self._ctx["Task"]["Token"]) as answer:
                 self._call_with_timeout(self._resource.replace(".waitForTaskToken", ""), effective, deadline)

@@ -14,5 +14,7 @@ from tests.support.network import free_port
 
 @pytest.fixture(scope="session")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
-    with embedded_aws.started(local.Settings(port=free_port(), directory=tmp_path_factory.mktemp("aws"))) as server:
+    with embedded_aws.started(
+        local.Settings(port=free_port(), authorization=False, directory=tmp_path_factory.mktemp("aws"))
+    ) as server:
         yield Aws(server)

@@ -96,7 +96,7 @@ def test_a_proxy_is_kept_for_other_hosts(aws: Aws) -> None:
 
 def test_a_function_does_not_read_the_configuration_of_the_user(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(home))
-    settings = local.Settings(port=free_port(), directory=home / "aws")
+    settings = local.Settings(port=free_port(), authorization=False, directory=home / "aws")
     with embedded_aws.started(settings) as server:
         aws = Aws(server)
         code = """

@@ -24,7 +24,7 @@ ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=0.5)
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("aws")
-    settings = local.Settings(port=free_port(), directory=folder, faults=folder / "faults.json")
+    settings = local.Settings(port=free_port(), authorization=False, directory=folder, faults=folder / "faults.json")
     with embedded_aws.started(settings) as server, embedded_aws.used(server):
         boto3.client("s3").create_bucket(Bucket="photos", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
         boto3.client("dynamodb").create_table(

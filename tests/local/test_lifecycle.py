@@ -24,7 +24,7 @@ from tests.support.waiting import eventually
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Iterator[local.Settings]:
-    settings = local.Settings(port=free_port(), directory=tmp_path / "aws")
+    settings = local.Settings(port=free_port(), authorization=False, directory=tmp_path / "aws")
     yield settings
     local.stop(settings)
 

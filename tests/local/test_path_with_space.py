@@ -26,7 +26,7 @@ def links() -> set[Path]:
 def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeApplication]:
     before = links()
     directory = tmp_path_factory.mktemp("projects") / "my project (1)" / "aws"
-    with embedded_aws.started(local.Settings(port=free_port(), directory=directory)) as server:
+    with embedded_aws.started(local.Settings(port=free_port(), authorization=False, directory=directory)) as server:
         yield FakeApplication(Aws(server))
     assert links() == before
 

@@ -34,7 +34,7 @@ WAIT_FOR_TOKEN = {
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Iterator[local.Settings]:
-    settings = local.Settings(port=free_port(), directory=tmp_path / "aws", save_interval_s=0.2)
+    settings = local.Settings(port=free_port(), authorization=False, directory=tmp_path / "aws", save_interval_s=0.2)
     yield settings
     local.stop(settings)
 
@@ -276,7 +276,7 @@ def test_an_object_that_was_deleted_is_removed_from_the_folder(settings: local.S
 
 
 def test_without_an_interval_nothing_is_kept(settings: local.Settings) -> None:
-    without = local.Settings(port=settings.port, directory=settings.directory, save_interval_s=0)
+    without = local.Settings(port=settings.port, authorization=False, directory=settings.directory, save_interval_s=0)
     put_photo(start(without))
     local.stop(without)
     assert not settings.state.exists()

@@ -129,7 +129,7 @@ def test_a_record_that_cannot_be_saved_is_named_and_the_others_are_saved(
 
 
 def test_up_refuses_a_damaged_state_in_one_sentence_until_it_is_forgotten(tmp_path: Path) -> None:
-    settings = local.Settings(port=free_port(), directory=tmp_path / "aws")
+    settings = local.Settings(port=free_port(), authorization=False, directory=tmp_path / "aws")
     server, _started = local.start(settings)
     Aws(server).create_bucket()
     local.stop(settings)

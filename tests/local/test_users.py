@@ -134,7 +134,7 @@ def test_a_user_may_do_what_the_policy_allows_for_their_own_identity(tmp_path: P
 
 
 def test_a_user_may_do_nothing_but_what_the_policy_allows_on_every_embedded_aws(tmp_path: Path) -> None:
-    settings = local.Settings(port=free_port(), directory=tmp_path / "aws")
+    settings = local.Settings(port=free_port(), directory=tmp_path / "aws", authorization=False)
     statement = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject"], "Resource": "*"}
     policy = {"Version": "2012-10-17", "Statement": [statement]}
     with embedded_aws.started(settings) as server:

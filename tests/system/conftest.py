@@ -23,11 +23,19 @@ from tests.support.retraining_stage import RetrainingStage
 from tests.support.upload_stage import UploadStage
 
 REGION = "eu-west-1"
+# In the folder of the embedded AWS: the calls that were authorized.
+CALLS = "calls.jsonl"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the test that evaluates the calls of all others last."""
+    items.sort(key=lambda item: item.path.name == "test_permissions_used.py")
 
 
 @pytest.fixture(scope="session")
 def embedded_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[local.ServerInfo]:
-    settings = local.Settings(port=free_port(), directory=tmp_path_factory.mktemp("aws"), region=REGION)
+    folder = tmp_path_factory.mktemp("aws")
+    settings = local.Settings(port=free_port(), directory=folder, region=REGION, calls=folder / CALLS)
     with embedded.started(settings) as server, embedded.used(server):
         yield server
 
