@@ -59,6 +59,10 @@ def codes(retraining_stage: RetrainingStage, ready_code: str, fast_code: str) ->
             "always-other", {**fast, "ready/code/inference.py": MODEL_THAT_ANSWERS_OTHER}
         ),
         "never loads": retraining_stage.publish_code("never-loads", {**fast, "ready/code/inference.py": FAILING_MODEL}),
+        # The copied report compares with a champion and with the reference model of that time.
+        "first never loads": retraining_stage.publish_code(
+            "first-never-loads", {"ready/code/inference.py": FAILING_MODEL}
+        ),
         "fails": retraining_stage.publish_code("no-disk", {"training/train.py": FAILING_JOB}),
     }
 
@@ -131,7 +135,7 @@ def test_stopped_before_there_is_a_champion(retraining_stage: RetrainingStage, c
     champion = retraining_stage.champion
     delete_endpoint(retraining_stage)
     boto3.resource("dynamodb").Table(retraining_stage.deployed.model_table).delete_item(Key={"id": "champion"})
-    stop_in(retraining_stage, "DeleteNewEndpoint", codes["never loads"])
+    stop_in(retraining_stage, "DeleteNewEndpoint", codes["first never loads"])
     output = retraining_stage.retrain(source=codes["compared"])
     assert (output["outcome"], output["previous_model_version"]) == ("promoted", None), output
     assert retraining_stage.champion.model_version != champion.model_version
