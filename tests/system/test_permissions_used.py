@@ -13,7 +13,7 @@ import pytest
 
 import local
 from deploy.outputs import Deployed
-from tests.support.recorded_calls import Call, Statement, read_calls, unneeded
+from tests.support.recorded_calls import Call, Statement, parts, read_calls, unneeded
 from tests.support.retraining_stage import RetrainingStage
 from tests.system.conftest import CALLS
 
@@ -62,11 +62,11 @@ def calls_by_role(file: Path) -> dict[str, list[Call]]:
     return found
 
 
-def is_invisible(role: str, action: str) -> bool:
-    """Whether INVISIBLE has the action for this role."""
-    return any(
-        action == invisible and role.removesuffix("Role").endswith(kind.removeprefix("*"))
-        for kind, invisible in INVISIBLE
+def is_invisible(role: str, part: str, statement: Statement) -> bool:
+    """Whether INVISIBLE has an action for this role, or all actions of the statement with a resource."""
+    invisible = {action for kind, action in INVISIBLE if role.removesuffix("Role").endswith(kind.removeprefix("*"))}
+    return part in invisible or (
+        part not in parts(statement, "Action") and set(parts(statement, "Action")) <= invisible
     )
 
 
@@ -92,7 +92,7 @@ def test_every_permission_of_every_role_is_needed(
                 unused = {
                     without_stage(f"{logical_id}: {part} in {json.dumps(statements[number], sort_keys=True)}", stage)
                     for number, part in unneeded(statements, calls[role])
-                    if not is_invisible(logical_id, part)
+                    if not is_invisible(logical_id, part, statements[number])
                 }
                 left[logical_id] = left.get(logical_id, unused) & unused
     assert sorted(part for found in left.values() for part in found) == []
