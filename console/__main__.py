@@ -52,7 +52,8 @@ def main() -> int:
         if arguments.policy:
             print(json.dumps(policy(deployed), indent=2))
             return 0
-        use_own_identity(target, wanted or user_name(), policy(deployed))
+        if target.is_local:
+            use_own_identity(target, wanted or user_name(), policy(deployed))
         aws = Aws()
         reviewer = find_reviewer(aws.sts, wanted if is_name(wanted) else "")
     except (DeployError, ClientError, BotoCoreError, ValueError) as error:

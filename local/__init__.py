@@ -11,7 +11,8 @@
 - `states`: Task states, executions and callbacks of Step Functions, and its SageMaker integrations
 - `sagemaker`: training and processing jobs, models, endpoints, model registry
 - `alarms`, `metrics`, `events`, `logs`, `cloudformation`: differences between ministack and AWS
-- `bucket_policies`, `policy_documents`, `object_keys`: the policies of buckets, and keys with any characters
+- `bucket_policies`, `policy_documents`, `object_keys`, `missing_objects`: the policies of buckets, keys with any
+  characters, and what S3 answers about objects that do not exist
 - `authorization`, `service_roles`: IAM for requests, and for what services do with roles; `policy_variables`,
   `event_conditions`, `encrypted_topics`: what ministack's evaluator lacks; `recorded_calls`: the authorized calls
 - `request_permissions`: the IAM actions of batch operations of SQS, and the resources of DescribeAlarms

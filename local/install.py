@@ -15,6 +15,7 @@ from local import (
     events,
     logs,
     metrics,
+    missing_objects,
     object_keys,
     policy_variables,
     recorded_calls,
@@ -54,6 +55,7 @@ def apply_patches(settings: Settings) -> service.SageMaker:
     resource_arns.install()
     sagemaker_tasks.install(sagemaker)
     bucket_policies.install()
+    missing_objects.install()
     conditional_writes.install()
     policy_variables.install()
     event_conditions.install()

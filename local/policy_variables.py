@@ -15,12 +15,21 @@ from ministack.core import iam_evaluator
 
 from local import patches
 
+# No ARN has this character.
+_NO_RESOURCE = "\0"
 _VARIABLE = re.compile(r"\$\{([^${}]+)\}")
 
 
 def _replaced(resources: Iterable[str], keys: Mapping[str, Any]) -> list[str]:
-    """The resources with the value of each variable in `keys`; a variable without a value stays."""
-    return [_VARIABLE.sub(lambda found: str(keys.get(found[1].lower(), found[0])), resource) for resource in resources]
+    """The resources with the value of each variable in `keys`; one with a variable without a value matches nothing.
+
+    `${*}`, `${?}` and `${$}` are no variables; they stay.
+    """
+
+    def value(found: re.Match[str]) -> str:
+        return found[0] if found[1] in ("*", "?", "$") else str(keys.get(found[1].lower(), _NO_RESOURCE))
+
+    return [_VARIABLE.sub(value, resource) for resource in resources]
 
 
 def install() -> None:

@@ -1,19 +1,41 @@
-"""IAM: actions and resources of requests to SQS and CloudWatch.
+"""IAM: actions and resources of requests to SQS, CloudWatch and EventBridge.
 
 Patches:
 - ministack requires permission for actions such as sqs:SendMessageBatch, which no policy can grant on AWS: the
   permission for SendMessage is that for SendMessageBatch too ("Amazon SQS batch actions", SQS Developer Guide).
 - It authorizes a request that names no alarm on `*`. On AWS, DescribeAlarms needs permission for alarms ("Actions,
   resources, and condition keys for Amazon CloudWatch", Service Authorization Reference).
+- It finds no rule in a request for targets, and puts the name of the default bus into the ARN of a rule, which on AWS
+  has none ("Actions, resources, and condition keys for Amazon EventBridge", Service Authorization Reference).
 """
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from ministack.core import iam_actions
 
 from local import patches
+
+_NAMES = {
+    **dict.fromkeys(("PutRule", "DeleteRule", "DescribeRule", "EnableRule", "DisableRule"), "Name"),
+    **dict.fromkeys(("PutTargets", "RemoveTargets", "ListTargetsByRule"), "Rule"),
+}
+
+
+def _rule_arn(action: str | None, body: bytes, region: str, account: str) -> str | None:
+    """The ARN of the rule that a request to EventBridge names; None without one."""
+    try:
+        request = json.loads(body or b"{}")
+    except ValueError:
+        return None
+    field = _NAMES.get((action or "").partition(":")[2])
+    if field is None or not isinstance(request, dict) or not request.get(field):
+        return None
+    bus = str(request.get("EventBusName") or "default").rpartition("/")[2]
+    name = request[field] if bus == "default" else f"{bus}/{request[field]}"
+    return f"arn:aws:events:{region}:{account}:rule/{name}"
 
 
 def install() -> None:
@@ -28,9 +50,11 @@ def install() -> None:
 
     def extract_resource_arn(service: str, *arguments: Any) -> str:
         arn: str = original_arn(service, *arguments)
+        *request, region, account = arguments
+        if service == "events":
+            return _rule_arn(extract_iam_action(service, *request), request[3], region, account) or arn
         if service != "monitoring" or arn != "*":
             return arn
-        *request, region, account = arguments
         alarms = f"arn:aws:cloudwatch:{region}:{account}:alarm:*"
         return alarms if extract_iam_action(service, *request) == "cloudwatch:DescribeAlarms" else arn
 

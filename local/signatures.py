@@ -1,8 +1,8 @@
 """Verify the signatures of requests (Signature Version 4).
 
 Sources: "AWS Signature Version 4 for API requests" (IAM User Guide) and "Authenticating Requests" (Amazon S3 API
-Reference). The signature is in the Authorization header or in the query string (presigned). The body is signed as a
-whole, in chunks, or not at all, as the header x-amz-content-sha256 states.
+Reference). The signature is in the Authorization header, in the query string (presigned) or in a form. The body is
+signed as a whole, in chunks, or not at all, as the header x-amz-content-sha256 states.
 
 ministack never verifies signatures of the root user, and those of others only when it enforces IAM. This module calls
 `sigv4.header_signature_failure` (computes the signature), `iam_evaluator._sigv2_check` (S3's older presigned URLs) and
@@ -22,6 +22,7 @@ from urllib.parse import parse_qs, quote
 
 from botocore.auth import HmacV1Auth
 from ministack.core import iam_evaluator, responses, router, sigv4
+from ministack.services import s3
 
 from local import patches
 
@@ -36,6 +37,7 @@ V4_QUERY = frozenset(
 )
 V2_QUERY = frozenset({"AWSAccessKeyId", "Signature", "Expires"})
 CREDENTIAL_QUERY = frozenset({"x-amz-algorithm", "x-amz-credential", "x-amz-signature", "awsaccesskeyid"})
+FORM = re.compile(r"multipart/form-data\s*;", re.IGNORECASE)
 HASH = re.compile(r"[0-9a-f]{64}")
 SIGNED_CHUNKS = frozenset({"STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"})
 UNSIGNED = frozenset({sigv4.UNSIGNED_PAYLOAD, "STREAMING-UNSIGNED-PAYLOAD-TRAILER"})
@@ -88,6 +90,8 @@ async def verify(request: Request, read: Read) -> None:
         await _verify_presigned(request, read)
     elif request.query.keys() >= V2_QUERY:
         _verify_old_presigned(request)
+    elif request.method == "POST" and FORM.match(request.headers.get("content-type", "")):
+        await _verify_form(request, read)
     else:
         raise Refused("MissingAuthenticationToken", "The request is not signed.")
 
@@ -179,6 +183,25 @@ def _verify_old_presigned(request: Request) -> None:
         raise Refused(checked.code, checked.message)
 
 
+async def _verify_form(request: Request, read: Read) -> None:
+    """A form upload to a bucket, signed in its fields ("Browser-based uploads using POST", Amazon S3 API Reference).
+
+    The signature is that of the policy in the form, which ministack compares with the other fields.
+    """
+    if "/" in request.path.strip("/") or request.query:
+        raise Refused("AccessDenied", "A form can be sent to a bucket only.")
+    body = b"".join(await read())
+    parts = s3._parse_multipart_form(request.headers["content-type"], body)
+    fields = {name.lower(): value.decode("latin-1") for name, _file, _headers, value in parts if name != "file"}
+    scope = re.fullmatch(SCOPE, fields.get("x-amz-credential", ""))
+    if scope is None or scope[4] != "s3" or not HASH.fullmatch(fields.get("x-amz-signature", "")):
+        raise Refused("AccessDenied", "The form has no signature of AWS4-HMAC-SHA256 for S3.")
+    secret = _secret(scope[1], fields.get("x-amz-security-token"))
+    computed = sigv4.calculate_signature(secret, scope[2], scope[3], "s3", fields.get("policy", ""))
+    if not compare_digest(computed, fields["x-amz-signature"]):
+        raise Refused("SignatureDoesNotMatch", "The signature of the form does not match its policy.")
+
+
 def _secret(key_id: str, token: Any) -> str:
     """The secret of an access key; raises Refused when the key is unknown or its session token is not `token`."""
     if key_id == "test":
@@ -232,6 +255,8 @@ def install() -> None:
         "signature secret method raw_path query_params headers body presigned explain",
     )
     patches.expect(sigv4, "_amz_datetime", "value")
+    patches.expect(sigv4, "calculate_signature", "secret date_stamp region service string_to_sign")
+    patches.expect(s3, "_parse_multipart_form", "content_type body")
     patches.expect(iam_evaluator, "resolve_credential", "access_key_id account_id session_token")
     patches.expect(iam_evaluator, "_sigv2_check", "request account_id")
     patches.expect(router, "extract_access_key_id", "headers query_params")

@@ -1,20 +1,23 @@
 """IAM: the resource that a request to SageMaker needs permission for.
 
-Patches: ministack knows no resources of SageMaker, so a policy that names one allows nothing. Here a request is
-authorized on the resource that its action names ("Actions, resources, and condition keys for Amazon SageMaker",
-Service Authorization Reference).
+Patches: ministack knows no resources of SageMaker, so a policy that names one allows nothing, and no action of
+InvokeEndpoint, so that everybody may call it. Here a request is authorized on the resource that its action names
+("Actions, resources, and condition keys for Amazon SageMaker", Service Authorization Reference).
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from ministack.core import iam_actions, iam_evaluator, responses
 
 from local import patches
 
+INVOCATION = re.compile(r"/endpoints/([^/]+)/invocations")
 # The name under which the body of a request travels to `enforce`, which does not get it.
 _BODY = "local:sagemakerbody"
 
@@ -32,9 +35,8 @@ _RESOURCES = (
 
 def _resource(path: str, target: str, body: bytes) -> str | None:
     """The type and name of the resource that a request names, such as `endpoint/a`, or its ARN; None without one."""
-    parts = path.strip("/").split("/")
-    if parts[0] == "endpoints" and parts[-1] == "invocations":
-        return f"endpoint/{parts[1]}"
+    if invocation := INVOCATION.fullmatch(path):
+        return f"endpoint/{unquote(invocation[1]).lower()}"
     action = target.rpartition(".")[2]
     try:
         request: Any = json.loads(body or b"{}")
@@ -118,6 +120,18 @@ def install() -> None:
     def request_tag_context(service: str, iam_action: str, body: bytes, params: Any) -> dict[str, Any]:
         context: dict[str, Any] = original_context(service, iam_action, body, params)
         return {**context, _BODY: body} if service == "sagemaker" else context
+
+    def extract_iam_action(
+        service: str, method: str, path: str, headers: Mapping[str, str], body: bytes, query_params: Any
+    ) -> str | None:
+        if service == "sagemaker" and INVOCATION.fullmatch(path):
+            return "sagemaker:InvokeEndpoint"
+        action: str | None = original_action(service, method, path, headers, body, query_params)
+        return action
+
+    original_action = patches.replace(
+        iam_actions, "extract_iam_action", "service method path headers body query_params", extract_iam_action
+    )
 
     def enforce(
         access_key_id: str,

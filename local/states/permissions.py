@@ -54,7 +54,7 @@ def _permissions(resource: str, request: dict[str, Any]) -> Iterable[Permission]
     elif (service, name) == ("sns", "Publish"):
         yield "sns:Publish", str(request.get("TopicArn", "")), {}
     elif (service, name) == ("states", "StartExecution"):
-        yield "states:StartExecution", str(request.get("StateMachineArn", "")), {}
+        yield from _nested_execution(str(request.get("StateMachineArn", "")), followed=".sync" in resource)
     elif (service, name) == ("events", "PutEvents"):
         for entry in request.get("Entries", ()):
             context = {"events:source": entry.get("Source"), "events:detail-type": entry.get("DetailType")}
@@ -65,6 +65,16 @@ def _permissions(resource: str, request: dict[str, Any]) -> Iterable[Permission]
         yield from resource_arns.permissions(name, request, get_region(), get_account_id())
         if resource.endswith(".sync"):
             yield from _followed_job(name.removeprefix("Create"), request)
+
+
+def _nested_execution(machine: str, *, followed: bool) -> Iterable[Permission]:
+    """What a nested execution needs; `.sync` follows it through a managed rule."""
+    yield "states:StartExecution", machine, {}
+    if followed:
+        yield "states:DescribeExecution", machine.replace(":stateMachine:", ":execution:") + ":any", {}
+        rule = _arn("events", "rule/", "StepFunctionsGetEventsForStepFunctionsExecutionRule")
+        for action in ("PutTargets", "PutRule", "DescribeRule"):
+            yield f"events:{action}", rule, {}
 
 
 def _followed_job(kind: str, request: dict[str, Any]) -> Iterable[Permission]:

@@ -18,8 +18,10 @@ from console.desk import Desk
 from console.identity import Reviewer, find_reviewer
 from console.permissions import policy
 from deploy.outputs import Deployed
+from deploy.stack import Stack
 from functions.shared.photo_record import ROUTED
 from functions.shared.photo_table import PhotoTable
+from tests.support.roles import create_role
 from tests.support.waiting import eventually
 from tests.unit.model_stage import POLICY, operating_points
 
@@ -228,7 +230,7 @@ class Stage:
         name = f"vehicles-{self.deployed.stage}-20261123-010203"
         key = f"models/{name}/output/model.tar.gz"
         self.aws.s3.put_object(Bucket=self.deployed.ml_bucket, Key=key, Body=artifact.getvalue())
-        role = "arn:aws:iam::000000000000:role/test"
+        role = Stack(f"{self.deployed.app_name}-data").outputs()["EndpointRoleArn"]
         image = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/pytorch-inference:2.6.0-cpu-py312"
         sagemaker = self.aws.sagemaker
         sagemaker.create_model(
@@ -255,8 +257,14 @@ class Stage:
             stateMachineArn=self.deployed.classify_photo_arn, definition=json.dumps(definition)
         )
         definition["StartAt"] = "RequestReview"
+        # The role of the deployed state machine may be assumed for that one only.
+        prefix = f"arn:aws:lambda:eu-west-1:000000000000:function:{self.deployed.app_name}"
+        functions = [f"{prefix}-{name}" for name in ("request-review", "assign-bay", "reject-photo")]
+        invoke = {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": functions}
         created = stepfunctions.create_state_machine(
-            name="requests-reviews", definition=json.dumps(definition), roleArn=deployed["roleArn"]
+            name="requests-reviews",
+            definition=json.dumps(definition),
+            roleArn=create_role("requests-reviews", "states.amazonaws.com", invoke),
         )
         return str(created["stateMachineArn"])
 

@@ -45,3 +45,12 @@ def test_a_policy_allows_the_resources_that_it_names_and_no_others(sagemaker: An
         code(sagemaker.delete_endpoint, EndpointName="mine"),
     ):
         assert denied == "AccessDeniedException"
+
+
+@pytest.mark.parametrize(("name", "expected"), [("mine", "ValidationError"), ("other", "AccessDeniedException")])
+def test_an_endpoint_is_invoked_only_with_permission(aws: Aws, name: str, expected: str) -> None:
+    """Neither exists, so what is allowed ends in another error than what is denied."""
+    statement = {"Effect": "Allow", "Action": "sagemaker:InvokeEndpoint", "Resource": f"{ARN}:endpoint/mine"}
+    key = users.access_key(aws.server, "callers", {"Version": "2012-10-17", "Statement": [statement]})
+    runtime = client_with_key(aws, "sagemaker-runtime", key.access_key_id, key.secret_access_key)
+    assert code(runtime.invoke_endpoint, EndpointName=name, Body="x") == expected

@@ -9,8 +9,10 @@ import os
 import time
 import urllib.error
 import urllib.request
+from typing import Any
 
 import pytest
+import urllib3
 from botocore.auth import S3SigV4Auth, SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
@@ -139,6 +141,28 @@ def test_a_body_that_is_signed_in_chunks_is_verified(aws: Aws, changed: bool) ->
     assert answer.status == (403 if changed else 200)
     if not changed:
         assert aws.client("s3").get_object(Bucket=bucket, Key="k")["Body"].read() == content
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("x-amz-signature", "0" * 64),
+        ("x-amz-signature", ""),
+        ("policy", "e30="),
+        ("x-amz-credential", "AKIAUNKNOWN/20261128/eu-west-1/s3/aws4_request"),
+    ],
+)
+def test_a_form_without_a_valid_signature_is_refused(aws: Aws, field: str, value: str) -> None:
+    bucket = aws.create_bucket()
+    form = client_with_key(aws, "s3", signature_version="s3v4").generate_presigned_post(bucket, "k")
+    file = {"file": ("k", b"content")}
+
+    def status(fields: dict[str, Any]) -> int:
+        return urllib3.request("POST", form["url"], fields={**fields, **file}).status
+
+    assert status(form["fields"]) == 204
+    assert status({**form["fields"], field: value}) == 403
+    assert status({"key": "k"}) == 403
 
 
 def test_users_and_sessions_sign_with_their_own_secrets(aws: Aws) -> None:

@@ -4,7 +4,9 @@ The calls of the whole folder are recorded and matched with the policies of the 
 """
 
 import json
+import re
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,11 @@ import pytest
 
 import local
 from deploy.outputs import Deployed
-from tests.support.recorded_calls import Call, Statement, read_calls, unneeded
-from tests.support.retraining_stage import RetrainingStage
+from tests.support.recorded_calls import Call, Statement, parts, read_calls, unneeded
 from tests.system.conftest import CALLS
 
+# The name of a role of a stack: its stage and its logical id.
+ROLE = re.compile(r"scones-([a-z0-9]+)-(?:data-)?([A-Za-z]+Role)-")
 # What the embedded AWS cannot see: role or `*`, action, and why it is needed on AWS.
 INVISIBLE = {
     **{
@@ -36,8 +39,8 @@ INVISIBLE = {
 }  # fmt: skip
 
 
-def policies_of_roles(stack: str) -> dict[str, tuple[str, list[Statement]]]:
-    """The name of each role in a stack and the statements of its policies, by logical id."""
+def policies_of_roles(stack: str) -> dict[str, list[Statement]]:
+    """The statements of the policies of each role in a stack, by logical id."""
     iam: Any = boto3.client("iam")
     resources = boto3.client("cloudformation").describe_stack_resources(StackName=stack)["StackResources"]
     found = {}
@@ -48,51 +51,44 @@ def policies_of_roles(stack: str) -> dict[str, tuple[str, list[Statement]]]:
                 iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
                 for name in iam.list_role_policies(RoleName=role)["PolicyNames"]
             ]
-            found[resource["LogicalResourceId"]] = (
-                role,
-                [one for document in documents for one in document["Statement"]],
-            )
+            found[resource["LogicalResourceId"]] = [one for document in documents for one in document["Statement"]]
     return found
 
 
-def calls_by_role(file: Path) -> dict[str, list[Call]]:
+def calls_by_role(file: Path, stage: str) -> dict[str, list[Call]]:
+    """The calls of the roles of all stages, by logical id, as if this stage had made them."""
     found = defaultdict(list)
     for call in read_calls(file):
-        found[call.name].append(call)
+        if role := ROLE.match(call.name):
+            renamed = re.sub(rf"\b(scones[-/]|vehicles-){role[1]}\b", rf"\g<1>{stage}", call.resource)
+            context = {
+                name: value.replace(f"scones-{role[1]}-", f"scones-{stage}-") if isinstance(value, str) else value
+                for name, value in call.context.items()
+            }
+            found[role[2]].append(replace(call, resource=renamed, context=context))
     return found
 
 
-def is_invisible(role: str, action: str) -> bool:
-    """Whether INVISIBLE has the action for this role."""
-    return any(
-        action == invisible and role.removesuffix("Role").endswith(kind.removeprefix("*"))
-        for kind, invisible in INVISIBLE
+def is_invisible(role: str, part: str, statement: Statement) -> bool:
+    """Whether INVISIBLE has an action for this role, or all actions of the statement with a resource."""
+    invisible = {action for kind, action in INVISIBLE if role.removesuffix("Role").endswith(kind.removeprefix("*"))}
+    return part in invisible or (
+        part not in parts(statement, "Action") and set(parts(statement, "Action")) <= invisible
     )
 
 
-def without_stage(text: str, stage: str) -> str:
-    """The text of a part of a policy, alike for each stage."""
-    return text.replace(f"-{stage}", "-STAGE").replace(f"/{stage}/", "/STAGE/")
-
-
 def test_every_permission_of_every_role_is_needed(
-    request: pytest.FixtureRequest,
-    embedded_aws: local.ServerInfo,
-    deployed: Deployed,
-    retraining_stage: RetrainingStage,
+    request: pytest.FixtureRequest, embedded_aws: local.ServerInfo, deployed: Deployed
 ) -> None:
     collected = {item.path for item in request.session.items}
     if not collected >= set(Path(__file__).parent.glob("test_*.py")):
         pytest.skip("the calls of all tests of this folder are needed: make test ARGS=tests/system")
-    calls = calls_by_role(embedded_aws.directory / CALLS)
-    left: dict[str, set[str]] = {}
-    for stage in (deployed.stage, retraining_stage.deployed.stage):
-        for stack in (f"scones-{stage}", f"scones-{stage}-data"):
-            for logical_id, (role, statements) in policies_of_roles(stack).items():
-                unused = {
-                    without_stage(f"{logical_id}: {part} in {json.dumps(statements[number], sort_keys=True)}", stage)
-                    for number, part in unneeded(statements, calls[role])
-                    if not is_invisible(logical_id, part)
-                }
-                left[logical_id] = left.get(logical_id, unused) & unused
-    assert sorted(part for found in left.values() for part in found) == []
+    calls = calls_by_role(embedded_aws.directory / CALLS, deployed.stage)
+    left = [
+        f"{logical_id}: {part} in {json.dumps(statements[number], sort_keys=True)}"
+        for stack in (deployed.app_name, f"{deployed.app_name}-data")
+        for logical_id, statements in policies_of_roles(stack).items()
+        for number, part in unneeded(statements, calls[logical_id])
+        if not is_invisible(logical_id, part, statements[number])
+    ]
+    assert left == []

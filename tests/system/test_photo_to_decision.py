@@ -7,9 +7,11 @@ import boto3
 import pytest
 
 import events
+from deploy.stack import Stack
 from operate.event_listener import EventListener
 from operate.uploads import LOST, REJECTED, ROUTED, Source, UploadResult
 from tests.support.images import enlarge, jpeg, png_of_megapixels
+from tests.support.roles import create_role
 from tests.support.upload_stage import UploadStage
 from tests.support.waiting import eventually
 
@@ -96,9 +98,10 @@ def test_a_workflow_of_another_team_gets_the_decision_as_output(upload_stage: Up
 def test_a_nested_execution_returns_the_decision(upload_stage: UploadStage) -> None:
     photo = upload_stage.put("partners/orders-43.png", upload_stage.photo_of("motorcycle").content)
     states: Any = boto3.client("stepfunctions")
+    policy = Stack(f"{upload_stage.deployed.app_name}-data").outputs()["PartnerPolicyArn"]
     caller = states.create_state_machine(
         name="another-team",
-        roleArn="arn:aws:iam::000000000000:role/another-team",
+        roleArn=create_role("another-team", "states.amazonaws.com", policies=(policy,)),
         definition=json.dumps(
             {
                 "StartAt": "ClassifyPhoto",

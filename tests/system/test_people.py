@@ -1,0 +1,138 @@
+"""The managed policies for people: what each may do, and what not."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+import urllib3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+import local
+from deploy.outputs import Deployed
+from deploy.stack import Stack
+
+TOO_LARGE = 20 * 1024 * 1024 + 1
+
+
+@pytest.fixture(scope="module")
+def policies(deployed: Deployed) -> dict[str, str]:
+    """The ARNs of the managed policies by the name of their output."""
+    return Stack(f"{deployed.app_name}-data").outputs()
+
+
+def session_of(server: local.ServerInfo, name: str, policy: str, **tags: str) -> Any:
+    """Create an IAM user with a managed policy and tags; return a function that makes clients."""
+    iam: Any = boto3.client("iam")
+    iam.create_user(UserName=name, Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
+    iam.attach_user_policy(UserName=name, PolicyArn=policy)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    session = boto3.Session(key["AccessKeyId"], key["SecretAccessKey"], region_name=server.region)
+    return lambda service, **options: session.client(service, endpoint_url=server.url, **options)
+
+
+@pytest.fixture(scope="module")
+def driver(embedded_aws: local.ServerInfo, policies: dict[str, str]) -> Iterator[Any]:
+    return session_of(embedded_aws, "app-of-d7", policies["DriverPolicyArn"], driver="d7")
+
+
+@pytest.fixture(scope="module")
+def partner(embedded_aws: local.ServerInfo, policies: dict[str, str]) -> Iterator[Any]:
+    return session_of(embedded_aws, "orders-team", policies["PartnerPolicyArn"])
+
+
+def denied(call: Any, **request: Any) -> bool:
+    """Whether a call is denied; any other error is raised."""
+    try:
+        call(**request)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("AccessDenied", "AccessDeniedException", "403"):
+            return True
+        raise
+    return False
+
+
+def test_a_driver_uploads_under_their_own_id_only(deployed: Deployed, driver: Any) -> None:
+    s3, bucket = driver("s3"), deployed.uploads_bucket
+    s3.put_object(Bucket=bucket, Key="uploads/d7/1.jpg", Body=b"not a photo")
+    for key in ("uploads/d8/1.jpg", "uploads/d7", "uploads/d77/1.jpg", "partners/1.jpg"):
+        assert denied(s3.put_object, Bucket=bucket, Key=key, Body=b"x"), key
+    assert denied(s3.get_object, Bucket=bucket, Key="uploads/d7/1.jpg")
+    assert denied(s3.delete_object, Bucket=bucket, Key="uploads/d7/1.jpg")
+    assert denied(s3.list_objects_v2, Bucket=bucket)
+    assert denied(s3.put_object, Bucket=deployed.ml_bucket, Key="models/1", Body=b"x")
+
+
+def test_a_user_without_the_tag_uploads_nothing(
+    embedded_aws: local.ServerInfo, deployed: Deployed, policies: dict[str, str]
+) -> None:
+    s3 = session_of(embedded_aws, "app-of-nobody", policies["DriverPolicyArn"])("s3")
+    for key in ("uploads//1.jpg", "uploads/d7/2.jpg", "uploads/${aws:PrincipalTag/driver}/1.jpg"):
+        assert denied(s3.put_object, Bucket=deployed.uploads_bucket, Key=key, Body=b"x"), key
+
+
+def test_another_team_classifies_photos_and_receives_events_through_rules_of_its_own(
+    deployed: Deployed, partner: Any
+) -> None:
+    states, events = partner("stepfunctions"), partner("events")
+    started = states.start_execution(
+        stateMachineArn=deployed.classify_photo_arn,
+        input=json.dumps({"photo": {"bucket": deployed.uploads_bucket, "key": "partners/none.jpg"}}),
+    )["executionArn"]
+    assert states.describe_execution(executionArn=started)["executionArn"] == started
+    bus, pattern = deployed.event_bus, json.dumps({"source": ["scones.vehicles"]})
+    events.put_rule(Name="partner-orders", EventBusName=bus, EventPattern=pattern)
+    queue = boto3.client("sqs").create_queue(QueueName="orders")["QueueUrl"].rpartition("/")[2]
+    target = {"Id": "orders", "Arn": f"arn:aws:sqs:eu-west-1:000000000000:{queue}"}
+    events.put_targets(Rule="partner-orders", EventBusName=bus, Targets=[target])
+    events.describe_rule(Name="partner-orders", EventBusName=bus)
+    events.remove_targets(Rule="partner-orders", EventBusName=bus, Ids=["orders"])
+    events.delete_rule(Name="partner-orders", EventBusName=bus)
+
+
+def test_another_team_changes_no_rule_of_the_stage_and_starts_nothing_else(deployed: Deployed, partner: Any) -> None:
+    states, events = partner("stepfunctions"), partner("events")
+    rule = {"Name": f"{deployed.app_name}-retrain-on-drift", "EventBusName": deployed.event_bus}
+    assert denied(events.delete_rule, **rule)
+    assert denied(events.put_rule, **rule, EventPattern=json.dumps({"source": ["a"]}))
+    entry = {"EventBusName": deployed.event_bus, "Source": "scones.vehicles", "DetailType": "Driver Routed"}
+    assert denied(events.put_events, Entries=[{**entry, "Detail": "{}"}])
+    for machine in (deployed.retrain_model_arn, deployed.rollback_model_arn):
+        assert denied(states.start_execution, stateMachineArn=machine, input="{}")
+    assert denied(partner("s3").get_object, Bucket=deployed.ml_bucket, Key="labels/1")
+    assert denied(partner("dynamodb").get_item, TableName=deployed.photo_table, Key={"photo_id": {"S": "1"}})
+
+
+def test_the_policies_fit_into_managed_policies(policies: dict[str, str]) -> None:
+    """The limit is 6,144 characters without white space ("IAM and AWS STS quotas", IAM User Guide)."""
+    iam: Any = boto3.client("iam")
+    arns = {name: arn for name, arn in policies.items() if name.endswith("PolicyArn")}
+    assert len(arns) >= 3
+    for name, arn in arns.items():
+        version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+        document = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
+        assert len(json.dumps(document, separators=(",", ":"))) <= 6144, name
+
+
+def test_a_presigned_form_limits_size_and_key(deployed: Deployed, driver: Any) -> None:
+    """The recommended way: a backend signs a form for each photo, and the app uploads without credentials."""
+    s3 = driver("s3", config=Config(signature_version="s3v4"))
+    form = s3.generate_presigned_post(
+        deployed.uploads_bucket,
+        "uploads/d7/form.jpg",
+        Conditions=[["content-length-range", 1, TOO_LARGE - 1]],
+        ExpiresIn=300,
+    )
+    assert post(form, b"not a photo") == 204
+    assert post(form, b"") == 400
+    assert post({**form, "fields": {**form["fields"], "key": "uploads/d8/form.jpg"}}, b"x") == 403
+    other = s3.generate_presigned_post(deployed.uploads_bucket, "uploads/d8/form.jpg", ExpiresIn=300)
+    assert post(other, b"x") == 403
+
+
+def post(form: dict[str, Any], content: bytes) -> int:
+    """Send a form with a file; return the status of the answer."""
+    fields = {**form["fields"], "file": ("photo.jpg", content)}
+    return urllib3.request("POST", form["url"], fields=fields, timeout=30).status
