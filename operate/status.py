@@ -1,4 +1,4 @@
-"""Print running executions, queue lengths, the model in production and the registered models."""
+"""Print running executions, queue lengths, the model in production, the registered models and the settings."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -8,6 +8,9 @@ from botocore.exceptions import ClientError
 from rich.table import Table
 
 from deploy.outputs import Deployed
+from deploy.settings import SETTINGS
+from deploy.stack import Stack
+from deploy.templates import load_template
 from functions.shared.champion import Champion, ModelTable
 from operate import reference
 from operate.terminal import console, duration
@@ -31,6 +34,7 @@ def show(deployed: Deployed) -> None:
     _print_executions(deployed)
     _print_queues(deployed)
     _print_models(deployed)
+    _print_settings(deployed)
 
 
 def _print_executions(deployed: Deployed) -> None:
@@ -133,6 +137,18 @@ def _champion_line(champion: Champion, now: datetime) -> str:
     if champion.is_initial:
         line += ", an initial model, which was not compared with another"
     return line
+
+
+def _print_settings(deployed: Deployed) -> None:
+    """Print the settings of the stage: they keep their values until `make deploy` gets others."""
+    present, declared = Stack(deployed.app_name).parameters(), load_template("app")["Parameters"]
+    grid = Table(title="Settings, with the variable of `make deploy` that changes each", title_justify="left")
+    for heading in ("variable", "value", "default, where it differs"):
+        grid.add_column(heading, overflow="fold")
+    for variable, parameter in SETTINGS.items():
+        value, default = present.get(parameter, "—"), str(declared[parameter].get("Default", ""))
+        grid.add_row(variable, value, default if default != value else "")
+    console.print(grid)
 
 
 def _describe_newest_packages(sagemaker: "SageMakerClient", group: str) -> list[Any]:
