@@ -11,7 +11,9 @@ from deploy.outputs import Deployed
 from deploy.settings import SETTINGS
 from deploy.stack import Stack
 from deploy.templates import load_template
+from functions.shared.aws import error_code
 from functions.shared.champion import Champion, ModelTable
+from functions.shared.sagemaker import is_missing
 from operate import reference
 from operate.terminal import console, duration
 
@@ -34,7 +36,7 @@ def show(deployed: Deployed) -> None:
     _print_executions(deployed)
     _print_queues(deployed)
     _print_models(deployed)
-    _print_settings(deployed)
+    _print_settings(deployed.app_name)
 
 
 def _print_executions(deployed: Deployed) -> None:
@@ -84,6 +86,8 @@ def _print_models(deployed: Deployed) -> None:
         endpoint = sagemaker.describe_endpoint(EndpointName=deployed.endpoint_name)
         serving = f"{endpoint['EndpointStatus']}, serving {endpoint['EndpointConfigName']}"
     except ClientError as error:
+        if not is_missing(error):
+            raise
         serving = f"missing ({error.response['Error']['Message']})"
     console.print(f"Endpoint {deployed.endpoint_name}: {serving}")
     grid = Table(title="Models, newest first", title_justify="left")
@@ -139,9 +143,9 @@ def _champion_line(champion: Champion, now: datetime) -> str:
     return line
 
 
-def _print_settings(deployed: Deployed) -> None:
+def _print_settings(stack: str) -> None:
     """Print the settings of the stage: they keep their values until `make deploy` gets others."""
-    present, declared = Stack(deployed.app_name).parameters(), load_template("app")["Parameters"]
+    present, declared = Stack(stack).parameters(), load_template("app")["Parameters"]
     grid = Table(title="Settings, with the variable of `make deploy` that changes each", title_justify="left")
     for heading in ("variable", "value", "default, where it differs"):
         grid.add_column(heading, overflow="fold")
@@ -157,7 +161,9 @@ def _describe_newest_packages(sagemaker: "SageMakerClient", group: str) -> list[
         listed = sagemaker.list_model_packages(
             ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending", MaxResults=10
         )["ModelPackageSummaryList"]
-    except ClientError:
+    except ClientError as error:
+        if error_code(error) != "ValidationException":
+            raise
         return []  # The first retraining creates the group.
     return [sagemaker.describe_model_package(ModelPackageName=found["ModelPackageArn"]) for found in listed]
 
