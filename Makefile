@@ -55,9 +55,9 @@ test: $(READY)  ## every test, with branch coverage; ARGS="tests/unit -q": a par
 torture: $(READY)  ## the long tests: faults, hostile files, random inputs; SUITE=faults, files or contracts: one of them
 	@$(PY) -m tests.torture $(SUITE)
 
-deploy: $(READY)  ## create or update the stack; deploy the initial model to a new stage
-	@$(PY) -m deploy deploy
-	@$(PY) -m operate initial-model
+deploy: $(READY)  ## create or update the stack; deploy the initial model to a new stage; DRY=1: only print the changes; YES=1: do not ask
+	@$(PY) -m deploy deploy $(if $(filter 1 yes,$(DRY)),--dry-run) $(if $(filter 1 yes,$(YES)),--yes)
+	@$(if $(filter 1 yes,$(DRY)),:,$(PY) -m operate initial-model)
 
 destroy: $(READY)  ## remove the stack; photos, records, models and labels only with DATA=yes
 	@$(PY) -m deploy destroy $(if $(filter yes,$(DATA)),--data)

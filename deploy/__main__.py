@@ -7,7 +7,8 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from deploy import system
+from deploy import removal, system
+from deploy.changes import accept, confirm
 from deploy.errors import DeployError
 from deploy.target import connect
 from deploy.templates import render
@@ -17,7 +18,9 @@ def main() -> int:
     """Run one command; return the exit status: 0, or 1 after an error, which is printed to stderr."""
     parser = argparse.ArgumentParser(prog="deploy", description="Deploy or remove the system.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("deploy", help="create or update everything")
+    deploying = commands.add_parser("deploy", help="create or update everything")
+    deploying.add_argument("--dry-run", action="store_true", help="print what would change, and change nothing")
+    deploying.add_argument("--yes", action="store_true", help="change an account without asking")
     destroy = commands.add_parser("destroy", help="remove everything except the data")
     destroy.add_argument("--data", action="store_true", help="also photos, their records, models and labels")
     commands.add_parser("outputs", help="print the stack's outputs as JSON")
@@ -30,11 +33,14 @@ def main() -> int:
                 print(file)
             return 0
         target = connect()
-        if arguments.command == "deploy":
-            for name, value in system.deploy(target).items():
+        if arguments.command == "deploy" and arguments.dry_run:
+            system.plan(target)
+        elif arguments.command == "deploy":
+            approve = accept if target.is_local else confirm(f"account {target.account}", yes=arguments.yes)
+            for name, value in system.deploy(target, approve=approve).items():
                 print(f"  {name:<26} {value}")
         elif arguments.command == "destroy":
-            system.destroy(target, with_data=arguments.data)
+            removal.destroy(target, with_data=arguments.data)
         else:
             print(json.dumps(system.outputs(target), indent=2))
     except (DeployError, ClientError, BotoCoreError) as error:

@@ -1,7 +1,7 @@
 """What `destroy` removes outside the stacks, and the content of the buckets, which CloudFormation does not delete."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, TypedDict
 
@@ -13,10 +13,16 @@ from deploy.stack import Progress
 from functions.shared.sagemaker import is_missing
 
 if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_events.type_defs import RuleTypeDef
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
     from mypy_boto3_sagemaker import SageMakerClient
+    from mypy_boto3_sqs import SQSClient
+
+LISTENER = "-listener-"
+"""Follows the name of the bus in the names of an event listener's rule and queue (operate/event_listener.py)."""
 
 
 class ObjectVersion(TypedDict):
@@ -87,13 +93,74 @@ def remove_log_groups(*prefixes: str) -> None:
                 logs.delete_log_group(logGroupName=group["logGroupName"])
 
 
+def check_foreign_rules(bus: str, own: Collection[str]) -> None:
+    """Raise DeployError naming the rules of other teams on an event bus, which EventBridge would not delete with them.
+
+    `own` are the names of the rules that the stack deletes.
+    """
+    events: EventBridgeClient = boto3.client("events")
+    foreign = []
+    for rule in _rules(events, bus):
+        if rule["Name"] not in own and not _is_listener(bus, rule["Name"]):
+            targets = events.list_targets_by_rule(Rule=rule["Name"], EventBusName=bus)["Targets"]
+            receivers = ", ".join(target["Arn"] for target in targets) or "no target"
+            managed = f", managed by {rule['ManagedBy']}" if rule.get("ManagedBy") else ""
+            foreign.append(f"  {rule['Name']} (sends to {receivers}{managed})")
+    if foreign:
+        raise DeployError(
+            f"EventBridge does not delete event bus {bus} while it has these rules, which other people have added:\n"
+            + "\n".join(foreign)
+            + "\nAsk the owners of their targets to delete them, with `aws events remove-targets` and `aws events "
+            f"delete-rule`, each with --event-bus-name {bus}."
+        )
+
+
+def remove_listeners(bus: str, progress: Progress) -> None:
+    """Delete the temporary rules of commands that were killed before they could delete them, and their queues."""
+    events: EventBridgeClient = boto3.client("events")
+    sqs: SQSClient = boto3.client("sqs")
+    for name in [rule["Name"] for rule in _rules(events, bus) if _is_listener(bus, rule["Name"])]:
+        targets = events.list_targets_by_rule(Rule=name, EventBusName=bus)["Targets"]
+        if targets:
+            events.remove_targets(Rule=name, EventBusName=bus, Ids=[target["Id"] for target in targets])
+        events.delete_rule(Name=name, EventBusName=bus)
+        progress(f"rule {name}: removed, the command that needed it has ended")
+    for url in sqs.list_queues(QueueNamePrefix=f"{bus}{LISTENER}").get("QueueUrls", []):
+        sqs.delete_queue(QueueUrl=url)
+
+
+def _rules(events: "EventBridgeClient", bus: str) -> "list[RuleTypeDef]":
+    """Return the rules of an event bus; none when it does not exist."""
+    try:
+        pages = events.get_paginator("list_rules").paginate(EventBusName=bus)
+        return [rule for page in pages for rule in page["Rules"]]
+    except events.exceptions.ResourceNotFoundException:
+        return []
+
+
+def _is_listener(bus: str, rule: str) -> bool:
+    return rule.startswith(f"{bus}{LISTENER}")
+
+
+def bucket_exists(bucket: str) -> bool:
+    """Whether the bucket exists; somebody may have deleted one that its stack still has."""
+    s3: S3Client = boto3.client("s3")
+    try:
+        s3.head_bucket(Bucket=bucket)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("404", "NoSuchBucket"):
+            return False
+        raise
+    return True
+
+
 def empty_bucket(bucket: str) -> int:
-    """Delete all object versions and delete markers; return their number.
+    """Delete all object versions and delete markers; return their number, 0 for a bucket that does not exist.
 
     Raises DeployError with the first key that was not deleted and the reason.
     """
     s3: S3Client = boto3.client("s3")
-    return delete_versions(s3, bucket, list_versions(s3, bucket, ""))
+    return delete_versions(s3, bucket, list_versions(s3, bucket, "")) if bucket_exists(bucket) else 0
 
 
 def list_versions(s3: "S3Client", bucket: str, prefix: str) -> Iterator[ObjectVersion]:

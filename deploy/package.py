@@ -6,7 +6,6 @@ Builds are reproducible. The key of an artefact contains a hash of its content, 
 import hashlib
 import io
 import json
-import py_compile
 import shutil
 import subprocess
 import sys
@@ -22,7 +21,8 @@ from deploy.names import logical_id
 
 ROOT = Path(__file__).resolve().parent.parent
 FUNCTIONS = tuple(sorted(handler.parent.name for handler in (ROOT / "functions").glob("*/handler.py")))
-RUNTIME = f"python3.{sys.version_info.minor}"
+THIS_RUNTIME = f"python3.{sys.version_info.minor}"
+"""The runtime whose Python runs this program."""
 LAYER_LOCK = ROOT / "functions" / "requirements.lock"
 """The packages of the layer, with the hashes of their files; `make lock` writes it from requirements.txt beside it."""
 
@@ -47,10 +47,16 @@ class Artefact:
         return f"{stem}-{digest}.{suffix}"
 
 
-def build_artefacts(build: Path) -> list[Artefact]:
-    """Build all artefacts of the app stack. The folder `build` keeps the installed dependencies between calls."""
+def build_artefacts(build: Path, runtime: str, deployed_layer: str = "") -> list[Artefact]:
+    """Build the artefacts of the app stack for a Lambda runtime such as `python3.12`.
+
+    The folder `build` keeps the installed dependencies between calls. Where no Python of the runtime is installed, the
+    layer is not compiled; `deployed_layer`, the key of the present one, is kept then if it has the same dependencies:
+    there is no artefact of the layer. Otherwise two people with different Pythons would replace it in turns.
+    """
+    layer = build_layer(build, runtime)
     return [
-        Artefact("LayerKey", "layer.zip", build_layer(build)),
+        *([] if _keeps(deployed_layer, layer) else [layer.artefact]),
         *(Artefact(f"{logical_id(name)}Key", f"{name}.zip", build_function(name)) for name in FUNCTIONS),
         *(
             Artefact(f"{logical_id(name)}AslKey", f"{name}.asl.json", _json(workflows.load_definition(name)))
@@ -67,21 +73,58 @@ def build_function(name: str) -> bytes:
     return _zip((file.relative_to(ROOT).as_posix(), file.read_bytes()) for file in files)
 
 
-def build_layer(build: Path) -> bytes:
-    """Return the zip of the packages in functions/requirements.lock, compiled for RUNTIME."""
-    stamp = hashlib.sha256(LAYER_LOCK.read_bytes() + RUNTIME.encode()).hexdigest()[:16]
-    installed = build / f"layer-{stamp}"
+@dataclass(frozen=True)
+class Layer:
+    """The layer of a runtime; `is_compiled`: with the bytecode of that runtime."""
+
+    artefact: Artefact
+    is_compiled: bool
+
+
+def build_layer(build: Path, runtime: str) -> Layer:
+    """Build the layer: the packages in functions/requirements.lock, compiled if a Python of `runtime` is installed."""
+    interpreter = find_python(runtime)
+    dependencies = hashlib.sha256(LAYER_LOCK.read_bytes()).hexdigest()[:8]
+    stem = f"layer-{runtime.replace('.', '')}-{dependencies}"
+    installed = build / (stem if interpreter else f"{stem}-sources")
     if not installed.exists():
-        unfinished = build / f"layer-{stamp}.unfinished"
+        unfinished = installed.with_name(f"{installed.name}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         _install(LAYER_LOCK, unfinished)
+        if interpreter:
+            _compile(interpreter, unfinished)
         unfinished.rename(installed)
-    files = [file for file in installed.rglob("*") if file.is_file() and not _SKIPPED & set(file.parts)]
-    return _zip((f"python/{file.relative_to(installed).as_posix()}", file.read_bytes()) for file in files)
+    files = ((file.relative_to(installed), file) for file in installed.rglob("*") if file.is_file())
+    content = _zip((f"python/{name.as_posix()}", file.read_bytes()) for name, file in files if not _is_skipped(name))
+    return Layer(Artefact("LayerKey", f"{stem}.zip", content), is_compiled=interpreter is not None)
+
+
+def find_python(runtime: str) -> str | None:
+    """Return the path of a Python of a Lambda runtime, None where there is none that runs.
+
+    A command of that name can exist without the Python: pyenv has one for every version that it knows.
+    """
+    if runtime == THIS_RUNTIME:
+        return sys.executable
+    if (found := shutil.which(runtime)) is None:
+        return None
+    asked = [found, "-I", "-c", "import sys; print('python%d.%d' % sys.version_info[:2])"]
+    answer = subprocess.run(asked, capture_output=True, text=True, timeout=60)
+    return found if answer.returncode == 0 and answer.stdout.strip() == runtime else None
+
+
+def _keeps(deployed: str, layer: Layer) -> bool:
+    stem = layer.artefact.name.removesuffix(".zip")
+    return not layer.is_compiled and deployed.startswith(f"{stem}-")
+
+
+def _is_skipped(name: Path) -> bool:
+    """Whether a file of the installed packages is left out; `name` is relative, so that no folder above counts."""
+    return bool(_SKIPPED & set(name.parts))
 
 
 def _install(lock: Path, folder: Path) -> None:
-    """Install pure Python packages, for every architecture, and compile them, which halves the import time.
+    """Install pure Python packages, which run on every architecture and version of Python.
 
     Raises DeployError when a package cannot be installed, or when its file has another hash than in `lock`.
     """
@@ -94,17 +137,15 @@ def _install(lock: Path, folder: Path) -> None:
         raise DeployError(
             f"The layer must be pure Python, but has {', '.join(native)}; see functions/requirements.txt."
         )
-    for source in folder.rglob("*.py"):
-        py_compile.compile(
-            str(source),
-            cfile=str(source.with_suffix(".pyc")),
-            dfile=f"/opt/python/{source.relative_to(folder).as_posix()}",
-            doraise=True,
-            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-        )
-        compiled = source.parent / "__pycache__" / f"{source.stem}.{sys.implementation.cache_tag}.pyc"
-        compiled.parent.mkdir(exist_ok=True)
-        source.with_suffix(".pyc").rename(compiled)
+
+
+def _compile(interpreter: str, folder: Path) -> None:
+    """Compile the packages, which halves the import time. Raises DeployError."""
+    command = [interpreter, "-I", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
+    command += ["-s", str(folder), "-p", "/opt/python", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise DeployError(f"The functions' dependencies could not be compiled:\n{done.stdout}{done.stderr}".strip())
 
 
 def _zip(files: Iterable[tuple[str, bytes]]) -> bytes:

@@ -11,6 +11,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from deploy.artefacts import upload_once
+from deploy.changes import Approve, ResourceChange, accept, planned_creation, read_changes
 from deploy.errors import DeployError
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ POLL_S = 0.5
 # A stack of this size takes three to five minutes on AWS.
 LIMIT_S = 1800
 _BODY_LIMIT = 51_200
-UPDATABLE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
+UPDATABLE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE")
+# The creation failed; what the stack still has can only be deleted.
+FAILED_CREATION = ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
 
 Progress = Callable[[str], None]
 
@@ -34,6 +37,7 @@ class Stack:
         """`progress` is called with one line of text per change."""
         self.name = name
         self._progress = progress
+        self._uploaded_template: tuple[str, str] | None = None
         self._cloudformation: CloudFormationClient = boto3.client("cloudformation")
 
     def status(self) -> str | None:
@@ -50,6 +54,12 @@ class Stack:
         """Return the outputs of the stack. Raises DeployError when it is not deployed."""
         if self.status() in (None, "REVIEW_IN_PROGRESS"):
             raise DeployError(f"There is no stack {self.name} here. Run `make deploy` first.")
+        return self.present_outputs()
+
+    def present_outputs(self) -> dict[str, str]:
+        """Return the outputs that the stack has; none when there is no stack."""
+        if self.status() is None:
+            return {}
         stack = self._cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]
         return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
@@ -81,26 +91,103 @@ class Stack:
         ]
         return self._change("UPDATE", [*kept, {"ParameterKey": name, "ParameterValue": value}])
 
-    def deploy(self, template: dict[str, Any], parameters: dict[str, str], bucket: str | None = None) -> bool:
+    def present_parameters(self) -> dict[str, str]:
+        """Return the parameters that an update can keep: those of a stack that was created, or none."""
+        return self.parameters() if self.status() in UPDATABLE else {}
+
+    def resources(self, kind: str) -> dict[str, str]:
+        """Return the physical ids of the resources of a type that the stack still has, by logical id.
+
+        Unlike the outputs, they are known in every status, and empty when there is no stack.
+        """
+        if self.status() is None:
+            return {}
+        pages = self._cloudformation.get_paginator("list_stack_resources").paginate(StackName=self.name)
+        return {
+            found["LogicalResourceId"]: found["PhysicalResourceId"]
+            for page in pages
+            for found in page["StackResourceSummaries"]
+            if found["ResourceType"] == kind
+            and found["ResourceStatus"] != "DELETE_COMPLETE"
+            and found.get("PhysicalResourceId")
+        }
+
+    def check_idle(self) -> None:
+        """Raise DeployError when an operation on the stack is in progress."""
+        status = self.status() or ""
+        if status.endswith("IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
+            raise DeployError(f"{self.name} is {status}: another command changes it. Run this one when it has ended.")
+
+    def check_deployable(self) -> None:
+        """Raise DeployError when the stack can be neither created nor updated, with what to do."""
+        self.check_idle()
+        status = self.status()
+        if status == "DELETE_FAILED":
+            raise DeployError(
+                f"{self.name} is DELETE_FAILED: somebody began to delete it, and a part of it is left. "
+                "Run `make destroy` to finish (with DATA=yes if the data was to be deleted), then `make deploy`."
+            )
+        if status == "UPDATE_ROLLBACK_FAILED":
+            raise DeployError(
+                f"{self.name} is UPDATE_ROLLBACK_FAILED: an update failed, and so did its rollback. Read the reason "
+                f"in its events, remove it, run `aws cloudformation continue-update-rollback --stack-name {self.name}`."
+            )
+
+    def deploy(
+        self,
+        template: dict[str, Any],
+        parameters: Mapping[str, str],
+        bucket: str | None = None,
+        approve: Approve = accept,
+    ) -> bool:
         """Create or update the stack; return False when nothing changed.
 
-        CloudFormation reads a template that is too long for a request from `bucket`. Raises DeployError with
-        CloudFormation's reason.
+        A parameter that is not in `parameters` keeps its value; a new one has the template's default. CloudFormation
+        reads a template that is too long for a request from `bucket`. `approve` sees the changes before they are made.
+        Raises DeployError with CloudFormation's reason.
         """
+        self.check_deployable()
         source = self._template_source(json.dumps(template, separators=(",", ":")), bucket)
-        status = self.status()
-        if status in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"):
-            self._progress(f"{self.name}: an earlier creation failed ({status}); deleting the stack")
+        if (status := self.status()) in FAILED_CREATION:
+            self._progress(f"{self.name}: its creation failed earlier ({status}); deleting what is left of it")
             self.delete()
-            status = None
-        creating = status in (None, "REVIEW_IN_PROGRESS")
-        values: list[ParameterTypeDef] = [
-            {"ParameterKey": key, "ParameterValue": value} for key, value in sorted(parameters.items())
-        ]
-        if self._change("CREATE" if creating else "UPDATE", values, source):
+        kind, values = self._request(template, parameters)
+        if self._change(kind, values, source, approve):
             return True
         self._progress(f"{self.name}: unchanged")
         return False
+
+    def plan(
+        self, template: dict[str, Any], parameters: Mapping[str, str], bucket: str | None = None
+    ) -> list[ResourceChange] | None:
+        """Return what `deploy` would change, None for nothing. Raises DeployError as `deploy` does.
+
+        The change set of a stack that does not exist would create an empty one, so its plan is read from the template.
+        """
+        self.check_deployable()
+        kind, values = self._request(template, parameters)
+        if kind == "CREATE":
+            resources = template["Resources"]
+            return planned_creation((name, resource["Type"]) for name, resource in resources.items())
+        source = self._template_source(json.dumps(template, separators=(",", ":")), bucket)
+        change_set = self._create_change_set(kind, values, source)
+        try:
+            return self._read_change_set(change_set)
+        finally:
+            self._cloudformation.delete_change_set(ChangeSetName=change_set)
+            self._remove_uploaded_template()
+
+    def _request(
+        self, template: Mapping[str, Any], parameters: Mapping[str, str]
+    ) -> "tuple[Literal['CREATE', 'UPDATE'], list[ParameterTypeDef]]":
+        """Return the type of the change set, and the parameters: a value, or that the present one is kept."""
+        values: list[ParameterTypeDef] = [
+            {"ParameterKey": name, "ParameterValue": value} for name, value in sorted(parameters.items())
+        ]
+        present = self.present_parameters()
+        kept = sorted(set(present) & set(template.get("Parameters", {})) - set(parameters))
+        values += [{"ParameterKey": name, "UsePreviousValue": True} for name in kept]
+        return "UPDATE" if self.status() in UPDATABLE else "CREATE", values
 
     def _template_source(self, body: str, bucket: str | None) -> dict[str, str]:
         """Return the argument of CreateChangeSet with the template, which is uploaded when it is too long."""
@@ -112,27 +199,34 @@ class Stack:
             )
         s3: S3Client = boto3.client("s3")
         key = f"{self.name}-{hashlib.sha256(body.encode()).hexdigest()[:20]}.template.json"
-        upload_once(s3, bucket, key, body.encode())
+        if upload_once(s3, bucket, key, body.encode()):
+            self._uploaded_template = (bucket, key)
         return {"TemplateURL": f"{s3.meta.endpoint_url}/{bucket}/{key}"}
+
+    def _remove_uploaded_template(self) -> None:
+        """Remove the template if it was uploaded for a plan."""
+        if self._uploaded_template is not None:
+            bucket, key = self._uploaded_template
+            s3: S3Client = boto3.client("s3")
+            version = s3.head_object(Bucket=bucket, Key=key)["VersionId"]
+            s3.delete_object(Bucket=bucket, Key=key, VersionId=version)
 
     def _change(
         self,
         kind: Literal["CREATE", "UPDATE"],
         parameters: "list[ParameterTypeDef]",
         source: Mapping[str, str] | None = None,
+        approve: Approve = accept,
     ) -> bool:
         """Execute a change set with a template, by default the deployed one; return False without changes."""
-        template: Any = source or {"UsePreviousTemplate": True}
-        change_set = self._cloudformation.create_change_set(
-            StackName=self.name,
-            ChangeSetName=f"deploy-{int(time.time() * 1000)}",
-            ChangeSetType=kind,
-            **template,
-            Parameters=parameters,
-            Capabilities=["CAPABILITY_IAM"],
-            Tags=[{"Key": "system", "Value": "scones-vehicles"}, {"Key": "stack", "Value": self.name}],
-        )["Id"]
-        if not self._has_changes(change_set):
+        change_set = self._create_change_set(kind, parameters, source)
+        try:
+            if (changes := self._read_change_set(change_set)) is not None:
+                approve(self.name, changes)
+        except BaseException:
+            self._discard(change_set, kind)
+            raise
+        if changes is None:
             self._cloudformation.delete_change_set(ChangeSetName=change_set)
             return False
         self._progress(f"{self.name}: {'creating' if kind == 'CREATE' else 'updating'}")
@@ -141,8 +235,35 @@ class Stack:
         self._follow(self.name, seen, ("CREATE_COMPLETE", "UPDATE_COMPLETE"))
         return True
 
+    def _create_change_set(
+        self,
+        kind: Literal["CREATE", "UPDATE"],
+        parameters: "list[ParameterTypeDef]",
+        source: Mapping[str, str] | None,
+    ) -> str:
+        template: Any = source or {"UsePreviousTemplate": True}
+        return self._cloudformation.create_change_set(
+            StackName=self.name,
+            ChangeSetName=f"deploy-{int(time.time() * 1000)}",
+            ChangeSetType=kind,
+            **template,
+            Parameters=parameters,
+            Capabilities=["CAPABILITY_IAM"],
+            Tags=[{"Key": "system", "Value": "scones-vehicles"}, {"Key": "stack", "Value": self.name}],
+        )["Id"]
+
+    def _discard(self, change_set: str, kind: str) -> None:
+        """Delete a change set that is not executed, and the empty stack that one of type CREATE has made."""
+        self._cloudformation.delete_change_set(ChangeSetName=change_set)
+        if kind == "CREATE" and self.status() == "REVIEW_IN_PROGRESS":
+            self._cloudformation.delete_stack(StackName=self.name)
+
     def delete(self) -> bool:
-        """Delete the stack; return False when there was none. Buckets in it must be empty."""
+        """Delete the stack, or go on with an earlier deletion that failed; return False when there was none.
+
+        Buckets in it must be empty. Raises DeployError with CloudFormation's reason.
+        """
+        self.check_idle()
         if self.status() is None:
             self._progress(f"{self.name}: does not exist")
             return False
@@ -153,17 +274,24 @@ class Stack:
         self._follow(stack_id, seen, ("DELETE_COMPLETE",))
         return True
 
-    def _has_changes(self, change_set: str) -> bool:
-        """Wait until the change set is created; return whether it has changes. Raises DeployError."""
+    def _read_change_set(self, change_set: str) -> list[ResourceChange] | None:
+        """Wait until the change set is created; return its changes, or None when nothing would change.
+
+        The list is empty when only outputs or tags change. Raises DeployError.
+        """
         for _ in _poll(LIMIT_S):
-            plan = self._cloudformation.describe_change_set(ChangeSetName=change_set)
-            if plan["Status"] == "CREATE_COMPLETE":
-                return True
-            if plan["Status"] == "FAILED":
-                reason = plan.get("StatusReason", "")
+            page = self._cloudformation.describe_change_set(ChangeSetName=change_set)
+            if page["Status"] == "FAILED":
+                reason = page.get("StatusReason", "")
                 if "didn't contain changes" in reason or "No updates are to be performed" in reason:
-                    return False
+                    return None
                 raise DeployError(f"CloudFormation rejected the change set of {self.name}: {reason}")
+            if page["Status"] == "CREATE_COMPLETE":
+                changes = page["Changes"]
+                while token := page.get("NextToken"):
+                    page = self._cloudformation.describe_change_set(ChangeSetName=change_set, NextToken=token)
+                    changes += page["Changes"]
+                return read_changes(changes)
         raise DeployError(f"CloudFormation did not create the change set of {self.name} in {LIMIT_S} s. Try again.")
 
     def _follow(self, stack: str, seen: set[str], expected: tuple[str, ...]) -> None:

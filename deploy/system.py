@@ -1,21 +1,23 @@
-"""Deploy and destroy the whole system: both stacks, the artefacts, and what the workflows created."""
+"""Deploy the whole system: the artefacts, both stacks, and the endpoint of the recorded champion."""
 
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError, WaiterError
+from botocore.exceptions import ClientError, WaiterError
 
 from deploy.artefacts import upload_once
-from deploy.cleanup import empty_bucket, remove_endpoint, remove_log_groups, remove_models, remove_registry
-from deploy.errors import DeployError
-from deploy.package import ROOT, RUNTIME, Artefact, build_artefacts
-from deploy.stack import UPDATABLE, Progress, Stack
+from deploy.changes import Approve, accept, describe_changes
+from deploy.cleanup import bucket_exists
+from deploy.errors import DeployError, explained
+from deploy.package import ROOT, Artefact, build_artefacts
+from deploy.preflight import check_account
+from deploy.settings import ACCEPT_UPLOADS, given_settings
+from deploy.stack import Progress, Stack
 from deploy.target import Target
 from deploy.templates import load_template
 from functions.shared.champion import ModelTable
@@ -27,72 +29,93 @@ if TYPE_CHECKING:
 
 BUILD = ROOT / "build" / "artifacts"
 
-# Outputs of the data stack with a bucket, which is emptied before it is deleted.
-BUCKETS = ("UploadsBucket", "MlBucket", "ArtifactsBucket")
-
 # Outputs of the data stack that are parameters of the app stack.
 DATA_OUTPUTS = (
-    *BUCKETS,
+    *("UploadsBucket", "MlBucket", "ArtifactsBucket"),
     *("PhotoTable", "ModelTable"),
     *("TrainingRoleArn", "EvaluationRoleArn", "EndpointRoleArn"),
 )
 
-# The parameter of the data stack with which the uploads bucket accepts (`yes`) or denies (`no`) uploads.
-ACCEPT_UPLOADS = "AcceptUploads"
-
 # "It takes around five minutes for the changes to take effect" (Amazon S3 User Guide, "Enabling Amazon EventBridge").
 EVENTS_AFTER_S = 300
 
-# Environment variables that set a parameter of the app stack.
-SETTINGS = {
-    "REVIEW_TIMEOUT_S": "ReviewTimeoutSeconds",
-    "UPLOADS_PER_MINUTE": "UploadsPerMinute",
-    "EXCESS_CONCURRENCY": "ExcessConcurrency",
-    "MIN_NEW_LABELS": "MinNewLabels",
-    "MAX_LABELS_PER_DRIVER": "MaxLabelsPerDriver",
-    "MAX_LABELS_PER_REVIEWER": "MaxLabelsPerReviewer",
-    "BAKE_SECONDS": "BakeSeconds",
-    "GATE": "Gate",
-    "ROLLBACK_ALARMS": "RollbackAlarms",
-    "ROLLBACK_WINDOW_HOURS": "RollbackWindowHours",
-    "LOG_RETENTION_DAYS": "LogRetentionDays",
-    "TRAINING_INSTANCE_TYPE": "TrainingInstanceType",
-    "ENDPOINT_INSTANCE_TYPE": "EndpointInstanceType",
-}
+
+@dataclass(frozen=True)
+class Deployment:
+    """A stage that may be deployed: its stacks, the template of the app stack, its parameters and its settings."""
+
+    target: Target
+    data: Stack
+    app: Stack
+    template: dict[str, Any]
+    present: Mapping[str, str]
+    settings: Mapping[str, str]
+    accepting: bool
+
+    @classmethod
+    def prepare(cls, target: Target, progress: Progress) -> "Deployment":
+        """Check the stage and, on AWS, the account. Raises DeployError before anything is changed."""
+        data, app = Stack(target.data_stack, progress), Stack(target.app_stack, progress)
+        for stack in (data, app):
+            stack.check_deployable()
+        _refuse_two_tables(data)
+        _refuse_missing_buckets(data)
+        template, present = load_template("app"), app.present_parameters()
+        settings = given_settings(target, template, present)
+        if not target.is_local:
+            check_account(settings, present, progress)
+        # An earlier version has no such parameter and always accepts uploads.
+        accepting = app.is_created() and data.parameters().get(ACCEPT_UPLOADS, "yes") == "yes"
+        return cls(target, data, app, template, present, settings, accepting)
+
+    @property
+    def require_tls(self) -> str:
+        """The parameter of both stacks that denies requests without TLS, which the embedded AWS does not have."""
+        return "false" if self.target.is_local else "true"
+
+    @property
+    def data_parameters(self) -> dict[str, str]:
+        """The parameters of the data stack."""
+        return {
+            "Stage": self.target.stage,
+            "RequireTls": self.require_tls,
+            ACCEPT_UPLOADS: "yes" if self.accepting else "no",
+        }
+
+    def artefacts(self, build: Path) -> list[Artefact]:
+        """Build the artefacts of the app stack."""
+        runtime = self.settings.get("Runtime") or self.present["Runtime"]
+        return build_artefacts(build, runtime, self.present.get("LayerKey", ""))
+
+    def app_parameters(self, data_outputs: Mapping[str, str], packaged: Iterable[Artefact]) -> dict[str, str]:
+        """Return the parameters of the app stack that are not kept."""
+        return {
+            "Stage": self.target.stage,
+            "RequireTls": self.require_tls,
+            **{name: data_outputs[name] for name in DATA_OUTPUTS},
+            **{artefact.parameter: artefact.key for artefact in packaged},
+            **self.settings,
+        }
 
 
-def deploy(target: Target, progress: Progress = print, build: Path = BUILD) -> dict[str, str]:
+def deploy(
+    target: Target, progress: Progress = print, build: Path = BUILD, approve: Approve = accept
+) -> dict[str, str]:
     """Create or update everything, and return the outputs of the app stack. Raises DeployError.
 
-    The bucket accepts uploads only after the app stack was created: without its rule, an upload would be lost.
+    `approve` sees the changes of each stack before they are made. The bucket accepts uploads only after the app stack
+    was created: without its rule, an upload would be lost.
     """
-    data, app = Stack(target.data_stack, progress), Stack(target.app_stack, progress)
-    _refuse_two_tables(data)
-    # An earlier version has no such parameter and always accepts uploads.
-    accepting = app.is_created() and data.parameters().get(ACCEPT_UPLOADS, "yes") == "yes"
-    parameters = {
-        "Stage": target.stage,
-        "RequireTls": _require_tls(target),
-        ACCEPT_UPLOADS: "yes" if accepting else "no",
-    }
-    changed = data.deploy(load_template("data"), parameters)
+    planned = Deployment.prepare(target, progress)
+    data, app, accepting = planned.data, planned.app, planned.accepting
+    changed = data.deploy(load_template("data"), planned.data_parameters, approve=approve)
     data_outputs = data.outputs()
     with explained("" if accepting else "The stage accepts no uploads until `make deploy` succeeds."):
-        packaged = build_artefacts(build)
+        packaged = planned.artefacts(build)
         for artefact in _upload_missing(data_outputs["ArtifactsBucket"], packaged):
             progress(f"{artefact.key}: {len(artefact.content) / 1e6:.2f} MB uploaded")
-        changed |= app.deploy(
-            load_template("app"),
-            {
-                "Stage": target.stage,
-                "RequireTls": _require_tls(target),
-                "Runtime": RUNTIME,
-                **{name: data_outputs[name] for name in DATA_OUTPUTS},
-                **{artefact.parameter: artefact.key for artefact in packaged},
-                **app_settings(target),
-            },
-            data_outputs["ArtifactsBucket"],
-        )
+        parameters = planned.app_parameters(data_outputs, packaged)
+        changed |= app.deploy(planned.template, parameters, data_outputs["ArtifactsBucket"], approve)
         if not accepting:
             if not target.is_local:
                 _wait_for_events(data.created_at(), progress)
@@ -104,99 +127,37 @@ def deploy(target: Target, progress: Progress = print, build: Path = BUILD) -> d
     return outputs
 
 
-def _require_tls(target: Target) -> str:
-    """The parameter of both stacks that denies requests without TLS, which the embedded AWS does not have."""
-    return "false" if target.is_local else "true"
-
-
-def app_settings(target: Target) -> dict[str, str]:
-    """Return the parameters of the app stack that depend on the target or on the environment."""
-    return {
-        # The embedded AWS has no traffic to monitor.
-        **({"BakeSeconds": "5"} if target.is_local else {}),
-        # Without a downloaded data set, training uses pictures drawn by the program.
-        "AllowDrawnTrainingData": "yes" if target.is_local else "no",
-        "RollbackAlarms": f"{target.app_stack}-endpoint-errors",
-        **{parameter: os.environ[name] for name, parameter in SETTINGS.items() if os.environ.get(name)},
-    }
-
-
-def destroy(target: Target, *, with_data: bool, progress: Progress = print) -> None:
-    """Remove the system; photos, their records, models and labels only `with_data`.
-
-    Uploads are denied first. Raises DeployError, which says what was not removed and how to go on.
-    """
-    command = "make destroy DATA=yes" if with_data else "make destroy"
-    data, app = Stack(target.data_stack, progress), Stack(target.app_stack, progress)
-    with explained(f"Nothing was removed. Run `{command}` again."):
-        if with_data:
-            _refuse_protected_table(data)
-        _deny_uploads(data, progress)
-    with explained(
-        f"The stage accepts no uploads, and only a part of it was removed. Run `{command}` to remove the rest, or "
-        "`make deploy` to use the stage again."
-    ):
-        endpoint = f"{target.app_stack}-vehicles"
-        remove_endpoint(endpoint, progress)
-        app.delete()
-        remove_log_groups(f"/aws/lambda/{target.app_stack}-", f"/aws/sagemaker/Endpoints/{endpoint}")
-    if data.status() is None:
-        progress(f"{data.name}: does not exist")
-        return
-    data_outputs = data.outputs()
-    if not with_data:
-        kept = [value for name, value in data_outputs.items() if not name.endswith("Arn")]
-        progress(
-            f"Data is kept in {', '.join(kept)}, and the models in SageMaker; the next `make deploy` uses them again."
-        )
-        progress("The uploads bucket accepts no uploads until then. `make destroy DATA=yes` removes the data too.")
-        return
-    with explained("The app stack is removed, but only a part of the data. Run `make destroy DATA=yes` again."):
-        remove_models(f"vehicles-{target.stage}-", progress)
-        remove_registry(target.app_stack, progress)
-        for bucket in (data_outputs[name] for name in BUCKETS if name in data_outputs):
-            progress(f"{bucket}: {empty_bucket(bucket)} objects removed")
-        data.delete()
-
-
-@contextmanager
-def explained(sentence: str) -> Iterator[None]:
-    """Raise every error of AWS or of the deployment as a DeployError that ends with `sentence`."""
-    try:
-        yield
-    except (DeployError, ClientError, BotoCoreError) as error:
-        raise DeployError(f"{error}\n{sentence}".strip()) from error
+def plan(target: Target, progress: Progress = print, build: Path = BUILD) -> None:
+    """Print what `deploy` would change, and change nothing. Raises DeployError as `deploy` does."""
+    planned = Deployment.prepare(target, progress)
+    data_changes = planned.data.plan(load_template("data"), planned.data_parameters)
+    outputs = planned.data.present_outputs()
+    # An output of a stack that does not exist yet has no value, and the plan needs none.
+    known = {name: outputs.get(name, "not-known-yet") for name in DATA_OUTPUTS}
+    parameters = planned.app_parameters(known, planned.artefacts(build))
+    app_changes = planned.app.plan(planned.template, parameters, outputs.get("ArtifactsBucket"))
+    for stack, changes in ((planned.data, data_changes), (planned.app, app_changes)):
+        for line in describe_changes(stack.name, changes):
+            progress(line)
+    progress("Nothing was changed.")
 
 
 def _refuse_two_tables(data: Stack) -> None:
     """Raise DeployError for a stage of a version before the photo table had all records: it is not migrated."""
-    if data.status() is not None and "DecisionTable" in data.outputs():
+    if "DecisionTable" in data.present_outputs():
         raise DeployError(
             f"{data.name} was deployed by an earlier version, which kept decisions in a table of their own. They are "
             "not migrated: run `make destroy DATA=yes` with that version, then `make deploy` with this one."
         )
 
 
-def _refuse_protected_table(data: Stack) -> None:
-    """Raise DeployError when the photo table may not be deleted, before anything else is removed."""
-    if data.status() is None or (table := data.outputs().get("PhotoTable")) is None:
-        return
-    if boto3.client("dynamodb").describe_table(TableName=table)["Table"].get("DeletionProtectionEnabled"):
+def _refuse_missing_buckets(data: Stack) -> None:
+    """Raise DeployError when somebody deleted a bucket of the stack: CloudFormation does not create it again."""
+    if missing := [name for name in data.resources("AWS::S3::Bucket").values() if not bucket_exists(name)]:
         raise DeployError(
-            f"Table {table} is protected against deletion. To delete it for good, first run "
-            f"`aws dynamodb update-table --table-name {table} --no-deletion-protection-enabled`."
+            f"{data.name} has lost {', '.join(missing)}: somebody deleted it outside of CloudFormation. What it held "
+            "is gone. Run `make destroy DATA=yes`, which removes the rest of the stage's data too, then `make deploy`."
         )
-
-
-def _deny_uploads(data: Stack, progress: Progress) -> None:
-    """Make the uploads bucket deny uploads, before the rule that starts their workflow is removed."""
-    if data.status() not in UPDATABLE:
-        return
-    if ACCEPT_UPLOADS not in data.parameters():
-        progress(f"{data.name}: an earlier version is deployed, which cannot deny uploads; `make deploy` updates it.")
-        return
-    if data.set_parameter(ACCEPT_UPLOADS, "no"):
-        progress("Uploads are denied.")
 
 
 def _wait_for_events(created: datetime, progress: Progress) -> None:

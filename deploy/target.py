@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import boto3
@@ -16,10 +16,14 @@ AWS = "aws"
 
 @dataclass(frozen=True)
 class Target:
-    """Where commands deploy to: `kind` is `local` or `aws`, `stage` is the suffix of the stack's name."""
+    """Where commands deploy to: `kind` is `local` or `aws`, `stage` is the suffix of the stack's name.
+
+    `account` is the number of the account on AWS, once the command is connected to it.
+    """
 
     kind: str
     stage: str
+    account: str = ""
 
     @property
     def is_local(self) -> bool:
@@ -75,7 +79,12 @@ def connect() -> Target:
     except Exception as error:
         raise DeployError(f"AWS did not accept the current credentials: {error}. Log in and try again.") from error
     print(f"AWS account {account}, region {region}, stage {chosen.stage}")
-    return chosen
+    expected = os.environ.get("ACCOUNT")
+    if expected and expected != account:
+        raise DeployError(
+            f"ACCOUNT is {expected}, but the credentials belong to account {account}. Log in to the other."
+        )
+    return replace(chosen, account=account)
 
 
 def use_own_identity(target: Target, name: str, policy: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
+from deploy.cleanup import LISTENER
 from operate.errors import CommandError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class EventListener:
         """Listen on `bus` to the events of `source`."""
         self._bus = bus
         self._source = source
-        self._name = f"{bus}-listener-{uuid.uuid4().hex[:12]}"
+        self._name = f"{bus}{LISTENER}{uuid.uuid4().hex[:12]}"
         self._events: EventBridgeClient = boto3.client("events")
         self._sqs: SQSClient = boto3.client("sqs")
         self._url = ""

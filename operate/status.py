@@ -1,4 +1,4 @@
-"""Print running executions, queue lengths, the model in production and the registered models."""
+"""Print running executions, queue lengths, the model in production, the registered models and the settings."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -8,7 +8,12 @@ from botocore.exceptions import ClientError
 from rich.table import Table
 
 from deploy.outputs import Deployed
+from deploy.settings import SETTINGS
+from deploy.stack import Stack
+from deploy.templates import load_template
+from functions.shared.aws import error_code
 from functions.shared.champion import Champion, ModelTable
+from functions.shared.sagemaker import is_missing
 from operate import reference
 from operate.terminal import console, duration
 
@@ -31,6 +36,7 @@ def show(deployed: Deployed) -> None:
     _print_executions(deployed)
     _print_queues(deployed)
     _print_models(deployed)
+    _print_settings(deployed.app_name)
 
 
 def _print_executions(deployed: Deployed) -> None:
@@ -80,6 +86,8 @@ def _print_models(deployed: Deployed) -> None:
         endpoint = sagemaker.describe_endpoint(EndpointName=deployed.endpoint_name)
         serving = f"{endpoint['EndpointStatus']}, serving {endpoint['EndpointConfigName']}"
     except ClientError as error:
+        if not is_missing(error):
+            raise
         serving = f"missing ({error.response['Error']['Message']})"
     console.print(f"Endpoint {deployed.endpoint_name}: {serving}")
     grid = Table(title="Models, newest first", title_justify="left")
@@ -135,13 +143,27 @@ def _champion_line(champion: Champion, now: datetime) -> str:
     return line
 
 
+def _print_settings(stack: str) -> None:
+    """Print the settings of the stage: they keep their values until `make deploy` gets others."""
+    present, declared = Stack(stack).parameters(), load_template("app")["Parameters"]
+    grid = Table(title="Settings, with the variable of `make deploy` that changes each", title_justify="left")
+    for heading in ("variable", "value", "default, where it differs"):
+        grid.add_column(heading, overflow="fold")
+    for variable, parameter in SETTINGS.items():
+        value, default = present.get(parameter, "—"), str(declared[parameter].get("Default", ""))
+        grid.add_row(variable, value, default if default != value else "")
+    console.print(grid)
+
+
 def _describe_newest_packages(sagemaker: "SageMakerClient", group: str) -> list[Any]:
     """Return the descriptions of the ten newest model packages of a group; [] when the group does not exist."""
     try:
         listed = sagemaker.list_model_packages(
             ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending", MaxResults=10
         )["ModelPackageSummaryList"]
-    except ClientError:
+    except ClientError as error:
+        if error_code(error) != "ValidationException":
+            raise
         return []  # The first retraining creates the group.
     return [sagemaker.describe_model_package(ModelPackageName=found["ModelPackageArn"]) for found in listed]
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from functions.build_dataset.request import Request
+from functions.shared.aws import error_code
 from functions.shared.errors import InvalidDocument, SconesError
 from functions.shared.s3 import read_json
 
@@ -31,10 +32,14 @@ class BaseData:
 
     @classmethod
     def read(cls, dataset: str, s3: "S3Client") -> "BaseData":
-        """Read `about.json` under the prefix `dataset`; without one everything is unknown."""
+        """Read `about.json` under the prefix `dataset`; without one everything is unknown. Raises ClientError."""
         try:
             about: Any = read_json(s3, f"{dataset.removesuffix('/')}/{ABOUT}")
-        except (ClientError, InvalidDocument):
+        except ClientError as error:
+            if error_code(error) not in ("NoSuchKey", "NoSuchBucket"):
+                raise
+            return cls()
+        except InvalidDocument:
             # Data of an operator's own may have no description that this function can read.
             return cls()
         if not isinstance(about, dict):

@@ -11,7 +11,7 @@ from functions.record_retraining.registry import Registry
 from functions.record_retraining.result import RetrainingResult, check_event
 from functions.shared.aws import client
 from functions.shared.champion import ModelTable
-from functions.shared.observability import log_failures, make_logger_and_metrics
+from functions.shared.observability import log_and_count_unrecorded, log_failures, make_logger_and_metrics
 from functions.shared.settings import read_settings
 from functions.shared.shapes import read_execution
 from functions.shared.times import now, timestamp
@@ -72,7 +72,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def record_training_input(result: RetrainingResult) -> None:
-    """Write the input of automatic retrainings; on an error of S3, log it and keep the earlier input.
+    """Write the input of automatic retrainings; on an error of S3, report it and keep the earlier input.
 
     Only a promotion writes it, so data of a rejected model or of a dry run is not used again.
     """
@@ -81,15 +81,15 @@ def record_training_input(result: RetrainingResult) -> None:
     try:
         write_training_input(s3, settings.ml_bucket, result.training_input)
     except (ClientError, BotoCoreError) as error:
-        logger.error("training input not written", model_version=result.model_version, error=str(error))
+        log_and_count_unrecorded(logger, "training input", str(result.model_version), error)
 
 
 def register(result: RetrainingResult) -> None:
-    """Register the challenger; an error is only logged, because it must not undo a promotion."""
+    """Register the challenger; an error is reported, and does not undo a promotion."""
     try:
         package = registry.register(result)
     except (ClientError, BotoCoreError) as error:
-        logger.error("challenger not registered", model_version=result.model_version, error=str(error))
+        log_and_count_unrecorded(logger, "challenger", str(result.model_version), error)
     else:
         logger.info("challenger registered", model_version=result.model_version, package=package)
 

@@ -10,8 +10,8 @@ from functions.record_retraining.result import RetrainingResult
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
 
-# The limit of CustomerMetadataProperties.
-LONGEST_VALUE = 256
+# The limit of ModelPackageDescription.
+_LONGEST_DESCRIPTION = 1024
 
 
 class Registry:
@@ -26,7 +26,8 @@ class Registry:
     def register(self, result: RetrainingResult) -> str:
         """Register a challenger with its verdict and lineage; return the ARN of the model package.
 
-        Registering the same result again returns the same package. Raises ClientError.
+        The verdict is the description: the values of CustomerMetadataProperties have at most 256 characters, and no
+        comma, semicolon or parenthesis. Registering the same result again returns the same package. Raises ClientError.
         """
         self._ensure_group()
         prepared, judged = result.state["prepared"], result.state.get("judged") or {}
@@ -37,21 +38,18 @@ class Registry:
             "source": prepared["source"],
             "evaluation": judged.get("evaluation"),
             "reason": result.reason,
-            "verdict": result.verdict,
             "execution": result.execution,
         }
         package = self._sagemaker.create_model_package(
             ModelPackageGroupName=self.group,
-            ModelPackageDescription=result.verdict[:1024],
+            ModelPackageDescription=describe(result.verdict),
             ModelApprovalStatus="Approved" if result.promoted else "Rejected",
             InferenceSpecification={
                 "Containers": [{"Image": self._image, "ModelDataUrl": result.state["trained"]["artifact"]}],
                 "SupportedContentTypes": ["application/x-image"],
                 "SupportedResponseMIMETypes": ["application/json"],
             },
-            CustomerMetadataProperties={
-                name: str(value)[:LONGEST_VALUE] for name, value in metadata.items() if value is not None
-            },
+            CustomerMetadataProperties={name: str(value) for name, value in metadata.items() if value is not None},
             ClientToken=hashlib.sha256(f"{result.execution}{result.promoted}".encode()).hexdigest()[:32],
         )
         return package["ModelPackageArn"]
@@ -64,3 +62,13 @@ class Registry:
         except ClientError as error:
             if "already exist" not in str(error):
                 raise
+
+
+def describe(verdict: str) -> str:
+    """Return a verdict as ModelPackageDescription takes it: one line without control characters, 1,024 at most.
+
+    >>> describe("Better,\\nby 2.1 points (0.95)\\x00")
+    'Better, by 2.1 points (0.95)'
+    """
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in verdict).split())
+    return line if len(line) <= _LONGEST_DESCRIPTION else f"{line[: _LONGEST_DESCRIPTION - 1]}…"

@@ -31,7 +31,6 @@ EXPECTED_OUTCOMES = {
     *("BelowMinimum", "WorseThanChampion", "BlindToAClass", "WorseThanReference", "NotBetter"),
 }
 
-# The model registry rejects commas and parentheses.
 INITIAL_VERDICT = "an initial model that was not compared with anything: it has no verdict"
 
 

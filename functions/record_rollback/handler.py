@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from functions.record_rollback.result import RollbackResult, check_event, describe_failure
 from functions.shared.aws import client
 from functions.shared.champion import Champion, ModelTable
-from functions.shared.observability import log_failures, make_logger_and_metrics
+from functions.shared.observability import log_and_count_unrecorded, log_failures, make_logger_and_metrics
 from functions.shared.settings import read_settings
 from functions.shared.shapes import read_execution
 from functions.shared.times import now, timestamp
@@ -56,7 +56,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def restore_training_input(champion: Champion) -> None:
-    """Make automatic retrainings use the training input of the restored model; an error is only logged.
+    """Make automatic retrainings use the training input of the restored model; an error is reported.
 
     The training input is unknown for an initial model and for one that was promoted before it was recorded: then
     automatic retrainings keep the one of the model that was rolled back.
@@ -67,7 +67,7 @@ def restore_training_input(champion: Champion) -> None:
     try:
         write_training_input(s3, settings.ml_bucket, champion.training_input)
     except (ClientError, BotoCoreError) as error:
-        logger.error("training input not written", model_version=champion.model_version, error=str(error))
+        log_and_count_unrecorded(logger, "training input", champion.model_version, error)
 
 
 def record_failure(state: dict[str, Any], execution: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Logs and metrics of every function: JSON lines with the execution and the photo, EMF in one namespace."""
 
 import functools
+import os
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -65,6 +66,20 @@ def log_failures(logger: Logger) -> Callable[[Handler], Handler]:
         return logging_handler
 
     return decorate
+
+
+def log_and_count_unrecorded(logger: Logger, what: str, model_version: str, error: Exception) -> None:
+    """Log that something about a model could not be recorded, and count it: an alarm notifies an operator.
+
+    For what must not undo a promotion or a rollback that has happened.
+    """
+    logger.error(f"{what} not recorded", model_version=model_version, error=str(error))
+    # Several stages of one account must not share an alarm.
+    dimensions = {"service": "model-records", "stage": os.environ["STAGE"]}
+    with single_metric(
+        "ModelRecordsMissing", MetricUnit.Count, 1, namespace=NAMESPACE, default_dimensions=dimensions
+    ) as metric:
+        metric.add_metadata("model_version", model_version)
 
 
 def log_and_count_outcome(recorded: Recorded, logger: Logger, service: str) -> None:

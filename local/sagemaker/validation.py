@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, cast
 
+import regex
 from botocore.model import OperationModel, ServiceModel, Shape
 from botocore.validate import ParamValidator
 from ministack.core.responses import _service_model
 
 from local.sagemaker.errors import validation_error
+
+_SURROGATE_PAIRS = r"\uD800\uDC00-\uDBFF\uDFFF"
 
 
 def service_model() -> ServiceModel:
@@ -26,27 +29,27 @@ def validate(operation: OperationModel, request: dict[str, Any]) -> None:
     report = ParamValidator().validate(request, shape)
     if report.has_errors():
         raise validation_error(str(report.generate_report()))
-    problems = list(_constraints(request, shape, ""))
+    problems = list(constraint_problems(request, shape))
     if problems:
         plural = "error" if len(problems) == 1 else "errors"
         raise validation_error(f"{len(problems)} validation {plural} detected: {'; '.join(problems)}")
 
 
-def _constraints(value: Any, shape: Any, path: str) -> Iterator[str]:
+def constraint_problems(value: Any, shape: Any, path: str = "") -> Iterator[str]:
     """Yield the violations that ParamValidator does not report: upper limits, patterns and enumerations."""
     if shape.type_name == "structure":
         for name, item in value.items():
             if item is not None and name in shape.members:
-                yield from _constraints(item, shape.members[name], f"{path}.{_camel(name)}".lstrip("."))
+                yield from constraint_problems(item, shape.members[name], f"{path}.{_camel(name)}".lstrip("."))
     elif shape.type_name == "list":
         yield from _length(value, shape, path)
         for index, item in enumerate(value):
-            yield from _constraints(item, shape.member, f"{path}.{index + 1}.member")
+            yield from constraint_problems(item, shape.member, f"{path}.{index + 1}.member")
     elif shape.type_name == "map":
         yield from _length(value, shape, path)
         for key, item in value.items():
-            yield from _constraints(key, shape.key, f"{path}.key")
-            yield from _constraints(item, shape.value, f"{path}.{key}.member")
+            yield from constraint_problems(key, shape.key, f"{path}.key")
+            yield from constraint_problems(item, shape.value, f"{path}.{key}.member")
     elif shape.type_name == "string":
         yield from _length(value, shape, path)
         enumeration, pattern = shape.metadata.get("enum"), shape.metadata.get("pattern")
@@ -69,11 +72,16 @@ def _failed(value: Any, path: str, constraint: str) -> str:
 
 
 def _matches(pattern: str, value: str) -> bool:
-    try:
-        return re.fullmatch(pattern, value, re.DOTALL) is not None
-    except re.error:
-        # The pattern uses Java syntax that Python does not support; the value is not checked.
-        return True
+    return compiled(pattern).fullmatch(value) is not None
+
+
+@cache
+def compiled(pattern: str) -> regex.Pattern[str]:
+    """Compile a pattern of a service model, which has the syntax of Java. Raises regex.error.
+
+    Java writes characters above U+FFFF as surrogate pairs.
+    """
+    return regex.compile(pattern.replace(_SURROGATE_PAIRS, r"\U00010000-\U0010FFFF"), regex.DOTALL)
 
 
 def _camel(name: str) -> str:

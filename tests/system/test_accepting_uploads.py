@@ -6,7 +6,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from deploy import system
+from deploy import removal, settings, system
 from deploy.errors import DeployError
 from deploy.outputs import Deployed
 from deploy.stack import Stack
@@ -46,7 +46,9 @@ class Probe:
             self.accepted.append(accepts(self.stack.removeprefix("scones-")))
 
 
-def test_uploads_are_accepted_only_while_the_app_stack_exists(embedded_aws: Any) -> None:
+def test_uploads_are_accepted_only_while_the_app_stack_exists(
+    embedded_aws: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     target = Target("local", "gate")
     creating = Probe("scones-gate")
     deployed = Deployed.of(system.deploy(target, progress=creating))
@@ -57,13 +59,13 @@ def test_uploads_are_accepted_only_while_the_app_stack_exists(embedded_aws: Any)
     assert all(creating.accepted[opened:])
 
     updating = Probe("scones-gate")
-    Stack(target.app_stack, lambda line: None).set_parameter("MinNewLabels", "7")
+    monkeypatch.setenv("MIN_NEW_LABELS", "7")
     system.deploy(target, progress=updating)
     assert len(updating.accepted) > 2
     assert all(updating.accepted)
 
     removing = Probe("scones-gate")
-    system.destroy(target, with_data=False, progress=removing)
+    removal.destroy(target, with_data=False, progress=removing)
     assert len(removing.accepted) > 2
     assert not any(removing.accepted)
     assert not accepts("gate")
@@ -72,7 +74,7 @@ def test_uploads_are_accepted_only_while_the_app_stack_exists(embedded_aws: Any)
 
     system.deploy(target, progress=lambda line: None)
     assert accepts("gate")
-    system.destroy(target, with_data=True, progress=lambda line: None)
+    removal.destroy(target, with_data=True, progress=lambda line: None)
 
 
 def test_uploads_stay_denied_when_the_first_deployment_fails(
@@ -99,23 +101,23 @@ def test_uploads_stay_denied_when_the_first_deployment_fails(
             system.deploy(target, progress=lambda line: None)
     assert "accepts no uploads" not in str(failed.value)
     assert accepts("broken")
-    system.destroy(target, with_data=True, progress=lambda line: None)
+    removal.destroy(target, with_data=True, progress=lambda line: None)
 
 
 def test_a_stage_of_an_earlier_version_accepts_uploads_during_its_update(embedded_aws: Any) -> None:
     target = Target("local", "early")
     system.deploy(target, progress=lambda line: None)
     earlier = load_template("data")
-    del earlier["Parameters"][system.ACCEPT_UPLOADS], earlier["Conditions"]["DenyUploads"]
+    del earlier["Parameters"][settings.ACCEPT_UPLOADS], earlier["Conditions"]["DenyUploads"]
     del earlier["Resources"]["UploadsBucketPolicy"]
     data = Stack(target.data_stack, lambda line: None)
     data.deploy(earlier, {"Stage": "early", "RequireTls": "false"})
     updating = Probe("scones-early")
     system.deploy(target, progress=updating)
-    assert data.parameters()[system.ACCEPT_UPLOADS] == "yes"
+    assert data.parameters()[settings.ACCEPT_UPLOADS] == "yes"
     assert all(updating.accepted)
     data.deploy(earlier, {"Stage": "early", "RequireTls": "false"})
     lines: list[str] = []
-    system.destroy(target, with_data=False, progress=lines.append)
+    removal.destroy(target, with_data=False, progress=lines.append)
     assert any("an earlier version is deployed, which cannot deny uploads" in line for line in lines)
-    system.destroy(target, with_data=True, progress=lines.append)
+    removal.destroy(target, with_data=True, progress=lines.append)

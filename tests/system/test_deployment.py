@@ -6,7 +6,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from deploy import system
+from deploy import removal, system
 from deploy.errors import DeployError
 from deploy.outputs import Deployed
 from deploy.target import Target
@@ -62,18 +62,18 @@ def test_a_forged_artefact_is_not_deployed(embedded_aws: Any) -> None:
     s3.put_object(Bucket=bucket, Key=key, Body=b"forged", IfNoneMatch="*")
     with pytest.raises(DeployError, match=f"s3://{bucket}/{key} is not what was built"):
         system.deploy(other, progress=lambda line: None)
-    system.destroy(other, with_data=True, progress=lambda line: None)
+    removal.destroy(other, with_data=True, progress=lambda line: None)
 
 
 def test_a_stage_can_be_removed_completely_and_deployed_again(embedded_aws: Any) -> None:
     other = Target("local", "second")
     system.deploy(other, progress=lambda line: None)
     assert len(resources_of(all_resources(), "second")) >= 10
-    system.destroy(other, with_data=True, progress=lambda line: None)
+    removal.destroy(other, with_data=True, progress=lambda line: None)
     assert resources_of(all_resources(), "second") == {}
     outputs = system.deploy(other, progress=lambda line: None)
     assert set(outputs) >= {"UploadsBucket", "ClassifyPhotoArn"}
-    system.destroy(other, with_data=True, progress=lambda line: None)
+    removal.destroy(other, with_data=True, progress=lambda line: None)
 
 
 def test_data_is_kept_when_the_stack_is_removed(embedded_aws: Any) -> None:
@@ -82,11 +82,11 @@ def test_data_is_kept_when_the_stack_is_removed(embedded_aws: Any) -> None:
     s3: Any = boto3.client("s3")
     # Under another prefix it starts no execution, whose log lines would create a log group again.
     s3.put_object(Bucket=outputs["UploadsBucket"], Key="partners/kept", Body=b"photo")
-    system.destroy(other, with_data=False, progress=lambda line: None)
+    removal.destroy(other, with_data=False, progress=lambda line: None)
     assert set(resources_of(all_resources(), "third")) == {"buckets", "tables", "roles"}
     again = system.deploy(other, progress=lambda line: None)
     assert s3.get_object(Bucket=again["UploadsBucket"], Key="partners/kept")["Body"].read() == b"photo"
-    system.destroy(other, with_data=True, progress=lambda line: None)
+    removal.destroy(other, with_data=True, progress=lambda line: None)
 
 
 def test_after_removing_and_deploying_a_stage_the_champion_serves_again(
@@ -95,7 +95,7 @@ def test_after_removing_and_deploying_a_stage_the_champion_serves_again(
     sagemaker: Any = boto3.client("sagemaker")
     name = upload_stage.deployed.endpoint_name
     before = sagemaker.describe_endpoint(EndpointName=name)["EndpointConfigName"]
-    system.destroy(target, with_data=False, progress=lambda line: None)
+    removal.destroy(target, with_data=False, progress=lambda line: None)
     assert [endpoint["EndpointName"] for endpoint in sagemaker.list_endpoints(NameContains=name)["Endpoints"]] == []
     assert Deployed.of(system.deploy(target, progress=lambda line: None)) == upload_stage.deployed
     assert sagemaker.describe_endpoint(EndpointName=name)["EndpointConfigName"] == before

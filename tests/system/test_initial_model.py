@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy import system, training_source
+from deploy import removal, system, training_source
 from deploy.outputs import Deployed
 from deploy.target import Target
 from operate import retrain, status
@@ -27,7 +27,7 @@ def fresh(retraining_stage: RetrainingStage) -> Iterator[RetrainingStage]:
     stage = RetrainingStage(deployed, {}, retraining_stage.photos)
     stage.poll_endpoints_faster()
     yield stage
-    system.destroy(target, with_data=True, progress=lambda line: None)
+    removal.destroy(target, with_data=True, progress=lambda line: None)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def empty() -> Iterator[Deployed]:
     """A stage without a model, with the default limits of the gate."""
     target = Target("local", "empty")
     yield Deployed.of(system.deploy(target, progress=lambda line: None))
-    system.destroy(target, with_data=True, progress=lambda line: None)
+    removal.destroy(target, with_data=True, progress=lambda line: None)
 
 
 def test_a_retraining_replaces_the_initial_model_that_comes_with_the_code(

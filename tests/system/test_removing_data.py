@@ -7,7 +7,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from deploy import system
+from deploy import removal, system
 from deploy.errors import DeployError
 from deploy.stack import Stack
 from deploy.target import Target
@@ -22,7 +22,7 @@ def test_photos_with_any_key_are_removed_with_the_data(embedded_aws: Any) -> Non
     for key in keys:
         boto3.client("s3").put_object(Bucket=bucket, Key=key, Body=b"photo")
     lines: list[str] = []
-    system.destroy(target, with_data=True, progress=lines.append)
+    removal.destroy(target, with_data=True, progress=lines.append)
     assert f"{bucket}: {len(keys)} objects removed" in lines
     # A function that still runs creates its log group again.
     assert resources_of(all_resources(), "anykey").keys() <= {"log groups"}
@@ -38,14 +38,14 @@ def test_removing_the_data_goes_on_after_an_object_that_could_not_be_deleted(emb
     resource = f"arn:aws:s3:::{bucket}/source/*.jpg"
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Statement": {**statement, "Resource": resource}}))
     with pytest.raises(DeployError) as failed:
-        system.destroy(target, with_data=True, progress=lambda line: None)
+        removal.destroy(target, with_data=True, progress=lambda line: None)
     message = str(failed.value)
     assert f"s3://{bucket}/{name}".replace("\x01", "\\x01") in message
     # The response about a key that XML cannot contain cannot be parsed: boto3 reports its status only.
     assert "AccessDenied" in message or "(403)" in message
     assert message.endswith("The app stack is removed, but only a part of the data. Run `make destroy DATA=yes` again.")
     s3.delete_bucket_policy(Bucket=bucket)
-    system.destroy(target, with_data=True, progress=lambda line: None)
+    removal.destroy(target, with_data=True, progress=lambda line: None)
     assert resources_of(all_resources(), "halfway") == {}
 
 
@@ -63,12 +63,12 @@ def test_a_removal_that_fails_before_the_data_says_how_to_go_on(
     with monkeypatch.context() as patched:
         patched.setattr(Stack, "set_parameter", refuse)
         with pytest.raises(DeployError, match=f"Rate exceeded\nNothing was removed. Run `{command}` again"):
-            system.destroy(target, with_data=with_data, progress=lambda line: None)
+            removal.destroy(target, with_data=with_data, progress=lambda line: None)
     with monkeypatch.context() as patched:
         patched.setattr(Stack, "delete", refuse)
         with pytest.raises(DeployError, match=f"accepts no uploads, and only a part.*`{command}` to remove the rest"):
-            system.destroy(target, with_data=with_data, progress=lambda line: None)
-    system.destroy(target, with_data=True, progress=lambda line: None)
+            removal.destroy(target, with_data=with_data, progress=lambda line: None)
+    removal.destroy(target, with_data=True, progress=lambda line: None)
 
 
 def test_the_photo_table_of_production_is_not_deleted_by_mistake(embedded_aws: Any) -> None:
@@ -76,8 +76,8 @@ def test_the_photo_table_of_production_is_not_deleted_by_mistake(embedded_aws: A
     deployed = system.deploy(target, progress=lambda line: None)
     before = resources_of(all_resources(), "prod")
     with pytest.raises(DeployError, match=r"scones-prod-photos is protected[^\n]*\nNothing was removed"):
-        system.destroy(target, with_data=True, progress=lambda line: None)
+        removal.destroy(target, with_data=True, progress=lambda line: None)
     assert resources_of(all_resources(), "prod") == before
     boto3.client("dynamodb").update_table(TableName=deployed["PhotoTable"], DeletionProtectionEnabled=False)
-    system.destroy(target, with_data=True, progress=lambda line: None)
+    removal.destroy(target, with_data=True, progress=lambda line: None)
     assert resources_of(all_resources(), "prod") == {}

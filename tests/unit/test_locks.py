@@ -111,16 +111,16 @@ def test_the_layer_refuses_a_wheel_with_another_hash(
     tmp_path: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(package, "LAYER_LOCK", write_lock(tmp_path, write_wheel(wheels, "weight = 1\n")))
-    assert package.build_layer(tmp_path / "build")
+    assert package.build_layer(tmp_path / "build", package.THIS_RUNTIME)
     write_wheel(wheels, "weight = 1\nprint('tampered')\n")
-    assert package.build_layer(tmp_path / "build"), "what was installed before is still there"
+    assert package.build_layer(tmp_path / "build", package.THIS_RUNTIME), "what was installed before is still there"
     with pytest.raises(DeployError, match="DO NOT MATCH THE HASHES"):
-        package.build_layer(tmp_path / "another build")
+        package.build_layer(tmp_path / "another build", package.THIS_RUNTIME)
 
 
 def test_the_layer_holds_the_packages_of_its_lock_file(tmp_path: Path) -> None:
     (tmp_path / "build").mkdir()
-    package.build_layer(tmp_path / "build")
+    package.build_layer(tmp_path / "build", package.THIS_RUNTIME)
     (installed,) = (tmp_path / "build").iterdir()
     names = {
         canonicalize_name(folder.name.split("-")[0]): folder.name.removesuffix(".dist-info").split("-")[1]

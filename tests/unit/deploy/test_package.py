@@ -11,7 +11,7 @@ import botocore
 import pytest
 
 from deploy.names import logical_id
-from deploy.package import FUNCTIONS, RUNTIME, Artefact, build_artefacts
+from deploy.package import FUNCTIONS, THIS_RUNTIME, Artefact, build_artefacts, build_layer, find_python
 from deploy.templates import load_template
 
 # Packages of AWS's Python runtimes: boto3 and its dependencies.
@@ -36,13 +36,17 @@ def settings_of(function: str) -> dict[str, str]:
     return {"AWS_DEFAULT_REGION": "eu-west-1", **{name: VALUES.get(name, "name") for name in variables}}
 
 
+def artefacts_in(build: Path) -> list[Artefact]:
+    return build_artefacts(build, THIS_RUNTIME)
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artefact]:
-    return {artefact.parameter: artefact for artefact in build_artefacts(tmp_path_factory.mktemp("artefacts"))}
+    return {artefact.parameter: artefact for artefact in artefacts_in(tmp_path_factory.mktemp("artefacts"))}
 
 
 def test_building_twice_from_scratch_gives_the_same_bytes(built: dict[str, Artefact], tmp_path: Path) -> None:
-    again = {artefact.parameter: artefact for artefact in build_artefacts(tmp_path)}
+    again = {artefact.parameter: artefact for artefact in artefacts_in(tmp_path)}
     assert {name: artefact.key for name, artefact in again.items()} == {
         name: artefact.key for name, artefact in built.items()
     }
@@ -83,11 +87,69 @@ def test_every_handler_imports_from_its_own_zip_and_the_layer_only(
     assert done.stdout.strip() == "[]"
 
 
-def test_the_layer_is_compiled_for_the_runtime_that_the_template_gets(built: dict[str, Artefact]) -> None:
-    names = zipfile.ZipFile(io.BytesIO(built["LayerKey"].content)).namelist()
-    tag = "cpython-" + RUNTIME.removeprefix("python").replace(".", "")
+def names_in(artefact: Artefact) -> list[str]:
+    return zipfile.ZipFile(io.BytesIO(artefact.content)).namelist()
+
+
+def test_the_layer_is_compiled_for_its_runtime(built: dict[str, Artefact]) -> None:
+    names = names_in(built["LayerKey"])
+    tag = "cpython-" + THIS_RUNTIME.removeprefix("python").replace(".", "")
     assert f"python/aws_lambda_powertools/__pycache__/__init__.{tag}.pyc" in names
     assert not [name for name in names if name.endswith(".so")]
+
+
+def test_the_compiled_layer_names_its_files_as_lambda_has_them(built: dict[str, Artefact]) -> None:
+    """Tracebacks and unchecked bytecode have paths of Lambda, not of the machine that built it."""
+    with zipfile.ZipFile(io.BytesIO(built["LayerKey"].content)) as layer:
+        (name,) = [name for name in layer.namelist() if name.startswith("python/__pycache__/typing_extensions.")]
+        assert b"/opt/python/typing_extensions.py" in layer.read(name)
+        assert layer.read(name)[4:8] == b"\x01\0\0\0", "a hash that Python does not check"
+
+
+@pytest.fixture
+def no_other_python(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A runtime of which no Python is installed."""
+    monkeypatch.setenv("PATH", "/nonexistent")
+    return "python3.99"
+
+
+def test_without_a_python_of_the_runtime_the_layer_has_the_sources_only(no_other_python: str, tmp_path: Path) -> None:
+    layer = build_layer(tmp_path, no_other_python)
+    names = names_in(layer.artefact)
+    assert "python/aws_lambda_powertools/__init__.py" in names
+    assert not [name for name in names if name.endswith(".pyc")]
+    assert not layer.is_compiled
+
+
+def test_a_command_without_its_python_is_no_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pyenv has a command for each version that it knows, which fails for those that are not active."""
+    for name, script in (("python3.98", "exit 127"), ("python3.99", "echo python3.12")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_python("python3.98") is None
+    assert find_python("python3.99") is None
+    assert find_python(THIS_RUNTIME) == sys.executable
+
+
+def test_a_compiled_layer_is_not_replaced_by_one_without_bytecode(no_other_python: str, tmp_path: Path) -> None:
+    """Two people, of whom one has the Python of the runtime, would otherwise replace it in turns."""
+    own = build_layer(tmp_path, no_other_python).artefact
+    compiled_elsewhere = own.key.replace(own.key.split("-")[-1], "0123456789abcdef0123.zip")
+    parameters = {one.parameter for one in build_artefacts(tmp_path, no_other_python, compiled_elsewhere)}
+    assert "LayerKey" not in parameters
+    other_dependencies = "layer-python399-00000000-0123456789abcdef0123.zip"
+    assert "LayerKey" in {one.parameter for one in build_artefacts(tmp_path, no_other_python, other_dependencies)}
+    with_python = {one.parameter for one in build_artefacts(tmp_path, THIS_RUNTIME, compiled_elsewhere)}
+    assert "LayerKey" in with_python
+
+
+@pytest.mark.parametrize("folder", ["bin", ".lock"])
+def test_the_layer_is_complete_wherever_the_checkout_is(
+    folder: str, built: dict[str, Artefact], tmp_path: Path
+) -> None:
+    elsewhere = build_layer(tmp_path / folder / "artefacts", THIS_RUNTIME).artefact
+    assert elsewhere.content == built["LayerKey"].content
 
 
 def test_the_state_machines_are_valid_json_with_only_known_placeholders(built: dict[str, Artefact]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from deploy import system
+from deploy import errors, system
 from deploy.errors import DeployError
 from deploy.stack import Stack
 from deploy.target import Target
@@ -28,7 +28,7 @@ def test_a_new_bucket_accepts_uploads_when_it_sends_events(
 def test_an_error_ends_with_what_to_do_next(error: Any) -> None:
     with (
         pytest.raises(DeployError, match=r"Broken\.[^\n]*\nRun `make deploy`\.$"),
-        system.explained("Run `make deploy`."),
+        errors.explained("Run `make deploy`."),
     ):
         raise error
 
@@ -36,7 +36,7 @@ def test_an_error_ends_with_what_to_do_next(error: Any) -> None:
 def test_a_stage_with_two_tables_is_not_updated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     monkeypatch.setattr(Stack, "status", lambda stack: "CREATE_COMPLETE")
-    monkeypatch.setattr(Stack, "outputs", lambda stack: {"DecisionTable": "decisions", "PhotoTable": "photos"})
+    monkeypatch.setattr(Stack, "present_outputs", lambda stack: {"DecisionTable": "decisions", "PhotoTable": "photos"})
     monkeypatch.setattr(Stack, "deploy", lambda *_: pytest.fail("the stage was changed"))
     with pytest.raises(DeployError, match="scones-dev-data was deployed by an earlier version"):
         system.deploy(Target("local", "dev"), progress=lambda line: None)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from deploy import system
+from deploy.settings import given_settings
 from deploy.target import Target
 from deploy.templates import load_template, render
 
@@ -34,7 +35,7 @@ def test_the_stack_has_every_output_that_others_use() -> None:
     assert set(APP["Outputs"]) >= OUTPUTS
 
 
-@pytest.mark.parametrize("bucket", system.BUCKETS)
+@pytest.mark.parametrize("bucket", ["UploadsBucket", "MlBucket", "ArtifactsBucket"])
 def test_buckets_are_private_and_encrypted(bucket: str) -> None:
     properties = DATA["Resources"][bucket]["Properties"]
     assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
@@ -226,7 +227,7 @@ def test_models_of_drawn_pictures_are_not_allowed_by_default() -> None:
 def test_only_the_embedded_aws_allows_models_of_drawn_pictures(
     kind: str, allowed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert system.app_settings(Target(kind, "dev"))["AllowDrawnTrainingData"] == allowed
+    assert given_settings(Target(kind, "dev"), APP, {})["AllowDrawnTrainingData"] == allowed
 
 
 def test_only_the_alarms_in_rollback_alarms_start_a_rollback() -> None:
@@ -245,12 +246,13 @@ def test_the_endpoint_errors_alarm_rolls_back_unless_the_environment_names_other
     given: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROLLBACK_ALARMS", given)
-    assert system.app_settings(Target("aws", "dev"))["RollbackAlarms"] == (given or "scones-dev-endpoint-errors")
+    settings = given_settings(Target("aws", "dev"), APP, {})
+    assert settings["RollbackAlarms"] == (given or "scones-dev-endpoint-errors")
 
 
 def test_a_deployment_sets_every_parameter_without_a_default() -> None:
     required = {name for name, parameter in APP["Parameters"].items() if "Default" not in parameter}
-    given = {"Stage", "RequireTls", *system.DATA_OUTPUTS, *system.app_settings(Target("aws", "dev"))}
+    given = {"Stage", "RequireTls", *system.DATA_OUTPUTS, *given_settings(Target("aws", "dev"), APP, {})}
     assert {name for name in required - given if not name.endswith("Key")} == set()
 
 

@@ -4,8 +4,12 @@ import json
 from contextlib import nullcontext
 from typing import Any
 
+import boto3
 import pytest
+from botocore import UNSIGNED
+from botocore.config import Config
 from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 
 from functions.build_dataset.base_data import BaseData, TrainingDataRefused, check_base_data
 from functions.build_dataset.endpoint_repair import ChampionEndpoint
@@ -136,6 +140,15 @@ def test_addresses_that_operators_write_are_accepted(name: str, address: str | N
 def test_code_data_and_models_that_others_can_write_are_refused(name: str, address: str) -> None:
     with pytest.raises(InvalidInput, match=f"{name} is .*; it must be under s3://ml/"):
         make_request(**{name: address}).check_addresses("ml")
+
+
+def test_a_description_that_may_not_be_read_is_no_missing_one() -> None:
+    """Data whose source is unknown may be trained on; drawn pictures may not."""
+    s3 = boto3.client("s3", region_name="eu-west-1", config=Config(signature_version=UNSIGNED))
+    with Stubber(s3) as answers:
+        answers.add_client_error("get_object", "AccessDenied")
+        with pytest.raises(ClientError, match="AccessDenied"):
+            BaseData.read("s3://data/base/", s3)
 
 
 @pytest.mark.parametrize("content", [None, b"not JSON", b"[]", b'{"counts": 3, "source": 3}'])
