@@ -24,7 +24,7 @@ INSTALL_LOCKED := -m pip install --disable-pip-version-check --require-hashes --
 quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test deploy destroy stage retrain rollback reference status threshold upload bench load evaluate \
+.PHONY: help setup demo test rehearse deploy destroy stage retrain rollback reference status threshold upload bench load evaluate \
 	review redrive reconcile forget torture pretrain up credentials down asl format lint lock audit sbom
 
 help:  ## list the commands
@@ -51,6 +51,9 @@ demo: $(READY)  ## deploy, train, upload photos and show each outcome
 
 test: $(READY)  ## every test, with branch coverage; ARGS="tests/unit -q": a part, without coverage
 	@$(PY) -m $(if $(ARGS),pytest $(ARGS),tests)
+
+rehearse: $(READY)  ## walk through deployments, failures and removals on AWS, in an account in this process
+	@$(PY) -m pytest -q tests/unit/deploy/test_plan.py tests/unit/deploy/test_rehearsal.py tests/unit/deploy/test_protection.py
 
 torture: $(READY)  ## the long tests: faults, hostile files, random inputs; SUITE=faults, files or contracts: one of them
 	@$(PY) -m tests.torture $(SUITE)

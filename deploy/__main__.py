@@ -40,6 +40,7 @@ def main() -> int:
             for name, value in system.deploy(target, approve=approve).items():
                 print(f"  {name:<26} {value}")
         elif arguments.command == "destroy":
+            removal.confirm_removal(target, with_data=arguments.data)
             removal.destroy(target, with_data=arguments.data)
         else:
             print(json.dumps(system.outputs(target), indent=2))

@@ -1,5 +1,7 @@
 """Remove the whole system: what the workflows created, both stacks, and on demand the data."""
 
+import os
+import sys
 from typing import TYPE_CHECKING
 
 import boto3
@@ -21,6 +23,24 @@ from deploy.target import Target
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+
+def confirm_removal(target: Target, *, with_data: bool) -> None:
+    """Ask for the name of the stage on an account, when its data or production is to be removed.
+
+    The environment variable CONFIRM=<stage> answers in CI. Raises DeployError for another answer.
+    """
+    if target.is_local or not (with_data or target.is_production):
+        return
+    what = "with all photos, records, labels and models" if with_data else "without its data"
+    place = f"stage {target.stage} of account {target.account}, {what}"
+    answer = os.environ.get("CONFIRM")
+    if answer is None:
+        if not sys.stdin.isatty():
+            raise DeployError(f"Nothing was removed. CONFIRM={target.stage} confirms that {place} is to be removed.")
+        answer = input(f"This removes {place}. Type the name of the stage: ")
+    if answer.strip() != target.stage:
+        raise DeployError("Nothing was removed: that is not the name of the stage.")
 
 
 def destroy(target: Target, *, with_data: bool, progress: Progress = print) -> None:
@@ -46,6 +66,8 @@ def destroy(target: Target, *, with_data: bool, progress: Progress = print) -> N
         endpoint = f"{target.app_stack}-vehicles"
         remove_endpoint(endpoint, progress)
         remove_listeners(target.app_stack, progress)
+        if app.status() is not None:
+            app.protect(False)
         app.delete()
         remove_log_groups(f"/aws/lambda/{target.app_stack}-", f"/aws/sagemaker/Endpoints/{endpoint}")
     if data.status() is None:
@@ -67,6 +89,7 @@ def destroy(target: Target, *, with_data: bool, progress: Progress = print) -> N
         remove_registry(target.app_stack, progress)
         for bucket in buckets:
             progress(f"{bucket}: {empty_bucket(bucket)} objects removed")
+        data.protect(False)
         data.delete()
 
 

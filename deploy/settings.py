@@ -24,6 +24,7 @@ SETTINGS = {
     "TRAINING_INSTANCE_TYPE": "TrainingInstanceType",
     "ENDPOINT_INSTANCE_TYPE": "EndpointInstanceType",
     "RUNTIME": "Runtime",
+    "MONTHLY_BUDGET_USD": "MonthlyBudgetUsd",
 }
 # The parameter of the data stack with which the uploads bucket accepts (`yes`) or denies (`no`) uploads.
 ACCEPT_UPLOADS = "AcceptUploads"

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import ParameterTypeDef, StackEventTypeDef
     from mypy_boto3_s3 import S3Client
 
+# The value of the tag `system` of every resource.
+SYSTEM = "scones-vehicles"
 POLL_S = 0.5
 # A stack of this size takes three to five minutes on AWS.
 LIMIT_S = 1800
@@ -249,7 +251,7 @@ class Stack:
             **template,
             Parameters=parameters,
             Capabilities=["CAPABILITY_IAM"],
-            Tags=[{"Key": "system", "Value": "scones-vehicles"}, {"Key": "stack", "Value": self.name}],
+            Tags=[{"Key": "system", "Value": SYSTEM}, {"Key": "stack", "Value": self.name}],
         )["Id"]
 
     def _discard(self, change_set: str, kind: str) -> None:
@@ -257,6 +259,15 @@ class Stack:
         self._cloudformation.delete_change_set(ChangeSetName=change_set)
         if kind == "CREATE" and self.status() == "REVIEW_IN_PROGRESS":
             self._cloudformation.delete_stack(StackName=self.name)
+
+    def protect(self, protected: bool) -> None:
+        """Protect the stack against deletion, by anybody, or end that. There must be a stack."""
+        stack = self._cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]
+        if stack.get("EnableTerminationProtection", False) != protected:
+            self._cloudformation.update_termination_protection(
+                StackName=self.name, EnableTerminationProtection=protected
+            )
+            self._progress(f"{self.name}: {'protected' if protected else 'no longer protected'} against deletion")
 
     def delete(self) -> bool:
         """Delete the stack, or go on with an earlier deletion that failed; return False when there was none.

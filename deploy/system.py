@@ -17,13 +17,14 @@ from deploy.errors import DeployError, explained
 from deploy.package import ROOT, Artefact, build_artefacts
 from deploy.preflight import check_account
 from deploy.settings import ACCEPT_UPLOADS, given_settings
-from deploy.stack import Progress, Stack
+from deploy.stack import SYSTEM, Progress, Stack
 from deploy.target import Target
 from deploy.templates import load_template
 from functions.shared.champion import ModelTable
 from functions.shared.sagemaker import is_missing
 
 if TYPE_CHECKING:
+    from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
 
@@ -121,10 +122,30 @@ def deploy(
                 _wait_for_events(data.created_at(), progress)
             changed |= data.set_parameter(ACCEPT_UPLOADS, "yes")
             progress("Uploads are accepted.")
+    if target.is_production:
+        for stack in (data, app):
+            stack.protect(True)
+    keep_job_logs(int(app.parameters()["LogRetentionDays"]))
     progress(f"Stage {target.stage} is {'deployed' if changed else 'unchanged: nothing to deploy'}.")
     outputs = app.outputs()
     _restore_endpoint(outputs, progress)
     return outputs
+
+
+def keep_job_logs(days: int) -> None:
+    """Make the logs of SageMaker's jobs expire after `days`.
+
+    All stages of an account share these log groups, and SageMaker creates them without a retention, so they are in no
+    stack. A retention that somebody has set stays.
+    """
+    logs: CloudWatchLogsClient = boto3.client("logs")
+    for name in ("/aws/sagemaker/TrainingJobs", "/aws/sagemaker/ProcessingJobs"):
+        groups = logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"]
+        group = next((one for one in groups if one["logGroupName"] == name), None)
+        if group is None:
+            logs.create_log_group(logGroupName=name)
+        if group is None or "retentionInDays" not in group:
+            logs.put_retention_policy(logGroupName=name, retentionInDays=days)
 
 
 def plan(target: Target, progress: Progress = print, build: Path = BUILD) -> None:
@@ -193,7 +214,11 @@ def _restore_endpoint(outputs: dict[str, str], progress: Progress) -> None:
         progress("Photos go to review until a new model is promoted: run `make retrain FORCE=yes`.")
         return
     progress(f"endpoint {name}: restoring champion {champion.model_version}")
-    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=champion.endpoint_config)
+    sagemaker.create_endpoint(
+        EndpointName=name,
+        EndpointConfigName=champion.endpoint_config,
+        Tags=[{"Key": "system", "Value": SYSTEM}, {"Key": "stack", "Value": outputs["EventBus"]}],
+    )
     try:
         sagemaker.get_waiter("endpoint_in_service").wait(
             EndpointName=name, WaiterConfig={"Delay": 2, "MaxAttempts": 900}

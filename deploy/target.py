@@ -31,6 +31,11 @@ class Target:
         return self.kind == LOCAL
 
     @property
+    def is_production(self) -> bool:
+        """Whether the stage is the one whose data and stacks are protected against deletion."""
+        return self.stage == "prod"
+
+    @property
     def app_stack(self) -> str:
         """The name of the stack with workflows, functions and queues."""
         return f"scones-{self.stage}"

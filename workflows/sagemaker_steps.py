@@ -43,6 +43,9 @@ COMPARE_COMMAND = (
     ' && exec python3 -m training.compare "$@"'
 )
 
+# The tags of the stacks: what the workflows create is found, and paid for, with them.
+TAGS = [{"Key": "system", "Value": "scones-vehicles"}, {"Key": "stack", "Value": "scones-${Stage}"}]
+
 
 def train(name: str, comment: str) -> Any:
     """Return the step of a training job on the data of `$.prepared`; `$.trained` is its name and artifact.
@@ -76,6 +79,7 @@ def train(name: str, comment: str) -> Any:
     set_fields(step, "ResourceConfig", InstanceType="${TrainingInstanceType}")
     set_fields(
         step,
+        Tags=TAGS,
         RoleArn="${TrainingRoleArn}",
         TrainingJobName="$.run.name",
         HyperParameters="$.prepared.hyperparameters",
@@ -129,7 +133,9 @@ def evaluate(name: str, comment: str) -> Any:
         timeout_seconds=JOB_TIMEOUT_S + JOB_START_S,
         retry=[RETRY],
     )
-    set_fields(step, RoleArn="${EvaluationRoleArn}", ProcessingJobName="States.Format('{}-eval', $.run.name)")
+    set_fields(
+        step, Tags=TAGS, RoleArn="${EvaluationRoleArn}", ProcessingJobName="States.Format('{}-eval', $.run.name)"
+    )
     request = step.fields["parameters"]
     for declared in request["ProcessingInputs"]:
         _set_field(declared["S3Input"], "S3Uri", inputs[declared["InputName"]])
@@ -170,7 +176,7 @@ def create_model(name: str, comment: str) -> Any:
         timeout_seconds=API_TIMEOUT_S,
         retry=[RETRY],
     )
-    set_fields(step, ModelName="$.run.name")
+    set_fields(step, Tags=TAGS, ModelName="$.run.name")
     set_fields(step, "PrimaryContainer", ModelDataUrl="$.trained.artifact")
     set_fields(step, "PrimaryContainer", "Environment", TRAINING_JOB_NAME="$.run.name")
     return step
@@ -193,7 +199,7 @@ def create_endpoint_config(name: str, comment: str) -> Any:
         timeout_seconds=API_TIMEOUT_S,
         retry=[RETRY],
     )
-    set_fields(step, EndpointConfigName="$.run.name")
+    set_fields(step, Tags=TAGS, EndpointConfigName="$.run.name")
     _set_field(step.fields["parameters"]["ProductionVariants"][0], "ModelName", "$.run.name")
     return step
 
@@ -257,6 +263,8 @@ def _change_endpoint(name: str, comment: str, config: str, retrier: Any, *, upda
         retry=[retrier],
     )
     set_fields(step, EndpointConfigName=config)
+    if not update:  # UpdateEndpoint has no tags; the endpoint keeps those that it has.
+        set_fields(step, Tags=TAGS)
     return step
 
 

@@ -35,9 +35,9 @@ class Account:
         system.plan(DEV, progress=self.lines.append, build=self._build)
         return self.text
 
-    def destroy(self, *, with_data: bool = False) -> None:
+    def destroy(self, target: Target = DEV, *, with_data: bool = False) -> None:
         self.lines = []
-        removal.destroy(DEV, with_data=with_data, progress=self.lines.append)
+        removal.destroy(target, with_data=with_data, progress=self.lines.append)
 
     @property
     def text(self) -> str:

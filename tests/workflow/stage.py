@@ -208,7 +208,9 @@ class Stage:
 
     def deploy_rollback(self) -> str:
         """Create rollback-model with fewer polls of the endpoint. Returns its ARN."""
-        return self.deploy("rollback-model", FEWER_POLLS, EndpointName="scones-test", EventBus="scones-test")
+        return self.deploy(
+            "rollback-model", FEWER_POLLS, EndpointName="scones-test", EventBus="scones-test", Stage="test"
+        )
 
     def start(self, machine: str, execution_input: dict[str, Any]) -> Execution:
         """Start an execution. It gets a name, because moto's default names collide."""

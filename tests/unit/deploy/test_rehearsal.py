@@ -103,8 +103,8 @@ def test_a_stage_is_removed_with_its_data_to_the_last_bucket(deployed: Account) 
 
 def test_a_data_stack_whose_creation_failed_is_removed(account: Account) -> None:
     """It has no outputs."""
-    account.cloudformation.failing = {"SageMakerRole"}
-    with pytest.raises(DeployError, match="SageMakerRole"):
+    account.cloudformation.failing = {"TrainingRole"}
+    with pytest.raises(DeployError, match="TrainingRole"):
         account.deploy()
     assert account.status(DATA) == "ROLLBACK_COMPLETE"
     account.destroy()
