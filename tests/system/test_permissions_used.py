@@ -23,6 +23,10 @@ ROLE = re.compile(r"scones-([a-z0-9]+)-(?:data-)?([A-Za-z]+Role)-")
 # What the embedded AWS cannot see: role or `*`, action, and why it is needed on AWS.
 INVISIBLE = {
     **{
+        ("NotifyFailure", action): "SNS uses it; the embedded CloudFormation creates the topic without its key"
+        for action in ("kms:Decrypt", "kms:GenerateDataKey")
+    },
+    **{
         ("*Workflow", action): "Step Functions calls it when a state machine with a log is created or changed"
         for action in (
             "logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery",
