@@ -43,14 +43,15 @@ def partner(embedded_aws: local.ServerInfo, policies: dict[str, str]) -> Iterato
     return session_of(embedded_aws, "orders-team", policies["PartnerPolicyArn"])
 
 
-def denied(call: Any, **request: Any) -> bool:
-    """Whether a call is denied; any other error is raised."""
+def denied(call: Any, *, ended: str = "", **request: Any) -> bool:
+    """Whether a call is denied; any other error is raised, except the one whose code is `ended`."""
     try:
         call(**request)
     except ClientError as error:
         if error.response["Error"]["Code"] in ("AccessDenied", "AccessDeniedException", "403"):
             return True
-        raise
+        if error.response["Error"]["Code"] != ended:
+            raise
     return False
 
 
@@ -105,11 +106,55 @@ def test_another_team_changes_no_rule_of_the_stage_and_starts_nothing_else(deplo
     assert denied(partner("dynamodb").get_item, TableName=deployed.photo_table, Key={"photo_id": {"S": "1"}})
 
 
+@pytest.fixture(scope="module")
+def operator(embedded_aws: local.ServerInfo, policies: dict[str, str]) -> Iterator[Any]:
+    return session_of(embedded_aws, "olga", policies["OperatorPolicyArn"])
+
+
+def test_an_operator_operates_the_stage(deployed: Deployed, operator: Any) -> None:
+    states, s3, sqs, ssm = (operator(name) for name in ("stepfunctions", "s3", "sqs", "ssm"))
+    (stack,) = operator("cloudformation").describe_stacks(StackName=deployed.app_name)["Stacks"]
+    assert stack["StackName"] == deployed.app_name
+    for prefix in ("datasets/base/a", "golden/a", "initial/a", "source/a"):
+        s3.put_object(Bucket=deployed.ml_bucket, Key=f"{prefix}/1", Body=b"x")
+    s3.get_object(Bucket=deployed.ml_bucket, Key="source/a/1")
+    for machine in (deployed.classify_photo_arn, deployed.retrain_model_arn, deployed.rollback_model_arn):
+        started = states.start_execution(stateMachineArn=machine, input="{}")["executionArn"]
+        assert not denied(states.stop_execution, executionArn=started, ended="ValidationException")
+        states.describe_execution(executionArn=started)
+        states.get_execution_history(executionArn=started)
+        states.list_executions(stateMachineArn=machine)
+    examine = b'{"hours": 1, "dry_run": true}'
+    operator("lambda").invoke(FunctionName=f"{deployed.app_name}-reconcile-photos", Payload=examine)
+    sqs.receive_message(QueueUrl=deployed.unrouted_queue_url)
+    sqs.send_message(QueueUrl=deployed.review_queue_url, MessageBody="{broken")
+    value = ssm.get_parameter(Name=deployed.threshold_parameter)["Parameter"]["Value"]
+    ssm.put_parameter(Name=deployed.threshold_parameter, Value=value, Overwrite=True)
+    operator("dynamodb").scan(TableName=deployed.model_table)
+
+
+def test_an_operator_deploys_nothing_deletes_no_data_and_makes_no_champion(deployed: Deployed, operator: Any) -> None:
+    s3, dynamodb = operator("s3"), operator("dynamodb")
+    item = {"id": {"S": "champion"}}
+    assert denied(dynamodb.put_item, TableName=deployed.model_table, Item=item)
+    assert denied(dynamodb.put_item, TableName=deployed.photo_table, Item={"photo_id": {"S": "1"}})
+    for key in (f"labels/{0:032}/AIDA/1.json", "models/vehicles-test-1/output/model.tar.gz", "training/current.json"):
+        assert denied(s3.put_object, Bucket=deployed.ml_bucket, Key=key, Body=b"x", IfNoneMatch="*"), key
+    assert denied(s3.put_object, Bucket=deployed.artifacts_bucket, Key="code.zip", Body=b"x", IfNoneMatch="*")
+    assert denied(s3.delete_object, Bucket=deployed.uploads_bucket, Key="uploads/d7/1.jpg")
+    assert denied(operator("sagemaker").delete_endpoint, EndpointName=deployed.endpoint_name)
+    assert denied(operator("cloudformation").delete_stack, StackName=deployed.app_name)
+    assert denied(operator("iam").create_user, UserName="mallory")
+    code = {"S3Bucket": deployed.artifacts_bucket, "S3Key": "code.zip"}
+    assert denied(operator("lambda").update_function_code, FunctionName=f"{deployed.app_name}-assign-bay", **code)
+    assert denied(operator("stepfunctions").send_task_success, taskToken="token", output="{}")
+
+
 def test_the_policies_fit_into_managed_policies(policies: dict[str, str]) -> None:
     """The limit is 6,144 characters without white space ("IAM and AWS STS quotas", IAM User Guide)."""
     iam: Any = boto3.client("iam")
     arns = {name: arn for name, arn in policies.items() if name.endswith("PolicyArn")}
-    assert len(arns) >= 3
+    assert len(arns) >= 4
     for name, arn in arns.items():
         version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
         document = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]

@@ -162,7 +162,7 @@ def fail_endpoint(retraining_stage: RetrainingStage) -> None:
     model = sagemaker.describe_model(ModelName=retraining_stage.champion.model_version)
     container = {
         **model["PrimaryContainer"],
-        "ModelDataUrl": retraining_stage.put("models/unreadable.tar.gz", b"no archive"),
+        "ModelDataUrl": retraining_stage.put("models/unreadable/model.tar.gz", b"no archive"),
     }
     sagemaker.create_model(
         ModelName="unreadable", PrimaryContainer=container, ExecutionRoleArn=model["ExecutionRoleArn"]
