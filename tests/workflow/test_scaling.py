@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+import workflows
+from operate import cost_paths
 from tests.workflow.retrain_stage import CHAMPION, RetrainStage
 from tests.workflow.rollback_stage import SECOND, THIRD, RollbackStage
 
@@ -62,7 +64,10 @@ def test_a_retraining_with_nothing_new_scales_an_endpoint_that_is_not(with_champ
     """An execution that was stopped between two of its states leaves such an endpoint."""
     with_champion.put_manifest("photos", bicycle=50, motorcycle=50, other=50)
     with_champion.stage.scaling.limits = None
-    ended = with_champion.run(trigger="schedule").wait()
+    run = with_champion.run(trigger="schedule")
+    ended = run.wait()
+    definition = json.loads(workflows.asl_path("retrain-model").read_text(encoding="utf-8"))
+    assert tuple(run.states()) == cost_paths.nothing_new(definition).states
     assert json.loads(ended["output"])["reason"] == "NothingNew"
     assert with_champion.stage.scaling.is_scaled()
 
