@@ -24,7 +24,7 @@ INSTALL_LOCKED := -m pip install --disable-pip-version-check --require-hashes --
 quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test rehearse deploy destroy stage retrain rollback reference status threshold upload bench load evaluate \
+.PHONY: help setup demo test rehearse deploy destroy stage retrain rollback reference status threshold upload bench load cost evaluate \
 	review redrive reconcile forget torture pretrain up credentials down asl format lint lock audit sbom
 
 help:  ## list the commands
@@ -92,6 +92,10 @@ bench: $(READY)  ## speed, memory, sizes, each with a baseline; BURST=<n>: photo
 
 load: $(READY)  ## RATE=<photos/s> COUNT=<n>: a stream of generated photos; BURST=<n>: photos sent at once; FLOOD=<n>: by one driver, and the delay of others
 	@$(PY) -m operate load $(if $(RATE),--rate "$(RATE)") $(if $(COUNT),--count "$(COUNT)") $(if $(BURST),--burst "$(BURST)") $(if $(FLOOD),--flood "$(FLOOD)") $(if $(filter yes,$(YES)),--yes)
+
+cost: $(READY)  ## PHOTOS_PER_DAY=<n>: cost of each month by part, quotas, the usual design; SHARES=reviewer=0.05,…: of the outcomes
+	@test -n "$(PHOTOS_PER_DAY)" || { echo 'PHOTOS_PER_DAY is not set. Run: make cost PHOTOS_PER_DAY=100000'; exit 1; }
+	@$(PY) -m operate cost $(if $(SHARES),--shares "$(SHARES)") -- "$(PHOTOS_PER_DAY)"
 
 evaluate: $(READY)  ## PHOTOS=<folder of class folders>: evaluate the champion on those photos
 	@test -n $(call quoted,PHOTOS) || { echo 'PHOTOS is not set. Run: make evaluate PHOTOS=<folder of class folders>'; exit 1; }

@@ -23,6 +23,9 @@ SETTINGS = {
     "LOG_RETENTION_DAYS": "LogRetentionDays",
     "TRAINING_INSTANCE_TYPE": "TrainingInstanceType",
     "ENDPOINT_INSTANCE_TYPE": "EndpointInstanceType",
+    "ENDPOINT_MIN_INSTANCES": "EndpointMinInstances",
+    "ENDPOINT_MAX_INSTANCES": "EndpointMaxInstances",
+    "ENDPOINT_TARGET_INVOCATIONS": "EndpointTargetInvocations",
     "RUNTIME": "Runtime",
     "MONTHLY_BUDGET_USD": "MonthlyBudgetUsd",
 }

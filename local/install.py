@@ -25,7 +25,7 @@ from local import (
 )
 from local.lambdas import code, emf, execution, pool, report, roles
 from local.persistence import services
-from local.sagemaker import resource_arns, service
+from local.sagemaker import resource_arns, scaling, service
 from local.settings import Settings
 from local.states import callbacks, executions, intake, nested, sagemaker_tasks, tasks
 
@@ -52,6 +52,7 @@ def apply_patches(settings: Settings) -> service.SageMaker:
     tasks.install()
     nested.install()
     sagemaker = service.install(settings)
+    scaling.install(sagemaker.endpoints)
     resource_arns.install()
     sagemaker_tasks.install(sagemaker)
     bucket_policies.install()

@@ -14,10 +14,14 @@ from console.aws import Aws
 from deploy import system
 from deploy.errors import DeployError
 from deploy.outputs import Deployed
+from deploy.stack import Stack
 from deploy.target import Target, connect
 from functions.shared.errors import RecordUnavailable
 from operate import (
     bench,
+    cost,
+    cost_model,
+    cost_stage,
     demo,
     flood,
     forget,
@@ -114,6 +118,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--burst", type=int, default=0, help="the number of photos that are sent at once")
     command.add_argument("--flood", type=int, default=0, help="the number of photos that one driver sends at once")
     command.add_argument("--yes", action="store_true", help="send the photos to a real account")
+    command = add("cost", _cost, "what a number of photos per day costs each month, and the quotas that they reach")
+    command.add_argument("photos_per_day", type=float, help="photos per day, more than 0")
+    command.add_argument("--shares", default="", help="shares of outcomes, such as reviewer=0.05,rejected=0.01")
     command = add("evaluate", _evaluate, "evaluate the champion on a folder of class folders")
     command.add_argument("photos", type=Path)
     command = add("upload", _upload, "upload photos and follow each to its decision")
@@ -213,6 +220,17 @@ def _load(target: Target, arguments: Arguments) -> None:
         flood.run(_deployed(target), flood_plan, REPORTS / "flood.json")
     else:
         load.run(_deployed(target), plan, REPORTS / "load.json")
+
+
+def _cost(target: Target, arguments: Arguments) -> None:
+    if arguments.photos_per_day <= 0:
+        raise CommandError("PHOTOS_PER_DAY must be more than 0.")
+    usage = cost_model.read_usage()
+    stage, measured = cost_stage.of_checkout(usage["lambda_ms"]["of"]), None
+    if Stack(target.app_stack).is_created():
+        stage, measured = cost_stage.of_deployed(_deployed(target), stage)
+    shares = cost.read_shares(arguments.shares, usage["shares"]["of"])
+    cost.run(cost_model.Cost(stage, arguments.photos_per_day, shares), measured, REPORTS / "cost.json")
 
 
 def _evaluate(target: Target, arguments: Arguments) -> int:

@@ -84,7 +84,8 @@ def _print_models(deployed: Deployed) -> None:
         return
     try:
         endpoint = sagemaker.describe_endpoint(EndpointName=deployed.endpoint_name)
-        serving = f"{endpoint['EndpointStatus']}, serving {endpoint['EndpointConfigName']}"
+        instances = sum(variant["DesiredInstanceCount"] for variant in endpoint.get("ProductionVariants", ()))
+        serving = f"{endpoint['EndpointStatus']}, instances: {instances}, serving {endpoint['EndpointConfigName']}"
     except ClientError as error:
         if not is_missing(error):
             raise

@@ -24,6 +24,7 @@ from workflows.tasks import (
     retry,
     retry_crashes,
     retry_transient,
+    to_number,
 )
 
 # Longer than the Lambda's own timeout, because in a burst of photos a task also waits for a free Lambda environment.
@@ -40,7 +41,7 @@ UNAVAILABLE = (
 )
 
 STARTED_AT = {"started_at.$": "$$.Execution.StartTime"}
-REVIEW_TIMEOUT = {"timeout_s.$": "States.StringToJson('${ReviewTimeoutSeconds}')"}
+REVIEW_TIMEOUT = {"timeout_s.$": to_number("${ReviewTimeoutSeconds}")}
 
 
 def build() -> Any:

@@ -3,11 +3,17 @@
 `deploy` puts a new configuration into service; `restore` puts the champion's configuration back into service when that
 failed. Both poll until the endpoint has stopped changing. They count their polls together in `$.polls.count`, which the
 workflow starts as `{"count": 0}`.
+
+The endpoint is not scaled while it is updated, because SageMaker refuses to change the instance type of a scalable
+target. `deploy` registers it again when the new configuration is in service; `ensure_scaling` belongs on every other
+path to the end. SageMaker deregisters the variants of an endpoint that is deleted, if the caller may.
 """
 
 from typing import Any
 
 from workflows import sagemaker_steps as sagemaker
+from workflows import scaling_steps as scaling
+from workflows.errors import SCALING_TARGET_MISSING
 from workflows.sdk import Catch, Chain, Choice, ChoiceRule, Pass, Wait
 from workflows.tasks import on_error, set_error
 
@@ -20,15 +26,19 @@ CHANGING_STATUSES = ("Creating", "Updating", "SystemUpdating", "RollingBack")
 NOT_FOUND = "SageMaker.SageMakerException"
 
 
-def deploy(config: str, *, then: Any, on_unchanged: Any, on_changed: Any, retry_while_changing: bool = False) -> Any:
+def deploy(
+    config: str, *, then: Any, on_unchanged: Any, on_unscaled: Any, on_changed: Any, retry_while_changing: bool = False
+) -> Any:
     """Return the first of the states that put the configuration at the path `config` into service.
 
     A missing endpoint is created, a failed one deleted and created again. `then` follows when the endpoint is in
-    service. An error before the endpoint is changed continues at `on_unchanged`, a later one at `on_changed`.
-    `retry_while_changing` waits for an endpoint that is still changing when the update begins.
+    service and scaled. An error before the endpoint is changed continues at `on_unchanged`, or at `on_unscaled` when
+    it is not scaled any more; a later one at `on_changed`. `retry_while_changing` waits for an endpoint that is still
+    changing when the update begins.
     """
     find = sagemaker.describe_endpoint("FindEndpoint", "Look up the endpoint to update.")
     usable = Choice("EndpointUsable?", comment="A failed endpoint cannot be updated; delete it.")
+    stop_scaling = scaling.deregister_target("StopScaling", "A new instance type is refused while the endpoint scales.")
     update = sagemaker.update_endpoint(
         "UpdateEndpoint",
         "Blue/green deployment: the old model serves until the new one is healthy.",
@@ -51,19 +61,25 @@ def deploy(config: str, *, then: Any, on_unchanged: Any, on_changed: Any, retry_
         " $.endpoint.status, $.endpoint.config)",
     )
 
+    scale = scaling.register_target("RegisterScaling", "Scale the endpoint between the limits of the deployment.")
+    set_policy = scaling.put_policy("SetScalingPolicy", "Track the requests per instance and minute.")
+
     Chain([find, usable])
     usable.add_choice(_has_failed("$.endpoint"), delete)
-    usable.default_choice(update)
-    Chain([update, wait])
+    usable.default_choice(stop_scaling)
+    Chain([stop_scaling, update, wait])
     Chain([delete, create, wait, describe, count, in_service])
-    in_service.add_choice(_is_in_service("$.endpoint", config), then)
+    in_service.add_choice(_is_in_service("$.endpoint", config), scale)
+    Chain([scale, set_policy, then])
     in_service.add_choice(_is_changing("$.endpoint", MAX_POLLS), wait)
     in_service.default_choice(not_in_service)
     Chain([not_in_service, on_changed])
     on_error(find, [NOT_FOUND], create)
-    for step in (find, update, delete):
+    stop_scaling.add_catch(catch_later_error(update, SCALING_TARGET_MISSING))
+    for step in (find, stop_scaling, delete):
         on_error(step, ["States.ALL"], on_unchanged)
-    for step in (create, describe):
+    on_error(update, ["States.ALL"], on_unscaled)
+    for step in (create, describe, scale, set_policy):
         on_error(step, ["States.ALL"], on_changed)
     return find
 
@@ -83,6 +99,9 @@ def restore(config: str, *, then: Any) -> Any:
         config=config,
         retry_while_changing=True,
     )
+    stop_scaling = scaling.deregister_target(
+        "StopScalingToRestore", "The champion's instance type may be another one than that of the endpoint."
+    )
     delete = sagemaker.delete_endpoint("DeleteFailedEndpoint", "A failed endpoint cannot be updated; delete it.")
     create = sagemaker.create_endpoint(
         "RecreateEndpoint", "Create an endpoint with the champion's configuration.", config=config
@@ -97,8 +116,10 @@ def restore(config: str, *, then: Any) -> Any:
     Chain([inspect, needed])
     needed.add_choice(_is_in_service("$.restored", config), then)
     needed.add_choice(_has_failed("$.restored"), delete)
-    needed.default_choice(update)
-    Chain([update, wait])
+    needed.default_choice(stop_scaling)
+    Chain([stop_scaling, update, wait])
+    # Whether the update needs it or not, the endpoint must serve the champion.
+    stop_scaling.add_catch(catch_later_error(update))
     Chain([delete, create, wait, describe, count, restored])
     restored.add_choice(_is_in_service("$.restored", config), then)
     restored.add_choice(_is_changing("$.restored", 2 * MAX_POLLS), wait)
@@ -107,6 +128,19 @@ def restore(config: str, *, then: Any) -> Any:
     for step in (inspect, update, delete, create, describe):
         step.add_catch(catch_later_error(then))
     return inspect
+
+
+def ensure_scaling(then: Any) -> Any:
+    """Return the first of the states that scale the endpoint in service; `then` follows, even after an error.
+
+    An endpoint that an execution left unscaled when it was stopped is scaled again, and changed limits take effect.
+    """
+    register = scaling.register_target("EnsureScaling", "Scale the endpoint between the limits of the deployment.")
+    set_policy = scaling.put_policy("EnsureScalingPolicy", "Track the requests per instance and minute.")
+    Chain([register, set_policy, then])
+    for step in (register, set_policy):
+        step.add_catch(catch_later_error(then))
+    return register
 
 
 def catch_later_error(then: Any, error: str = "States.ALL") -> Any:

@@ -23,6 +23,16 @@ SAGEMAKER_TRANSIENT = ("SageMaker.AmazonSageMakerException",)
 # ValidationException ("Could not find endpoint" is one), which no retry resolves.
 SAGEMAKER_SDK_TRANSIENT = ("SageMaker.SdkClientException", "SageMaker.ThrottlingException")
 
+# "Errors" of the actions in the Application Auto Scaling API Reference. A target that was registered a moment ago may
+# not be found yet.
+SCALING_TRANSIENT = (
+    "ApplicationAutoScaling.SdkClientException",
+    "ApplicationAutoScaling.ThrottlingException",
+    "ApplicationAutoScaling.ConcurrentUpdateException",
+    "ApplicationAutoScaling.InternalServiceException",
+)
+SCALING_TARGET_MISSING = "ApplicationAutoScaling.ObjectNotFoundException"
+
 # States.TaskFailed matches every error except a timeout. The guide lists no error names for SQS and EventBridge, and
 # the requests of these workflows are never invalid.
 ANY_FAILURE = ("States.TaskFailed",)
@@ -31,6 +41,7 @@ TRANSIENT = {
     "lambda": LAMBDA_TRANSIENT,
     "sagemaker": SAGEMAKER_TRANSIENT,
     "aws-sdk:sagemaker": SAGEMAKER_SDK_TRANSIENT,
+    "aws-sdk:applicationautoscaling": SCALING_TRANSIENT,
     "sqs": ANY_FAILURE,
     "events": ANY_FAILURE,
     "dynamodb": ("DynamoDB.ProvisionedThroughputExceededException", "DynamoDB.SdkClientException"),

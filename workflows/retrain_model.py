@@ -108,7 +108,9 @@ def build() -> Any:
         "KeepChampion", "The challenger did not pass the gate.", error="$.judged.reason", cause="$.judged.words"
     )
     create_model = sagemaker.create_model("CreateModel", "A model of the trained artifact and the inference container.")
-    create_endpoint_config = sagemaker.create_endpoint_config("CreateEndpointConfig", "One instance of the model.")
+    create_endpoint_config = sagemaker.create_endpoint_config(
+        "CreateEndpointConfig", "Instances of the model, as few as the deployment allows."
+    )
     probe = probe_endpoint(
         "ProbeEndpoint",
         "Smoke-test the endpoint with golden photos: predictions, model version and latency.",
@@ -165,8 +167,11 @@ def build() -> Any:
         asl={"ErrorPath": "$.recorded.error", "CausePath": "$.recorded.cause"},
     )
 
-    deploy = endpoint.deploy("$.run.name", then=probe, on_unchanged=reject, on_changed=rollback_needed)
-    restore = endpoint.restore("$.prepared.rollback_config", then=reject)
+    scale = endpoint.ensure_scaling(then=reject)
+    deploy = endpoint.deploy(
+        "$.run.name", then=probe, on_unchanged=reject, on_unscaled=scale, on_changed=rollback_needed
+    )
+    restore = endpoint.restore("$.prepared.rollback_config", then=scale)
 
     # A challenger that is promoted:
     Chain([name_model, build_dataset, initial_model])
@@ -181,11 +186,11 @@ def build() -> Any:
     initial_model.add_choice(ChoiceRule.IsNull("$.prepared.initial", False), use_initial_model)
     Chain([use_initial_model, create_model])
 
-    # Before the endpoint is changed, a rejection only needs to be recorded:
+    # Before the endpoint is changed, a rejection only needs to be recorded; the champion is scaled, if it was not:
     training_needed.default_choice(skip_training)
     better.default_choice(keep_champion)
-    Chain([skip_training, reject])
-    Chain([keep_champion, reject])
+    Chain([skip_training, scale])
+    Chain([keep_champion, scale])
     for step in (build_dataset, train, evaluate, judge_challenger, create_model, create_endpoint_config):
         on_error(step, ["States.ALL"], reject)
 

@@ -75,11 +75,13 @@ def build() -> Any:
         comment="The champion is unchanged. An alarm notifies an operator.",
         asl={"ErrorPath": "$.recorded.error", "CausePath": "$.recorded.cause"},
     )
-    restore = endpoint.restore("$.prepared.restore_config", then=record_failure)
+    scale = endpoint.ensure_scaling(then=record_failure)
+    restore = endpoint.restore("$.prepared.restore_config", then=scale)
     deploy = endpoint.deploy(
         "$.prepared.config",
         then=probe,
         on_unchanged=record_failure,
+        on_unscaled=scale,
         on_changed=restore,
         retry_while_changing=True,
     )

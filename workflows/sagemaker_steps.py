@@ -19,7 +19,7 @@ from workflows.sdk import (
     model,
     processing,
 )
-from workflows.tasks import API_TIMEOUT_S, offline_session, payload_template, retry
+from workflows.tasks import API_TIMEOUT_S, offline_session, payload_template, retry, to_number
 
 # One hour for the job, and 15 minutes for finding and starting an instance.
 JOB_TIMEOUT_S = 3600
@@ -183,7 +183,7 @@ def create_model(name: str, comment: str) -> Any:
 
 
 def create_endpoint_config(name: str, comment: str) -> Any:
-    """Return the step that creates an endpoint configuration with one instance of the model.
+    """Return the step that creates an endpoint configuration with the least number of instances of the model.
 
     It captures no requests: they are photos, and their copies would not be found when a photo is deleted.
     """
@@ -200,7 +200,9 @@ def create_endpoint_config(name: str, comment: str) -> Any:
         retry=[RETRY],
     )
     set_fields(step, Tags=TAGS, EndpointConfigName="$.run.name")
-    _set_field(step.fields["parameters"]["ProductionVariants"][0], "ModelName", "$.run.name")
+    (variant,) = step.fields["parameters"]["ProductionVariants"]
+    _set_field(variant, "ModelName", "$.run.name")
+    _set_field(variant, "InitialInstanceCount", to_number("${EndpointMinInstances}"))
     return step
 
 
@@ -210,8 +212,14 @@ def create_endpoint(name: str, comment: str, *, config: str) -> Any:
 
 
 def update_endpoint(name: str, comment: str, *, config: str, retry_while_changing: bool = False) -> Any:
-    """Return the step that updates the endpoint to the configuration at the path `config`."""
-    return _change_endpoint(name, comment, config, RETRY_WHILE_CHANGING if retry_while_changing else RETRY, update=True)
+    """Return the step that updates the endpoint to the configuration at the path `config`.
+
+    It keeps the number of instances to which the endpoint was scaled.
+    """
+    retrier = RETRY_WHILE_CHANGING if retry_while_changing else RETRY
+    step = _change_endpoint(name, comment, config, retrier, update=True)
+    set_fields(step, RetainAllVariantProperties=True)
+    return step
 
 
 def describe_endpoint(name: str, comment: str, *, result_path: str = "$.endpoint") -> Any:

@@ -22,6 +22,11 @@ def payload_template(**values: Any) -> dict[str, Any]:
     return {f"{key}.$" if is_path(value) else key: value for key, value in values.items()}
 
 
+def to_number(substitution: str) -> str:
+    """Return the intrinsic function for the number that a substitution, such as `${Count}`, stands for."""
+    return f"States.StringToJson('{substitution}')"
+
+
 def lambda_parameters(function: str, payload: dict[str, Any]) -> dict[str, Any]:
     """Return the Parameters of a task that invokes a Lambda.
 

@@ -1,9 +1,10 @@
 """The endpoint in production, repaired before a retraining when it does not serve the champion."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from functions.shared.aws import error_code
 from functions.shared.champion import Champion, EndpointBusy, ModelTable
 from functions.shared.sagemaker import describe_served_model, is_missing
 
@@ -19,11 +20,12 @@ FAILED = {"Failed", "UpdateRollbackFailed"}
 class ChampionEndpoint:
     """The endpoint of the stage, and the champion that it should serve."""
 
-    def __init__(self, name: str, table: ModelTable, sagemaker: "SageMakerClient") -> None:
-        """`name` is the endpoint's name."""
+    def __init__(self, name: str, table: ModelTable, sagemaker: "SageMakerClient", scaling: Any) -> None:
+        """`name` is the endpoint's name, `scaling` the client of Application Auto Scaling."""
         self.name = name
         self._table = table
         self._sagemaker = sagemaker
+        self._scaling = scaling
 
     def restore_champion(self) -> Champion | None:
         """Make the endpoint serve the recorded champion, and return it.
@@ -46,8 +48,23 @@ class ChampionEndpoint:
             self._sagemaker.delete_endpoint(EndpointName=self.name)
             raise EndpointBusy(f"endpoint {self.name} was {status} and is deleted; a retry creates a new one")
         if status == "InService" and config != recorded.endpoint_config:
-            self._sagemaker.update_endpoint(EndpointName=self.name, EndpointConfigName=recorded.endpoint_config)
+            self._stop_scaling()
+            self._sagemaker.update_endpoint(
+                EndpointName=self.name, EndpointConfigName=recorded.endpoint_config, RetainAllVariantProperties=True
+            )
         return recorded
+
+    def _stop_scaling(self) -> None:
+        """Deregister the endpoint's variant, or SageMaker refuses another instance type; the workflow registers it."""
+        try:
+            self._scaling.deregister_scalable_target(
+                ServiceNamespace="sagemaker",
+                ResourceId=f"endpoint/{self.name}/variant/AllTraffic",
+                ScalableDimension="sagemaker:variant:DesiredInstanceCount",
+            )
+        except ClientError as error:
+            if error_code(error) != "ObjectNotFoundException":
+                raise
 
     def _describe(self) -> "DescribeEndpointOutputTypeDef | None":
         try:

@@ -59,7 +59,9 @@ s3 = client("s3", read_timeout_s=20)
 table = ModelTable(settings.model_table, client("dynamodb"))
 limits = Limits(settings.max_labels_per_driver, settings.max_labels_per_reviewer)
 store = SnapshotStore(settings.ml_bucket, s3, PhotoReader(settings.photo_table, client("dynamodb")), limits)
-endpoint = ChampionEndpoint(settings.endpoint_name, table, client("sagemaker", read_timeout_s=20))
+endpoint = ChampionEndpoint(
+    settings.endpoint_name, table, client("sagemaker", read_timeout_s=20), client("application-autoscaling")
+)
 vehicles = load_vehicles()
 
 

@@ -31,6 +31,8 @@ class Limits(TypedDict, total=False):
 
 
 @overload
+def client(service: Literal["application-autoscaling"], **limits: Unpack[Limits]) -> Any: ...  # no types are installed
+@overload
 def client(service: Literal["cloudwatch"], **limits: Unpack[Limits]) -> "CloudWatchClient": ...
 @overload
 def client(service: Literal["dynamodb"], **limits: Unpack[Limits]) -> "DynamoDBClient": ...

@@ -23,9 +23,13 @@ MAX_BODY_BYTES = 25 * 1024 * 1024
 
 
 class Endpoint:
-    """An endpoint: its variants in service, and its pending configuration, if any. `SAVED` survives a restart."""
+    """An endpoint: its variants in service, and its pending configuration, if any. `SAVED` survives a restart.
 
-    SAVED = ("name", "status", "failure_reason", "created", "modified", "config")
+    `counts` has the number of instances of each variant in service, `targets` the scalable target of each variant that
+    is registered with Application Auto Scaling.
+    """
+
+    SAVED = ("name", "status", "failure_reason", "created", "modified", "config", "counts", "targets")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -36,6 +40,8 @@ class Endpoint:
         self.config: dict[str, Any] = {}
         self.pending: dict[str, Any] | None = None
         self.variants: list[Variant] = []
+        self.counts: dict[str, int] = {}
+        self.targets: dict[str, dict[str, Any]] = {}
         self.deleted = threading.Event()
         self.lock = threading.Lock()
 
@@ -44,6 +50,10 @@ class Endpoint:
         self.status = status
         self.failure_reason = failure_reason
         self.modified = time.time()
+
+    def instance_types(self) -> dict[str, str]:
+        """Return the instance type of each variant of the configuration in service."""
+        return _instance_types(self.config)
 
     def choose_variant(self, target: str) -> Variant:
         """Return the target variant, or without one a variant chosen by weight. Raises ValidationError."""
@@ -73,7 +83,7 @@ class Endpoints:
         endpoint.config = config
         taken = validation_error(f'Cannot create already existing endpoint "{endpoint.arn}".')
         self.endpoints.add(endpoint.name, endpoint, lambda: taken)
-        start_thread(f"create {endpoint.name}", self._deploy, endpoint, config)
+        start_thread(f"create {endpoint.name}", self._deploy, endpoint, config, _instance_counts(config))
         return {"EndpointArn": endpoint.arn}
 
     def update_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -84,9 +94,15 @@ class Endpoints:
                 in_progress = endpoint.status in ("Creating", "Updating", "Deleting")
                 status = "in-progress" if in_progress else endpoint.status.lower()
                 raise validation_error(f'Cannot update {status} endpoint "{endpoint.arn}".')
+            _refuse_other_types_of_targets(endpoint, config)
+            counts = _instance_counts(config)
+            if request.get("RetainAllVariantProperties"):
+                excluded = request.get("ExcludeRetainedVariantProperties", [])
+                if {"VariantPropertyType": "DesiredInstanceCount"} not in excluded:
+                    counts |= {name: count for name, count in endpoint.counts.items() if name in counts}
             endpoint.set_status("Updating")
             endpoint.pending = config
-        start_thread(f"update {endpoint.name}", self._deploy, endpoint, config)
+        start_thread(f"update {endpoint.name}", self._deploy, endpoint, config, counts)
         return {"EndpointArn": endpoint.arn}
 
     def delete_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +127,8 @@ class Endpoints:
         }
         if endpoint.variants:
             answer["ProductionVariants"] = [
-                _variant_summary(variant, endpoint.modified) for variant in endpoint.variants
+                _variant_summary(variant, endpoint.counts[variant.name], endpoint.modified)
+                for variant in endpoint.variants
             ]
         if endpoint.failure_reason:
             answer["FailureReason"] = endpoint.failure_reason
@@ -144,7 +161,8 @@ class Endpoints:
         for (account, region, _name), endpoint in self.endpoints.all_items().items():
             if endpoint.status == "Creating":
                 with request_scope(account, region):
-                    start_thread(f"resume {endpoint.name}", self._deploy, endpoint, endpoint.config)
+                    counts = endpoint.counts or _instance_counts(endpoint.config)
+                    start_thread(f"resume {endpoint.name}", self._deploy, endpoint, endpoint.config, counts)
 
     def starting(self) -> bool:
         """Whether an endpoint is not in service yet."""
@@ -192,8 +210,11 @@ class Endpoints:
         }
         emf.put_metrics("AWS/SageMaker", where, values)
 
-    def _deploy(self, endpoint: Endpoint, config: dict[str, Any]) -> None:
-        """Start the variants of `config`. The old ones serve until all new ones are healthy, and stay if one fails."""
+    def _deploy(self, endpoint: Endpoint, config: dict[str, Any], counts: dict[str, int]) -> None:
+        """Start the variants of `config`, each with its number of instances in `counts`.
+
+        The old ones serve until all new ones are healthy, and stay if one fails.
+        """
         started: list[Variant] = []
         try:
             for definition in config["ProductionVariants"]:
@@ -217,7 +238,7 @@ class Endpoints:
             return
         with endpoint.lock:
             previous, endpoint.variants = endpoint.variants, started
-            endpoint.config, endpoint.pending = config, None
+            endpoint.config, endpoint.pending, endpoint.counts = config, None, counts
             endpoint.set_status("InService")
         for variant in previous:
             variant.stop()
@@ -228,9 +249,27 @@ class Endpoints:
         self.endpoints.remove(endpoint.name)
 
 
-def _variant_summary(variant: Variant, since: float) -> dict[str, Any]:
+def _instance_counts(config: dict[str, Any]) -> dict[str, int]:
+    return {found["VariantName"]: int(found.get("InitialInstanceCount", 1)) for found in config["ProductionVariants"]}
+
+
+def _instance_types(config: dict[str, Any]) -> dict[str, str]:
+    return {found["VariantName"]: found.get("InstanceType", "") for found in config["ProductionVariants"]}
+
+
+def _refuse_other_types_of_targets(endpoint: Endpoint, config: dict[str, Any]) -> None:
+    """Raise ValidationException when `config` changes the instance type of a variant that is a scalable target."""
+    before, after = endpoint.instance_types(), _instance_types(config)
+    for name in endpoint.targets:
+        if before[name] != after.get(name):
+            raise validation_error(
+                f"The instance type of variant {name} of endpoint {endpoint.name} cannot change while it is registered "
+                "with Application Auto Scaling. Deregister it as a scalable target first."
+            )
+
+
+def _variant_summary(variant: Variant, count: int, since: float) -> dict[str, Any]:
     weight = float(variant.definition["InitialVariantWeight"])
-    count = int(variant.definition.get("InitialInstanceCount", 1))
     image = {"SpecifiedImage": variant.image, "ResolvedImage": variant.image, "ResolutionTime": since}
     return {
         "VariantName": variant.name,

@@ -16,10 +16,12 @@ from urllib.parse import unquote
 from ministack.core import iam_actions, iam_evaluator, responses
 
 from local import patches
+from local.sagemaker import scaling_permissions
 
 INVOCATION = re.compile(r"/endpoints/([^/]+)/invocations")
 # The name under which the body of a request travels to `enforce`, which does not get it.
 _BODY = "local:sagemakerbody"
+_SCALING = "application-autoscaling"
 
 # The noun of an action, the field with the name, and the type in the ARN; longer nouns before their beginnings.
 _RESOURCES = (
@@ -87,16 +89,17 @@ def permissions(
             yield "iam:PassRole", str(request[field]), {"iam:passedtoservice": "sagemaker.amazonaws.com"}
 
 
-def _further_permissions(iam_action: str, body: bytes, region: str) -> list[tuple[str, str, dict[str, Any]]]:
-    """The permissions that a request needs beside the one for its own resource."""
+def _all_permissions(service: str, iam_action: str, body: bytes, region: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """What a request to SageMaker or Application Auto Scaling needs; first the permission for its own resource."""
     try:
         request = json.loads(body or b"{}")
     except ValueError:
         return []
     action = iam_action.rpartition(":")[2]
-    if not isinstance(request, dict):
+    if service not in ("sagemaker", _SCALING) or not isinstance(request, dict):
         return []
-    return list(permissions(action, request, region, responses.get_account_id()))[1:]
+    of_service = permissions if service == "sagemaker" else scaling_permissions.permissions
+    return list(of_service(action, request, region, responses.get_account_id()))
 
 
 def install() -> None:
@@ -114,12 +117,14 @@ def install() -> None:
     ) -> str:
         if service == "sagemaker" and (resource := _resource(path, headers.get("x-amz-target", ""), body)):
             return resource if resource.startswith("arn:") else f"arn:aws:sagemaker:{region}:{account_id}:{resource}"
+        if service == _SCALING:
+            return scaling_permissions.target_arn(region, account_id)
         arn: str = original(service, method, path, headers, body, query_params, region, account_id)
         return arn
 
     def request_tag_context(service: str, iam_action: str, body: bytes, params: Any) -> dict[str, Any]:
         context: dict[str, Any] = original_context(service, iam_action, body, params)
-        return {**context, _BODY: body} if service == "sagemaker" else context
+        return {**context, _BODY: body} if service in ("sagemaker", _SCALING) else context
 
     def extract_iam_action(
         service: str, method: str, path: str, headers: Mapping[str, str], body: bytes, query_params: Any
@@ -143,9 +148,10 @@ def install() -> None:
     ) -> Any:
         context = dict(service_context or {})
         body = context.pop(_BODY, b"")
-        denied = original_enforce(access_key_id, iam_action, service, region, resource_arn, context)
-        further = _further_permissions(iam_action, body, region) if service == "sagemaker" else []
-        for action, resource, keys in further:
+        needed = _all_permissions(service, iam_action, body, region)
+        keys = needed[0][2] if needed else {}
+        denied = original_enforce(access_key_id, iam_action, service, region, resource_arn, {**context, **keys})
+        for action, resource, keys in needed[1:]:
             denied = denied or original_enforce(access_key_id, action, service, region, resource, {**context, **keys})
         return denied
 

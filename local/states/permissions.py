@@ -14,7 +14,7 @@ from ministack.core.responses import get_account_id, get_region
 from ministack.services import stepfunctions
 from ministack.services.stepfunctions import _ExecutionError
 
-from local.sagemaker import resource_arns
+from local.sagemaker import resource_arns, scaling_permissions
 from local.service_roles import NotAuthorized, ServiceRole
 
 SERVICE = "states.amazonaws.com"
@@ -65,6 +65,8 @@ def _permissions(resource: str, request: dict[str, Any]) -> Iterable[Permission]
         yield from resource_arns.permissions(name, request, get_region(), get_account_id())
         if resource.endswith(".sync"):
             yield from _followed_job(name.removeprefix("Create"), request)
+    elif service == "applicationautoscaling":
+        yield from scaling_permissions.permissions(name, request, get_region(), get_account_id())
 
 
 def _nested_execution(machine: str, *, followed: bool) -> Iterable[Permission]:
@@ -99,7 +101,14 @@ def _error_name(resource: str) -> str:
     if ":lambda:" in resource:
         return "Lambda.AWSLambdaException"
     service = resource.partition(":::")[2].replace("aws-sdk:", "").partition(":")[0]
-    names = {"sagemaker": "SageMaker", "sqs": "SQS", "sns": "SNS", "events": "EventBridge", "states": "StepFunctions"}
+    names = {
+        "applicationautoscaling": "ApplicationAutoScaling",
+        "sagemaker": "SageMaker",
+        "sqs": "SQS",
+        "sns": "SNS",
+        "events": "EventBridge",
+        "states": "StepFunctions",
+    }
     name = names.get(service)
     if name is None:
         return "States.Permissions"

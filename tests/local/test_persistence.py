@@ -181,6 +181,12 @@ def test_an_endpoint_and_the_registry_survive_and_running_jobs_have_failed(setti
     application = FakeApplication(start(settings))
     endpoint = application.create_endpoint("hello")
     assert application.invoke(endpoint, "driver") == "hello driver"
+    target = {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": f"endpoint/{endpoint}/variant/AllTraffic",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }
+    application.aws.client("application-autoscaling").register_scalable_target(**target, MinCapacity=2, MaxCapacity=3)
     sagemaker = application.sagemaker
     sagemaker.create_model_package_group(ModelPackageGroupName="group", Tags=[{"Key": "k", "Value": "v"}])
     package = sagemaker.create_model_package(ModelPackageGroupName="group", CustomerMetadataProperties={"a": "b"})
@@ -195,7 +201,10 @@ def test_an_endpoint_and_the_registry_survive_and_running_jobs_have_failed(setti
     aws = restart(settings)
 
     application.aws, application.sagemaker = aws, aws.client("sagemaker")
-    assert application.sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointStatus"] == "InService"
+    restored = application.sagemaker.describe_endpoint(EndpointName=endpoint)
+    assert restored["EndpointStatus"] == "InService"
+    assert restored["ProductionVariants"][0]["DesiredInstanceCount"] == 2
+    assert aws.client("application-autoscaling").deregister_scalable_target(**target)
     assert application.invoke(endpoint, "driver") == "hello driver"
     described = application.sagemaker.describe_model_package(ModelPackageName=package["ModelPackageArn"])
     assert described["CustomerMetadataProperties"] == {"a": "b"}

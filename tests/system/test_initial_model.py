@@ -65,6 +65,12 @@ def test_a_fresh_stage_answers_with_the_initial_model(fresh: RetrainingStage, ar
     assert champion.artifact.startswith(f"s3://{fresh.deployed.ml_bucket}/initial/")
     assert str(champion.golden).endswith("/golden/")
     assert fresh.serves_champion()
+    scaling = client("application-autoscaling")
+    resource = f"endpoint/{fresh.deployed.endpoint_name}/variant/AllTraffic"
+    targets = scaling.describe_scalable_targets(ServiceNamespace="sagemaker", ResourceIds=[resource])["ScalableTargets"]
+    assert [(found["MinCapacity"], found["MaxCapacity"]) for found in targets] == [(1, 2)]
+    policies = scaling.describe_scaling_policies(ServiceNamespace="sagemaker", ResourceId=resource)["ScalingPolicies"]
+    assert [one["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] for one in policies] == [1000]
     bucket, _, prefix = str(champion.golden).removeprefix("s3://").partition("/")
     assert client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix)["KeyCount"] == 1
 

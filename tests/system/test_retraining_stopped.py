@@ -18,14 +18,17 @@ DEFINITION = Path(workflows.__file__).parent / "asl" / "retrain-model.asl.json"
 # The Task and Wait states, by the case in which an execution enters them.
 PROMOTION_STATES = (
     *("BuildDataset", "Train", "Evaluate", "JudgeChallenger", "CreateModel", "CreateEndpointConfig", "FindEndpoint"),
-    *("UpdateEndpoint", "WaitForEndpoint", "DescribeEndpoint", "ProbeEndpoint", "Bake", "ProbeAgain"),
-    *("Promote", "AnnouncePromotion"),
+    *("StopScaling", "UpdateEndpoint", "WaitForEndpoint", "DescribeEndpoint", "RegisterScaling", "SetScalingPolicy"),
+    *("ProbeEndpoint", "Bake", "ProbeAgain", "Promote", "AnnouncePromotion"),
 )
 RESTORE_STATES = (
     "InspectEndpoint",
+    "StopScalingToRestore",
     "RestoreEndpoint",
     "WaitForRestore",
     "DescribeRestoredEndpoint",
+    "EnsureScaling",
+    "EnsureScalingPolicy",
     "Reject",
     "AnnounceRejection",
 )

@@ -22,7 +22,9 @@ class FakeSageMaker:
     `failures` has, by API name, the results of the next calls: None is success, a text the failure reason of a job or
     the error message of a call. `next_statuses` are the statuses that DescribeEndpoint returns while the endpoint
     changes; then the update is complete. The status "rolled back" stands for InService with the old configuration.
-    `on_request` is called with the API name and the request before each call.
+    `on_request` is called with the API name and the request before each call. `is_scaled` is whether the endpoint is a
+    scalable target; then no update is accepted, because it may change the instance type. `on_deleted` is called when
+    the endpoint was deleted.
     """
 
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -32,6 +34,8 @@ class FakeSageMaker:
     config: str | None = None
     pending_config: str | None = None
     on_request: Callable[[str, dict[str, Any]], None] = field(default=lambda api, request: None)
+    is_scaled: Callable[[], bool] = field(default=lambda: False)
+    on_deleted: Callable[[], None] = field(default=lambda: None)
 
     def call(self, api: str, request: dict[str, Any]) -> dict[str, Any]:
         """The response of one API call.
@@ -92,11 +96,15 @@ class FakeSageMaker:
     def _UpdateEndpoint(self, api: str, request: dict[str, Any]) -> dict[str, Any]:
         if self.status != "InService":
             raise validation_error(api, f"Cannot update endpoint in status {self.status}")
+        if self.is_scaled():
+            raise validation_error(api, "Deregister the variant as a scalable target first")
+        assert request.get("RetainAllVariantProperties"), "the update would undo the scaling"
         self.status, self.pending_config = "Updating", request["EndpointConfigName"]
         return {"EndpointArn": "arn:endpoint"}
 
     def _DeleteEndpoint(self, api: str, request: dict[str, Any]) -> dict[str, Any]:
         self.config = self.pending_config = None
+        self.on_deleted()
         return {}
 
     def _DescribeEndpointConfig(self, api: str, request: dict[str, Any]) -> dict[str, Any]:

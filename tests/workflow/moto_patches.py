@@ -18,6 +18,7 @@ from unittest.mock import patch
 
 from botocore.exceptions import ClientError
 from moto import mock_aws
+from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.dynamodb.models import DynamoDBBackend
 from moto.sagemaker.responses import SageMakerResponse
@@ -43,6 +44,7 @@ from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguagePa
 from moto.stepfunctions.parser.backend import execution_worker
 
 from tests.workflow.fake_sagemaker import FakeSageMaker, JobFailed
+from tests.workflow.fake_scaling import FakeScaling
 from tests.workflow.lambda_handlers import ENVIRONMENT, Handler
 from tests.workflow.stage import EndpointError, Stage
 
@@ -98,7 +100,8 @@ def _patch_services(patches: ExitStack, stage: Stage) -> None:
     patches.enter_context(patch.object(LambdaSimpleBackend, "invoke", invoke))
     patches.enter_context(patch.object(SageMakerRuntimeResponse, "_dispatch", invoke_endpoint))
     patches.enter_context(patch.object(SageMakerResponse, "_dispatch", _http_api(stage.sagemaker)))
-    patches.enter_context(patch.object(StateTaskServiceAwsSdk, "_eval_service_task", _sdk_task(stage.sagemaker)))
+    patches.enter_context(patch.object(ApplicationAutoScalingResponse, "_dispatch", _http_api(stage.scaling)))
+    patches.enter_context(patch.object(StateTaskServiceAwsSdk, "_eval_service_task", _sdk_task(stage)))
     waits = {ResourceCondition.WaitForTaskToken, ResourceCondition.Sync}
     patches.enter_context(patch.object(state_task_service_unsupported, "_SUPPORTED_INTEGRATION_PATTERNS", waits))
     unsupported = state_task_service_unsupported.StateTaskServiceUnsupported
@@ -135,26 +138,33 @@ def _optimised_task(sagemaker: FakeSageMaker) -> Callable[..., None]:
     return evaluate
 
 
-def _sdk_task(sagemaker: FakeSageMaker) -> Callable[..., None]:
-    """Runs `arn:aws:states:::aws-sdk:sagemaker:…`."""
+def _sdk_task(stage: Stage) -> Callable[..., None]:
+    """Runs `arn:aws:states:::aws-sdk:sagemaker:…` and `arn:aws:states:::aws-sdk:applicationautoscaling:…`."""
 
     def evaluate(task: Any, env: Any, resource_runtime_part: Any, normalised_parameters: Any, **_: Any) -> None:
-        assert task.resource.api_name == "sagemaker", "only SageMaker is called with the SDK integration"
+        fakes: dict[str, FakeSageMaker | FakeScaling] = {
+            "sagemaker": stage.sagemaker,
+            "applicationautoscaling": stage.scaling,
+        }
+        service = task.resource.api_name
         try:
-            env.stack.append(sagemaker.call(_api(task), normalised_parameters))
+            env.stack.append(fakes[service].call(_api(task), normalised_parameters))
         except ClientError as error:
-            raise task_failed(env, "SageMaker.SageMakerException", str(error)) from error
+            name = "SageMaker.SageMakerException"
+            if service == "applicationautoscaling":
+                name = f"ApplicationAutoScaling.{error.response['Error']['Code']}"
+            raise task_failed(env, name, str(error)) from error
 
     return evaluate
 
 
-def _http_api(sagemaker: FakeSageMaker) -> Callable[..., HttpResponse]:
-    """The HTTP API of SageMaker, for the Lambdas that call it."""
+def _http_api(fake: FakeSageMaker | FakeScaling) -> Callable[..., HttpResponse]:
+    """The HTTP API of a service, for the Lambdas that call it."""
 
     def dispatch(_: Any, request: Any, url: str, headers: Any) -> HttpResponse:
         api = request.headers["X-Amz-Target"].split(".")[-1]
         try:
-            return 200, {}, json.dumps(sagemaker.call(api, json.loads(request.get_data())))
+            return 200, {}, json.dumps(fake.call(api, json.loads(request.get_data())))
         except ClientError as failed:
             error = failed.response["Error"]
             return 400, {}, json.dumps({"__type": error["Code"], "message": error["Message"]})

@@ -91,6 +91,7 @@ class RetrainStage:
     def record_champion(self, name: str) -> None:
         """Record a model as the champion and put it into service."""
         self.sagemaker.config = name
+        self.stage.scaling.scale()
         self.put(f"models/{name}/output/model.tar.gz", b"a model")
         item = {
             "id": {"S": "champion"},
@@ -126,6 +127,7 @@ class RetrainStage:
         self.sagemaker.finish_update()
         assert self.sagemaker.config == CHAMPION
         assert self.sagemaker.status == "InService"
+        assert self.stage.scaling.is_scaled()
         assert self.item("champion")["model_version"]["S"] == CHAMPION
         assert self.lock is None
         (event,) = self.stage.events("Model Rejected")

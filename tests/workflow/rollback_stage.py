@@ -31,6 +31,7 @@ class RollbackStage:
         for key in ("champion", f"promoted/{name}"):
             self.put_item(key, **record)
         self.sagemaker.config, self.sagemaker.status, self.sagemaker.pending_config = name, "InService", None
+        self.stage.scaling.scale()
 
     def put_item(self, name: str, **attributes: str) -> None:
         """Put an item into the model table."""
@@ -61,6 +62,7 @@ class RollbackStage:
         """Assert that this model is the champion and in service, and that the lock is free."""
         self.sagemaker.finish_update()
         assert (self.sagemaker.status, self.sagemaker.config) == ("InService", name)
+        assert self.stage.scaling.is_scaled()
         assert self.item("champion")["model_version"] == name
         assert self.item("lock") == {}
 

@@ -21,8 +21,11 @@ from functions.shared.photo_table import PhotoTable
 from tests.support.photo_table import create_photo_table, create_upload_count_table
 from tests.support.waiting import eventually
 from tests.workflow.fake_sagemaker import FakeSageMaker
+from tests.workflow.fake_scaling import FakeScaling
 from tests.workflow.lambda_handlers import ACCOUNT, CONTEXT, ENVIRONMENT, REGION, Handler, invoked_functions
 
+# The substitutions of the scaling of the endpoint.
+SCALING = {"EndpointMinInstances": "1", "EndpointMaxInstances": "4", "EndpointTargetInvocations": "600"}
 JPEG = b"\xff\xd8\xff\xe0 not decoded, because the endpoint is a stub"
 
 
@@ -101,6 +104,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         """Create the resources."""
+        self.scaling = FakeScaling(self.sagemaker)
         self.aws = clients()
         for bucket in ("uploads", "scones-ml"):
             self.aws["s3"].create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
@@ -202,6 +206,7 @@ class Stage:
             EndpointInstanceType="ml.m5.large",
             MlBucket="scones-ml",
             EndpointName="scones-test",
+            **SCALING,
             EventBus="scones-test",
             Stage="test",
         )
@@ -209,7 +214,12 @@ class Stage:
     def deploy_rollback(self) -> str:
         """Create rollback-model with fewer polls of the endpoint. Returns its ARN."""
         return self.deploy(
-            "rollback-model", FEWER_POLLS, EndpointName="scones-test", EventBus="scones-test", Stage="test"
+            "rollback-model",
+            FEWER_POLLS,
+            EndpointName="scones-test",
+            EventBus="scones-test",
+            Stage="test",
+            **SCALING,
         )
 
     def start(self, machine: str, execution_input: dict[str, Any]) -> Execution:

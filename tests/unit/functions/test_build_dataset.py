@@ -181,21 +181,35 @@ class _SageMaker:
         return lambda **request: self.calls.append(f"{operation} {request.get('EndpointConfigName', '')}".strip())
 
 
+class _Scaling:
+    """A fake client of Application Auto Scaling, whose target is registered or not; it records with `sagemaker`."""
+
+    def __init__(self, sagemaker: _SageMaker, registered: bool) -> None:
+        self.sagemaker = sagemaker
+        self.registered = registered
+
+    def deregister_scalable_target(self, **_: Any) -> None:
+        self.sagemaker.calls.append("deregister_scalable_target")
+        if not self.registered:
+            raise ClientError({"Error": {"Code": "ObjectNotFoundException", "Message": "none"}}, "x")
+
+
 @pytest.mark.parametrize(
     ("status", "calls", "busy"),
     [
         (None, ["create_endpoint v1"], False),
-        ("InService", ["update_endpoint v1"], False),
+        ("InService", ["deregister_scalable_target", "update_endpoint v1"], False),
         ("Failed", ["delete_endpoint"], True),
         ("Updating", [], True),
     ],
 )
+@pytest.mark.parametrize("registered", [True, False])
 def test_the_champion_is_restored_in_every_state_of_its_endpoint(
-    table: ModelTable, status: str | None, calls: list[str], busy: bool
+    table: ModelTable, status: str | None, calls: list[str], busy: bool, registered: bool
 ) -> None:
     table.promote(Champion("v1", "v1", "s3://a"))
     sagemaker = _SageMaker(status)
-    endpoint = ChampionEndpoint("vehicles", table, sagemaker)
+    endpoint = ChampionEndpoint("vehicles", table, sagemaker, _Scaling(sagemaker, registered))
     with pytest.raises(EndpointBusy) if busy else nullcontext():
         assert endpoint.restore_champion() == table.champion()
     assert sagemaker.calls == calls
