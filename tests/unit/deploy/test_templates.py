@@ -178,14 +178,14 @@ def test_queues_and_the_topic_deny_requests_without_tls() -> None:
     assert denied == {**dict.fromkeys(of_type("AWS::SQS::Queue"), "sqs:*"), "AlertTopic": "sns:Publish"}
 
 
-def test_alerts_are_encrypted_with_a_key_that_alarms_may_use() -> None:
-    """CloudWatch cannot use the AWS managed key of SNS: its policy does not allow it."""
+def test_alerts_are_encrypted_with_a_key_that_alarms_and_budgets_may_use() -> None:
+    """They cannot use the AWS managed key of SNS: its policy does not allow it."""
     assert APP["Resources"]["AlertTopic"]["Properties"]["KmsMasterKeyId"] == {"Ref": "AlertKey"}
     key = APP["Resources"]["AlertKey"]["Properties"]
     assert key["EnableKeyRotation"] is True
-    (alarms,) = [one for one in key["KeyPolicy"]["Statement"] if one["Sid"] == "Alarms"]
-    assert alarms["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
-    assert set(alarms["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
+    (services,) = [one for one in key["KeyPolicy"]["Statement"] if one["Sid"] == "AlarmsAndBudgets"]
+    assert services["Principal"] == {"Service": ["cloudwatch.amazonaws.com", "budgets.amazonaws.com"]}
+    assert set(services["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
 
 
 def test_a_message_that_is_never_answered_goes_to_the_dead_letter_queue() -> None:
