@@ -305,4 +305,4 @@ class Desks(RuleBasedStateMachine):
 
 def test_no_order_of_steps_loses_a_request(stage: Deployed) -> None:
     machine = type("Machine", (Desks,), {"deployed": stage})
-    run_state_machine_as_test(machine, settings=examples(15, stateful_step_count=30))
+    run_state_machine_as_test(machine, settings=examples(6, stateful_step_count=30))
