@@ -13,7 +13,7 @@ import hmac
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ministack.core import iam_evaluator
@@ -34,7 +34,7 @@ class NotAuthorized(Exception):
 class SessionKey(AccessKey):
     """The temporary access key of an assumed role."""
 
-    session_token: str
+    session_token: str = field(repr=False)
 
 
 @dataclass(frozen=True)
