@@ -63,7 +63,7 @@ def test_a_stage_without_a_champion_gets_the_initial_model(fresh: Stage) -> None
     assert (event["model_version"], event["previous_model_version"], event["threshold"]) == (VERSION, None, 0.9)
     assert "not compared with anything" in event["verdict"]
     (package,) = fresh.sagemaker.requests_to("CreateModelPackage")
-    assert "not compared with anything" in package["CustomerMetadataProperties"]["verdict"]
+    assert "not compared with anything" in package["ModelPackageDescription"]
 
 
 def test_the_golden_photos_of_an_initial_model_reach_the_probe(fresh: Stage) -> None:
