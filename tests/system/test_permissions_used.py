@@ -72,6 +72,7 @@ RARE = {
     ("PrepareRollbackRole", "execution:scones-test-rollback-model:*"): "another rollback runs or was stopped",
     ("RetrainModelWorkflowRole", "sagemaker:DeleteEndpoint"): "the first model of a stage fails its probe",
     ("RollbackModelWorkflowRole", "sagemaker:CreateEndpoint"): "the endpoint is gone when a rollback starts",
+    ("RollbackModelWorkflowRole", "sagemaker:AddTags"): "the endpoint is gone when a rollback starts",
     ("RollbackModelWorkflowRole", "sagemaker:DeleteEndpoint"): "the endpoint has failed when a rollback starts",
 }
 
