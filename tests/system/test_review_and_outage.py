@@ -18,8 +18,9 @@ def review_request(upload_stage: UploadStage, photo_id: str) -> dict[str, Any]:
         found = sqs.receive_message(
             QueueUrl=upload_stage.deployed.review_queue_url, WaitTimeSeconds=2, MaxNumberOfMessages=10
         )
-        bodies = [json.loads(message["Body"]) for message in found.get("Messages", [])]
-        return [body for body in bodies if body["photo"]["photo_id"] == photo_id]
+        # Other tests leave unreadable requests.
+        bodies = [message["Body"] for message in found.get("Messages", [])]
+        return [json.loads(body) for body in bodies if photo_id in body]
 
     request: dict[str, Any] = eventually(receive, what=f"the review request of {photo_id}")[0]
     return request
