@@ -1,18 +1,17 @@
 """SNS: publishing to an encrypted topic needs permission for its key.
 
-Patch: ministack authorizes sns:Publish only. On AWS the publisher needs kms:GenerateDataKey and kms:Decrypt for the key
+ministack authorizes sns:Publish only. On AWS the publisher needs kms:GenerateDataKey and kms:Decrypt for the key
 ("Key management", Amazon SNS Developer Guide).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from ministack.core import iam_evaluator
 from ministack.services import kms, sns
 
-from local import patches
+from local import authorization, patches
+from local.authorization import Permission
 
 ACTIONS = ("kms:GenerateDataKey", "kms:Decrypt")
 
@@ -24,25 +23,15 @@ def _key_arn(topic_arn: str) -> str | None:
     return str(key["Arn"]) if key else None
 
 
+def _permissions(asked: Permission, _body: bytes, _region: str) -> Iterator[Permission]:
+    yield asked
+    key = _key_arn(asked.resource) if asked.action == "sns:Publish" else None
+    for action in ACTIONS if key else ():
+        yield Permission(action, "kms", str(key))
+
+
 def install() -> None:
-    """Apply the patch."""
-
-    def enforce(
-        access_key_id: str,
-        iam_action: str,
-        service: str,
-        region: str,
-        resource_arn: str = "*",
-        service_context: Mapping[str, Any] | None = None,
-    ) -> Any:
-        denied = original(access_key_id, iam_action, service, region, resource_arn, service_context)
-        key = _key_arn(resource_arn) if iam_action == "sns:Publish" else None
-        for action in ACTIONS if key else ():
-            denied = denied or original(access_key_id, action, "kms", region, key, {})
-        return denied
-
-    original = patches.replace(
-        iam_evaluator, "enforce", "access_key_id iam_action service region resource_arn service_context", enforce
-    )
+    """Authorize requests to SNS as this module says."""
+    authorization.require("sns", _permissions)
     patches.attribute(sns, "_topics", object)
     patches.expect(kms, "_resolve_key", "key_id_or_arn")

@@ -10,17 +10,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
-from ministack.core import iam_actions, iam_evaluator, responses
+from ministack.core import iam_actions, responses
 
-from local import patches
+from local import authorization, patches
+from local.authorization import Permission
 from local.sagemaker import scaling_permissions
 
 INVOCATION = re.compile(r"/endpoints/([^/]+)/invocations")
-# The name under which the body of a request travels to `enforce`, which does not get it.
-_BODY = "local:sagemakerbody"
 _SCALING = "application-autoscaling"
 
 # The noun of an action, the field with the name, and the type in the ARN; longer nouns before their beginnings.
@@ -89,17 +89,20 @@ def permissions(
             yield "iam:PassRole", str(request[field]), {"iam:passedtoservice": "sagemaker.amazonaws.com"}
 
 
-def _all_permissions(service: str, iam_action: str, body: bytes, region: str) -> list[tuple[str, str, dict[str, Any]]]:
+def _required(asked: Permission, body: bytes, region: str) -> Iterator[Permission]:
     """What a request to SageMaker or Application Auto Scaling needs; first the permission for its own resource."""
     try:
         request = json.loads(body or b"{}")
     except ValueError:
-        return []
-    action = iam_action.rpartition(":")[2]
-    if service not in ("sagemaker", _SCALING) or not isinstance(request, dict):
-        return []
-    of_service = permissions if service == "sagemaker" else scaling_permissions.permissions
-    return list(of_service(action, request, region, responses.get_account_id()))
+        request = None
+    if not isinstance(request, dict):
+        yield asked
+        return
+    of_service = permissions if asked.service == "sagemaker" else scaling_permissions.permissions
+    (_, _, keys), *more = of_service(asked.action.rpartition(":")[2], request, region, responses.get_account_id())
+    yield replace(asked, context={**asked.context, **keys})
+    for action, resource, keys in more:
+        yield replace(asked, action=action, resource=resource, context={**asked.context, **keys})
 
 
 def install() -> None:
@@ -122,10 +125,6 @@ def install() -> None:
         arn: str = original(service, method, path, headers, body, query_params, region, account_id)
         return arn
 
-    def request_tag_context(service: str, iam_action: str, body: bytes, params: Any) -> dict[str, Any]:
-        context: dict[str, Any] = original_context(service, iam_action, body, params)
-        return {**context, _BODY: body} if service in ("sagemaker", _SCALING) else context
-
     def extract_iam_action(
         service: str, method: str, path: str, headers: Mapping[str, str], body: bytes, query_params: Any
     ) -> str | None:
@@ -137,29 +136,7 @@ def install() -> None:
     original_action = patches.replace(
         iam_actions, "extract_iam_action", "service method path headers body query_params", extract_iam_action
     )
-
-    def enforce(
-        access_key_id: str,
-        iam_action: str,
-        service: str,
-        region: str,
-        resource_arn: str = "*",
-        service_context: Mapping[str, Any] | None = None,
-    ) -> Any:
-        context = dict(service_context or {})
-        body = context.pop(_BODY, b"")
-        needed = _all_permissions(service, iam_action, body, region)
-        keys = needed[0][2] if needed else {}
-        denied = original_enforce(access_key_id, iam_action, service, region, resource_arn, {**context, **keys})
-        for action, resource, keys in needed[1:]:
-            denied = denied or original_enforce(access_key_id, action, service, region, resource, {**context, **keys})
-        return denied
-
-    original_context = patches.replace(
-        iam_actions, "request_tag_context", "service iam_action body params", request_tag_context
-    )
-    original_enforce = patches.replace(
-        iam_evaluator, "enforce", "access_key_id iam_action service region resource_arn service_context", enforce
-    )
     parameters = "service method path headers body query_params region account_id"
     original = patches.replace(iam_actions, "extract_resource_arn", parameters, extract_resource_arn)
+    for service in ("sagemaker", _SCALING):
+        authorization.require(service, _required)
