@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import logging
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from local import authorization, patches
 from local.credentials import AccessKey
 
 _secret = secrets.token_bytes(32)
+logger = logging.getLogger("local.service_roles")
 
 
 class NotAuthorized(Exception):
@@ -89,6 +91,15 @@ class ServiceRole:
                 f"User: {self.session_arn} is not authorized to perform: {action} on resource: {resource} because no "
                 f"identity-based policy allows the {action} action"
             )
+
+    def allows(self, action: str, resource: str, otherwise: str) -> bool:
+        """Whether `require` accepts the action; if not, log `otherwise`, what does not happen, and the reason."""
+        try:
+            self.require(action, resource)
+        except NotAuthorized as error:
+            logger.warning("%s: %s", otherwise, error)
+            return False
+        return True
 
     def access_key(self) -> SessionKey | None:
         """Return a key of a session of the role; None when IAM is not enforced. Raises NotAuthorized."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextvars
 import json
-import logging
 import math
 import time
 from dataclasses import dataclass
@@ -23,9 +22,9 @@ from ministack.services import cloudwatch_logs, lambda_svc
 from local import patches
 from local.lambdas import emf
 from local.lambdas.roles import function_role
-from local.service_roles import NotAuthorized, ServiceRole
 
-logger = logging.getLogger("local.lambdas")
+# On AWS, a function whose role may not write its log has none.
+LOST = "Log lines of a function are lost"
 
 
 @dataclass(frozen=True)
@@ -66,16 +65,6 @@ def publish_metrics(function: str, report: Report, failed: bool) -> None:
     emf.put_metrics("AWS/Lambda", {"FunctionName": function}, values)
 
 
-def _may(role: ServiceRole, action: str, resource: str) -> bool:
-    """Whether the role of a function allows it to write its log; on AWS a function without permission has no log."""
-    try:
-        role.require(action, resource)
-    except NotAuthorized as error:
-        logger.warning("Log lines of a function are lost: %s", error)
-        return False
-    return True
-
-
 def _write(config: dict[str, Any], report: Report, request_id: str, text: str) -> None:
     group = (config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{config['FunctionName']}"
     where = {"logGroupName": group, "logStreamName": report.stream}
@@ -84,14 +73,14 @@ def _write(config: dict[str, Any], report: Report, request_id: str, text: str) -
     arn = f"arn:aws:logs:{get_region()}:{get_account_id()}:log-group:{group}"
     stream = f"{arn}:log-stream:{report.stream}"
     if group not in cloudwatch_logs._log_groups:
-        if not _may(role, "logs:CreateLogGroup", arn):
+        if not role.allows("logs:CreateLogGroup", arn, LOST):
             return
         cloudwatch_logs._create_log_group({"logGroupName": group})
     if report.stream not in streams:
-        if not _may(role, "logs:CreateLogStream", stream):
+        if not role.allows("logs:CreateLogStream", stream, LOST):
             return
         cloudwatch_logs._create_log_stream(where)
-    if not _may(role, "logs:PutLogEvents", stream):
+    if not role.allows("logs:PutLogEvents", stream, LOST):
         return
     lines = [
         f"START RequestId: {request_id} Version: {config.get('Version', '$LATEST')}",

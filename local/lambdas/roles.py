@@ -10,18 +10,16 @@ Patches:
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
 from local import authorization, patches
-from local.service_roles import NotAuthorized, ServiceRole
+from local.service_roles import ServiceRole
 
 SERVICE = "lambda.amazonaws.com"
 DESTINATIONS = {"sqs": "sqs:SendMessage", "sns": "sns:Publish", "lambda": "lambda:InvokeFunction"}
-logger = logging.getLogger("local.lambdas")
 
 
 def function_role(config: dict[str, Any]) -> ServiceRole:
@@ -46,13 +44,8 @@ def install() -> None:
     def route_async_failure(target_arn: str, func_name: str, event: dict[str, Any], result: dict[str, Any]) -> None:
         config = (lambda_svc._functions.get(func_name) or {}).get("config", {})
         action = DESTINATIONS.get(target_arn.split(":")[2:3][0] if ":" in target_arn else "")
-        try:
-            if action:
-                function_role(config).require(action, target_arn)
-        except NotAuthorized as error:
-            logger.warning("A failed event of %s is lost: %s", func_name, error)
-            return
-        original_route(target_arn, func_name, event, result)
+        if not action or function_role(config).allows(action, target_arn, f"A failed event of {func_name} is lost"):
+            original_route(target_arn, func_name, event, result)
 
     original = patches.replace(lambda_runtime, "execution_credentials", "config", execution_credentials)
     patches.replace(lambda_svc, "execution_credentials", "config", execution_credentials)

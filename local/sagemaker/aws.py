@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextvars
 import json
-import logging
 import os
 import re
 import tarfile
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-logger = logging.getLogger("local.sagemaker")
 ECR_IMAGE = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([^:@]+)(?:[:@].+)?")
 
 
@@ -249,11 +247,7 @@ class LogStream:
         resource = f"arn:aws:logs:{get_region()}:{get_account_id()}:log-group:{self._where['logGroupName']}"
         if operation != "CreateLogGroup":
             resource += f":log-stream:{self._where['logStreamName']}"
-        try:
-            if self._role:
-                self._role.require(f"logs:{operation}", resource)
-        except NotAuthorized as error:
-            logger.warning("Log lines are lost: %s", error)
+        if self._role and not self._role.allows(f"logs:{operation}", resource, "Log lines are lost"):
             return
         headers = {"x-amz-target": f"Logs_20140328.{operation}", "content-type": "application/x-amz-json-1.1"}
         handler = app.SERVICE_HANDLERS["logs"]

@@ -9,7 +9,6 @@ Source: "Create and manage Amazon SageMaker AI jobs with Step Functions".
 from __future__ import annotations
 
 import json
-import logging
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +20,6 @@ from local import patches
 from local.sagemaker.errors import SageMakerError
 from local.sagemaker.jobs import Job
 from local.sagemaker.service import SageMaker
-from local.service_roles import NotAuthorized
 from local.states import permissions, tasks
 
 PREFIX = "arn:aws:states:::sagemaker:"
@@ -35,7 +33,6 @@ OPERATIONS = (
 )
 MODELED_ERRORS = ("ResourceInUse", "ResourceNotFound", "ResourceLimitExceeded", "ConflictException")
 POLL_S = 0.05
-logger = logging.getLogger("local.states")
 
 
 def _execution_error(error: SageMakerError) -> _ExecutionError:
@@ -85,13 +82,8 @@ def _run_job(service: SageMaker, kind: str, name: str) -> dict[str, Any]:
 def _may_stop(kind: str, job: Job) -> bool:
     """Whether the role of the state machine may stop the job; without permission, the job goes on."""
     role = permissions.current_role()
-    try:
-        if role is not None:
-            role.require(f"sagemaker:Stop{kind}Job", job.arn)
-    except NotAuthorized as error:
-        logger.warning("A job goes on, although its execution has ended: %s", error)
-        return False
-    return True
+    otherwise = "A job goes on, although its execution has ended"
+    return role is None or role.allows(f"sagemaker:Stop{kind}Job", job.arn, otherwise)
 
 
 def _task(service: SageMaker, operation: str) -> Callable[[str, dict[str, Any]], dict[str, Any]]:
