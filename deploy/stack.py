@@ -16,7 +16,7 @@ from deploy.errors import DeployError
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
-    from mypy_boto3_cloudformation.type_defs import ParameterTypeDef, StackEventTypeDef
+    from mypy_boto3_cloudformation.type_defs import ParameterTypeDef, StackEventTypeDef, StackTypeDef
     from mypy_boto3_s3 import S3Client
 
 # The value of the tag `system` of every resource.
@@ -42,28 +42,31 @@ class Stack:
         self._uploaded_template: tuple[str, str] | None = None
         self._cloudformation: CloudFormationClient = boto3.client("cloudformation")
 
-    def status(self) -> str | None:
-        """Return the status of the stack, or None when there is no stack."""
+    def _description(self) -> "StackTypeDef | None":
+        """Return what CloudFormation tells about the stack, or None when there is no stack."""
         try:
-            stacks = self._cloudformation.describe_stacks(StackName=self.name)["Stacks"]
+            stack = self._cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]
         except ClientError as error:
             if "does not exist" in str(error):
                 return None
             raise
-        return str(stacks[0]["StackStatus"]) if stacks[0]["StackStatus"] != "DELETE_COMPLETE" else None
+        return stack if stack["StackStatus"] != "DELETE_COMPLETE" else None
+
+    def status(self) -> str | None:
+        """Return the status of the stack, or None when there is no stack."""
+        stack = self._description()
+        return str(stack["StackStatus"]) if stack else None
 
     def outputs(self) -> dict[str, str]:
         """Return the outputs of the stack. Raises DeployError when it is not deployed."""
-        if self.status() in (None, "REVIEW_IN_PROGRESS"):
+        stack = self._description()
+        if stack is None or stack["StackStatus"] == "REVIEW_IN_PROGRESS":
             raise DeployError(f"There is no stack {self.name} here. Run `make deploy` first.")
-        return self.present_outputs()
+        return _values(stack, "Output")
 
     def present_outputs(self) -> dict[str, str]:
         """Return the outputs that the stack has; none when there is no stack."""
-        if self.status() is None:
-            return {}
-        stack = self._cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]
-        return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+        return _values(self._description(), "Output")
 
     def is_created(self) -> bool:
         """Whether the stack has all its resources, also during and after an update."""
@@ -71,10 +74,7 @@ class Stack:
 
     def parameters(self) -> dict[str, str]:
         """Return the present values of the parameters; none when there is no stack."""
-        if self.status() is None:
-            return {}
-        stack = self._cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]
-        return {one["ParameterKey"]: one["ParameterValue"] for one in stack.get("Parameters", [])}
+        return _values(self._description(), "Parameter")
 
     def created_at(self) -> datetime:
         """Return the time when the stack was created. The stack must exist."""
@@ -95,7 +95,8 @@ class Stack:
 
     def present_parameters(self) -> dict[str, str]:
         """Return the parameters that an update can keep: those of a stack that was created, or none."""
-        return self.parameters() if self.status() in UPDATABLE else {}
+        stack = self._description()
+        return _values(stack, "Parameter") if stack and stack["StackStatus"] in UPDATABLE else {}
 
     def resources(self, kind: str) -> dict[str, str]:
         """Return the physical ids of the resources of a type that the stack still has, by logical id.
@@ -275,10 +276,11 @@ class Stack:
         Buckets in it must be empty. Raises DeployError with CloudFormation's reason.
         """
         self.check_idle()
-        if self.status() is None:
+        stack = self._description()
+        if stack is None:
             self._progress(f"{self.name}: does not exist")
             return False
-        stack_id = self._cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]["StackId"]
+        stack_id = stack["StackId"]
         seen = {event["EventId"] for event in self._events(stack_id)}
         self._progress(f"{self.name}: deleting")
         self._cloudformation.delete_stack(StackName=stack_id)
@@ -331,6 +333,10 @@ class Stack:
         """Return the events of the stack, newest first."""
         pages = self._cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack)
         return [event for page in pages for event in page["StackEvents"]]
+
+
+def _values(stack: Any, kind: Literal["Output", "Parameter"]) -> dict[str, str]:
+    return {one[f"{kind}Key"]: one[f"{kind}Value"] for one in (stack or {}).get(f"{kind}s", [])}
 
 
 def _poll(limit_s: float) -> Iterator[None]:
