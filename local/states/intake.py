@@ -64,9 +64,6 @@ class Intake:
                 await held
             yield
         finally:
-            if held is not None and held.cancelled():
-                with self._lock, contextlib.suppress(ValueError):
-                    self._held.remove(held)
             # An upload that has started no execution would leave the next one waiting.
             self._release()
 
@@ -84,13 +81,14 @@ class Intake:
         held.get_loop().call_soon_threadsafe(self._admit, held)
 
     def _admit(self, held: asyncio.Future[None]) -> None:
-        if held.done():
+        # The client of a cancelled upload has closed its connection.
+        if held.cancelled():
             self._release()
         else:
             held.set_result(None)
 
 
-# Replaced limit: `install`.
+# `install` sets the limit of the server.
 intake = Intake(limit=Settings.lambda_slots * EXECUTIONS_PER_SLOT)
 
 
