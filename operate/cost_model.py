@@ -117,13 +117,15 @@ class Cost:
     @property
     def instances(self) -> int:
         """The endpoint's instances in the mean hour."""
-        needed = math.ceil(self.per_s * 60 * self._calls("invocations") / self.stage.target_per_minute)
-        return max(self.stage.min_instances, needed)
+        return self._instances(self.per_s)
 
     @property
     def peak_instances(self) -> int:
         """The endpoint's instances in the busiest hour."""
-        needed = math.ceil(self.peak_per_s * 60 * self._calls("invocations") / self.stage.target_per_minute)
+        return self._instances(self.peak_per_s)
+
+    def _instances(self, photos_per_s: float) -> int:
+        needed = math.ceil(photos_per_s * 60 * self._calls("invocations") / self.stage.target_per_minute)
         return max(self.stage.min_instances, needed)
 
     def parts(self) -> list[Part]:

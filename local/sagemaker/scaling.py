@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
+from botocore import xform_name
 from ministack import app
 from ministack.core import iam_actions, router
 from ministack.core.responses import _service_model, get_account_id, get_region
@@ -47,8 +48,7 @@ class Scaling:
     def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         """Run one operation; raises SageMakerError."""
         model = _service_model(SERVICE)
-        name = re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower()
-        method = getattr(self, name, None)
+        method = getattr(self, xform_name(operation), None)
         if operation not in model.operation_names or method is None:
             text = f"The embedded AWS does not implement {operation} of Application Auto Scaling."
             raise SageMakerError("UnknownOperationException", text)

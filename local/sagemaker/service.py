@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote
 
+from botocore import xform_name
 from botocore.model import OperationModel
 from ministack import app
 from ministack.core import iam_actions, router
@@ -86,7 +87,7 @@ class SageMaker:
         return model.operation_model(name)
 
     def _method(self, operation: str) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
-        name = re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower()
+        name = xform_name(operation)
         for group in self._groups:
             if hasattr(group, name):
                 return getattr(group, name)  # type: ignore[no-any-return]
