@@ -16,7 +16,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 TOOLS := build/tools
-LOCKED := requirements requirements-pretrain requirements-tools functions/requirements
+LOCKED := requirements requirements-pretrain requirements-tools functions/requirements container/requirements
 # --no-build-isolation: a package without a wheel is built with the setuptools of the lock file, not with the newest one.
 INSTALL_LOCKED := -m pip install --disable-pip-version-check --require-hashes --no-build-isolation
 
@@ -25,7 +25,7 @@ quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test rehearse deploy destroy stage retrain rollback reference status threshold upload bench load cost evaluate \
-	review redrive reconcile forget torture pretrain up credentials down asl format lint lock audit sbom
+	review redrive reconcile forget torture pretrain image up credentials down asl format lint lock audit sbom
 
 help:  ## list the commands
 	@echo "Scones Unlimited, vehicle router. TARGET=$(TARGET) STAGE=$(STAGE)"
@@ -118,6 +118,9 @@ pretrain: stage  ## rebuild the backbone from ImageNet weights: installs PyTorch
 	@$(PY) -m pip install --disable-pip-version-check --quiet -r requirements-torch.txt
 	@$(PY) -m training.research.pretrain --data build/data/train
 
+image: $(READY)  ## build the image of jobs and endpoints with Docker or Podman, from the files that `make deploy` uploads
+	@$(PY) -m deploy image
+
 up: $(READY)  ## start the embedded AWS only, with the state of the last stop
 	@$(PY) -m local up
 
@@ -162,5 +165,5 @@ sbom: $(READY) $(TOOLS)/.ready  ## build/reports/sbom-*.json: what is installed 
 	@mkdir -p build/reports
 	@$(TOOLS)/bin/cyclonedx-py environment --validate --output-reproducible -o build/reports/sbom-installed.json $(VENV)
 	@$(TOOLS)/bin/cyclonedx-py requirements --validate --output-reproducible -o build/reports/sbom-functions.json functions/requirements.lock
-	@$(TOOLS)/bin/cyclonedx-py requirements --validate --output-reproducible -o build/reports/sbom-training.json training/requirements.txt
-	@$(TOOLS)/bin/cyclonedx-py requirements --validate --output-reproducible -o build/reports/sbom-training.json training/requirements.txt
+	@$(TOOLS)/bin/cyclonedx-py requirements --validate --output-reproducible -o build/reports/sbom-image.json container/requirements.lock
+	@$(TOOLS)/bin/cyclonedx-py requirements --validate --output-reproducible -o build/reports/sbom-image.json container/requirements.lock

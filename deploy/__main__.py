@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from deploy import removal, system
 from deploy.changes import accept, confirm
 from deploy.errors import DeployError
+from deploy.image import build_with_engine
 from deploy.target import connect
 from deploy.templates import render
 
@@ -24,6 +25,7 @@ def main() -> int:
     destroy = commands.add_parser("destroy", help="remove everything except the data")
     destroy.add_argument("--data", action="store_true", help="also photos, their records, models and labels")
     commands.add_parser("outputs", help="print the stack's outputs as JSON")
+    commands.add_parser("image", help="build the image of jobs and endpoints with docker or podman")
     rendering = commands.add_parser("render", help="write the rendered CloudFormation templates")
     rendering.add_argument("folder", type=Path)
     arguments = parser.parse_args()
@@ -31,6 +33,9 @@ def main() -> int:
         if arguments.command == "render":
             for file in render(arguments.folder):
                 print(file)
+            return 0
+        if arguments.command == "image":
+            print(build_with_engine())
             return 0
         target = connect()
         if arguments.command == "deploy" and arguments.dry_run:

@@ -28,6 +28,7 @@ class Deployed:
     retrain_model_arn: str
     rollback_model_arn: str
     endpoint_name: str
+    image: str
     threshold_parameter: str
 
     @classmethod

@@ -70,7 +70,7 @@ def build_function(name: str) -> bytes:
     folders = (ROOT / "functions" / "shared", ROOT / "functions" / name)
     files = [ROOT / "vehicles.toml", ROOT / "functions" / "__init__.py"]
     files += [file for folder in folders for file in folder.rglob("*.py")]
-    return _zip((file.relative_to(ROOT).as_posix(), file.read_bytes()) for file in files)
+    return zip_files((file.relative_to(ROOT).as_posix(), file.read_bytes()) for file in files)
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,8 @@ def build_layer(build: Path, runtime: str) -> Layer:
             _compile(interpreter, unfinished)
         unfinished.rename(installed)
     files = ((file.relative_to(installed), file) for file in installed.rglob("*") if file.is_file())
-    content = _zip((f"python/{name.as_posix()}", file.read_bytes()) for name, file in files if not _is_skipped(name))
+    kept = ((name, file) for name, file in files if not _is_skipped(name))
+    content = zip_files((f"python/{name.as_posix()}", file.read_bytes()) for name, file in kept)
     return Layer(Artefact("LayerKey", f"{stem}.zip", content), is_compiled=interpreter is not None)
 
 
@@ -148,7 +149,8 @@ def _compile(interpreter: str, folder: Path) -> None:
         raise DeployError(f"The functions' dependencies could not be compiled:\n{done.stdout}{done.stderr}".strip())
 
 
-def _zip(files: Iterable[tuple[str, bytes]]) -> bytes:
+def zip_files(files: Iterable[tuple[str, bytes]]) -> bytes:
+    """Return a zip of files by name, the same bytes for the same files."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in sorted(files):

@@ -14,6 +14,7 @@ from deploy.artefacts import upload_once
 from deploy.changes import Approve, accept, describe_changes
 from deploy.cleanup import bucket_exists
 from deploy.errors import DeployError, explained
+from deploy.image import UNBUILT, build_context, find_image, push_image
 from deploy.package import ROOT, Artefact, build_artefacts
 from deploy.preflight import check_account
 from deploy.settings import ACCEPT_UPLOADS, given_settings
@@ -81,6 +82,7 @@ class Deployment:
             "Stage": self.target.stage,
             "RequireTls": self.require_tls,
             ACCEPT_UPLOADS: "yes" if self.accepting else "no",
+            "LogRetentionDays": self.settings.get("LogRetentionDays") or self.present["LogRetentionDays"],
         }
 
     def artefacts(self, build: Path) -> list[Artefact]:
@@ -88,10 +90,13 @@ class Deployment:
         runtime = self.settings.get("Runtime") or self.present["Runtime"]
         return build_artefacts(build, runtime, self.present.get("LayerKey", ""))
 
-    def app_parameters(self, data_outputs: Mapping[str, str], packaged: Iterable[Artefact]) -> dict[str, str]:
+    def app_parameters(
+        self, data_outputs: Mapping[str, str], packaged: Iterable[Artefact], image: str
+    ) -> dict[str, str]:
         """Return the parameters of the app stack that are not kept."""
         return {
             "Stage": self.target.stage,
+            "Image": image,
             "RequireTls": self.require_tls,
             **{name: data_outputs[name] for name in DATA_OUTPUTS},
             **{artefact.parameter: artefact.key for artefact in packaged},
@@ -112,10 +117,11 @@ def deploy(
     changed = data.deploy(load_template("data"), planned.data_parameters, approve=approve)
     data_outputs = data.outputs()
     with explained("" if accepting else "The stage accepts no uploads until `make deploy` succeeds."):
+        image = push_image(data_outputs, build_context(), progress)
         packaged = planned.artefacts(build)
         for artefact in _upload_missing(data_outputs["ArtifactsBucket"], packaged):
             progress(f"{artefact.key}: {len(artefact.content) / 1e6:.2f} MB uploaded")
-        parameters = planned.app_parameters(data_outputs, packaged)
+        parameters = planned.app_parameters(data_outputs, packaged, image)
         changed |= app.deploy(planned.template, parameters, data_outputs["ArtifactsBucket"], approve)
         if not accepting:
             if not target.is_local:
@@ -155,7 +161,8 @@ def plan(target: Target, progress: Progress = print, build: Path = BUILD) -> Non
     outputs = planned.data.present_outputs()
     # An output of a stack that does not exist yet has no value, and the plan needs none.
     known = {name: outputs.get(name, "not-known-yet") for name in DATA_OUTPUTS}
-    parameters = planned.app_parameters(known, planned.artefacts(build))
+    image = find_image(outputs, build_context()) if "ImageRepository" in outputs else None
+    parameters = planned.app_parameters(known, planned.artefacts(build), image or UNBUILT)
     app_changes = planned.app.plan(planned.template, parameters, outputs.get("ArtifactsBucket"))
     for stack, changes in ((planned.data, data_changes), (planned.app, app_changes)):
         for line in describe_changes(stack.name, changes):

@@ -23,6 +23,7 @@ from local import (
     service_roles,
     signatures,
 )
+from local.images import builds, registry
 from local.lambdas import code, emf, execution, pool, report, roles
 from local.persistence import services
 from local.sagemaker import resource_arns, scaling, service
@@ -51,7 +52,9 @@ def apply_patches(settings: Settings) -> service.SageMaker:
     callbacks.install()
     tasks.install()
     nested.install()
-    sagemaker = service.install(settings)
+    images = registry.install(settings)
+    builds.install(settings, images)
+    sagemaker = service.install(settings, images)
     scaling.install(sagemaker.endpoints)
     resource_arns.install()
     sagemaker_tasks.install(sagemaker)

@@ -134,6 +134,7 @@ def stop(settings: Settings | None = None, *, forget: bool = False) -> bool:
             if forget:
                 StateFolder(settings.state).forget()
                 _remove(settings.users)
+                _remove(settings.images)
             settings.pid_file.unlink(missing_ok=True)
             credentials.remove(settings.directory)
     if not stopped and _port_in_use(settings.port):

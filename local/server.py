@@ -70,6 +70,7 @@ async def serve(settings: Settings) -> None:
     sagemaker = install.apply_patches(settings)
     saver = Saver(settings)
     saver.restore()
+    sagemaker.images.remove_unused()
     loop = asyncio.get_running_loop()
     startup_failed: asyncio.Future[None] = loop.create_future()
 

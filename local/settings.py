@@ -87,6 +87,11 @@ class Settings:
         return self.directory / USERS
 
     @property
+    def images(self) -> Path:
+        """The folder with the container images, kept after `down`."""
+        return self.directory / "images"
+
+    @property
     def work(self) -> Path:
         """The folder that is removed when the server stops."""
         return self.directory / "work"

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from deploy import system, training_source
+from deploy import system
 from deploy.outputs import Deployed
 from deploy.target import Target
 from operate import retrain, stage_data, terminal
@@ -59,7 +59,7 @@ def run(target: Target) -> dict[str, Any]:
 
 
 def staged_input(deployed: Deployed, target: Target, force: bool = False) -> dict[str, Any]:
-    """Stage the training data and code, publish both, and return the input of retrain-model.
+    """Stage the training data, publish it, and return the input of retrain-model.
 
     `force` accepts data that shows nothing but the vehicles. Raises CommandError instead of publishing drawn pictures
     in a real account.
@@ -70,10 +70,7 @@ def staged_input(deployed: Deployed, target: Target, force: bool = False) -> dic
             "The CIFAR-100 archive could not be downloaded, and in a real account no model is trained on drawn "
             "pictures. Set CIFAR100_ARCHIVE to cifar-100-python.tar.gz, or TRAINING_PHOTOS to photos of your own."
         )
-    archive = ROOT / "build" / "source" / "sourcedir.tar.gz"
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    training_source.build(archive)
-    return retrain.publish_training_input(deployed, staged.train, archive)
+    return retrain.publish_training_input(deployed, staged.train)
 
 
 def staged_source() -> str:

@@ -24,7 +24,7 @@ from training.artifact import ModelArchiveError, unpack_model
 from training.dataset import targets
 from training.evaluation import METRICS, evaluate
 from training.images import preprocess
-from training.inference import Model, model_fn, predict_probabilities
+from training.inference import Model, load_model, predict_probabilities
 from training.photo_errors import PhotoError
 
 
@@ -106,7 +106,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         with unpack_model(arguments.model) as folder:
-            report = evaluate_photos(model_fn(folder), arguments.photos, show_progress=True)
+            report = evaluate_photos(load_model(folder), arguments.photos, show_progress=True)
     except (EvaluationError, ModelArchiveError) as error:
         print(f"evaluation failed: {error}", file=sys.stderr)
         return 1

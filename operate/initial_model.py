@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from deploy import training_source
 from deploy.outputs import Deployed
 from functions.shared.champion import ModelTable
 from operate import retrain
 from operate.errors import CommandError
 from operate.terminal import console
+from training.archive import pack
 from training.artifact import write_model
 from training.backbone import load_backbone
 from training.initial_head import INITIAL_HEAD_FILE, load_initial_head
@@ -56,7 +56,7 @@ def build_artifact(folder: Path) -> Path:
         files = {file.relative_to(root).as_posix(): file.read_bytes() for file in root.rglob("*") if file.is_file()}
     folder.mkdir(parents=True, exist_ok=True)
     artifact = folder / "model.tar.gz"
-    artifact.write_bytes(training_source.pack(files))
+    artifact.write_bytes(pack(files))
     return artifact
 
 

@@ -1,4 +1,4 @@
-"""Publish training data and code, start retrain-model and print its result."""
+"""Publish training data, start retrain-model and print its result."""
 
 import hashlib
 import io
@@ -52,11 +52,11 @@ SKIPPED_LABELS = {
 }
 
 
-def publish_training_input(deployed: Deployed, train: Path, source: Path) -> dict[str, Any]:
-    """Upload the staged data set, its golden photos and the training code under the hashes of their contents.
+def publish_training_input(deployed: Deployed, train: Path) -> dict[str, Any]:
+    """Upload the staged data set and its golden photos under the hashes of their contents.
 
-    Returns the input of retrain-model. An object that exists is not uploaded again. Scheduled retrainings use
-    the input of the last promotion instead.
+    Returns the input of retrain-model, with the deployed image. An object that exists is not uploaded again. Scheduled
+    retrainings use the input of the last promotion instead.
     """
     s3: S3Client = boto3.client("s3")
     files = sorted(file for file in train.iterdir() if file.is_file())
@@ -68,8 +68,8 @@ def publish_training_input(deployed: Deployed, train: Path, source: Path) -> dic
         digest.update(file.read_bytes())
     name = digest.hexdigest()[:20]
     prefix, golden = f"datasets/base/{name}", f"golden/{name}"
-    source_key = f"source/{hashlib.sha256(source.read_bytes()).hexdigest()[:20]}/sourcedir.tar.gz"
-    for file, key in [*((file, f"{prefix}/{file.name}") for file in files), (source, source_key)]:
+    for file in files:
+        key = f"{prefix}/{file.name}"
         if s3.list_objects_v2(Bucket=deployed.ml_bucket, Prefix=key)["KeyCount"]:
             continue
         s3.upload_file(str(file), deployed.ml_bucket, key)
@@ -84,7 +84,7 @@ def publish_training_input(deployed: Deployed, train: Path, source: Path) -> dic
             s3.put_object(Bucket=deployed.ml_bucket, Key=f"{golden}/{photo}", Body=content, ContentType="image/png")
     return {
         "dataset": f"s3://{deployed.ml_bucket}/{prefix}/",
-        "source": f"s3://{deployed.ml_bucket}/{source_key}",
+        "image": deployed.image,
         "hyperparameters": {},
         "golden": f"s3://{deployed.ml_bucket}/{golden}/",
     }

@@ -1,5 +1,6 @@
 """Print running executions, queue lengths, the model in production, the registered models and the settings."""
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +93,7 @@ def _print_models(deployed: Deployed) -> None:
         serving = f"missing ({error.response['Error']['Message']})"
     console.print(f"Endpoint {deployed.endpoint_name}: {serving}")
     grid = Table(title="Models, newest first", title_justify="left")
-    for heading in ("model", "verdict", "registered", "parent", "labels snapshot", "code"):
+    for heading in ("model", "verdict", "registered", "parent", "labels snapshot", "image"):
         grid.add_column(heading, overflow="fold")
     recorded = {model.model_version: model for model in table.all_promoted()}
     for package in _describe_newest_packages(sagemaker, deployed.app_name):
@@ -105,7 +106,7 @@ def _print_models(deployed: Deployed) -> None:
             f"{package['CreationTime'].astimezone(UTC):%Y-%m-%d %H:%M}",
             metadata.get("parent") or "—",
             _short_hash(metadata.get("snapshot")),
-            _short_hash(metadata.get("source")),
+            _short_hash(metadata.get("image")),
         )
     console.print(grid)
     for model in sorted(recorded.values(), key=lambda model: str(model.rolled_back_at)):
@@ -170,10 +171,12 @@ def _describe_newest_packages(sagemaker: "SageMakerClient", group: str) -> list[
 
 
 def _short_hash(uri: str | None) -> str:
-    """Return the first eight digits of the hash in a content-addressed S3 URI.
+    """Return the first eight digits of the hash in the URI of a snapshot or an image.
 
-    >>> _short_hash("s3://b/source/0123456789abcdef/sourcedir.tar.gz")
+    >>> _short_hash("s3://b/datasets/snapshots/0123456789abcdef/manifest.json")
     '01234567'
+    >>> _short_hash("123456789012.dkr.ecr.eu-west-1.amazonaws.com/scones-dev@sha256:89abcdef01234567")
+    '89abcdef'
     """
-    parts = [part for part in (uri or "").split("/") if len(part) >= 16 and all(c in "0123456789abcdef" for c in part)]
-    return parts[-1][:8] if parts else "—"
+    found = re.findall(r"(?<=[/:])[0-9a-f]{16,}(?=/|$)", uri or "")
+    return found[-1][:8] if found else "—"

@@ -1,6 +1,7 @@
-"""Extract a .tar.gz that may have been replaced: regular files below one folder, bounded, and nothing else."""
+"""Write a .tar.gz, and extract one that may have been replaced: bounded, regular files below one folder only."""
 
 import gzip
+import io
 import shutil
 import tarfile
 import unicodedata
@@ -14,6 +15,20 @@ MAX_BYTES = 200_000_000
 
 class ArchiveRefused(ValueError):
     """The archive is damaged, has an entry that a model never has, or is too large; the message names it."""
+
+
+def pack(files: dict[str, bytes]) -> bytes:
+    """Return a .tar.gz of `files` by name, in sorted order, without times or owners."""
+    packed = io.BytesIO()
+    with (
+        gzip.GzipFile(filename="", fileobj=packed, mode="wb", compresslevel=6, mtime=0) as compressed,
+        tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for name in sorted(files):
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(files[name]), 0o644
+            tar.addfile(entry, io.BytesIO(files[name]))
+    return packed.getvalue()
 
 
 def extract(archive: Path, folder: Path, max_files: int = MAX_FILES, max_bytes: int = MAX_BYTES) -> None:

@@ -1,4 +1,4 @@
-"""The content of model.tar.gz: backbone, head, metadata and the inference code."""
+"""The content of model.tar.gz: backbone, head and metadata. The code that reads it is in the image."""
 
 import json
 import tempfile
@@ -14,32 +14,6 @@ from training.backbone import BACKBONE_FILE
 from training.digests import DigestError, check_digests, write_digests
 from training.head import Head
 from training.inference import BACKBONE_NAME, HEAD_NAME, METADATA_NAME
-
-_INFERENCE_MODULES = (
-    "__init__",
-    "avif",
-    "backbone",
-    "calibration",
-    "decoder",
-    "digests",
-    "head",
-    "images",
-    "inference",
-    "isolation",
-    "jpeg",
-    "metrics",
-    "orientation",
-    "photo_errors",
-    "photo_format",
-    "png",
-)
-_ENTRY_POINT = '''"""The functions that the SageMaker PyTorch inference toolkit calls."""
-
-from training.inference import input_fn, model_fn, output_fn, predict_fn
-
-__all__ = ["input_fn", "model_fn", "output_fn", "predict_fn"]
-'''
-REQUIREMENTS = "numpy==2.4.6\npillow==13.0.0\npillow-heif==1.8.1\nonnxruntime==1.32.0\n"
 
 
 class ModelArchiveError(Exception):
@@ -57,13 +31,6 @@ def write_model(folder: Path, head: Head, metadata: dict[str, Any], backbone: Pa
     groups = {name: list(group) for name, group in zip(head.classes, head.groups, strict=False)}
     content = {**metadata, "classes": list(head.classes), "imagenet": groups}
     (folder / METADATA_NAME).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    code = folder / "code"
-    (code / "training").mkdir(parents=True, exist_ok=True)
-    for name in _INFERENCE_MODULES:
-        source = Path(__file__).parent / f"{name}.py"
-        (code / "training" / source.name).write_bytes(source.read_bytes())
-    (code / "inference.py").write_text(_ENTRY_POINT)
-    (code / "requirements.txt").write_text(REQUIREMENTS)
     write_digests(folder)
 
 

@@ -63,12 +63,12 @@ def load_backbone(path: Path = BACKBONE_FILE, threads: int = 1) -> Backbone:
     """Load a backbone that computes with `threads` threads. Raises FileNotFoundError when there is none at `path`."""
     if not path.is_file():
         raise FileNotFoundError(f"there is no backbone at {path}; create it with: make pretrain")
-    content = path.read_bytes()
     options = onnxruntime.SessionOptions()
     # One thread per request by default: threads that spin between requests cost more time than they save.
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     metadata = json.loads(session.get_modelmeta().custom_metadata_map["about"])
-    digest = hashlib.sha256(content).hexdigest()
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Backbone(session, digest, int(metadata["side"]), float(metadata["seen_from"]))

@@ -1,4 +1,4 @@
-"""The evaluation job of a retraining, `python -m training.compare`: three models on the same photos.
+"""The evaluation job of a retraining: three models on the same photos.
 
 These are the challenger, the champion and the reference model, which stays the same over many promotions. The photos
 are the holdout of the base data (training.holdout) and, for champion and challenger, the labelled photos that no model
@@ -11,9 +11,9 @@ that both know.
 
 import argparse
 import json
-import sys
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,13 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training import dataset, metrics
-from training.artifact import ModelArchiveError, unpack_model
+from training.artifact import unpack_model
 from training.backbone import Backbone, Floats32
 from training.dataset import Dataset, targets
 from training.features import FeatureCache
 from training.holdout import split_holdout, subsample_others
 from training.images import resize_batch
-from training.inference import BackboneModel, Model, model_fn, predict_probabilities
+from training.inference import BackboneModel, Model, load_model, predict_probabilities
 from training.labels import read_labelled
 from training.metrics import Floats, Ints, Metric, bootstrap_interval, nan_to_none
 from training.vehicles import VEHICLES_FILE, configured_vehicles
@@ -39,6 +39,9 @@ INTERVAL_90 = (0.05, 0.95)
 """The quantiles that bound a 90% interval."""
 
 TIMED_PHOTOS = 20
+INPUTS = ("challenger", "champion", "reference", "base", "snapshot", "labelled")
+"""The options that name an input folder of the job."""
+
 METRICS: dict[str, Metric] = {"accuracy": metrics.accuracy, "ece": metrics.ece, "auroc": metrics.auroc}
 
 
@@ -67,7 +70,7 @@ class ComparedModel:
         """Load the model in `folder`; `shared` computes the features."""
         self.version = version
         self._shared = shared
-        self._model: Model = model_fn(folder)
+        self._model: Model = load_model(folder)
         self._size_bytes = model_size_bytes(folder)
 
     @property
@@ -246,7 +249,7 @@ def paired_difference(
 
 
 def model_size_bytes(folder: Path) -> int:
-    """Return the size of a model's weights, without the inference code."""
+    """Return the size of a model's weights."""
     return sum(path.stat().st_size for path in folder.iterdir() if path.suffix in (".onnx", ".npz"))
 
 
@@ -287,45 +290,40 @@ def _compare_on_labelled(
     }
 
 
-def main() -> int:
-    """Compare, write evaluation.json to the folder --out; return the exit status."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Compare, and write evaluation.json to the folder --out.
+
+    `arguments` are by default those of the process. Raises ComparisonError, ModelArchiveError, OSError, ValueError or
+    KeyError when the models cannot be compared.
+    """
     parser = argparse.ArgumentParser(description="Compare challenger, champion and reference on the same photos.")
-    for name in ("challenger", "champion", "reference", "base", "snapshot", "labelled", "out"):
+    for name in (*INPUTS, "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--vehicles", type=Path, default=VEHICLES_FILE)
     parser.add_argument("--champion-version", required=True, help="`none` when there is no champion yet")
     parser.add_argument("--challenger-version", required=True)
     parser.add_argument("--reference-version", required=True, help="ignored when there is no champion yet")
-    arguments = parser.parse_args()
-    has_champion = arguments.champion_version != "none"
-    try:
-        _, holdout = split_holdout(dataset.load(arguments.base))
-        holdout = subsample_others(holdout, configured_vehicles(arguments.vehicles))
-        challenger = find_artifact(arguments.challenger)
-        distrusted = find_distrusted(challenger)
-        reviewers = [errors["reviewer"] for errors in distrusted]
-        labelled = read_labelled(arguments.snapshot, arguments.labelled, "evaluate", reviewers)
-        report = compare(
-            challenger,
-            find_artifact(arguments.champion) if has_champion else None,
-            holdout,
-            labelled.photos,
-            (arguments.challenger_version, arguments.champion_version),
-            (arguments.reference_version, find_artifact(arguments.reference)) if has_champion else None,
-        )
-        report["labels"] = {"distrusted": distrusted, "left_out": labelled.left_out}
-    except (ComparisonError, ModelArchiveError, OSError, ValueError, KeyError) as error:
-        print(f"comparison failed: {error}", file=sys.stderr, flush=True)
-        return 1
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n")
+    options = parser.parse_args(arguments)
+    has_champion = options.champion_version != "none"
+    _, holdout = split_holdout(dataset.load(options.base))
+    holdout = subsample_others(holdout, configured_vehicles(options.vehicles))
+    challenger = find_artifact(options.challenger)
+    distrusted = find_distrusted(challenger)
+    reviewers = [errors["reviewer"] for errors in distrusted]
+    labelled = read_labelled(options.snapshot, options.labelled, "evaluate", reviewers)
+    report = compare(
+        challenger,
+        find_artifact(options.champion) if has_champion else None,
+        holdout,
+        labelled.photos,
+        (options.challenger_version, options.champion_version),
+        (options.reference_version, find_artifact(options.reference)) if has_champion else None,
+    )
+    report["labels"] = {"distrusted": distrusted, "left_out": labelled.left_out}
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n")
     for role in ("challenger", "champion"):
         if report[role]:
             print(role, *(f"{name}={report[role][name]};" for name in METRICS), flush=True)
     if report["reference"]:
         print("reference", json.dumps({**report["reference"], "metrics": None}), flush=True)
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

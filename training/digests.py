@@ -7,9 +7,6 @@ from pathlib import Path
 DIGESTS_NAME = "SHA256SUMS"
 """A file in the format of the command `sha256sum`: a line per file, with its digest and its path in the model."""
 
-_CODE = "code/"
-_CACHE = "__pycache__"
-
 
 class DigestError(ValueError):
     """A file of a model is missing, changed or unexpected; the message names it."""
@@ -21,11 +18,10 @@ def write_digests(folder: Path) -> None:
     (folder / DIGESTS_NAME).write_text("".join(lines), encoding="utf-8")
 
 
-def check_digests(folder: Path, in_server: bool = False) -> None:
+def check_digests(folder: Path) -> None:
     """Check that `folder` holds the files in DIGESTS_NAME, with their digests, and no other file.
 
-    A model server adds files of its own beside those of the model, and Python its compiled modules: `in_server` ignores
-    both, but no other file below code/. Raises DigestError.
+    Raises DigestError.
     """
     try:
         text = (folder / DIGESTS_NAME).read_text(encoding="utf-8")
@@ -40,8 +36,7 @@ def check_digests(folder: Path, in_server: bool = False) -> None:
     found = _files(folder) - {DIGESTS_NAME}
     if missing := sorted(expected.keys() - found):
         raise _refused(f"{missing[0]} is missing")
-    extra = sorted(name for name in found - expected.keys() if not in_server or _is_unexpected_code(name))
-    if extra:
+    if extra := sorted(found - expected.keys()):
         raise _refused(f"{extra[0]} is not in {DIGESTS_NAME}")
     for name, digest in expected.items():
         if (folder / name).is_symlink() or _digest(folder / name) != digest:
@@ -51,10 +46,6 @@ def check_digests(folder: Path, in_server: bool = False) -> None:
 def _files(folder: Path) -> set[str]:
     """The paths of everything below `folder` but folders, relative to it."""
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()}
-
-
-def _is_unexpected_code(name: str) -> bool:
-    return name.startswith(_CODE) and _CACHE not in name.split("/")
 
 
 def _digest(path: Path) -> str:

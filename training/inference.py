@@ -1,11 +1,9 @@
-"""The functions that the SageMaker PyTorch inference toolkit calls: from the bytes of a photo to a JSON answer.
+"""Load a model, and classify with it: from the bytes of a photo to the answer of the endpoint.
 
 Imports only NumPy, Pillow, pillow-heif and ONNX Runtime, so that an endpoint starts fast and needs little memory.
 """
 
 import json
-import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,17 +20,6 @@ from training.isolation import DecoderBusy
 from training.metrics import Floats
 from training.photo_errors import PhotoError
 
-CONTENT_TYPES = (
-    "application/x-image",
-    "application/octet-stream",
-    "image/jpeg",
-    "image/png",
-    "image/webp",
-    "image/heic",
-    "image/heif",
-    "image/avif",
-)
-ACCEPT = "application/json"
 BATCH_SIZE = 32
 BACKBONE_NAME, HEAD_NAME, METADATA_NAME = "backbone.onnx", "head.npz", "model.json"
 """The files of a model."""
@@ -100,13 +87,12 @@ class EndToEndModel:
         return output.astype(np.float64)
 
 
-def model_fn(model_dir: str | os.PathLike[str], context: object = None) -> Model:
+def load_model(folder: Path) -> Model:
     """Load the model from the folder that holds the content of model.tar.gz.
 
     Raises DigestError before any file is parsed when the files are not those that training wrote.
     """
-    folder = Path(model_dir)
-    check_digests(folder, in_server=True)
+    check_digests(folder)
     metadata = json.loads((folder / METADATA_NAME).read_text(encoding="utf-8"))
     classes, threshold, version = tuple(metadata["classes"]), float(metadata["threshold"]), str(metadata["version"])
     if not (folder / HEAD_NAME).is_file():
@@ -130,17 +116,7 @@ def predict_probabilities(model: Model, images: list[Pixels]) -> Floats:
     return np.concatenate(batches) if batches else np.zeros((0, len(model.classes)))
 
 
-def input_fn(body: bytes, content_type: str = CONTENT_TYPES[0], context: object = None) -> bytes:
-    """Return the photo's bytes; `predict_fn` decodes them, because the size depends on the model.
-
-    Raises ValueError for a content type that is not an image type.
-    """
-    if content_type.partition(";")[0].strip().lower() not in CONTENT_TYPES:
-        raise ValueError(f"content type {content_type!r} is not one of {', '.join(CONTENT_TYPES)}")
-    return bytes(body)
-
-
-def predict_fn(photo: bytes, model: Model, context: object = None) -> dict[str, Any]:
+def classify(photo: bytes, model: Model) -> dict[str, Any]:
     """Return the most probable class and the probability of each, or `error` and `message` for an unusable photo.
 
     An unusable photo is not an HTTP error, because a retry would fail in the same way. An expensive photo does not wait
@@ -159,8 +135,3 @@ def predict_fn(photo: bytes, model: Model, context: object = None) -> dict[str, 
         "probabilities": {name: float(p) for name, p in zip(model.classes, probabilities, strict=True)},
         "threshold": model.threshold,
     }
-
-
-def output_fn(answer: Mapping[str, Any], accept: str = ACCEPT, context: object = None) -> str:
-    """Return the answer as JSON text."""
-    return json.dumps(answer)

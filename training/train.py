@@ -1,22 +1,21 @@
-"""The training job, in SageMaker's script mode: features, head, calibration, threshold, report.
+"""The training job: features, head, calibration, threshold, report.
 
 Channels: `training` (see training.dataset), whose holdout is not used; optionally `snapshot` and `labelled`, the photos
 that people labelled (see training.labels); optionally `features`, the cache of an earlier job (see training.features);
 optionally `test`, on which the report is then made instead of on cross-fitted predictions. Hyperparameters are the
 options below, as plain strings. No output shows a labelled photo, unless `driver-photos-on-card` is set. Writes the
-content of model.tar.gz (see training.artifact) with evaluation.json and the model card to SM_MODEL_DIR, and the feature
-cache to SM_OUTPUT_DATA_DIR.
+content of model.tar.gz (see training.artifact) with evaluation.json and the model card to --model-dir, and the feature
+cache to --features-out.
 """
 
 import argparse
 import json
 import os
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -31,7 +30,7 @@ from training.digests import write_digests
 from training.evaluation import METRICS, evaluate
 from training.features import FeatureCache
 from training.holdout import split_holdout, subsample_others
-from training.inference import model_fn, predict_probabilities
+from training.inference import load_model, predict_probabilities
 from training.initial_head import load_initial_head
 from training.labels import TRAIN, Label, LabelledPhotos, read_labelled
 from training.policy import Policy, configured_policy
@@ -126,7 +125,7 @@ def train(
     }
     write_model(out, fitted.head, metadata)
     metadata["classes"] = list(fitted.head.classes)
-    model = model_fn(out)
+    model = load_model(out)
     if test is not None:
         evaluated, probabilities = test, predict_probabilities(model, test.images)
         may_be_shown = np.ones(len(test), dtype=bool)
@@ -225,9 +224,16 @@ def _choose_threads() -> int:
     return 2 if idle >= 1.5 else 1
 
 
-def _parse_arguments() -> argparse.Namespace:
+class _Parser(argparse.ArgumentParser):
+    """A parser that raises ValueError for an unknown or invalid option, instead of ending the process."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"hyperparameters and channels: {message}")
+
+
+def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     default = Recipe()
-    parser = argparse.ArgumentParser(description="Train the vehicle classifier (SageMaker script mode).")
+    parser = _Parser(description="Train the vehicle classifier.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--penalty", type=float, default=0.0, help="L2 penalty; 0: the default for the source of the data"
@@ -236,7 +242,6 @@ def _parse_arguments() -> argparse.Namespace:
         "--others-each", type=int, default=default.max_per_other_class, help="images of each other class"
     )
     parser.add_argument("--vehicles", type=Path, default=VEHICLES_FILE)
-    parser.add_argument("--training", type=Path, default=os.environ.get("SM_CHANNEL_TRAINING"))
     parser.add_argument(
         "--classes", default="", help="the vehicles to train on, comma-separated; all of --vehicles if empty"
     )
@@ -246,63 +251,52 @@ def _parse_arguments() -> argparse.Namespace:
         default="no",
         help="show labelled photos among the worst errors on the model card",
     )
+    parser.add_argument("--training", type=Path, required=True)
     for channel in ("snapshot", "labelled", "features", "test"):
-        parser.add_argument(f"--{channel}", type=Path, default=os.environ.get(f"SM_CHANNEL_{channel.upper()}"))
-    parser.add_argument("--model-dir", type=Path, default=os.environ.get("SM_MODEL_DIR"))
-    parser.add_argument("--features-out", type=Path, default=os.environ.get("SM_OUTPUT_DATA_DIR"))
-    arguments, _ = parser.parse_known_args()  # SageMaker passes its own hyperparameters too
-    if not arguments.training or not arguments.model_dir:
-        parser.error("pass --training and --model-dir, or set SM_CHANNEL_TRAINING and SM_MODEL_DIR")
-    return arguments
+        parser.add_argument(f"--{channel}", type=Path)
+    parser.add_argument("--model-dir", type=Path, required=True)
+    parser.add_argument("--features-out", type=Path)
+    return parser.parse_args(arguments)
 
 
-def main() -> int:
-    """Run as a training job; return the exit status."""
-    arguments = _parse_arguments()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train with the options in `arguments`, by default those of the process.
+
+    Raises ValueError or OSError with the reason when the model cannot be trained.
+    """
+    options = _parse_arguments(arguments)
     start = time.monotonic()
-    try:
-        base, holdout = split_holdout(dataset.load(Path(arguments.training)))
-        print(f"{len(holdout)} images are the holdout, which no model is trained on", flush=True)
-        labelled = LabelledPhotos(dataset.empty(), (), {})
-        if arguments.snapshot and arguments.labelled:
-            compared = subsample_others(holdout, configured_vehicles(arguments.vehicles)).images
-            labelled = read_labelled(Path(arguments.snapshot), Path(arguments.labelled), TRAIN, holdout=compared)
-        source, source_sha256 = _read_about(Path(arguments.training))
-        default = _default_recipe(source)
-        report = train(
-            base,
-            labelled.photos,
-            _select_vehicles(configured_vehicles(arguments.vehicles), arguments.classes),
-            Path(arguments.model_dir),
-            test=dataset.load(Path(arguments.test)) if arguments.test else None,
-            recipe=replace(
-                default,
-                l2_penalty=arguments.penalty or default.l2_penalty,
-                max_per_other_class=arguments.others_each,
-            ),
-            seed=arguments.seed,
-            version=os.environ.get("TRAINING_JOB_NAME", "untracked"),
-            source=source,
-            source_sha256=source_sha256,
-            labels=labelled.labels,
-            left_out=labelled.left_out,
-            driver_photos_on_card=arguments.driver_photos_on_card == "yes",
-            groups=imagenet_classes(arguments.vehicles),
-            policy=configured_policy(arguments.vehicles),
-            cached_features=Path(arguments.features) if arguments.features else None,
-            features_out=Path(arguments.features_out) if arguments.features_out else None,
-        )
-    except (ValueError, OSError) as error:
-        print(f"training failed: {error}", file=sys.stderr, flush=True)
-        failure = Path("/opt/ml/output/failure")
-        if failure.parent.is_dir():  # SageMaker shows this file's text as the job's FailureReason
-            failure.write_text(str(error))
-        return 1
+    base, holdout = split_holdout(dataset.load(options.training))
+    print(f"{len(holdout)} images are the holdout, which no model is trained on", flush=True)
+    labelled = LabelledPhotos(dataset.empty(), (), {})
+    if options.snapshot and options.labelled:
+        compared = subsample_others(holdout, configured_vehicles(options.vehicles)).images
+        labelled = read_labelled(options.snapshot, options.labelled, TRAIN, holdout=compared)
+    source, source_sha256 = _read_about(options.training)
+    default = _default_recipe(source)
+    report = train(
+        base,
+        labelled.photos,
+        _select_vehicles(configured_vehicles(options.vehicles), options.classes),
+        options.model_dir,
+        test=dataset.load(options.test) if options.test else None,
+        recipe=replace(
+            default,
+            l2_penalty=options.penalty or default.l2_penalty,
+            max_per_other_class=options.others_each,
+        ),
+        seed=options.seed,
+        version=os.environ.get("TRAINING_JOB_NAME", "untracked"),
+        source=source,
+        source_sha256=source_sha256,
+        labels=labelled.labels,
+        left_out=labelled.left_out,
+        driver_photos_on_card=options.driver_photos_on_card == "yes",
+        groups=imagenet_classes(options.vehicles),
+        policy=configured_policy(options.vehicles),
+        cached_features=options.features,
+        features_out=options.features_out,
+    )
     names = (*METRICS, "threshold")
     print(" ".join(f"validation:{name}={report[name]:.4f};" for name in names if report[name] is not None), flush=True)
     print(f"trained in {time.monotonic() - start:.0f} s, {time.process_time():.0f} CPU seconds", flush=True)
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,8 +1,8 @@
 """retrain-model: trains a challenger on the labels and promotes it if it is better than the champion.
 
 Input, every key optional: `{"trigger": "manual" | "schedule" | "labels" | "drift", "force": false, "dry_run": false,
-"classes": ["bicycle", …], "dataset": "s3://…/", "source": "s3://…/sourcedir.tar.gz", "hyperparameters": {…},
-"golden": "s3://…/"}`. Data, code and hyperparameters default to those of the last promotion.
+"classes": ["bicycle", …], "dataset": "s3://…/", "image": "…@sha256:…", "hyperparameters": {…}, "golden": "s3://…/"}`.
+Data, image and hyperparameters default to those of the last promotion. The image trains, compares and serves.
 `{"initial_model": "s3://…/model.tar.gz", "golden": "s3://…/"}` instead puts an existing model into service, without
 training or comparison, in a stage without a champion. `golden` is the prefix of the photos for the probe.
 
@@ -34,7 +34,7 @@ from workflows.tasks import (
 
 # The fields of the results of BuildDataset, JudgeChallenger and RecordRetraining.
 PREPARED = (
-    *("proceed", "reason", "words", "dataset", "source", "hyperparameters", "drawn", "training_input"),
+    *("proceed", "reason", "words", "dataset", "image", "hyperparameters", "drawn", "training_input"),
     *("snapshot", "labelled", "features", "labels", "new_labels", "skipped_labels", "disagreeing_reviewers"),
     *("champion", "baseline", "reference", "rollback_config", "force", "dry_run", "bake_s"),
     *("initial", "model_version", "golden"),
@@ -86,7 +86,7 @@ def build() -> Any:
         error="$.prepared.reason",
         cause="$.prepared.words",
     )
-    train = sagemaker.train("Train", "A training job in script mode on base data and labels.")
+    train = sagemaker.train("Train", "A training job on base data and labels.")
     evaluate = sagemaker.evaluate(
         "Evaluate",
         "Evaluate challenger, champion and reference model on the same holdout photos; the first two on labels, too.",
@@ -107,7 +107,7 @@ def build() -> Any:
     keep_champion = set_error(
         "KeepChampion", "The challenger did not pass the gate.", error="$.judged.reason", cause="$.judged.words"
     )
-    create_model = sagemaker.create_model("CreateModel", "A model of the trained artifact and the inference container.")
+    create_model = sagemaker.create_model("CreateModel", "A model of the trained artifact and the image.")
     create_endpoint_config = sagemaker.create_endpoint_config(
         "CreateEndpointConfig", "Instances of the model, as few as the deployment allows."
     )

@@ -24,8 +24,6 @@ from workflows.tasks import API_TIMEOUT_S, offline_session, payload_template, re
 # One hour for the job, and 15 minutes for finding and starting an instance.
 JOB_TIMEOUT_S = 3600
 JOB_START_S = 900
-# The default of the container is 6.5 MB. A photo has at most 20 MB, a request to an endpoint at most 25 MB.
-MAX_REQUEST_BYTES = 25 * 1024 * 1024
 
 RETRY = retry(*SAGEMAKER_TRANSIENT, interval_s=5, max_attempts=4)
 RETRY_SDK = retry(*SAGEMAKER_SDK_TRANSIENT, interval_s=2, max_attempts=6)
@@ -36,11 +34,9 @@ RETRY_WHILE_CHANGING = retry(*SAGEMAKER_TRANSIENT, interval_s=5, max_attempts=20
 PLACEHOLDER = "set-below"
 
 PROCESSING_DIR = "/opt/ml/processing"
-# Processing jobs have no script mode: unpack the code, install the packages that the image lacks, run the comparison.
-COMPARE_COMMAND = (
-    f"cd {PROCESSING_DIR}/input/code && tar -xzf sourcedir.tar.gz"
-    " && { python3 -c 'import onnxruntime' 2>/dev/null || python3 -m pip install --quiet -r requirements.txt; }"
-    ' && exec python3 -m training.compare "$@"'
+COMPARE_ARGUMENTS = (
+    "States.Array('compare', '--champion-version', $.prepared.baseline.model_version,"
+    " '--challenger-version', $.run.name, '--reference-version', $.prepared.reference.model_version)"
 )
 
 # The tags of the stacks: what the workflows create is found, and paid for, with them.
@@ -56,7 +52,7 @@ def train(name: str, comment: str) -> Any:
     step = TrainingStep(
         name,
         estimator=estimator.Estimator(
-            image_uri="${TrainingImage}",
+            image_uri=PLACEHOLDER,
             role="${TrainingRoleArn}",
             instance_count=1,
             instance_type="ml.m5.xlarge",  # the SDK parses it, so it cannot be a substitution
@@ -77,11 +73,13 @@ def train(name: str, comment: str) -> Any:
         retry=[RETRY],
     )
     set_fields(step, "ResourceConfig", InstanceType="${TrainingInstanceType}")
+    set_fields(step, "AlgorithmSpecification", TrainingImage="$.prepared.image")
     set_fields(
         step,
         Tags=TAGS,
         RoleArn="${TrainingRoleArn}",
         TrainingJobName="$.run.name",
+        EnableNetworkIsolation=True,
         HyperParameters="$.prepared.hyperparameters",
         InputDataConfig=[
             _channel("training", "$.prepared.dataset"),
@@ -95,7 +93,7 @@ def train(name: str, comment: str) -> Any:
 
 def evaluate(name: str, comment: str) -> Any:
     """Return the step of a processing job that compares the models and writes `retraining/{name}/evaluation.json`."""
-    folders = {
+    inputs = {
         "challenger": "$.trained.artifact",
         "champion": "$.prepared.baseline.artifact",
         "reference": "$.prepared.reference.artifact",
@@ -103,12 +101,11 @@ def evaluate(name: str, comment: str) -> Any:
         "snapshot": "$.prepared.snapshot",
         "labelled": "$.prepared.labelled",
     }
-    inputs = {"code": "$.prepared.source", **folders}
     step = ProcessingStep(
         name,
         processor=processing.Processor(
             role=f"arn:aws:iam::000000000000:role/{PLACEHOLDER}",
-            image_uri="${TrainingImage}",
+            image_uri=PLACEHOLDER,
             instance_count=1,
             instance_type="${TrainingInstanceType}",
             max_runtime_in_seconds=JOB_TIMEOUT_S,
@@ -126,7 +123,6 @@ def evaluate(name: str, comment: str) -> Any:
                 source=f"{PROCESSING_DIR}/output", destination=f"s3://{PLACEHOLDER}", output_name="evaluation"
             )
         ],
-        container_entrypoint=["bash", "-c", COMPARE_COMMAND, "compare"],
         comment=comment,
         asl={"ResultSelector": {"job.$": "$.ProcessingJobName"}},
         result_path="$.evaluated",
@@ -134,40 +130,30 @@ def evaluate(name: str, comment: str) -> Any:
         retry=[RETRY],
     )
     set_fields(
-        step, Tags=TAGS, RoleArn="${EvaluationRoleArn}", ProcessingJobName="States.Format('{}-eval', $.run.name)"
+        step,
+        Tags=TAGS,
+        RoleArn="${EvaluationRoleArn}",
+        ProcessingJobName="States.Format('{}-eval', $.run.name)",
+        NetworkConfig={"EnableNetworkIsolation": True},
     )
     request = step.fields["parameters"]
     for declared in request["ProcessingInputs"]:
         _set_field(declared["S3Input"], "S3Uri", inputs[declared["InputName"]])
     (output,) = request["ProcessingOutputConfig"]["Outputs"]
     _set_field(output["S3Output"], "S3Uri", "States.Format('s3://${MlBucket}/retraining/{}', $.run.name)")
-    _set_field(request["AppSpecification"], "ContainerArguments", _compare_arguments(list(folders)))
+    application = request["AppSpecification"]
+    _set_field(application, "ImageUri", "$.prepared.image")
+    _set_field(application, "ContainerArguments", COMPARE_ARGUMENTS)
     return step
 
 
-def _compare_arguments(folders: list[str]) -> str:
-    """Return the intrinsic function for the arguments of `training.compare`; each of `folders` is an option."""
-    fixed = [word for folder in folders for word in (f"--{folder}", f"{PROCESSING_DIR}/input/{folder}")]
-    literals = [f"'{word}'" for word in [*fixed, "--out", f"{PROCESSING_DIR}/output"]]
-    versions = [
-        *("'--champion-version'", "$.prepared.baseline.model_version", "'--challenger-version'", "$.run.name"),
-        *("'--reference-version'", "$.prepared.reference.model_version"),
-    ]
-    return f"States.Array({', '.join([*literals, *versions])})"
-
-
 def create_model(name: str, comment: str) -> Any:
-    """Return the step that creates a SageMaker model: the trained artifact and the inference container."""
+    """Return the step that creates a SageMaker model: the trained artifact, and the image that trained it."""
     step = ModelStep(
         name,
         model=model.Model(
-            image_uri="${InferenceImage}",
+            image_uri=PLACEHOLDER,
             role="${EndpointRoleArn}",
-            env={
-                "SAGEMAKER_PROGRAM": "inference.py",
-                "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
-                "TS_MAX_REQUEST_SIZE": str(MAX_REQUEST_BYTES),
-            },
             sagemaker_session=offline_session(),
         ),
         comment=comment,
@@ -176,9 +162,8 @@ def create_model(name: str, comment: str) -> Any:
         timeout_seconds=API_TIMEOUT_S,
         retry=[RETRY],
     )
-    set_fields(step, Tags=TAGS, ModelName="$.run.name")
-    set_fields(step, "PrimaryContainer", ModelDataUrl="$.trained.artifact")
-    set_fields(step, "PrimaryContainer", "Environment", TRAINING_JOB_NAME="$.run.name")
+    set_fields(step, Tags=TAGS, ModelName="$.run.name", EnableNetworkIsolation=True)
+    set_fields(step, "PrimaryContainer", Image="$.prepared.image", ModelDataUrl="$.trained.artifact")
     return step
 
 

@@ -38,14 +38,16 @@ class ReferenceMissing(SconesError):
 class Settings:
     """Environment variables of the function.
 
-    `max_labels_per_driver` and `max_labels_per_reviewer` limit what one person can teach a model.
-    `allow_drawn_training_data`: whether a model that was trained on pictures drawn by the program may be promoted.
+    `image` is the deployed container image, as repository and digest. `max_labels_per_driver` and
+    `max_labels_per_reviewer` limit what one person can teach a model. `allow_drawn_training_data`: whether a model that
+    was trained on pictures drawn by the program may be promoted.
     """
 
     ml_bucket: str
     model_table: str
     photo_table: str
     endpoint_name: str
+    image: str
     min_new_labels: int
     max_labels_per_driver: int
     max_labels_per_reviewer: int
@@ -77,8 +79,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     object_with({"run": object_with({"name": text})})(event, "the event")
     table.acquire_lock(execution, now(), lambda holder: is_running(client("stepfunctions"), holder))
     recorded = read_training_input(s3, settings.ml_bucket)
-    request = Request.from_state(event.get("request"), recorded, vehicles)
-    request.check_addresses(settings.ml_bucket)
+    request = Request.from_state(event.get("request"), recorded, vehicles, settings.image)
+    request.check_addresses(settings.ml_bucket, settings.image.partition("@")[0])
     if request.initial_model:
         return prepare_initial_model(request, request.initial_model)
     champion = endpoint.restore_champion()

@@ -74,11 +74,10 @@ def _state(request: Request) -> dict[str, Any]:
     """The keys of `Prepared.as_state`, empty where they do not apply."""
     return {
         "proceed": False,
-        **dict.fromkeys(
-            ("reason", "words", "dataset", "source", "snapshot", "labelled", "champion", "baseline", "reference")
-        ),
+        **dict.fromkeys(("reason", "words", "dataset", "snapshot", "labelled", "champion", "baseline", "reference")),
         # Without `training_input` a promotion does not change the input of later retrainings.
         **dict.fromkeys(("initial", "model_version", "training_input", "features")),
+        "image": request.image,
         "drawn": False,
         "hyperparameters": {},
         "labels": 0,

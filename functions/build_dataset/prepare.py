@@ -7,7 +7,6 @@ from functions.build_dataset.request import Request
 from functions.build_dataset.snapshot import Snapshot
 from functions.shared.champion import Champion, Reference
 
-PROGRAM = "training/train.py"
 NO_CHAMPION = "none"
 
 
@@ -35,7 +34,7 @@ def find_obstacle(request: Request, champion: Champion | None) -> tuple[str, str
             "NoChampion",
             f"the trigger {request.trigger} needs a champion, and there is none; train one with `make retrain`",
         )
-    if not (request.dataset and request.source):
+    if not request.dataset:
         return (
             "NoTrainingData",
             "no model was trained and promoted in this stage, so there is no data to train on; "
@@ -86,14 +85,9 @@ class Prepared:
 
     @property
     def hyperparameters(self) -> dict[str, str]:
-        """The arguments of the training script, and the location of the script for SageMaker."""
+        """The options of the training job."""
         chosen = {"classes": ",".join(self.request.classes)} if self.request.classes else {}
-        return {
-            **self.request.hyperparameters,
-            **chosen,
-            "sagemaker_program": PROGRAM,
-            "sagemaker_submit_directory": self.request.source,
-        }
+        return {**self.request.hyperparameters, **chosen}
 
     def as_state(self) -> dict[str, Any]:
         """Return the state of the workflow; it always has every key."""
@@ -112,7 +106,7 @@ class Prepared:
             "reason": reason,
             "words": explanation,
             "dataset": self.request.dataset,
-            "source": self.request.source,
+            "image": self.request.image,
             "hyperparameters": self.hyperparameters,
             "drawn": self.drawn,
             "training_input": self.request.as_input(),

@@ -11,11 +11,10 @@ from functions.shared.vehicles import Vehicles
 MANUAL = "manual"
 TRIGGERS = (MANUAL, "schedule", "labels", "drift")
 
-# The prefixes of the ML bucket that operators write, and no reviewer or job does. A model is trained on data and with
-# code from there only. The role of ProbeEndpoint may read the golden photos.
+# The prefixes of the ML bucket that operators write, and no reviewer or job does. A model is trained on data from there
+# only. The role of ProbeEndpoint may read the golden photos.
 PREFIXES = {
     "dataset": ("datasets/base/",),
-    "source": ("source/",),
     "golden": ("golden/", "initial/"),
     "initial_model": ("initial/",),
 }
@@ -23,7 +22,7 @@ PREFIXES = {
 _TRAINING_INPUT = object_with(
     {},
     {
-        **dict.fromkeys(("dataset", "source", "golden"), optional(any_text)),
+        **dict.fromkeys(("dataset", "image", "golden"), optional(any_text)),
         "hyperparameters": optional(values(anything)),
         "classes": optional(list_of(text)),
     },
@@ -34,16 +33,16 @@ _TRAINING_INPUT = object_with(
 class Request:
     """The execution's input, with defaults.
 
-    `dataset` is the S3 prefix of the base data, `source` the address of the training code; both are empty when an
-    automatic trigger finds none recorded. `golden` is the S3 prefix of the golden photos of `dataset`, None when it
-    has none. `classes` is empty for all configured vehicles.
+    `dataset` is the S3 prefix of the base data, empty when an automatic trigger finds none recorded. `image` is the URI
+    of the container image that trains, compares and serves. `golden` is the S3 prefix of the golden photos of
+    `dataset`, None when it has none. `classes` is empty for all configured vehicles.
 
-    With `initial_model`, the address of a model.tar.gz, nothing is trained: `dataset` and `source` are empty, and
-    `golden` is the prefix of the golden photos of the model.
+    With `initial_model`, the address of a model.tar.gz, nothing is trained: `dataset` is empty, and `golden` is
+    the prefix of the golden photos of the model.
     """
 
     dataset: str
-    source: str
+    image: str
     hyperparameters: Mapping[str, str] = field(default_factory=dict)
     trigger: str = MANUAL
     force: bool = False
@@ -53,15 +52,19 @@ class Request:
     golden: str | None = None
 
     @classmethod
-    def from_state(cls, given: Any, recorded: Mapping[str, Any] | None, vehicles: Vehicles) -> "Request":
+    def from_state(
+        cls, given: Any, recorded: Mapping[str, Any] | None, vehicles: Vehicles, deployed_image: str
+    ) -> "Request":
         """Read the input, with defaults from `recorded`, the training input that the last promotion recorded.
+
+        Without an image in either, `deployed_image` is used.
 
         Raises InvalidInput naming what is missing or malformed.
         """
         if not isinstance(given, dict):
             raise InvalidInput(f"the input is {type(given).__name__}; pass a JSON object, {{}} for all defaults")
         if given.get("initial_model") is not None:
-            return cls._with_initial_model(given)
+            return cls._with_initial_model(given, deployed_image)
         trigger = given.get("trigger", MANUAL)
         if trigger not in TRIGGERS:
             raise InvalidInput(f"trigger is {shown(trigger)}; it must be one of {', '.join(TRIGGERS)}")
@@ -71,19 +74,19 @@ class Request:
             defaults.pop("golden", None)
         wanted = {**defaults, **given}
         _TRAINING_INPUT(wanted, "the input")
-        for name in ("dataset", "source"):
-            address = str(wanted.get(name) or "")
-            optional = trigger != MANUAL and name not in given
-            if not address.startswith("s3://") and not (optional and not address):
-                raise InvalidInput(
-                    f"{name} is {wanted.get(name)!r}; pass an s3:// address, or leave it out once a model was promoted"
-                )
+        dataset = str(wanted.get("dataset") or "")
+        may_be_missing = trigger != MANUAL and "dataset" not in given
+        if not dataset.startswith("s3://") and not (may_be_missing and not dataset):
+            raise InvalidInput(
+                f"dataset is {wanted.get('dataset')!r}; pass an s3:// address, or leave it out once a model was "
+                "promoted"
+            )
         classes = wanted.get("classes") or []
         if unknown := [name for name in classes if name not in vehicles]:
             raise InvalidInput(f"classes names {', '.join(map(str, unknown))}, not in vehicles.toml")
         return cls(
-            dataset=str(wanted.get("dataset") or ""),
-            source=str(wanted.get("source") or ""),
+            dataset=dataset,
+            image=str(wanted.get("image") or deployed_image),
             hyperparameters={name: str(value) for name, value in (wanted.get("hyperparameters") or {}).items()},
             trigger=trigger,
             force=wanted.get("force") is True,
@@ -92,8 +95,13 @@ class Request:
             golden=_read_prefix("golden", wanted.get("golden")),
         )
 
-    def check_addresses(self, bucket: str) -> None:
-        """Raise InvalidInput for an address outside of PREFIXES; `bucket` is the ML bucket."""
+    def check_addresses(self, bucket: str, repository: str) -> None:
+        """Raise InvalidInput for an address outside of PREFIXES, or an image that is not one of `repository`.
+
+        `bucket` is the ML bucket.
+        """
+        if not self.image.startswith((f"{repository}@", f"{repository}:")):
+            raise InvalidInput(f"image is {shown(self.image)}; it must be an image of {repository}")
         for name, prefixes in PREFIXES.items():
             given = getattr(self, name)
             allowed = tuple(f"s3://{bucket}/{prefix}" for prefix in prefixes)
@@ -106,24 +114,29 @@ class Request:
         return self.trigger != MANUAL
 
     def as_input(self) -> dict[str, Any]:
-        """Return the input for a later retraining on the same data with the same code."""
+        """Return the input for a later retraining on the same data with the same image."""
         return {
             "dataset": self.dataset,
-            "source": self.source,
+            "image": self.image,
             "hyperparameters": dict(self.hyperparameters),
             "classes": list(self.classes),
             "golden": self.golden,
         }
 
     @classmethod
-    def _with_initial_model(cls, given: Mapping[str, Any]) -> "Request":
+    def _with_initial_model(cls, given: Mapping[str, Any], deployed_image: str) -> "Request":
         artifact = given["initial_model"]
         address(artifact, "initial_model")
         if not artifact.endswith(".tar.gz"):
             raise InvalidInput(f"initial_model is {shown(artifact)}; pass the s3:// address of a model.tar.gz")
         if given.get("dry_run") is True:
             raise InvalidInput("an initial model is not compared, so dry_run has no effect; leave one of them out")
-        return cls(dataset="", source="", initial_model=artifact, golden=_read_prefix("golden", given.get("golden")))
+        return cls(
+            dataset="",
+            image=str(given.get("image") or deployed_image),
+            initial_model=artifact,
+            golden=_read_prefix("golden", given.get("golden")),
+        )
 
 
 def _read_prefix(name: str, value: Any) -> str | None:

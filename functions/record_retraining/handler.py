@@ -25,7 +25,6 @@ class Settings:
     ml_bucket: str
     model_table: str
     model_group: str
-    inference_image: str
     endpoint_name: str
 
 
@@ -33,7 +32,7 @@ settings = read_settings(Settings)
 logger, metrics = make_logger_and_metrics("record-retraining")
 table = ModelTable(settings.model_table, client("dynamodb"))
 s3 = client("s3")
-registry = Registry(settings.model_group, settings.inference_image, client("sagemaker", read_timeout_s=20))
+registry = Registry(settings.model_group, client("sagemaker", read_timeout_s=20))
 
 
 @logger.inject_lambda_context(correlation_id_path="execution", clear_state=True)

@@ -17,10 +17,9 @@ _LONGEST_DESCRIPTION = 1024
 class Registry:
     """The model package group of the stage."""
 
-    def __init__(self, group: str, image: str, sagemaker: "SageMakerClient") -> None:
-        """`group` is the model package group, `image` the URI of the inference image."""
+    def __init__(self, group: str, sagemaker: "SageMakerClient") -> None:
+        """`group` is the model package group."""
         self.group = group
-        self._image = image
         self._sagemaker = sagemaker
 
     def register(self, result: RetrainingResult) -> str:
@@ -35,7 +34,7 @@ class Registry:
             "model_version": result.model_version,
             "parent": result.champion_before,
             "snapshot": prepared["snapshot"],
-            "source": prepared["source"],
+            "image": prepared["image"],
             "evaluation": judged.get("evaluation"),
             "reason": result.reason,
             "execution": result.execution,
@@ -45,7 +44,7 @@ class Registry:
             ModelPackageDescription=describe(result.verdict),
             ModelApprovalStatus="Approved" if result.promoted else "Rejected",
             InferenceSpecification={
-                "Containers": [{"Image": self._image, "ModelDataUrl": result.state["trained"]["artifact"]}],
+                "Containers": [{"Image": prepared["image"], "ModelDataUrl": result.state["trained"]["artifact"]}],
                 "SupportedContentTypes": ["application/x-image"],
                 "SupportedResponseMIMETypes": ["application/json"],
             },

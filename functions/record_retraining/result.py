@@ -10,7 +10,6 @@ from functions.shared.checks import AT_LEAST, AT_MOST
 from functions.shared.shapes import (
     address,
     all_of,
-    any_text,
     anything,
     count,
     flag,
@@ -56,7 +55,7 @@ _JUDGED = object_with(
     },
 )
 _PREPARED = object_with(
-    {"snapshot": optional(address), "source": optional(any_text)},
+    {"snapshot": optional(address), "image": text},
     {
         "model_version": optional(text),
         "champion": optional(CHAMPION_STATE),

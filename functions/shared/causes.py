@@ -10,7 +10,8 @@ CAUGHT_ERROR = optional(object_with({}, {"Error": optional(any_text), "Cause": o
 def error_message(cause: str) -> str:
     """Return the message in the `Cause` of a caught error; the cause itself when it is not JSON with a message.
 
-    The cause of a failed Lambda function has an `errorMessage`, that of a failed job a `FailureReason`.
+    The cause of a failed Lambda function has an `errorMessage`, that of a failed job an `ExitMessage`, which its
+    container wrote, or a `FailureReason`.
 
     >>> error_message('{"errorMessage": "it is empty", "errorType": "UnreadablePhoto"}')
     'it is empty'
@@ -23,5 +24,5 @@ def error_message(cause: str) -> str:
         return cause
     if not isinstance(content, dict):
         return cause
-    message = content.get("errorMessage") or content.get("FailureReason")
+    message = content.get("errorMessage") or content.get("ExitMessage") or content.get("FailureReason")
     return message if isinstance(message, str) else cause

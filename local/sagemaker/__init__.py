@@ -1,5 +1,5 @@
 """SageMaker on the port of the embedded AWS: training and processing jobs, models, endpoints and the model registry.
 
-Jobs and endpoints run the caller's script in a child process with the environment that SageMaker's
-script-mode containers give it.
+Jobs and endpoints run the programs of container images (local.images) as child processes, by SageMaker's contract for
+containers.
 """

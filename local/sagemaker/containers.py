@@ -1,17 +1,16 @@
 """A process in place of a SageMaker container.
 
-A folder replaces /opt/ml. The output is sent to CloudWatch Logs while the process runs. The process ends with the
-server. Its environment consists of the variables of AWS and those of the request, with the folder in place of /opt/ml.
+It runs a program of an image (local.images), which has to take two things from its environment that are fixed in a
+container: `ML_ROOT`, the folder in place of /opt/ml, and `BIND_HOST`, the only address on which it may listen. The
+output is sent to CloudWatch Logs while the process runs. The process ends with the server.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import deque
@@ -21,44 +20,17 @@ from typing import ClassVar
 
 from ministack.core.responses import get_account_id, get_region
 
+from local.images.registry import Image
 from local.sagemaker.aws import LogStream, root_access_key, start_thread
-from local.settings import CLIENT_VARIABLES, Settings
+from local.settings import CLIENT_VARIABLES, HOST, Settings
 
 SUPERVISOR = Path(__file__).resolve().parent.parent / "supervisor.py"
-OPT_ML = re.compile(r"/opt/ml(?=/|$)")
 KEPT_LINES = 200
-# A path that a shell neither splits nor expands, as in shlex.quote.
-SHELL_SAFE = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
-_links: dict[Path, Path] = {}
-_links_lock = threading.Lock()
 
 
 def containers_folder(work: Path) -> Path:
-    """Return the parent of the home folders of all containers: `work`/sagemaker, or a link to it.
-
-    The link is used when a shell would split or expand the path. On AWS the path is /opt/ml, so scripts need not quote
-    it. `remove_links` removes the links.
-    """
-    folder = work / "sagemaker"
-    if SHELL_SAFE.fullmatch(str(folder)):
-        return folder
-    with _links_lock:
-        if folder not in _links:
-            folder.mkdir(parents=True, exist_ok=True)
-            # Not below TMPDIR, which is inside of `work`.
-            link = Path(tempfile.mkdtemp(prefix="embedded-aws-", dir="/tmp")) / "sagemaker"
-            link.symlink_to(folder)
-            _links[folder] = link
-        return _links[folder]
-
-
-def remove_links() -> None:
-    """Remove the links that `containers_folder` made."""
-    with _links_lock:
-        for link in _links.values():
-            link.unlink(missing_ok=True)
-            link.parent.rmdir()
-        _links.clear()
+    """Return the parent of the home folders of all containers."""
+    return work / "sagemaker"
 
 
 class Container:
@@ -153,25 +125,37 @@ class Container:
                 container._process.wait(max(0.0, deadline - time.monotonic()))
 
 
-def environment(settings: Settings, home: Path, given: dict[str, str]) -> dict[str, str]:
-    """Return the environment of a container: AWS's variables, then `given`, with `home`/opt/ml for /opt/ml."""
-    folder = str(home / "opt" / "ml")
+def environment(
+    settings: Settings, home: Path, image: Image, given: dict[str, str], *, isolated: bool
+) -> dict[str, str]:
+    """Return the environment of a process of `image`: AWS's variables, those of the image, then `given`.
+
+    A container with network isolation gets no credentials ("Run Training and Inference Containers in Internet-Free
+    Mode", Amazon SageMaker AI Developer Guide), and here no address of this server either.
+    """
     temporary = home / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
     region, key = get_region(), root_access_key(get_account_id())
-    return {
-        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
-        "HOME": str(home),
-        "LANG": "C.UTF-8",
-        "TMPDIR": str(temporary),
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONIOENCODING": "UTF-8",
-        "AWS_REGION": region,
-        "AWS_DEFAULT_REGION": region,
+    access = {
         "AWS_ACCESS_KEY_ID": key.access_key_id,
         "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
         "AWS_ENDPOINT_URL": settings.url,
         **CLIENT_VARIABLES,
-        **{name: OPT_ML.sub(folder, value) for name, value in given.items()},
+    }
+    variables = image.variables()
+    return {
+        "LANG": "C.UTF-8",
+        "PYTHONIOENCODING": "UTF-8",
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        **({} if isolated else access),
+        **variables,
+        **given,
+        # What RUN instructions have installed is in this Python.
+        "PATH": f"{Path(sys.executable).parent}:{variables['PATH']}",
+        "HOME": str(home),
+        "TMPDIR": str(temporary),
+        "ML_ROOT": str(home / "opt" / "ml"),
+        "BIND_HOST": HOST,
         **{name: os.environ[name] for name in ("OMP_NUM_THREADS", "LD_LIBRARY_PATH") if name in os.environ},
     }

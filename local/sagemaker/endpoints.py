@@ -220,7 +220,7 @@ class Endpoints:
             for definition in config["ProductionVariants"]:
                 container = self._models.container(definition["ModelName"])
                 role = sagemaker_role(self._models.role_arn(definition["ModelName"]), endpoint.arn)
-                prepare_instance(role, container.get("Image", ""), f"/aws/sagemaker/Endpoints/{endpoint.name}")
+                prepare_instance(role, container.uri, f"/aws/sagemaker/Endpoints/{endpoint.name}")
                 variant = Variant(
                     endpoint.name, definition, container, self._settings, self._storage.as_role(role), role
                 )

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any, ClassVar
 
+from local.images.registry import Image, ImageMissing, Images
 from local.sagemaker.aws import LogStream, Storage, sagemaker_role
 from local.sagemaker.containers import Container, containers_folder
 from local.service_roles import ServiceRole
@@ -37,11 +38,14 @@ class Job:
     arn: str
     SAVED: ClassVar[tuple[str, ...]] = ("request", "created", "status", "failure_reason", "started", "finished")
 
-    def __init__(self, kind: str, name: str, request: dict[str, Any], settings: Settings, storage: Storage) -> None:
+    def __init__(
+        self, kind: str, name: str, request: dict[str, Any], settings: Settings, storage: Storage, images: Images
+    ) -> None:
         self.name = name
         self.request = request
         self.settings = settings
         self.storage = storage
+        self._images = images
         self.created = time.time()
         self.status = "InProgress"
         self.failure_reason: str | None = None
@@ -62,6 +66,13 @@ class Job:
     def opt_ml(self) -> Path:
         """The folder in place of /opt/ml."""
         return self.home / "opt" / "ml"
+
+    def find_image(self, uri: str) -> Image:
+        """Return the image of the job; raises JobFailed when there is none."""
+        try:
+            return self._images.find(uri)
+        except ImageMissing as error:
+            raise JobFailed(f"ClientError: {error}") from error
 
     def with_container_paths(self, text: str) -> str:
         """Return a text with /opt/ml in place of the folder."""

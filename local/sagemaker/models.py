@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
+from local.images.registry import Image, ImageMissing, Images
 from local.sagemaker.aws import DataError, Storage, arn, sagemaker_role
 from local.sagemaker.errors import validation_error
 from local.sagemaker.records import Records, page
@@ -12,11 +14,23 @@ from local.sagemaker.registry import Registry
 from local.service_roles import ServiceRole
 
 
+@dataclass(frozen=True)
+class ServedContainer:
+    """What an endpoint runs: an image and its URI, the S3 URI of the model's files, or nothing, and variables."""
+
+    image: Image
+    uri: str
+    data_url: str
+    environment: dict[str, str]
+    isolated: bool
+
+
 class Models:
     """The operations on models. A model is kept as its CreateModel request with ARN and creation time."""
 
-    def __init__(self, storage: Storage, registry: Registry) -> None:
+    def __init__(self, storage: Storage, registry: Registry, images: Images) -> None:
         self._storage = storage
+        self._images = images
         self._registry = registry
         self.records: Records[dict[str, Any]] = Records()
 
@@ -25,7 +39,12 @@ class Models:
         containers = _containers(request)
         if len(containers) != 1:
             raise validation_error("The embedded AWS supports models with one container only: set PrimaryContainer.")
-        url = self._resolved(containers[0]).get("ModelDataUrl")
+        container = self._resolved(containers[0])
+        try:
+            self._images.find(container.get("Image", ""))
+        except ImageMissing as error:
+            raise validation_error(str(error)) from error
+        url = container.get("ModelDataUrl")
         role = sagemaker_role(request.get("ExecutionRoleArn", ""), arn("model", name))
         if url and not self._exists(role, url):
             raise validation_error(
@@ -68,9 +87,21 @@ class Models:
         """Return the ARN of the execution role of a model."""
         return str(self.find(name).get("ExecutionRoleArn", ""))
 
-    def container(self, name: str) -> dict[str, Any]:
-        """Return the container definition of a model, with the values of its model package."""
-        return self._resolved(_containers(self.find(name))[0])
+    def container(self, name: str) -> ServedContainer:
+        """Return the container of a model, with the values of its model package. Raises DataError without its image."""
+        model = self.find(name)
+        definition = self._resolved(_containers(model)[0])
+        try:
+            image = self._images.find(definition["Image"])
+        except ImageMissing as error:
+            raise DataError(str(error)) from error
+        return ServedContainer(
+            image=image,
+            uri=definition["Image"],
+            data_url=definition.get("ModelDataUrl", ""),
+            environment=definition.get("Environment", {}),
+            isolated=bool(model.get("EnableNetworkIsolation")),
+        )
 
     def _resolved(self, container: dict[str, Any]) -> dict[str, Any]:
         """Return a container definition with image, data and environment of the model package that it names."""

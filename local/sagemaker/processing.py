@@ -1,8 +1,6 @@
 """Processing jobs.
 
-In a container on AWS the inputs are under /opt/ml/processing. Here a folder of the job replaces /opt/ml in the entry
-point, its arguments, its environment, and in the text of an entry point that is a shell script. Other scripts must take
-their paths from arguments or environment variables.
+The inputs are under processing/ of the folder that replaces /opt/ml; a program finds that folder in ML_ROOT.
 """
 
 from __future__ import annotations
@@ -12,9 +10,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from local.sagemaker import toolkit
+from local.images.registry import Images
+from local.sagemaker import contract
 from local.sagemaker.aws import DataError, Storage, arn, prepare_instance, start_thread
-from local.sagemaker.containers import OPT_ML, Container, environment
+from local.sagemaker.containers import Container, environment
 from local.sagemaker.errors import in_use, validation_error
 from local.sagemaker.jobs import Job, JobFailed, JobStopped, logger
 from local.sagemaker.records import Records, page
@@ -29,8 +28,8 @@ class ProcessingJob(Job):
 
     SAVED = (*Job.SAVED, "modified", "exit_message")
 
-    def __init__(self, request: dict[str, Any], settings: Settings, storage: Storage) -> None:
-        super().__init__("processing", request["ProcessingJobName"], request, settings, storage)
+    def __init__(self, request: dict[str, Any], settings: Settings, storage: Storage, images: Images) -> None:
+        super().__init__("processing", request["ProcessingJobName"], request, settings, storage, images)
         self.arn = arn("processing-job", self.name)
         self.storage = storage.as_role(self.role)
         self.modified = self.created
@@ -76,31 +75,21 @@ class ProcessingJob(Job):
 
     def _process(self) -> None:
         application = self.request["AppSpecification"]
-        entrypoint = list(application.get("ContainerEntrypoint", ()))
-        if not entrypoint:
-            raise JobFailed("ClientError: the embedded AWS has no images; set AppSpecification.ContainerEntrypoint.")
-        command = [self._rewritten(part) for part in [*entrypoint, *application.get("ContainerArguments", ())]]
-        for part in command:
-            if part.endswith(".sh") and Path(part).is_file():
-                Path(part).write_text(self._rewritten(Path(part).read_text()))
-        given = {
-            # pip cannot install packages: a script that runs it succeeds only if its requirements are satisfied.
-            "PIP_NO_INDEX": "1",
-            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-            **self.request.get("Environment", {}),
-            "PROCESSING_JOB_NAME": self.name,
-            "PROCESSING_JOB_ARN": self.arn,
-        }
-        log = self.log_stream(LOG_GROUP)
-        variables = environment(self.settings, self.home, given)
-        container = Container(command, variables, self.home, log)
+        image = self.find_image(application["ImageUri"])
+        entrypoint = application.get("ContainerEntrypoint", image.entrypoint)
+        command = [*entrypoint, *application.get("ContainerArguments", () if entrypoint else image.cmd)]
+        names = {"PROCESSING_JOB_NAME": self.name, "PROCESSING_JOB_ARN": self.arn}
+        given = {**self.request.get("Environment", {}), **names}
+        isolated = bool(self.request.get("NetworkConfig", {}).get("EnableNetworkIsolation"))
+        variables = environment(self.settings, self.home, image, given, isolated=isolated)
+        container = Container(command, variables, image.cwd, self.log_stream(LOG_GROUP))
         limit = self.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", DEFAULT_RUNTIME_S)
         code = self.run_container(container, float(limit))
         if code is None:
             raise JobStopped("MaxRuntimeExceeded")
         if code != 0:
-            tail = self.with_container_paths("\n".join(list(container.tail)[-5:]))
-            raise JobFailed(f"AlgorithmError: {tail[-900:]}, exit code: {code}")
+            # The reason that the container gives is the ExitMessage.
+            raise JobFailed("AlgorithmError: See job logs for more information")
 
     def _fetch_inputs(self) -> None:
         for item in self.request.get("ProcessingInputs", ()):
@@ -122,25 +111,24 @@ class ProcessingJob(Job):
         """Return the folder for a path in the container; raises JobFailed for a path outside of /opt/ml/processing."""
         if not path.startswith("/opt/ml/processing") or ".." in path:
             raise JobFailed(f"ClientError: LocalPath {path} is not under /opt/ml/processing.")
-        return Path(self._rewritten(path))
-
-    def _rewritten(self, text: str) -> str:
-        return OPT_ML.sub(str(self.opt_ml), text)
+        return self.opt_ml / path.removeprefix("/opt/ml/")
 
     def _write_config(self) -> None:
         folder = self.opt_ml / "config"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "processingjobconfig.json").write_text(json.dumps({**self.request, "ProcessingJobArn": self.arn}))
         instance = self.request["ProcessingResources"]["ClusterConfig"]["InstanceType"]
-        (folder / "resourceconfig.json").write_text(json.dumps(toolkit.resource_config(instance)))
+        (folder / "resourceconfig.json").write_text(json.dumps(contract.resource_config(instance)))
         (self.opt_ml / "output").mkdir(parents=True, exist_ok=True)
 
     def _message(self) -> str | None:
         path = self.opt_ml / "output" / "message"
-        return path.read_text(errors="replace")[: toolkit.MAX_REASON] if path.is_file() else None
+        if not path.is_file():
+            return None
+        return self.with_container_paths(path.read_text(errors="replace"))[: contract.MAX_REASON]
 
     def fail(self, reason: str) -> None:
-        self.failure_reason = reason[: toolkit.MAX_REASON]
+        self.failure_reason = reason[: contract.MAX_REASON]
         self._end("Failed")
 
     def _end(self, status: str) -> None:
@@ -175,9 +163,10 @@ class ProcessingJob(Job):
 class ProcessingJobs:
     """The operations on processing jobs."""
 
-    def __init__(self, settings: Settings, storage: Storage) -> None:
+    def __init__(self, settings: Settings, storage: Storage, images: Images) -> None:
         self._settings = settings
         self._storage = storage
+        self._images = images
         self.jobs: Records[ProcessingJob] = Records()
 
     def create_processing_job(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -191,7 +180,7 @@ class ProcessingJobs:
         return {"ProcessingJobArn": job.arn}
 
     def new_job(self, request: dict[str, Any]) -> ProcessingJob:
-        return ProcessingJob(request, self._settings, self._storage)
+        return ProcessingJob(request, self._settings, self._storage, self._images)
 
     def describe_processing_job(self, request: dict[str, Any]) -> dict[str, Any]:
         return self.find(request["ProcessingJobName"]).describe()

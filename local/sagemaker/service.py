@@ -23,9 +23,10 @@ from ministack import app
 from ministack.core import iam_actions, router
 
 from local import patches
+from local.images.registry import Images
 from local.sagemaker import state, validation
 from local.sagemaker.aws import Storage
-from local.sagemaker.containers import Container, remove_links
+from local.sagemaker.containers import Container
 from local.sagemaker.endpoints import Endpoints
 from local.sagemaker.errors import SageMakerError
 from local.sagemaker.jobs import Job
@@ -44,13 +45,14 @@ INVOCATION = re.compile(r"/endpoints/([^/]+)/invocations")
 class SageMaker:
     """All operations by name, for the HTTP API and for workflows."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, images: Images) -> None:
+        self.images = images
         storage = Storage(settings)
-        self.training = TrainingJobs(settings, storage)
-        self.processing = ProcessingJobs(settings, storage)
+        self.training = TrainingJobs(settings, storage, images)
+        self.processing = ProcessingJobs(settings, storage, images)
         self.registry = Registry()
         self.tags = Tags()
-        self.models = Models(storage, self.registry)
+        self.models = Models(storage, self.registry, images)
         self.configs = EndpointConfigs(self.models)
         self.endpoints = Endpoints(self.models, self.configs, settings, storage)
         self._groups = (
@@ -127,9 +129,9 @@ def _error_response(error: SageMakerError, rest: bool) -> Answer:
     return error.status, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(content).encode()
 
 
-def install(settings: Settings) -> SageMaker:
+def install(settings: Settings, images: Images) -> SageMaker:
     """Route SageMaker's requests to this package."""
-    service = SageMaker(settings)
+    service = SageMaker(settings, images)
     patches.attribute(router, "SERVICE_PATTERNS", dict)["sagemaker"] = {
         "host_patterns": [r"api\.sagemaker\.", r"runtime\.sagemaker\."],
         "target_prefixes": ["SageMaker."],
@@ -150,4 +152,3 @@ def install(settings: Settings) -> SageMaker:
 def end_processes() -> None:
     """End every job and model server."""
     Container.kill_all()
-    remove_links()

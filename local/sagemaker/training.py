@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from local.images.registry import Image, Images
 from local.lambdas import emf
-from local.sagemaker import toolkit
-from local.sagemaker.archive import ArchiveRefused, extract
+from local.sagemaker import contract
 from local.sagemaker.aws import DataError, Storage, arn, pack, prepare_instance, start_thread
 from local.sagemaker.containers import Container, environment
 from local.sagemaker.errors import in_use, validation_error
@@ -38,8 +38,8 @@ class TrainingJob(Job):
 
     SAVED = (*Job.SAVED, "transitions", "metrics")
 
-    def __init__(self, request: dict[str, Any], settings: Settings, storage: Storage) -> None:
-        super().__init__("training", request["TrainingJobName"], request, settings, storage)
+    def __init__(self, request: dict[str, Any], settings: Settings, storage: Storage, images: Images) -> None:
+        super().__init__("training", request["TrainingJobName"], request, settings, storage, images)
         self.arn = arn("training-job", self.name)
         self.storage = storage.as_role(self.role)
         self.transitions: list[dict[str, Any]] = []
@@ -73,63 +73,40 @@ class TrainingJob(Job):
             self.clean_up()
 
     def _run(self) -> None:
-        values = toolkit.decode_hyperparameters(self.request.get("HyperParameters", {}))
-        program = str(values.get("sagemaker_program", ""))
-        source = str(values.get("sagemaker_submit_directory", ""))
-        if not program or not source:
-            raise JobFailed(
-                "AlgorithmError: the embedded AWS supports script mode only; "
-                "set the hyperparameters sagemaker_program and sagemaker_submit_directory, exit code: 1"
-            )
-        prepare_instance(self.role, self.request["AlgorithmSpecification"].get("TrainingImage", ""), LOG_GROUP)
-        user_values = {name: value for name, value in values.items() if not name.startswith("sagemaker_")}
+        prepare_instance(self.role, self.request["AlgorithmSpecification"]["TrainingImage"], LOG_GROUP)
         self.check_stop()
         self.enter("Downloading")
-        for folder in ("input/config", "input/data", "model", "output/data", "output/intermediate", "code"):
+        image = self.find_image(self.request["AlgorithmSpecification"]["TrainingImage"])
+        for folder in ("input/config", "input/data", "model", "output/data"):
             (self.opt_ml / folder).mkdir(parents=True, exist_ok=True)
         self._fetch_channels()
-        self._fetch_code(source)
         self._write_config()
         self.check_stop()
         self.enter("Training")
         self.started = time.time()
-        self._train(program, user_values)
+        self._train(image)
         self.enter("Uploading")
         self._upload()
         self._end("Completed", "Completed")
 
-    def _train(self, program: str, values: dict[str, Any]) -> None:
-        code = self.opt_ml / "code"
-        log = self.log_stream(LOG_GROUP)
-        requirements = code / "requirements.txt"
-        if requirements.is_file() and (problems := toolkit.unsatisfied_requirements(requirements)):
-            text = f"AlgorithmError: InstallRequirementsError: requirements.txt needs {', '.join(problems)}"
-            log.write(text)
-            log.flush()
-            raise JobFailed(f"{text}, exit code: 1")
-        if not (code / program).is_file():
-            raise JobFailed(
-                f"AlgorithmError: ExecuteUserScriptError: {program} is not in the source archive, exit code: 2"
-            )
-        run = toolkit.command(code, program, toolkit.arguments(values))
-        channels = [channel["ChannelName"] for channel in self.request.get("InputDataConfig", ())]
-        given = {
-            **toolkit.variables(self.request, values, channels, program),
-            "TRAINING_JOB_ARN": self.arn,
-            **self.request.get("Environment", {}),
-            "PYTHONPATH": "/opt/ml/code",
-        }
-        log.write(f"Invoking script with the following command: {' '.join(['python3', *run[1:]])}")
-        container = Container(
-            [str(part) for part in run], environment(self.settings, self.home, given), code, log, self._collect_metrics
-        )
+    def _train(self, image: Image) -> None:
+        algorithm = self.request["AlgorithmSpecification"]
+        entrypoint = algorithm.get("ContainerEntrypoint", image.entrypoint)
+        command = [*entrypoint, *algorithm.get("ContainerArguments", ["train"])]
+        names = {"TRAINING_JOB_NAME": self.name, "TRAINING_JOB_ARN": self.arn}
+        given = {**names, **self.request.get("Environment", {})}
+        isolated = bool(self.request.get("EnableNetworkIsolation"))
+        variables = environment(self.settings, self.home, image, given, isolated=isolated)
+        container = Container(command, variables, image.cwd, self.log_stream(LOG_GROUP), self._collect_metrics)
         limit = self.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", DEFAULT_RUNTIME_S)
         exit_code = self.run_container(container, float(limit))
         if exit_code is None:
             raise JobStopped("MaxRuntimeExceeded")
         if exit_code != 0:
-            reason = toolkit.failure_reason(run, exit_code, container.tail, self.opt_ml / "output" / "failure")
-            raise JobFailed(self.with_container_paths(reason))
+            written = self.opt_ml / "output" / "failure"
+            reason = written.read_text(errors="replace").strip() if written.is_file() else ""
+            shown = self.with_container_paths(reason)[: contract.MAX_REASON - 40]
+            raise JobFailed(f"AlgorithmError: {shown}, exit code: {exit_code}")
 
     def _collect_metrics(self, line: str) -> None:
         for definition in self.request["AlgorithmSpecification"].get("MetricDefinitions", ()):
@@ -156,21 +133,13 @@ class TrainingJob(Job):
                     f'prefix, and that the role "{self.request["RoleArn"]}" has "s3:ListBucket" permissions.'
                 )
 
-    def _fetch_code(self, source: str) -> None:
-        archive = self.home / "sourcedir.tar.gz"
-        self.storage.download(source, archive)
-        try:
-            extract(archive, self.opt_ml / "code")
-        except ArchiveRefused as error:
-            raise DataError(f"{source} is not a .tar.gz archive: {error}") from error
-
     def _write_config(self) -> None:
         folder = self.opt_ml / "input" / "config"
         instance = self.request["ResourceConfig"].get("InstanceType", "local")
         contents = {
             "hyperparameters.json": self.request.get("HyperParameters", {}),
-            "resourceconfig.json": toolkit.resource_config(instance),
-            "inputdataconfig.json": toolkit.input_data_config(self.request),
+            "resourceconfig.json": contract.resource_config(instance),
+            "inputdataconfig.json": contract.input_data_config(self.request),
         }
         for name, content in contents.items():
             (folder / name).write_text(json.dumps(content))
@@ -240,9 +209,10 @@ class TrainingJob(Job):
 class TrainingJobs:
     """The operations on training jobs."""
 
-    def __init__(self, settings: Settings, storage: Storage) -> None:
+    def __init__(self, settings: Settings, storage: Storage, images: Images) -> None:
         self._settings = settings
         self._storage = storage
+        self._images = images
         self.jobs: Records[TrainingJob] = Records()
 
     def create_training_job(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -263,7 +233,7 @@ class TrainingJobs:
         return {"TrainingJobArn": job.arn}
 
     def new_job(self, request: dict[str, Any]) -> TrainingJob:
-        return TrainingJob(request, self._settings, self._storage)
+        return TrainingJob(request, self._settings, self._storage, self._images)
 
     def describe_training_job(self, request: dict[str, Any]) -> dict[str, Any]:
         return self.find(request["TrainingJobName"]).describe()

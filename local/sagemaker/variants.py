@@ -6,21 +6,19 @@ import contextlib
 import http.client
 import queue
 import shutil
-import sys
+import socket
 import threading
 import time
 import uuid
-from pathlib import Path
 from typing import Any
 
 from local.sagemaker.archive import ArchiveRefused, extract
 from local.sagemaker.aws import DataError, LogStream, Storage, start_thread
 from local.sagemaker.containers import Container, containers_folder, environment
-from local.sagemaker.model_server import SECRET_HEADER
+from local.sagemaker.models import ServedContainer
 from local.service_roles import ServiceRole
 from local.settings import HOST, Settings
 
-SERVER = Path(__file__).with_name("model_server.py")
 # AWS retries until the start-up health check times out. Three attempts here give the same result sooner.
 START_ATTEMPTS = 3
 START_TIMEOUT_S = 120.0
@@ -52,7 +50,7 @@ class Variant:
         self,
         endpoint: str,
         variant: dict[str, Any],
-        container: dict[str, Any],
+        container: ServedContainer,
         settings: Settings,
         storage: Storage,
         role: ServiceRole,
@@ -60,14 +58,14 @@ class Variant:
         """`storage` and the log act with the role of the model, `role`."""
         self.name: str = variant["VariantName"]
         self.definition = variant
-        self.image: str = container.get("Image", "")
-        self._container_definition = container
+        self.image = container.uri
+        self._container = container
         self._settings = settings
         self._storage = storage
         self._home = containers_folder(settings.work) / "endpoints" / f"{endpoint}-{self.name}-{uuid.uuid4().hex[:8]}"
         self._log = LogStream(f"/aws/sagemaker/Endpoints/{endpoint}", f"{self.name}/i-{uuid.uuid4().hex[:17]}", role)
         self._process: Container | None = None
-        self._address: tuple[int, str] | None = None
+        self._port: int | None = None
         self._stopping = threading.Event()
         self._connections: queue.LifoQueue[http.client.HTTPConnection] = queue.LifoQueue()
         self._busy = 0
@@ -114,13 +112,12 @@ class Variant:
                 self._busy -= 1
 
     def _post(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes, str]:
-        address, process = self._address, self._process
-        if address is None or process is None or not process.alive():
+        port, process = self._port, self._process
+        if port is None or process is None or not process.alive():
             raise Unreachable
-        port, secret = address
         connection = self._connection(port)
         try:
-            connection.request("POST", "/invocations", body, {**headers, SECRET_HEADER: secret})
+            connection.request("POST", "/invocations", body, headers)
             response = connection.getresponse()
             content = response.read()
         except TimeoutError as error:
@@ -147,8 +144,7 @@ class Variant:
     def _prepare(self) -> None:
         model = self._home / "opt" / "ml" / "model"
         model.mkdir(parents=True, exist_ok=True)
-        url = self._container_definition.get("ModelDataUrl")
-        if url:
+        if url := self._container.data_url:
             archive = self._home / "model.tar.gz"
             self._storage.download(url, archive)
             try:
@@ -159,28 +155,18 @@ class Variant:
 
     def _launch(self, deadline: float) -> bool:
         """Start the process and wait for /ping; returns False when it ended or did not respond in time."""
-        port_file = self._home / "port"
-        port_file.unlink(missing_ok=True)
-        model = self._home / "opt" / "ml" / "model"
-        given = {
-            "SAGEMAKER_PROGRAM": "inference.py",
-            "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
-            **self._container_definition.get("Environment", {}),
-            "SM_MODEL_DIR": "/opt/ml/model",
-        }
-        variables = environment(self._settings, self._home, given)
-        self._process = process = Container(
-            [sys.executable, "-P", str(SERVER), str(model), str(port_file)], variables, model, self._log
-        )
+        port = _free_port()
+        image = self._container.image
+        given = {**self._container.environment, "SAGEMAKER_BIND_TO_PORT": str(port)}
+        variables = environment(self._settings, self._home, image, given, isolated=self._container.isolated)
+        self._process = process = Container([*image.entrypoint, "serve"], variables, image.cwd, self._log)
         while process.alive() and not self._stopping.is_set():
             if time.monotonic() > deadline:
                 process.stop(0.5)
                 return False
-            if port_file.exists():
-                port, secret = port_file.read_text().split()
-                if _ping(int(port), secret):
-                    self._address = int(port), secret
-                    return True
+            if _ping(port):
+                self._port = port
+                return True
             time.sleep(0.02)
         process.wait(1)
         return False
@@ -192,7 +178,7 @@ class Variant:
             process = self._process
             while process is not None and process.wait(1.0) is None:
                 pass
-            self._address = None
+            self._port = None
             if time.monotonic() - healthy_since > LONGEST_RESTART_S:
                 pause = FIRST_RESTART_S
             if self._stopping.is_set() or self._stopping.wait(pause):
@@ -202,10 +188,18 @@ class Variant:
             self._launch(time.monotonic() + START_TIMEOUT_S)
 
 
-def _ping(port: int, secret: str) -> bool:
+def _free_port() -> int:
+    """Return a port on which nothing listens. When another process takes it first, the next attempt gets another."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _ping(port: int) -> bool:
     connection = http.client.HTTPConnection(HOST, port, timeout=5)
     try:
-        connection.request("GET", "/ping", headers={SECRET_HEADER: secret})
+        connection.request("GET", "/ping")
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False

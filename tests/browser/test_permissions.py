@@ -81,7 +81,6 @@ def test_a_reviewer_labels_under_their_own_identity_only(enforced: Stage, ana: A
         f"labels/{0:032}/AIDAOTHER/1.json",
         "models/vehicles/model.tar.gz",
         "datasets/1/manifest.json",
-        "source/a/sourcedir.tar.gz",
         "reviews/code.tar.gz",
         "reviews/2026/11/27/code.tar.gz",
     ):

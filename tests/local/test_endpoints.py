@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import signal
 import threading
@@ -49,28 +48,19 @@ def test_an_error_of_the_model_is_a_model_error(application: FakeApplication, en
     assert 'Received server error (500) from primary with message "' in response["Error"]["Message"]
 
 
-def test_the_largest_request_of_a_container_can_be_configured(application: FakeApplication, endpoint: str) -> None:
-    large = "x" * 7_000_000
-    with pytest.raises(ClientError) as caught:
-        application.invoke(endpoint, large)
-    assert caught.value.response["OriginalStatusCode"] == 413
-    configured = application.create_endpoint("hello", environment={"TS_MAX_REQUEST_SIZE": str(8_000_000)})
-    assert application.invoke(configured, large) == f"hello {large}"
+def test_a_model_server_listens_on_this_computer_only(application: FakeApplication, endpoint: str) -> None:
+    process = psutil.Process(int(application.invoke(endpoint, "process id")))
+    listening = [found.laddr.ip for found in process.net_connections("tcp") if found.status == psutil.CONN_LISTEN]
+    assert listening == ["127.0.0.1"]
 
 
-def test_a_model_server_refuses_requests_of_other_clients(application: FakeApplication, endpoint: str) -> None:
-    """Other users and web pages can reach the port of the model server."""
-    assert application.invoke(endpoint, "you") == "hello you"
-    server = psutil.Process(application.aws.server.pid)
-    sockets = [found for child in server.children(recursive=True) for found in child.net_connections("tcp")]
-    ports = {found.laddr.port for found in sockets if found.status == psutil.CONN_LISTEN}
-    assert ports
-    for port in ports:
-        for headers in ({}, {"X-Secret": "guessed"}):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-            connection.request("POST", "/invocations", b"you", {"Content-Type": "text/plain", **headers})
-            assert connection.getresponse().status == 403
-            connection.close()
+def test_a_model_without_a_network_gets_no_credentials(application: FakeApplication) -> None:
+    name = unique_name("endpoint")
+    model = application.create_model("hello", EnableNetworkIsolation=True)
+    config = application.create_endpoint_config(model)
+    application.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
+    assert application.wait_for_endpoint(name)["EndpointStatus"] == "InService"
+    assert "AWS_SECRET_ACCESS_KEY" not in application.invoke(name, "environment").split()
 
 
 def test_a_model_server_that_ends_is_restarted(application: FakeApplication) -> None:
@@ -189,7 +179,7 @@ def test_deleting_an_endpoint_ends_its_process(application: FakeApplication) -> 
 
 def test_invalid_models_and_configurations_are_refused_as_on_aws(application: FakeApplication) -> None:
     sagemaker = application.sagemaker
-    container = {"Image": "image", "ModelDataUrl": f"s3://{application.bucket}/none.tar.gz"}
+    container = {"Image": application.image, "ModelDataUrl": f"s3://{application.bucket}/none.tar.gz"}
     code, message = call_refused(
         sagemaker.create_model, ModelName="m", ExecutionRoleArn=ROLE, PrimaryContainer=container
     )
@@ -197,6 +187,9 @@ def test_invalid_models_and_configurations_are_refused_as_on_aws(application: Fa
         "ValidationException",
         f"Could not access model data at {container['ModelDataUrl']}",
     )
+    missing = {**container, "Image": f"{application.repository}:none"}
+    refused = call_refused(sagemaker.create_model, ModelName="m", ExecutionRoleArn=ROLE, PrimaryContainer=missing)
+    assert refused == ("ValidationException", f"Requested image {application.repository}:none not found.")
     model = application.create_model("x")
     container["ModelDataUrl"] = application.put_model_archive("x")
     again = {"ModelName": model, "ExecutionRoleArn": ROLE, "PrimaryContainer": container}

@@ -22,7 +22,7 @@ def test_a_job_reads_inputs_and_uploads_outputs(application: FakeApplication) ->
     job = application.wait_for_processing(request["ProcessingJobName"])
     assert job["ProcessingJobStatus"] == "Completed", job
     report = json.loads(application.get(f"s3://{application.bucket}/reports/report.json"))
-    assert report == {"files": ["a.txt", "deep/b.txt"], "config": True}
+    assert report == {"files": ["a.txt", "deep/b.txt"], "config": True, "arguments": ["evaluate", "--all"]}
     lines = application.aws.log_messages(
         "/aws/sagemaker/ProcessingJobs", logStreamNamePrefix=f"{request['ProcessingJobName']}/algo-1-"
     )
@@ -30,20 +30,13 @@ def test_a_job_reads_inputs_and_uploads_outputs(application: FakeApplication) ->
     assert call_refused(application.sagemaker.create_processing_job, **request)[0] == "ResourceInUse"
 
 
-def test_a_shell_command_may_name_paths_of_the_container(application: FakeApplication) -> None:
-    request = application.shell_processing_request()
-    application.sagemaker.create_processing_job(**request)
-    job = application.wait_for_processing(request["ProcessingJobName"])
-    assert job["ProcessingJobStatus"] == "Completed", job.get("FailureReason")
-
-
 def test_a_failed_and_a_stopped_job_have_that_status(application: FakeApplication) -> None:
     failing = application.processing_request(FAIL="yes")
     application.sagemaker.create_processing_job(**failing)
     job = application.wait_for_processing(failing["ProcessingJobName"])
     assert job["ProcessingJobStatus"] == "Failed"
-    assert "ValueError: no champion" in job["FailureReason"]
-    assert job["FailureReason"].endswith("exit code: 1")
+    assert job["FailureReason"] == "AlgorithmError: See job logs for more information"
+    assert job["ExitMessage"] == "no champion in /opt/ml/processing"
     slow = application.processing_request(SLEEP="60")
     application.sagemaker.create_processing_job(**slow)
     application.sagemaker.stop_processing_job(ProcessingJobName=slow["ProcessingJobName"])
@@ -56,7 +49,7 @@ def test_a_workflow_waits_for_a_job(application: FakeApplication) -> None:
     assert done["output"]["ProcessingJobStatus"] == "Completed"
     failed = application.aws.run_to_end(machine(task(resource, application.processing_request(FAIL="yes"))))
     assert failed["error"] == "States.TaskFailed"
-    assert "no champion" in json.loads(failed["cause"])["FailureReason"]
+    assert "no champion" in json.loads(failed["cause"])["ExitMessage"]
 
 
 def test_packages_are_versioned_approved_and_deployed(application: FakeApplication) -> None:
@@ -68,7 +61,7 @@ def test_packages_are_versioned_approved_and_deployed(application: FakeApplicati
     packages = []
     for word in ("first", "second"):
         specification = {
-            "Containers": [{"Image": "image", "ModelDataUrl": application.put_model_archive(word)}],
+            "Containers": [{"Image": application.image, "ModelDataUrl": application.put_model_archive(word)}],
             "SupportedContentTypes": ["text/plain"],
             "SupportedResponseMIMETypes": ["text/plain"],
         }

@@ -22,9 +22,9 @@ TRAIN = "arn:aws:states:::sagemaker:createTrainingJob.sync"
 
 
 def test_a_workflow_trains_and_deploys(application: FakeApplication) -> None:
-    aws, request = application.aws, application.training_request({"word": '"flow"'})
+    aws, request = application.aws, application.training_request({"word": "flow"})
     model, config, endpoint = unique_name("model"), unique_name("config"), unique_name("endpoint")
-    container = {"Image": "image", "ModelDataUrl.$": "$.training.ModelArtifacts.S3ModelArtifacts"}
+    container = {"Image": application.image, "ModelDataUrl.$": "$.training.ModelArtifacts.S3ModelArtifacts"}
     create_model = {"ModelName": model, "ExecutionRoleArn": ROLE, "PrimaryContainer": container}
     variant = {"VariantName": "v", "ModelName": model, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
     create_config = {"EndpointConfigName": config, "ProductionVariants": [variant]}
@@ -85,11 +85,11 @@ def test_a_workflow_trains_and_deploys(application: FakeApplication) -> None:
 
 
 def test_a_failed_job_is_a_failed_task(application: FakeApplication) -> None:
-    ended = application.aws.run_to_end(machine(task(TRAIN, application.training_request({"fail": "yes"}))))
+    ended = application.aws.run_to_end(machine(task(TRAIN, application.training_request({"fail": "written"}))))
     assert ended["error"] == "States.TaskFailed"
     cause = json.loads(ended["cause"])
     assert cause["TrainingJobStatus"] == "Failed"
-    assert "told to fail" in cause["FailureReason"]
+    assert "the photos in /opt/ml/input/data are gone" in cause["FailureReason"]
 
 
 @pytest.mark.parametrize("how", ["stopped", "timed out"])

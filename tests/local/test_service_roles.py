@@ -11,6 +11,7 @@ import pytest
 
 import local
 from tests.local.aws import Aws
+from tests.local.fake_application import FakeApplication
 from tests.support import embedded_aws
 from tests.support.network import free_port
 from tests.support.waiting import eventually
@@ -123,7 +124,20 @@ def test_a_workflow_sends_and_publishes_only_with_permission(aws: Aws) -> None:
     }
 
 
-def test_a_workflow_passes_only_the_role_that_it_may_pass(aws: Aws) -> None:
+@pytest.fixture(scope="module")
+def image(aws: Aws) -> str:
+    """The URI of an image, which a role with the permissions of a build has pushed."""
+    role = create_role(aws, "codebuild.amazonaws.com", allow("s3:*", "*"), allow("ecr:*", "*"), allow("logs:*", "*"))
+    return FakeApplication(aws, role).image
+
+
+def test_a_build_pushes_with_its_role(aws: Aws) -> None:
+    role = create_role(aws, "codebuild.amazonaws.com", allow("s3:*", "*"), allow("logs:*", "*"))
+    with pytest.raises(AssertionError, match="FAILED"):
+        FakeApplication(aws, role)
+
+
+def test_a_workflow_passes_only_the_role_that_it_may_pass(aws: Aws, image: str) -> None:
     bucket = aws.create_bucket()
     aws.client("s3").put_object(Bucket=bucket, Key="model.tar.gz", Body=b"model")
     reader = create_role(aws, "sagemaker.amazonaws.com", allow("s3:GetObject", f"arn:aws:s3:::{bucket}/*"))
@@ -133,7 +147,7 @@ def test_a_workflow_passes_only_the_role_that_it_may_pass(aws: Aws) -> None:
     role = create_role(aws, "states.amazonaws.com", create, allow("iam:PassRole", reader, **to_sagemaker))
 
     def create_model(name: str, passed: str) -> dict[str, Any]:
-        container = {"Image": "image", "ModelDataUrl": f"s3://{bucket}/model.tar.gz"}
+        container = {"Image": image, "ModelDataUrl": f"s3://{bucket}/model.tar.gz"}
         parameters = {"ModelName": name, "ExecutionRoleArn": passed, "PrimaryContainer": container}
         return run_task(aws, role, "arn:aws:states:::sagemaker:createModel", parameters)
 
@@ -142,11 +156,11 @@ def test_a_workflow_passes_only_the_role_that_it_may_pass(aws: Aws) -> None:
     assert "sagemaker:CreateModel" in create_model("other", reader)["cause"]
 
 
-def test_a_model_needs_a_role_that_reads_its_data(aws: Aws) -> None:
+def test_a_model_needs_a_role_that_reads_its_data(aws: Aws, image: str) -> None:
     bucket = aws.create_bucket()
     aws.client("s3").put_object(Bucket=bucket, Key="model.tar.gz", Body=b"model")
     role = create_role(aws, "sagemaker.amazonaws.com")
-    container = {"Image": "image", "ModelDataUrl": f"s3://{bucket}/model.tar.gz"}
+    container = {"Image": image, "ModelDataUrl": f"s3://{bucket}/model.tar.gz"}
     with pytest.raises(aws.client("sagemaker").exceptions.ClientError, match="Could not access model data"):
         aws.client("sagemaker").create_model(ModelName="m", ExecutionRoleArn=role, PrimaryContainer=container)
 

@@ -1,4 +1,4 @@
-"""Training jobs run a script as SageMaker's script mode does."""
+"""Training jobs run the program `train` of an image."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import tarfile
 import time
 from datetime import datetime
+from typing import Any
 
 import psutil
 import pytest
@@ -23,8 +24,7 @@ def application(aws: Aws) -> FakeApplication:
 
 
 def test_a_job_writes_model_output_metrics_and_log(application: FakeApplication) -> None:
-    hyperparameters = {"word": json.dumps("good"), "epochs": "3", "sagemaker_region": '"eu-west-1"'}
-    name = application.start_training(hyperparameters, Environment={"DATA": "/opt/ml/input/data", "OWN": "yes"})
+    name = application.start_training({"word": "good", "epochs": "3"}, Environment={"OWN": "yes"})
     job = application.wait_for_training(name)
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Completed", "Completed"), job
     phases = [transition["Status"] for transition in job["SecondaryStatusTransitions"]]
@@ -35,37 +35,40 @@ def test_a_job_writes_model_output_metrics_and_log(application: FakeApplication)
     model = job["ModelArtifacts"]["S3ModelArtifacts"]
     assert model == f"s3://{application.bucket}/models/{name}/output/model.tar.gz"
     with tarfile.open(fileobj=io.BytesIO(application.get(model))) as archive:
-        assert set(archive.getnames()) == {"code", "code/inference.py", "word.txt"}
-    with tarfile.open(fileobj=io.BytesIO(application.get(model.replace("model.tar", "output.tar")))) as archive:
-        member = archive.extractfile("seen.json")
-        assert member is not None
-        seen = json.load(member)
-
-    assert seen["arguments"] == ["--epochs", "3", "--word", "good"]
-    environment = seen["environment"]
-    folder = environment["SM_MODEL_DIR"].removesuffix("/model")
-    assert seen["cwd"] == f"{folder}/code"
-    assert f"{folder}/code" in seen["path"]
-    assert environment["SM_CHANNEL_TRAINING"] == f"{folder}/input/data/training"
+        assert set(archive.getnames()) == {"word.txt"}
+    seen = read_seen(application, job)
+    assert seen["arguments"] == ["train"]
+    assert seen["hyperparameters"] | {"word": "good", "epochs": "3"} == seen["hyperparameters"]
+    assert seen["config"] == ["hyperparameters.json", "inputdataconfig.json", "resourceconfig.json"]
     assert seen["channels"] == ["training/a.txt", "training/deep/b.txt"]
-    assert json.loads(environment["SM_HPS"]) == {"word": "good", "epochs": 3}
-    assert environment["SM_HP_WORD"] == "good"
-    assert environment["SM_NUM_CPUS"] == str(os.cpu_count())
+    assert seen["cwd"].endswith("/srv/app")
+    environment = seen["environment"]
     assert environment["TRAINING_JOB_NAME"] == name
-    assert (environment["OWN"], environment["DATA"]) == ("yes", f"{folder}/input/data")
+    assert (environment["OWN"], environment["GREETING"]) == ("yes", "hello you")
+    assert environment["AWS_ENDPOINT_URL"] == application.aws.server.url
     assert not {"LOCAL_AWS_DIR", "GATEWAY_PORT", "PYTEST_CURRENT_TEST"} & set(environment)
-    assert eventually(lambda: not os.path.exists(folder))
+    assert eventually(lambda: not os.path.exists(environment["ML_ROOT"]))
 
     messages = application.aws.log_messages("/aws/sagemaker/TrainingJobs", logStreamNamePrefix=f"{name}/algo-1-")
     assert "epoch=2 accuracy=0.7;" in messages
 
 
-def test_hyperparameters_may_be_plain_text_or_json(application: FakeApplication) -> None:
-    request = application.training_request({"word": "plain"})
-    for name in ("sagemaker_program", "sagemaker_submit_directory"):
-        request["HyperParameters"][name] = json.loads(request["HyperParameters"][name])
-    application.sagemaker.create_training_job(**request)
-    assert application.wait_for_training(request["TrainingJobName"])["TrainingJobStatus"] == "Completed"
+def test_a_job_without_a_network_gets_no_credentials(application: FakeApplication) -> None:
+    job = application.wait_for_training(application.start_training(EnableNetworkIsolation=True))
+    assert job["TrainingJobStatus"] == "Completed", job
+    environment = read_seen(application, job)["environment"]
+    assert environment["AWS_REGION"] == "eu-west-1"
+    assert not {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"} & set(environment)
+
+
+def read_seen(application: FakeApplication, job: dict[str, Any]) -> dict[str, Any]:
+    """Return what the job's program saw."""
+    uri = job["ModelArtifacts"]["S3ModelArtifacts"].replace("model.tar", "output.tar")
+    with tarfile.open(fileobj=io.BytesIO(application.get(uri))) as archive:
+        member = archive.extractfile("seen.json")
+        assert member is not None
+        seen: dict[str, Any] = json.load(member)
+        return seen
 
 
 def test_output_is_in_the_log_while_the_job_runs_and_stop_ends_it(application: FakeApplication) -> None:
@@ -75,7 +78,7 @@ def test_output_is_in_the_log_while_the_job_runs_and_stop_ends_it(application: F
         lambda lines: "epoch=0 accuracy=0.5;" in lines,
     )
     children = psutil.Process(application.aws.server.pid).children(recursive=True)
-    script = [process for process in children if "--sleep" in process.cmdline()]
+    script = [process for process in children if process.cmdline()[1:4] == ["-m", "program", "train"]]
     assert application.sagemaker.describe_training_job(TrainingJobName=name)["SecondaryStatus"] == "Training"
     application.sagemaker.stop_training_job(TrainingJobName=name)
     job = application.wait_for_training(name)
@@ -93,28 +96,20 @@ def test_a_job_that_takes_too_long_is_stopped(application: FakeApplication) -> N
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
 
 
-@pytest.mark.parametrize(
-    ("fail", "reason"), [("raise", "ValueError: told to fail"), ("written", "the photos are gone")]
-)
-def test_a_failed_script_has_a_failure_reason(application: FakeApplication, fail: str, reason: str) -> None:
+@pytest.mark.parametrize(("fail", "reason"), [("raise", ""), ("written", "the photos in /opt/ml/input/data are gone")])
+def test_a_failed_job_has_the_reason_that_its_container_wrote(
+    application: FakeApplication, fail: str, reason: str
+) -> None:
     job = application.wait_for_training(application.start_training({"fail": fail}))
-    assert job["TrainingJobStatus"] == "Failed"
-    assert job["FailureReason"].startswith("AlgorithmError: ")
-    assert reason in job["FailureReason"]
-    assert job["FailureReason"].endswith("exit code: 1")
-    if fail == "raise":
-        assert "ExecuteUserScriptError:\nExitCode 1\nErrorMessage" in job["FailureReason"]
+    assert (job["TrainingJobStatus"], job["FailureReason"]) == ("Failed", f"AlgorithmError: {reason}, exit code: 1")
 
 
-def test_requirements_that_are_not_met_are_named(application: FakeApplication) -> None:
-    source = {"requirements.txt": "boto3>=1  # fine\nnumpy==0.1\nno-such-package\nother; python_version < '3'\n"}
-    job = application.wait_for_training(application.start_training(source=source))
-    assert job["TrainingJobStatus"] == "Failed"
-    assert "InstallRequirementsError" in job["FailureReason"]
-    assert "numpy==0.1 (installed: " in job["FailureReason"]
-    assert "no-such-package (not" in job["FailureReason"]
-    assert "boto3" not in job["FailureReason"]
-    assert "other" not in job["FailureReason"]
+def test_a_job_without_its_image_fails(application: FakeApplication) -> None:
+    request = application.training_request()
+    request["AlgorithmSpecification"]["TrainingImage"] = f"{application.repository}:none"
+    application.sagemaker.create_training_job(**request)
+    job = application.wait_for_training(request["TrainingJobName"])
+    assert job["FailureReason"] == f"ClientError: Requested image {application.repository}:none not found."
 
 
 def test_missing_data_fails_the_job(application: FakeApplication) -> None:

@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from jsonschema import Draft202012Validator
 
 import events
-from deploy import training_source
+from deploy import image
 from deploy.outputs import Deployed
 from functions.shared.champion import Champion, ModelTable
 from functions.shared.photo import Photo
@@ -30,6 +30,7 @@ from tests.support.labels import photo_of, plant_label
 from tests.support.training_code import COPY_READY_MODEL, COPY_READY_REPORT
 from tests.support.upload_stage import wait_for_execution
 from tests.support.waiting import eventually
+from training.archive import pack
 from training.dataset import Dataset
 from training.digests import DIGESTS_NAME
 
@@ -199,7 +200,7 @@ class RetrainingStage:
         client("stepfunctions").stop_execution(executionArn=execution)
         assert self.wait_for_execution(execution)["status"] == "ABORTED"
 
-    # Training code, models and data
+    # Images, models and data
 
     @property
     def recorded_input(self) -> dict[str, Any] | None:
@@ -217,27 +218,27 @@ class RetrainingStage:
         client("s3").put_object(Bucket=self.deployed.ml_bucket, Key=key, Body=content)
         return f"s3://{self.deployed.ml_bucket}/{key}"
 
-    def publish_code(self, name: str, replaced: Mapping[str, str]) -> str:
-        """Publish training code that copies the champion instead of training, with some files replaced.
+    def publish_image(self, replaced: Mapping[str, str]) -> str:
+        """Publish an image that copies the champion instead of training, with some files replaced; returns its URI.
 
-        The names in `replaced` are paths in the archive; those below `ready/` are files of the model. Returns the S3
-        URI.
+        The names in `replaced` are paths in the build context.
         """
-        files = {
-            f"training/{file.name}": file.read_bytes()
-            for file in training_source.PACKAGE.iterdir()
-            if file.suffix in training_source.SUFFIXES
-        } | {"vehicles.toml": training_source.VEHICLES_FILE.read_bytes()}
-        files |= {f"ready/{path}": content for path, content in self._champion_files().items()}
-        files["training/train.py"] = COPY_READY_MODEL.encode()
-        files |= {path: text.encode() for path, text in replaced.items()}
-        return self.put(f"source/{name}/sourcedir.tar.gz", training_source.pack(files))
+        context = image.build_context()
+        context |= {f"training/ready/{path}": content for path, content in self._champion_files().items()}
+        context["training/train.py"] = COPY_READY_MODEL.encode()
+        context |= {path: text.encode() for path, text in replaced.items()}
+        outputs = {
+            "ImageRepository": self.deployed.image.partition("@")[0],
+            "ImageBuild": f"{self.deployed.app_name}-image",
+            "ArtifactsBucket": self.deployed.artifacts_bucket,
+        }
+        return image.push_image(outputs, context, progress=lambda line: None)
 
     def files_without_comparison(self) -> dict[str, str]:
-        """Return files for `publish_code`: the evaluation job copies the champion's report instead of comparing."""
+        """Return files for `publish_image`: the evaluation job copies the champion's report instead of comparing."""
         key = f"retraining/{self.champion.model_version}/evaluation.json"
         report = client("s3").get_object(Bucket=self.deployed.ml_bucket, Key=key)["Body"].read()
-        return {"training/compare.py": COPY_READY_REPORT, "evaluation.json": report.decode()}
+        return {"training/compare.py": COPY_READY_REPORT, "training/evaluation.json": report.decode()}
 
     def build_model_archive(self, replaced: Mapping[str, str] | None = None, **metadata: Any) -> bytes:
         """Return the champion's model.tar.gz with some files replaced and `metadata` merged into its model.json."""
@@ -246,7 +247,7 @@ class RetrainingStage:
         files["model.json"] = json.dumps(described).encode()
         files |= {path: text.encode() for path, text in (replaced or {}).items()}
         lines = (f"{hashlib.sha256(content).hexdigest()}  {path}\n" for path, content in files.items())
-        return training_source.pack(files | {DIGESTS_NAME: "".join(lines).encode()})
+        return pack(files | {DIGESTS_NAME: "".join(lines).encode()})
 
     def publish_dataset(self, name: str, data: Dataset) -> str:
         """Publish base data; returns its S3 prefix."""
@@ -255,9 +256,9 @@ class RetrainingStage:
             content = (Path(folder) / "images.npz").read_bytes()
         return self.put(f"datasets/base/{name}/images.npz", content).removesuffix("images.npz")
 
-    def add_label(self, key: str, image: Any, vehicle: str) -> Photo:
+    def add_label(self, key: str, picture: Any, vehicle: str) -> Photo:
         """Label a photo as the review console does; it is not uploaded, so no execution decides about it."""
-        content = png(image)
+        content = png(picture)
         photo = photo_of(content, key, self.deployed.uploads_bucket)
         photos = PhotoTable(self.deployed.photo_table, client("dynamodb"))
         clients = {name: client(name) for name in ("s3", "sts")}
@@ -269,8 +270,8 @@ class RetrainingStage:
         content = client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
         with tarfile.open(fileobj=io.BytesIO(content)) as tar:
             files = {member.name.removeprefix("./"): tar.extractfile(member) for member in tar if member.isfile()}
-            wanted = ("backbone.onnx", "head.npz", "model.json", "code/")
-            return {name: file.read() for name, file in files.items() if file and name.startswith(wanted)}
+            wanted = ("backbone.onnx", "head.npz", "model.json")
+            return {name: file.read() for name, file in files.items() if file and name in wanted}
 
 
 def _with_pause(part: dict[str, Any], state: str) -> dict[str, Any]:

@@ -1,36 +1,48 @@
-"""Files that replace parts of the training code or of a model, to train fast or to fail."""
+"""Files that replace parts of the image, to train fast or to fail."""
 
-# Writes the model in the folder `ready` of the source archive under the name of this job, without training.
+from deploy.package import ROOT
+
+# Writes the model in the folder `ready` of the package under the name of this job, without training.
 COPY_READY_MODEL = """
 import json, os, shutil
 from pathlib import Path
 
 from training.digests import write_digests
 
-out = Path(os.environ["SM_MODEL_DIR"])
-shutil.copytree(Path(__file__).resolve().parent.parent / "ready", out, dirs_exist_ok=True)
-about = json.loads((out / "model.json").read_text())
-about["version"] = os.environ["TRAINING_JOB_NAME"]
-(out / "model.json").write_text(json.dumps(about))
-write_digests(out)
-print("features 1/1", flush=True)
+def main(arguments):
+    out = Path(next(word.partition("=")[2] for word in arguments if word.startswith("--model-dir=")))
+    shutil.copytree(Path(__file__).resolve().parent / "ready", out, dirs_exist_ok=True)
+    about = json.loads((out / "model.json").read_text())
+    about["version"] = os.environ["TRAINING_JOB_NAME"]
+    (out / "model.json").write_text(json.dumps(about))
+    write_digests(out)
+    print("features 1/1", flush=True)
 """
-# Writes the evaluation report at the root of the source archive instead of comparing models.
+# Writes the evaluation report in the package instead of comparing models.
 COPY_READY_REPORT = """
-import sys
 from pathlib import Path
 
-out = Path(sys.argv[sys.argv.index("--out") + 1])
-out.mkdir(parents=True, exist_ok=True)
-report = Path(__file__).resolve().parent.parent / "evaluation.json"
-(out / "evaluation.json").write_bytes(report.read_bytes())
-"""
-FAILING_JOB = 'raise SystemExit("the disk is full")\n'
-FAILING_MODEL = 'raise RuntimeError("this model was saved by a later version")\n'
-MODEL_THAT_ANSWERS_OTHER = """
-from training.inference import input_fn, model_fn, output_fn
-from training import inference
+INPUTS = ()
 
-def predict_fn(photo, model, context=None):
-    return {**inference.predict_fn(photo, model), "vehicle": "other"}
+def main(arguments):
+    out = Path(next(word.partition("=")[2] for word in arguments if word.startswith("--out=")))
+    out.mkdir(parents=True, exist_ok=True)
+    report = Path(__file__).resolve().parent / "evaluation.json"
+    (out / "evaluation.json").write_bytes(report.read_bytes())
 """
+FAILING_JOB = """
+INPUTS = ()
+
+def main(arguments):
+    raise OSError("the disk is full")
+"""
+FAILING_SERVER = {"container/app.py": 'raise RuntimeError("this server needs a library that is not installed")\n'}
+SERVER_THAT_ANSWERS_OTHER = {
+    "container/app.py": (ROOT / "container" / "app.py").read_text(encoding="utf-8")
+    + """
+_classify = classify
+
+def classify(photo, model):
+    return {**_classify(photo, model), "vehicle": "other"}
+"""
+}

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import local
-from deploy import system, training_source
+from deploy import system
 from deploy.outputs import Deployed
 from deploy.target import Target
 from operate import retrain
@@ -73,10 +73,8 @@ def drawn_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def training_input(deployed: Deployed, drawn_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    archive = tmp_path_factory.mktemp("source") / "sourcedir.tar.gz"
-    training_source.build(archive)
-    return retrain.publish_training_input(deployed, drawn_data / "train", archive)
+def training_input(deployed: Deployed, drawn_data: Path) -> dict[str, Any]:
+    return retrain.publish_training_input(deployed, drawn_data / "train")
 
 
 @pytest.fixture(scope="session")
@@ -108,10 +106,8 @@ def retraining_stage(embedded_aws: local.ServerInfo, tmp_path_factory: pytest.Te
         environment.setenv("MIN_NEW_LABELS", "5")
         deployed = Deployed.of(system.deploy(Target("local", "learn"), progress=lambda line: None))
     boto3.client("ssm").put_parameter(Name=deployed.threshold_parameter, Value="0.0", Overwrite=True)
-    archive = tmp_path_factory.mktemp("source") / "sourcedir.tar.gz"
-    training_source.build(archive)
     train = save_dataset(tmp_path_factory.mktemp("base"), drawn_dataset(60, 60, 30, seed=0))
-    published = retrain.publish_training_input(deployed, train, archive)
+    published = retrain.publish_training_input(deployed, train)
     stage = RetrainingStage(deployed, published, drawn_dataset(40, 40, 8, seed=1))
     stage.poll_endpoints_faster()
     first = stage.retrain()
@@ -120,12 +116,12 @@ def retraining_stage(embedded_aws: local.ServerInfo, tmp_path_factory: pytest.Te
 
 
 @pytest.fixture(scope="session")
-def fast_code(retraining_stage: RetrainingStage) -> str:
-    """Training code that copies the first champion and its evaluation report, for tests that need another champion."""
-    return retraining_stage.publish_code("fast", retraining_stage.files_without_comparison())
+def fast_image(retraining_stage: RetrainingStage) -> str:
+    """An image that copies the first champion and its evaluation report, for tests that need another champion."""
+    return retraining_stage.publish_image(retraining_stage.files_without_comparison())
 
 
 @pytest.fixture(scope="session")
-def ready_code(retraining_stage: RetrainingStage) -> str:
-    """Training code that copies the first champion instead of training."""
-    return retraining_stage.publish_code("ready", {})
+def ready_image(retraining_stage: RetrainingStage) -> str:
+    """An image that copies the first champion instead of training."""
+    return retraining_stage.publish_image({})

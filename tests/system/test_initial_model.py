@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy import removal, system, training_source
+from deploy import removal, system
 from deploy.outputs import Deployed
 from deploy.target import Target
 from operate import retrain, status
@@ -14,7 +14,6 @@ from operate.initial_model import ensure_initial_model
 from operate.terminal import console
 from tests.support.images import drawn_dataset, png, save_dataset
 from tests.support.retraining_stage import RetrainingStage, client
-from tests.support.training_code import FAILING_MODEL
 
 VERSION = "initial-for-a-test"
 
@@ -46,7 +45,7 @@ def test_a_model_that_does_not_load_leaves_the_stage_as_it_was(
     retraining_stage: RetrainingStage, fresh: RetrainingStage, tmp_path: Path
 ) -> None:
     (tmp_path / "model.tar.gz").write_bytes(
-        retraining_stage.build_model_archive({"code/inference.py": FAILING_MODEL}, version=VERSION)
+        retraining_stage.build_model_archive({"head.npz": "no array"}, version=VERSION)
     )
     with pytest.raises(CommandError, match="EndpointNotInService"):
         ensure_initial_model(fresh.deployed, tmp_path / "model.tar.gz")
@@ -113,9 +112,8 @@ def test_a_retraining_replaces_the_initial_model_that_comes_with_the_code(
     assert stage.serves_champion()
     assert not ensure_initial_model(empty)
 
-    training_source.build(tmp_path / "sourcedir.tar.gz")
     train = save_dataset(tmp_path, drawn_dataset(60, 60, 30, seed=0))
-    published = retrain.publish_training_input(empty, train, tmp_path / "sourcedir.tar.gz")
+    published = retrain.publish_training_input(empty, train)
     output = stage.retrain(**published)
     assert (output["outcome"], output["previous_model_version"]) == ("promoted", initial.model_version), output
     assert output["verdict"].startswith("replaces the initial model")

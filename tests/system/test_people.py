@@ -115,9 +115,9 @@ def test_an_operator_operates_the_stage(deployed: Deployed, operator: Any) -> No
     states, s3, sqs, ssm = (operator(name) for name in ("stepfunctions", "s3", "sqs", "ssm"))
     (stack,) = operator("cloudformation").describe_stacks(StackName=deployed.app_name)["Stacks"]
     assert stack["StackName"] == deployed.app_name
-    for prefix in ("datasets/base/a", "golden/a", "initial/a", "source/a"):
+    for prefix in ("datasets/base/a", "golden/a", "initial/a"):
         s3.put_object(Bucket=deployed.ml_bucket, Key=f"{prefix}/1", Body=b"x")
-    s3.get_object(Bucket=deployed.ml_bucket, Key="source/a/1")
+    s3.get_object(Bucket=deployed.ml_bucket, Key="initial/a/1")
     for machine in (deployed.classify_photo_arn, deployed.retrain_model_arn, deployed.rollback_model_arn):
         started = states.start_execution(stateMachineArn=machine, input="{}")["executionArn"]
         assert not denied(states.stop_execution, executionArn=started, ended="ValidationException")

@@ -11,7 +11,7 @@ import pytest
 from operate.synthetic_photos import synthetic_photos
 from tests.support.images import drawn_dataset
 from tests.support.retraining_stage import RetrainingStage, read_training_log
-from tests.support.training_code import FAILING_JOB, FAILING_MODEL, MODEL_THAT_ANSWERS_OTHER
+from tests.support.training_code import FAILING_JOB, FAILING_SERVER, SERVER_THAT_ANSWERS_OTHER
 from training.dataset import Dataset
 from training.holdout import in_holdout
 
@@ -100,15 +100,15 @@ def test_a_challenger_that_is_good_on_average_but_misses_a_class_is_rejected(
 
 
 @pytest.mark.usefixtures("champion_unchanged")
-def test_a_model_that_is_not_better_is_not_promoted(retraining_stage: RetrainingStage, ready_code: str) -> None:
-    output = retraining_stage.retrain(source=ready_code)
+def test_a_model_that_is_not_better_is_not_promoted(retraining_stage: RetrainingStage, ready_image: str) -> None:
+    output = retraining_stage.retrain(image=ready_image)
     assert (output["outcome"], output["reason"]) == ("rejected", "NotBetter"), output["verdict"]
 
 
 @pytest.mark.usefixtures("champion_unchanged")
 def test_a_training_job_that_fails_changes_nothing(retraining_stage: RetrainingStage) -> None:
     error, cause = retraining_stage.retrain_with_failure(
-        source=retraining_stage.publish_code("no-disk", {"training/train.py": FAILING_JOB})
+        image=retraining_stage.publish_image({"training/train.py": FAILING_JOB})
     )
     assert error == "TrainingFailed"
     assert "the disk is full" in cause
@@ -117,7 +117,7 @@ def test_a_training_job_that_fails_changes_nothing(retraining_stage: RetrainingS
 @pytest.mark.usefixtures("champion_unchanged")
 def test_an_evaluation_job_that_fails_changes_nothing(retraining_stage: RetrainingStage) -> None:
     error, cause = retraining_stage.retrain_with_failure(
-        source=retraining_stage.publish_code("no-report", {"training/compare.py": FAILING_JOB})
+        image=retraining_stage.publish_image({"training/compare.py": FAILING_JOB})
     )
     assert error == "EvaluationFailed"
     assert "the disk is full" in cause
@@ -125,25 +125,25 @@ def test_an_evaluation_job_that_fails_changes_nothing(retraining_stage: Retraini
 
 @pytest.mark.usefixtures("champion_unchanged")
 def test_an_endpoint_that_never_gets_in_service_keeps_the_champion(retraining_stage: RetrainingStage) -> None:
-    code = retraining_stage.publish_code("never-loads", {"ready/code/inference.py": FAILING_MODEL})
-    error, cause = retraining_stage.retrain_with_failure(source=code, force=True)
+    image = retraining_stage.publish_image(FAILING_SERVER)
+    error, cause = retraining_stage.retrain_with_failure(image=image, force=True)
     assert error == "EndpointNotInService"
     assert retraining_stage.deployed.endpoint_name in cause
 
 
 @pytest.mark.usefixtures("champion_unchanged")
 def test_after_a_failed_probe_the_champion_is_restored(retraining_stage: RetrainingStage) -> None:
-    code = retraining_stage.publish_code("always-other", {"ready/code/inference.py": MODEL_THAT_ANSWERS_OTHER})
-    error, cause = retraining_stage.retrain_with_failure(source=code, force=True)
+    image = retraining_stage.publish_image(SERVER_THAT_ANSWERS_OTHER)
+    error, cause = retraining_stage.retrain_with_failure(image=image, force=True)
     assert error == "ProbeFailed"
     assert "golden photos" in cause
 
 
 @pytest.mark.usefixtures("champion_unchanged")
-def test_an_alarm_after_the_update_restores_the_champion(retraining_stage: RetrainingStage, ready_code: str) -> None:
+def test_an_alarm_after_the_update_restores_the_champion(retraining_stage: RetrainingStage, ready_image: str) -> None:
     cloudwatch: Any = boto3.client("cloudwatch")
     alarm = f"{retraining_stage.deployed.app_name}-failed-executions"
-    execution = retraining_stage.start(source=ready_code, force=True)
+    execution = retraining_stage.start(image=ready_image, force=True)
     retraining_stage.wait_for_state(execution, "Bake")
     cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="set by a test")
     ended = retraining_stage.wait_for_execution(execution)
@@ -152,9 +152,9 @@ def test_an_alarm_after_the_update_restores_the_champion(retraining_stage: Retra
     assert alarm in ended["cause"]
 
 
-def test_after_all_failures_the_next_retraining_promotes(retraining_stage: RetrainingStage, ready_code: str) -> None:
+def test_after_all_failures_the_next_retraining_promotes(retraining_stage: RetrainingStage, ready_image: str) -> None:
     before = retraining_stage.champion.model_version
-    output = retraining_stage.retrain(source=ready_code, force=True)
+    output = retraining_stage.retrain(image=ready_image, force=True)
     assert (output["outcome"], output["previous_model_version"]) == ("promoted", before)
     assert retraining_stage.serves_champion()
 

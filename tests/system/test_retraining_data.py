@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deploy import training_source
 from operate import retrain
 from tests.support.images import drawn_dataset, save_dataset
 from tests.support.retraining_stage import RetrainingStage
@@ -18,11 +17,10 @@ def publish(
     retraining_stage: RetrainingStage, folder: Path, data: Dataset, about: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """Publish data as `make retrain` does; returns the input of a retraining on it."""
-    training_source.build(folder / "sourcedir.tar.gz")
     train = save_dataset(folder, data)
     if about:
         (train / "about.json").write_text(json.dumps(about))
-    return retrain.publish_training_input(retraining_stage.deployed, train, folder / "sourcedir.tar.gz")
+    return retrain.publish_training_input(retraining_stage.deployed, train)
 
 
 @pytest.fixture
@@ -47,12 +45,12 @@ def test_a_model_of_correct_data_is_promoted_after_one_of_swapped_labels(
 
 
 def test_data_of_a_dry_run_is_not_recorded_for_later_retrainings(
-    retraining_stage: RetrainingStage, ready_code: str, data: Dataset, tmp_path: Path
+    retraining_stage: RetrainingStage, ready_image: str, data: Dataset, tmp_path: Path
 ) -> None:
     before = retraining_stage.recorded_input
     assert before
     other = publish(retraining_stage, tmp_path, Dataset([255 - picture for picture in data.images], data.labels))
-    assert retraining_stage.retrain(**{**other, "source": ready_code}, dry_run=True)["reason"] == "DryRun"
+    assert retraining_stage.retrain(**{**other, "image": ready_image}, dry_run=True)["reason"] == "DryRun"
     assert retraining_stage.recorded_input == before
 
 
@@ -68,10 +66,10 @@ def test_data_without_other_classes_is_refused(
 
 
 def test_the_verdict_on_a_model_of_drawn_pictures_does_not_claim_an_improvement(
-    retraining_stage: RetrainingStage, ready_code: str, data: Dataset, tmp_path: Path
+    retraining_stage: RetrainingStage, ready_image: str, data: Dataset, tmp_path: Path
 ) -> None:
     about = {"source": "generated", "counts": data.counts()}
-    options = {**publish(retraining_stage, tmp_path, data, about), "source": ready_code}
+    options = {**publish(retraining_stage, tmp_path, data, about), "image": ready_image}
     output = retraining_stage.retrain(**options, force=True, dry_run=True)
     assert "would be promoted: trained and judged on drawn pictures" in output["verdict"]
     assert "better" not in output["verdict"]

@@ -21,13 +21,13 @@ RATE = 5.0
 
 
 def test_during_an_endpoint_update_the_model_decides_every_photo(
-    retraining_stage: RetrainingStage, ready_code: str
+    retraining_stage: RetrainingStage, ready_image: str
 ) -> None:
     upload_stage = UploadStage(retraining_stage.deployed, [])
     vehicles = retraining_stage.photos.with_labels(["bicycle", "motorcycle"])
     before = retraining_stage.champion.model_version
     assert retraining_stage.serves_champion()
-    execution = retraining_stage.start(source=ready_code, force=True)
+    execution = retraining_stage.start(image=ready_image, force=True)
     retraining_stage.wait_for_state(execution, "Evaluate")
     challenger = trained_model(execution)
     put = partial(client("s3").put_object, Bucket=retraining_stage.deployed.uploads_bucket)
@@ -88,19 +88,19 @@ def trained_model(execution: str) -> str:
     return name
 
 
-def test_of_two_retrainings_at_once_one_trains(retraining_stage: RetrainingStage, ready_code: str) -> None:
+def test_of_two_retrainings_at_once_one_trains(retraining_stage: RetrainingStage, ready_image: str) -> None:
     with ThreadPoolExecutor(2) as pool:
-        both = list(pool.map(lambda _: retraining_stage.start(source=ready_code, dry_run=True), range(2)))
+        both = list(pool.map(lambda _: retraining_stage.start(image=ready_image, dry_run=True), range(2)))
     outputs = [json.loads(retraining_stage.wait_for_execution(execution)["output"]) for execution in both]
     assert {output["reason"] for output in outputs} == {"DryRun", "RetrainingRunning"}
     assert sum("Train" in retraining_stage.entered_states(execution) for execution in both) == 1
     assert retraining_stage.serves_champion()
 
 
-def test_a_second_retraining_ends_while_the_first_trains(retraining_stage: RetrainingStage, ready_code: str) -> None:
-    first = retraining_stage.start(source=ready_code, dry_run=True)
+def test_a_second_retraining_ends_while_the_first_trains(retraining_stage: RetrainingStage, ready_image: str) -> None:
+    first = retraining_stage.start(image=ready_image, dry_run=True)
     retraining_stage.wait_for_state(first, "Train")
-    second = retraining_stage.retrain(source=ready_code)
+    second = retraining_stage.retrain(image=ready_image)
     assert (second["outcome"], second["reason"]) == ("rejected", "RetrainingRunning")
     assert first in second["verdict"]
     assert json.loads(retraining_stage.wait_for_execution(first)["output"])["reason"] == "DryRun"
@@ -129,8 +129,8 @@ def start_by_event(retraining_stage: RetrainingStage, detail_type: str, detail: 
     return wait_for_execution(arn)
 
 
-def test_drift_starts_a_retraining_that_needs_a_new_label(retraining_stage: RetrainingStage, ready_code: str) -> None:
-    recorded = json.dumps({**retraining_stage.training_input, "source": ready_code}).encode()
+def test_drift_starts_a_retraining_that_needs_a_new_label(retraining_stage: RetrainingStage, ready_image: str) -> None:
+    recorded = json.dumps({**retraining_stage.training_input, "image": ready_image}).encode()
     retraining_stage.put("training/current.json", recorded)
     sample = events.sample("drift_detected")["detail"]
 
@@ -162,9 +162,9 @@ def test_a_schedule_starts_retrainings(
     assert json.loads(target["Input"]) == {"trigger": trigger}
 
 
-def test_the_status_shows_a_model_and_its_parent(retraining_stage: RetrainingStage, fast_code: str) -> None:
+def test_the_status_shows_a_model_and_its_parent(retraining_stage: RetrainingStage, fast_image: str) -> None:
     parent = retraining_stage.champion
-    child = retraining_stage.retrain(source=fast_code, force=True)["model_version"]
+    child = retraining_stage.retrain(image=fast_image, force=True)["model_version"]
     with console.capture() as printed:
         status.show(retraining_stage.deployed)
     text = "".join(printed.get().split())
@@ -173,7 +173,7 @@ def test_the_status_shows_a_model_and_its_parent(retraining_stage: RetrainingSta
     package = newest_package(retraining_stage)["CustomerMetadataProperties"]
     assert (package["model_version"], package["parent"]) == (child, parent.model_version)
     assert package["snapshot"] == retraining_stage.champion.snapshot
-    assert package["source"] == fast_code
+    assert package["source"] == fast_image
 
 
 def newest_package(retraining_stage: RetrainingStage) -> dict[str, Any]:

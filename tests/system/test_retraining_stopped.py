@@ -11,7 +11,7 @@ import pytest
 
 import workflows
 from tests.support.retraining_stage import PAUSE_STATE, RetrainingStage
-from tests.support.training_code import FAILING_JOB, FAILING_MODEL, MODEL_THAT_ANSWERS_OTHER
+from tests.support.training_code import FAILING_JOB, FAILING_SERVER, SERVER_THAT_ANSWERS_OTHER
 
 DEFINITION = Path(workflows.__file__).parent / "asl" / "retrain-model.asl.json"
 
@@ -52,28 +52,26 @@ def test_the_lists_contain_every_task_and_wait_state() -> None:
 
 
 @pytest.fixture(scope="module")
-def codes(retraining_stage: RetrainingStage, ready_code: str, fast_code: str) -> dict[str, str]:
-    """Training code by the outcome of its retraining."""
+def images(retraining_stage: RetrainingStage, ready_image: str, fast_image: str) -> dict[str, str]:
+    """Images by the outcome of their retraining."""
     fast = retraining_stage.files_without_comparison()
     return {
-        "compared": ready_code,
-        "ready": fast_code,
-        "always other": retraining_stage.publish_code(
-            "always-other", {**fast, "ready/code/inference.py": MODEL_THAT_ANSWERS_OTHER}
-        ),
-        "never loads": retraining_stage.publish_code("never-loads", {**fast, "ready/code/inference.py": FAILING_MODEL}),
+        "compared": ready_image,
+        "ready": fast_image,
+        "always other": retraining_stage.publish_image({**fast, **SERVER_THAT_ANSWERS_OTHER}),
+        "never loads": retraining_stage.publish_image({**fast, **FAILING_SERVER}),
         # The copied report compares with a champion and with the reference model of that time.
-        "first never loads": retraining_stage.publish_code(
-            "first-never-loads", {"ready/code/inference.py": FAILING_MODEL}
-        ),
-        "fails": retraining_stage.publish_code("no-disk", {"training/train.py": FAILING_JOB}),
+        "first never loads": retraining_stage.publish_image(FAILING_SERVER),
+        "fails": retraining_stage.publish_image({"training/train.py": FAILING_JOB}),
     }
 
 
-def stop_in(retraining_stage: RetrainingStage, state: str, code: str, before: Callable[[], None] | None = None) -> None:
-    """Stop a retraining that uses `code` in `state`; `before` is called when it trains."""
+def stop_in(
+    retraining_stage: RetrainingStage, state: str, image: str, before: Callable[[], None] | None = None
+) -> None:
+    """Stop a retraining that uses `image` in `state`; `before` is called when it trains."""
     with nullcontext() if state in LONG_STATES else retraining_stage.pause_before(state):
-        execution = retraining_stage.start(source=code, force=True)
+        execution = retraining_stage.start(image=image, force=True)
         if before:
             retraining_stage.wait_for_state(execution, "Train")
             before()
@@ -91,11 +89,11 @@ def assert_next_retraining_works(retraining_stage: RetrainingStage) -> None:
 
 @pytest.mark.parametrize("state", PROMOTION_STATES)
 def test_stopped_while_a_better_model_is_trained_and_promoted(
-    retraining_stage: RetrainingStage, codes: dict[str, str], state: str
+    retraining_stage: RetrainingStage, images: dict[str, str], state: str
 ) -> None:
     before = retraining_stage.champion.model_version
     with retraining_stage.invoke_continuously() as answers:
-        stop_in(retraining_stage, state, codes["compared" if state == "Evaluate" else "ready"])
+        stop_in(retraining_stage, state, images["compared" if state == "Evaluate" else "ready"])
         assert_next_retraining_works(retraining_stage)
     assert all(answer.startswith("vehicles-learn-") for answer in answers), answers
     if state != "AnnouncePromotion":
@@ -104,11 +102,11 @@ def test_stopped_while_a_better_model_is_trained_and_promoted(
 
 @pytest.mark.parametrize("state", RESTORE_STATES)
 def test_stopped_while_the_champion_is_restored(
-    retraining_stage: RetrainingStage, codes: dict[str, str], state: str
+    retraining_stage: RetrainingStage, images: dict[str, str], state: str
 ) -> None:
     before = retraining_stage.champion
     with retraining_stage.invoke_continuously() as answers:
-        stop_in(retraining_stage, state, codes["fails" if "Reject" in state else "always other"])
+        stop_in(retraining_stage, state, images["fails" if "Reject" in state else "always other"])
         assert_next_retraining_works(retraining_stage)
     assert retraining_stage.champion == before
     assert all(answer.startswith("vehicles-learn-") for answer in answers), answers
@@ -116,38 +114,38 @@ def test_stopped_while_the_champion_is_restored(
 
 @pytest.mark.parametrize("state", MISSING_ENDPOINT_STATES)
 def test_stopped_while_a_deleted_endpoint_is_created_again(
-    retraining_stage: RetrainingStage, codes: dict[str, str], state: str
+    retraining_stage: RetrainingStage, images: dict[str, str], state: str
 ) -> None:
     before = retraining_stage.champion
-    stop_in(retraining_stage, state, codes["never loads"], before=lambda: delete_endpoint(retraining_stage))
+    stop_in(retraining_stage, state, images["never loads"], before=lambda: delete_endpoint(retraining_stage))
     assert_next_retraining_works(retraining_stage)
     assert retraining_stage.champion == before
 
 
 @pytest.mark.parametrize("state", FAILED_ENDPOINT_STATES)
 def test_stopped_while_a_failed_endpoint_is_replaced(
-    retraining_stage: RetrainingStage, codes: dict[str, str], state: str
+    retraining_stage: RetrainingStage, images: dict[str, str], state: str
 ) -> None:
     before = retraining_stage.champion
-    stop_in(retraining_stage, state, codes["ready"], before=lambda: fail_endpoint(retraining_stage))
+    stop_in(retraining_stage, state, images["ready"], before=lambda: fail_endpoint(retraining_stage))
     assert_next_retraining_works(retraining_stage)
     assert retraining_stage.champion == before
 
 
-def test_stopped_before_there_is_a_champion(retraining_stage: RetrainingStage, codes: dict[str, str]) -> None:
+def test_stopped_before_there_is_a_champion(retraining_stage: RetrainingStage, images: dict[str, str]) -> None:
     champion = retraining_stage.champion
     delete_endpoint(retraining_stage)
     boto3.resource("dynamodb").Table(retraining_stage.deployed.model_table).delete_item(Key={"id": "champion"})
-    stop_in(retraining_stage, "DeleteNewEndpoint", codes["first never loads"])
-    output = retraining_stage.retrain(source=codes["compared"])
+    stop_in(retraining_stage, "DeleteNewEndpoint", images["first never loads"])
+    output = retraining_stage.retrain(image=images["compared"])
     assert (output["outcome"], output["previous_model_version"]) == ("promoted", None), output
     assert retraining_stage.champion.model_version != champion.model_version
     assert retraining_stage.serves_champion()
 
 
-def test_after_all_stops_a_retraining_promotes(retraining_stage: RetrainingStage, codes: dict[str, str]) -> None:
+def test_after_all_stops_a_retraining_promotes(retraining_stage: RetrainingStage, images: dict[str, str]) -> None:
     before = retraining_stage.champion.model_version
-    output = retraining_stage.retrain(source=codes["compared"], force=True)
+    output = retraining_stage.retrain(image=images["compared"], force=True)
     assert (output["outcome"], output["previous_model_version"]) == ("promoted", before), output
     assert retraining_stage.serves_champion()
 

@@ -15,16 +15,16 @@ from operate.event_listener import EventListener
 from operate.rollback import roll_back
 from operate.terminal import console
 from tests.support.retraining_stage import RetrainingStage, client
-from tests.support.training_code import FAILING_MODEL
+from tests.support.training_code import FAILING_SERVER
 from tests.support.upload_stage import wait_for_execution
 from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")
-def chain(retraining_stage: RetrainingStage, fast_code: str) -> list[str]:
+def chain(retraining_stage: RetrainingStage, fast_image: str) -> list[str]:
     """Three models that were promoted one after the other, the newest last."""
     first = retraining_stage.champion.model_version
-    return [first, *(retraining_stage.retrain(source=fast_code, force=True)["model_version"] for _ in range(2))]
+    return [first, *(retraining_stage.retrain(image=fast_image, force=True)["model_version"] for _ in range(2))]
 
 
 def status_text(retraining_stage: RetrainingStage) -> str:
@@ -96,10 +96,10 @@ def test_a_model_that_cannot_be_restored_is_refused(retraining_stage: Retraining
 
 
 def test_a_rollback_is_refused_while_a_retraining_runs(
-    retraining_stage: RetrainingStage, chain: list[str], fast_code: str
+    retraining_stage: RetrainingStage, chain: list[str], fast_image: str
 ) -> None:
     champion = retraining_stage.champion
-    retraining = retraining_stage.start(source=fast_code, dry_run=True)
+    retraining = retraining_stage.start(image=fast_image, dry_run=True)
     retraining_stage.wait_for_state(retraining, "Train")
     with pytest.raises(CommandError, match=r"is running.*RetrainingRunning.*The champion stays"):
         roll_back(retraining_stage.deployed)
@@ -114,7 +114,7 @@ def test_a_rollback_that_fails_restores_the_champion(retraining_stage: Retrainin
     sagemaker: Any = client("sagemaker")
     described = sagemaker.describe_model(ModelName=champion.model_version)
     broken = "vehicles-learn-broken"
-    archive = retraining_stage.build_model_archive({"code/inference.py": FAILING_MODEL}, version=broken)
+    archive = retraining_stage.build_model_archive({"code/inference.py": FAILING_SERVER}, version=broken)
     artifact = retraining_stage.put("models/broken/model.tar.gz", archive)
     sagemaker.create_model(
         ModelName=broken,
@@ -149,10 +149,10 @@ def alarm_state(retraining_stage: RetrainingStage, alarm: str) -> Iterator[None]
 
 
 def test_an_alarm_rolls_back_a_new_champion_only_once(
-    retraining_stage: RetrainingStage, chain: list[str], fast_code: str
+    retraining_stage: RetrainingStage, chain: list[str], fast_image: str
 ) -> None:
     before = retraining_stage.champion.model_version
-    newest = retraining_stage.retrain(source=fast_code, force=True)["model_version"]
+    newest = retraining_stage.retrain(image=fast_image, force=True)["model_version"]
     known = executions(retraining_stage)
     with alarm_state(retraining_stage, "endpoint-errors"):
         (arn,) = eventually(lambda: executions(retraining_stage) - known, what="a rollback to start")
@@ -173,10 +173,10 @@ def test_an_alarm_rolls_back_a_new_champion_only_once(
 
 
 def test_a_stopped_rollback_can_be_started_again(
-    retraining_stage: RetrainingStage, chain: list[str], fast_code: str
+    retraining_stage: RetrainingStage, chain: list[str], fast_image: str
 ) -> None:
     before = retraining_stage.champion.model_version
-    newest = retraining_stage.retrain(source=fast_code, force=True)["model_version"]
+    newest = retraining_stage.retrain(image=fast_image, force=True)["model_version"]
     states: Any = client("stepfunctions")
     machine = retraining_stage.deployed.rollback_model_arn
     execution = states.start_execution(stateMachineArn=machine, input="{}")["executionArn"]

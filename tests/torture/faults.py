@@ -88,7 +88,7 @@ def kill_model_server(stage: FaultStage, stream: Stream) -> None:
     """Kill the processes of the model server twice."""
     for _ in range(2):
         time.sleep(2)
-        kill(stage.processes("model_server"))
+        kill(stage.processes("container serve"))
 
 
 def kill_workers(stage: FaultStage, stream: Stream) -> None:

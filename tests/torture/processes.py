@@ -10,7 +10,8 @@ import psutil
 _INTERVAL_S = 0.1
 _KINDS = {
     "training.isolation": "decoder of expensive photos",
-    "model_server.py": "model server",
+    "container serve": "model server",
+    "spawn_main": "model server",
     "local/lambdas/worker.py": "Lambda worker",
     "tests.torture.console": "console",
     "supervisor.py": "",

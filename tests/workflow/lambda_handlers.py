@@ -12,6 +12,7 @@ import workflows
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
+IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/scones-test@sha256:{'0' * 64}"
 FUNCTION_ARN = re.compile(r"\$\{((\w+)FunctionArn)\}")
 
 Handler = Callable[[dict[str, Any], Any], Any]
@@ -33,7 +34,7 @@ ENVIRONMENT = {
     "ML_BUCKET": "scones-ml",
     "MODEL_TABLE": "models",
     "MODEL_GROUP": "scones-test",
-    "INFERENCE_IMAGE": "inference-image",
+    "IMAGE": IMAGE,
     "ALARM_PREFIX": "scones-test-",
     "MIN_NEW_LABELS": "5",
     "MAX_LABELS_PER_DRIVER": "200",

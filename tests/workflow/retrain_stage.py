@@ -6,11 +6,12 @@ from typing import Any
 
 from functions.shared.photo_table import PhotoTable
 from tests.support.labels import photo_of, plant_label
+from tests.workflow.lambda_handlers import IMAGE
 from tests.workflow.stage import EndpointResponse, Execution, Stage, classification
 
 DATA: dict[str, Any] = {
     "dataset": "s3://scones-ml/datasets/base/abc/",
-    "source": "s3://scones-ml/source/abc/sourcedir.tar.gz",
+    "image": f"{IMAGE.partition('@')[0]}@sha256:{'a' * 64}",
     "hyperparameters": {"seed": "3"},
 }
 CHAMPION = "vehicles-test-before"
@@ -43,7 +44,7 @@ class RetrainStage:
         if api != "CreateProcessingJob":
             return
         arguments = request["AppSpecification"]["ContainerArguments"]
-        options = dict(zip(arguments[::2], arguments[1::2], strict=True))
+        options = dict(zip(arguments[1::2], arguments[2::2], strict=True))
         written = self.report(options["--challenger-version"], options["--champion-version"])
         reference = options.get("--reference-version")
         if written["champion"] and "reference" not in written:

@@ -197,8 +197,6 @@ class Stage:
         return self.deploy(
             "retrain-model",
             FEWER_POLLS,
-            TrainingImage="training-image",
-            InferenceImage="inference-image",
             TrainingRoleArn="arn:aws:iam::123456789012:role/training",
             EvaluationRoleArn="arn:aws:iam::123456789012:role/evaluation",
             EndpointRoleArn="arn:aws:iam::123456789012:role/endpoint",

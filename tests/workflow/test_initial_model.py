@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.workflow.lambda_handlers import IMAGE
 from tests.workflow.stage import Stage, classification
 
 VERSION = "initial-0123456789ab"
@@ -53,6 +54,7 @@ def test_a_stage_without_a_champion_gets_the_initial_model(fresh: Stage) -> None
     assert fresh.waits == [5, 0]
     (model,) = fresh.sagemaker.requests_to("CreateModel")
     assert model["PrimaryContainer"]["ModelDataUrl"] == ARTIFACT
+    assert model["PrimaryContainer"]["Image"] == IMAGE  # the deployed one
     champion = item(fresh, "champion")
     assert champion
     assert (champion["model_version"]["S"], champion["origin"]["S"]) == (VERSION, "initial")
@@ -144,7 +146,7 @@ def test_an_initial_model_records_no_input_of_automatic_retrainings(fresh: Stage
 
 def test_the_next_retraining_is_compared_with_the_initial_model(fresh: Stage) -> None:
     fresh.start(fresh.deploy_retrain(), {"initial_model": ARTIFACT}).output()
-    request = {"dataset": "s3://scones-ml/datasets/base/abc/", "source": "s3://scones-ml/source/abc/sourcedir.tar.gz"}
+    request = {"dataset": "s3://scones-ml/datasets/base/abc/"}
     fresh.start(fresh.deploy_retrain(), request).wait()
     (job,) = fresh.sagemaker.requests_to("CreateProcessingJob")
     inputs = {i["InputName"]: i["S3Input"]["S3Uri"] for i in job["ProcessingInputs"]}

@@ -43,7 +43,6 @@ def test_jobs_model_and_endpoint_configuration_share_one_valid_name(without_cham
         sagemaker.requests_to("CreateTrainingJob")[0]["TrainingJobName"],
         sagemaker.requests_to("CreateProcessingJob")[0]["ProcessingJobName"].removesuffix("-eval"),
         sagemaker.requests_to("CreateModel")[0]["ModelName"],
-        sagemaker.requests_to("CreateModel")[0]["PrimaryContainer"]["Environment"]["TRAINING_JOB_NAME"],
         sagemaker.requests_to("CreateEndpointConfig")[0]["EndpointConfigName"],
         sagemaker.requests_to("CreateEndpointConfig")[0]["ProductionVariants"][0]["ModelName"],
     }
@@ -51,14 +50,12 @@ def test_jobs_model_and_endpoint_configuration_share_one_valid_name(without_cham
     assert len(names.pop() + "-eval") <= 63
 
 
-def test_the_training_job_gets_code_data_and_labels(without_champion: RetrainStage) -> None:
+def test_the_training_job_gets_data_and_labels(without_champion: RetrainStage) -> None:
     without_champion.run(classes=["bicycle"]).output()
     (job,) = without_champion.sagemaker.requests_to("CreateTrainingJob")
     assert job["HyperParameters"] == {
         "seed": "3",
         "classes": "bicycle",
-        "sagemaker_program": "training/train.py",
-        "sagemaker_submit_directory": DATA["source"],
     }
     channels = {c["ChannelName"]: c["DataSource"]["S3DataSource"]["S3Uri"] for c in job["InputDataConfig"]}
     assert channels["training"] == DATA["dataset"]
@@ -97,10 +94,31 @@ def test_the_evaluation_job_gets_both_models_and_the_same_data(with_champion: Re
     assert inputs["champion"] == f"s3://scones-ml/models/{CHAMPION}/output/model.tar.gz"
     assert inputs["challenger"].endswith("/output/model.tar.gz")
     assert inputs["base"] == DATA["dataset"]
-    assert inputs["code"] == DATA["source"]
     # A limit of the API that botocore does not check.
-    specification = job["AppSpecification"]
-    assert max(map(len, specification["ContainerEntrypoint"] + specification["ContainerArguments"])) <= 256
+    assert max(map(len, job["AppSpecification"]["ContainerArguments"])) <= 256
+
+
+def test_one_image_trains_compares_and_serves_without_a_network(without_champion: RetrainStage) -> None:
+    without_champion.run().output()
+    sagemaker = without_champion.sagemaker
+    (training,) = sagemaker.requests_to("CreateTrainingJob")
+    (comparison,) = sagemaker.requests_to("CreateProcessingJob")
+    (served,) = sagemaker.requests_to("CreateModel")
+    (package,) = sagemaker.requests_to("CreateModelPackage")
+    assert {
+        training["AlgorithmSpecification"]["TrainingImage"],
+        comparison["AppSpecification"]["ImageUri"],
+        served["PrimaryContainer"]["Image"],
+        package["InferenceSpecification"]["Containers"][0]["Image"],
+    } == {DATA["image"]}
+    isolated = (training, comparison["NetworkConfig"], served)
+    assert [request["EnableNetworkIsolation"] for request in isolated] == [True, True, True]
+
+
+def test_an_image_of_another_repository_is_refused(without_champion: RetrainStage) -> None:
+    ended = without_champion.run(image="123456789012.dkr.ecr.eu-west-1.amazonaws.com/scones-test2:1").wait()
+    assert ended["error"] == "InvalidInput"
+    assert not without_champion.sagemaker.requests_to("CreateTrainingJob")
 
 
 def test_the_endpoint_keeps_no_copy_of_the_photos_that_it_classifies(without_champion: RetrainStage) -> None:

@@ -89,7 +89,10 @@ def test_code_is_kept_in_a_bucket_of_its_own_that_no_role_writes() -> None:
     definitions = [one["DefinitionS3Location"] for one in of_type("AWS::StepFunctions::StateMachine").values()]
     assert {json.dumps(one["Bucket"]) for one in definitions} == {'{"Ref": "ArtifactsBucket"}'}
     roles = {**of_type("AWS::IAM::Role"), **of_type("AWS::IAM::Role", DATA)}
-    assert not [name for name, role in roles.items() if "rtifacts" in json.dumps(role)]
+    (build,) = roles.pop("ImageBuildRole")["Policies"]
+    read, *others = build["PolicyDocument"]["Statement"]
+    assert read["Action"] == ["s3:GetObject", "s3:GetObjectVersion"]
+    assert not [part for part in (*others, roles) if "rtifacts" in json.dumps(part)]
 
 
 def test_uploads_are_denied_by_default_to_everyone() -> None:
@@ -252,14 +255,8 @@ def test_the_endpoint_errors_alarm_rolls_back_unless_the_environment_names_other
 
 def test_a_deployment_sets_every_parameter_without_a_default() -> None:
     required = {name for name, parameter in APP["Parameters"].items() if "Default" not in parameter}
-    given = {"Stage", "RequireTls", *system.DATA_OUTPUTS, *given_settings(Target("aws", "dev"), APP, {})}
+    given = {"Stage", "RequireTls", "Image", *system.DATA_OUTPUTS, *given_settings(Target("aws", "dev"), APP, {})}
     assert {name for name in required - given if not name.endswith("Key")} == set()
-
-
-def test_models_are_deployed_with_the_image_in_the_registry() -> None:
-    registered = APP["Resources"]["RecordRetrainingFunction"]["Properties"]["Environment"]["Variables"]
-    workflow = APP["Resources"]["RetrainModelWorkflow"]["Properties"]
-    assert workflow["DefinitionSubstitutions"]["InferenceImage"] == registered["INFERENCE_IMAGE"]
 
 
 def test_the_photos_of_floods_have_a_small_share_of_the_concurrency() -> None:

@@ -20,13 +20,17 @@ from functions.shared.errors import InvalidInput
 from functions.shared.vehicles import load_vehicles
 
 CLASSES = ("bicycle", "motorcycle")
+REPOSITORY = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/scones-dev"
+IMAGE, DEPLOYED = (f"{REPOSITORY}@sha256:{digit * 64}" for digit in "01")
 CHAMPION = Champion("v1", "v1", "s3://a")
 
 
 def test_an_input_overrides_the_recorded_training_input() -> None:
-    staged = {"dataset": "s3://b/old/", "source": "s3://b/s.tar.gz", "hyperparameters": {"epochs": 3}}
-    request = Request.from_state({"dataset": "s3://b/new/", "classes": ["motorcycle"]}, staged, load_vehicles())
-    assert (request.dataset, request.source, request.classes) == ("s3://b/new/", "s3://b/s.tar.gz", ("motorcycle",))
+    staged = {"dataset": "s3://b/old/", "image": IMAGE, "hyperparameters": {"epochs": 3}}
+    request = Request.from_state(
+        {"dataset": "s3://b/new/", "classes": ["motorcycle"]}, staged, load_vehicles(), DEPLOYED
+    )
+    assert (request.dataset, request.image, request.classes) == ("s3://b/new/", IMAGE, ("motorcycle",))
     assert request.hyperparameters == {"epochs": "3"}
     assert request.trigger == "manual"
 
@@ -34,12 +38,12 @@ def test_an_input_overrides_the_recorded_training_input() -> None:
 @pytest.mark.parametrize("given", [None, [], {}, {"dataset": "nowhere"}, {"trigger": "x"}, {"classes": ["tank"]}])
 def test_an_invalid_input_is_refused(given: Any) -> None:
     with pytest.raises(InvalidInput):
-        Request.from_state(given, {"source": "s3://b/s.tar.gz"} if given else None, load_vehicles())
+        Request.from_state(given, {"image": IMAGE} if given else None, load_vehicles(), DEPLOYED)
 
 
 def test_each_trigger_requires_its_number_of_new_labels() -> None:
     def required(trigger: str, force: bool = False) -> int:
-        return required_labels(Request("s3://d", "s3://s", trigger=trigger, force=force), min_new_labels=25)
+        return required_labels(Request("s3://d", IMAGE, trigger=trigger, force=force), min_new_labels=25)
 
     assert [required(trigger) for trigger in ("manual", "schedule", "drift", "labels")] == [0, 1, 1, 25]
     assert required("labels", force=True) == 0
@@ -47,7 +51,7 @@ def test_each_trigger_requires_its_number_of_new_labels() -> None:
 
 @pytest.mark.parametrize("trigger", ["schedule", "labels", "drift"])
 def test_only_a_person_starts_the_first_retraining(trigger: str) -> None:
-    automatic, manual = Request("s3://d", "s3://s", trigger=trigger, force=True), Request("s3://d", "s3://s")
+    automatic, manual = Request("s3://d", IMAGE, trigger=trigger, force=True), Request("s3://d", IMAGE)
     assert (find_obstacle(automatic, None) or ("",))[0] == "NoChampion"
     assert find_obstacle(automatic, CHAMPION) is None
     assert find_obstacle(manual, None) is None
@@ -55,38 +59,57 @@ def test_only_a_person_starts_the_first_retraining(trigger: str) -> None:
 
 def test_a_trigger_without_recorded_data_is_no_error() -> None:
     """An initial model has no training data, and the schedule must not fail every hour because of that."""
-    request = Request.from_state({"trigger": "labels"}, None, load_vehicles())
+    request = Request.from_state({"trigger": "labels"}, None, load_vehicles(), DEPLOYED)
     assert (find_obstacle(request, CHAMPION) or ("",))[0] == "NoTrainingData"
     with pytest.raises(InvalidInput, match="dataset"):
-        Request.from_state({}, None, load_vehicles())
+        Request.from_state({}, None, load_vehicles(), DEPLOYED)
 
 
 def test_recorded_golden_photos_are_used_with_their_data_set_only() -> None:
-    recorded = {"dataset": "s3://b/old/", "source": "s3://b/s.tar.gz", "golden": "s3://b/golden/old/"}
-    assert Request.from_state({}, recorded, load_vehicles()).golden == "s3://b/golden/old/"
-    assert Request.from_state({"dataset": "s3://b/old/"}, recorded, load_vehicles()).golden == "s3://b/golden/old/"
-    assert Request.from_state({"dataset": "s3://b/new/"}, recorded, load_vehicles()).golden is None
-    assert Request.from_state({"golden": ""}, recorded, load_vehicles()).golden is None
+    recorded = {"dataset": "s3://b/old/", "image": IMAGE, "golden": "s3://b/golden/old/"}
+    assert Request.from_state({}, recorded, load_vehicles(), DEPLOYED).golden == "s3://b/golden/old/"
+    assert (
+        Request.from_state({"dataset": "s3://b/old/"}, recorded, load_vehicles(), DEPLOYED).golden
+        == "s3://b/golden/old/"
+    )
+    assert Request.from_state({"dataset": "s3://b/new/"}, recorded, load_vehicles(), DEPLOYED).golden is None
+    assert Request.from_state({"golden": ""}, recorded, load_vehicles(), DEPLOYED).golden is None
     with pytest.raises(InvalidInput, match="golden"):
-        Request.from_state({"golden": "nowhere"}, recorded, load_vehicles())
+        Request.from_state({"golden": "nowhere"}, recorded, load_vehicles(), DEPLOYED)
 
 
 def test_the_training_input_of_a_model_is_the_input_of_the_next_retraining() -> None:
     given = {
         "dataset": "s3://b/new/",
-        "source": "s3://b/s.tar.gz",
+        "image": IMAGE,
         "hyperparameters": {"epochs": "3"},
         "classes": ["bicycle"],
         "golden": "s3://b/golden/new/",
     }
-    first = Request.from_state({**given, "force": True}, None, load_vehicles())
+    first = Request.from_state({**given, "force": True}, None, load_vehicles(), DEPLOYED)
     assert first.as_input() == given
-    again = Request.from_state({"trigger": "labels"}, first.as_input(), load_vehicles())
+    again = Request.from_state({"trigger": "labels"}, first.as_input(), load_vehicles(), DEPLOYED)
     assert (again.as_input(), again.force) == (given, False)
 
 
+def test_the_deployed_image_is_used_until_a_promotion_records_one() -> None:
+    given = {"dataset": "s3://b/new/"}
+    images = [
+        Request.from_state(given, recorded, load_vehicles(), DEPLOYED).image
+        for recorded in (None, {"dataset": "s3://b/old/"}, {"image": IMAGE})
+    ]
+    assert images == [DEPLOYED, DEPLOYED, IMAGE]
+    assert Request.from_state({"initial_model": "s3://b/model.tar.gz"}, None, load_vehicles(), IMAGE).image == IMAGE
+
+
+@pytest.mark.parametrize("image", ["", "s3://ml/source/a.tar.gz", f"{REPOSITORY}2:1", "docker.io/library/python:3"])
+def test_an_image_that_was_not_built_for_the_stage_is_refused(image: str) -> None:
+    with pytest.raises(InvalidInput, match="it must be an image of"):
+        make_request(image=image).check_addresses("ml", REPOSITORY)
+
+
 def make_request(**more: Any) -> Request:
-    return Request(**{"dataset": "s3://ml/datasets/base/a/", "source": "s3://ml/source/s.tar.gz", **more})
+    return Request(**{"dataset": "s3://ml/datasets/base/a/", "image": IMAGE, **more})
 
 
 def test_drawn_pictures_are_refused_unless_the_stage_allows_them() -> None:
@@ -110,7 +133,6 @@ def test_data_without_other_things_than_vehicles_is_refused_unless_forced() -> N
     ("name", "address"),
     [
         ("dataset", "s3://ml/datasets/base/a/"),
-        ("source", "s3://ml/source/a/sourcedir.tar.gz"),
         ("golden", "s3://ml/golden/a/"),
         ("golden", "s3://ml/initial/a/golden/"),
         ("golden", None),
@@ -120,10 +142,10 @@ def test_data_without_other_things_than_vehicles_is_refused_unless_forced() -> N
     ],
 )
 def test_addresses_that_operators_write_are_accepted(name: str, address: str | None) -> None:
-    make_request(**{name: address}).check_addresses("ml")
+    make_request(**{name: address}).check_addresses("ml", REPOSITORY)
 
 
-@pytest.mark.parametrize("name", ["dataset", "source", "golden", "initial_model"])
+@pytest.mark.parametrize("name", ["dataset", "golden", "initial_model"])
 @pytest.mark.parametrize(
     "address",
     [
@@ -137,9 +159,9 @@ def test_addresses_that_operators_write_are_accepted(name: str, address: str | N
         "s3://ml",
     ],
 )
-def test_code_data_and_models_that_others_can_write_are_refused(name: str, address: str) -> None:
+def test_data_and_models_that_others_can_write_are_refused(name: str, address: str) -> None:
     with pytest.raises(InvalidInput, match=f"{name} is .*; it must be under s3://ml/"):
-        make_request(**{name: address}).check_addresses("ml")
+        make_request(**{name: address}).check_addresses("ml", REPOSITORY)
 
 
 def test_a_description_that_may_not_be_read_is_no_missing_one() -> None:

@@ -54,7 +54,7 @@ def test_the_verdict_reports_an_endpoint_that_was_not_restored() -> None:
 
 
 def test_a_promoted_model_is_recorded_with_its_training_input() -> None:
-    given = {"dataset": "s3://b/new/", "source": "s3://b/s"}
+    given = {"dataset": "s3://b/new/", "image": "repository@sha256:0"}
     promoted = result_of(True, prepared={**PREPARED, "training_input": given}, trained={"artifact": "s3://a"})
     assert promoted.new_champion.training_input == given
     initial = result_of(True, prepared={"initial": {"threshold": 0.9}}, trained={"artifact": "s3://a"})

@@ -36,7 +36,12 @@ def test_the_cause_of_a_failure_names_what_the_endpoint_serves() -> None:
 
 def training_input(name: str) -> dict[str, Any]:
     dataset, hyperparameters = f"s3://b/{name}/", {"seed": "1"}
-    return {"dataset": dataset, "source": "s3://b/s", "hyperparameters": hyperparameters, "classes": ["bicycle"]}
+    return {
+        "dataset": dataset,
+        "image": "repository@sha256:0",
+        "hyperparameters": hyperparameters,
+        "classes": ["bicycle"],
+    }
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -26,7 +26,7 @@ def result_of(*, promoted: bool, words: str = WORDS) -> RetrainingResult:
             "model_version": "vehicles-dev-20261128-010203-4f1a",
             "champion": {"model_version": "v1"},
             "snapshot": "s3://scones-dev-ml-123456789012-eu-west-1/datasets/snapshots/0123456789abcdef/",
-            "source": "s3://scones-dev-ml-123456789012-eu-west-1/source/0123456789abcdef/sourcedir.tar.gz",
+            "image": f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/scones-dev@sha256:{'0a' * 32}",
         },
         "trained": {"artifact": "s3://scones-dev-ml-123456789012-eu-west-1/models/a/model.tar.gz"},
         "judged": {"words": words, "evaluation": "s3://scones-dev-ml-123456789012-eu-west-1/retraining/r/e.json"},
@@ -46,8 +46,7 @@ def registered(result: RetrainingResult) -> dict[str, Any]:
     with Stubber(sagemaker) as answers:
         answers.add_response("create_model_package_group", {"ModelPackageGroupArn": "arn:aws:sagemaker:group"})
         answers.add_response("create_model_package", {"ModelPackageArn": ARN})
-        image = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/scones:1"
-        assert Registry("scones-dev", image, sagemaker).register(result) == ARN
+        assert Registry("scones-dev", sagemaker).register(result) == ARN
     (request,) = requests
     validate(service_model().operation_model("CreateModelPackage"), request)
     return request

@@ -11,7 +11,7 @@ from operate.evaluate import EvaluationError, evaluate_photos
 from operate.evaluate import main as evaluate_main
 from operate.initial_model import write_initial_model
 from operate.synthetic_photos import synthetic_photos
-from training.inference import model_fn
+from training.inference import load_model
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def photos(tmp_path):
 
 
 def test_photos_of_other_folders_count_as_other_and_unreadable_files_are_named(model_dir, photos):
-    report = evaluate_photos(model_fn(model_dir), photos)
+    report = evaluate_photos(load_model(model_dir), photos)
     assert (report["vehicles"], report["others"]) == (12, 6)
     assert report["unreadable_files"] == ["house/broken.jpg"]
     assert report["auroc"] is not None
@@ -49,7 +49,7 @@ def test_a_model_tar_gz_is_evaluated_and_the_report_is_written(model_dir, photos
     arguments = ["--model", str(tmp_path / "model.tar.gz"), "--photos", str(photos), "--out", str(out)]
     monkeypatch.setattr(sys, "argv", ["evaluate", *arguments])
     assert evaluate_main() == 0
-    assert json.loads(out.read_text())["model_version"] == model_fn(model_dir).version
+    assert json.loads(out.read_text())["model_version"] == load_model(model_dir).version
     shown = capsys.readouterr().out
     assert "accuracy_with_other" in shown
     assert "house/broken.jpg" in shown
@@ -57,7 +57,7 @@ def test_a_model_tar_gz_is_evaluated_and_the_report_is_written(model_dir, photos
 
 def test_a_folder_without_photos_is_an_error_that_names_the_layout(model_dir, tmp_path):
     with pytest.raises(EvaluationError, match="class folders"):
-        evaluate_photos(model_fn(model_dir), tmp_path)
+        evaluate_photos(load_model(model_dir), tmp_path)
 
 
 def test_a_missing_model_is_named_and_the_command_fails(tmp_path, photos, monkeypatch, capsys):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from operate.initial_model import build_artifact, write_initial_model
 from tests.support.training import jpeg
-from training.inference import input_fn, model_fn, output_fn, predict_fn
+from training.inference import classify, load_model
 from training.vehicles import configured_vehicles
 
 
@@ -23,15 +23,14 @@ def test_the_artifact_is_a_model_that_names_its_version(tmp_path: Path) -> None:
         file = tar.extractfile("model.json")
         assert file is not None
         about = json.load(file)
-    assert {"backbone.onnx", "head.npz", "code/inference.py", "code/training/backbone.py"} <= set(names)
+    assert set(names) == {"backbone.onnx", "head.npz", "model.json", "SHA256SUMS"}
     assert about["classes"] == [*configured_vehicles(), "other"]
     assert about["version"].startswith("initial-")
 
 
 def test_the_initial_model_classifies_without_any_data(tmp_path):
     write_initial_model(tmp_path)
-    model = model_fn(tmp_path)
+    model = load_model(tmp_path)
     assert model.classes == (*configured_vehicles(), "other")
     assert model.version.startswith("initial-")
-    photo = input_fn(jpeg(Image.new("RGB", (640, 480), "white")), "application/x-image")
-    assert json.loads(output_fn(predict_fn(photo, model)))["vehicle"] == "other"
+    assert classify(jpeg(Image.new("RGB", (640, 480), "white")), model)["vehicle"] == "other"

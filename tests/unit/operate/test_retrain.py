@@ -26,7 +26,11 @@ from operate.terminal import console
 from training.dataset import Dataset
 
 REGION = "eu-west-1"
-DEPLOYED = replace(Deployed(**{field.name: field.name for field in fields(Deployed)}), ml_bucket="scones-ml")
+DEPLOYED = replace(
+    Deployed(**{field.name: field.name for field in fields(Deployed)}),
+    ml_bucket="scones-ml",
+    image="repository@sha256:0",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -54,10 +58,8 @@ def staged(folder: Path, data: Dataset) -> Path:
     return folder
 
 
-def published(folder: Path, data: Dataset, tmp_path: Path) -> dict[str, Any]:
-    code = tmp_path / "sourcedir.tar.gz"
-    code.write_bytes(b"code")
-    return retrain.publish_training_input(DEPLOYED, staged(folder, data), code)
+def published(folder: Path, data: Dataset) -> dict[str, Any]:
+    return retrain.publish_training_input(DEPLOYED, staged(folder, data))
 
 
 def swapped(data: Dataset) -> Dataset:
@@ -68,8 +70,8 @@ def swapped(data: Dataset) -> Dataset:
 
 def test_golden_photos_belong_to_their_data_set(s3: Any, tmp_path: Path) -> None:
     data = synthetic_photos(20, seed=0)
-    wrong = published(tmp_path / "first", swapped(data), tmp_path)
-    right = published(tmp_path / "second", data, tmp_path)
+    wrong = published(tmp_path / "first", swapped(data))
+    right = published(tmp_path / "second", data)
     assert wrong["golden"] != right["golden"]
     photos = {}
     for published_input in (wrong, right):
@@ -84,16 +86,16 @@ def test_golden_photos_belong_to_their_data_set(s3: Any, tmp_path: Path) -> None
 
 def test_missing_golden_photos_are_uploaded_again(s3: Any, tmp_path: Path) -> None:
     data = synthetic_photos(20, seed=0)
-    prefix = published(tmp_path / "a", data, tmp_path)["golden"].removeprefix("s3://scones-ml/")
+    prefix = published(tmp_path / "a", data)["golden"].removeprefix("s3://scones-ml/")
     before = keys(s3, prefix)
     s3.delete_object(Bucket="scones-ml", Key=before[0])
-    published(tmp_path / "a", data, tmp_path)
+    published(tmp_path / "a", data)
     assert keys(s3, prefix) == before
 
 
 def test_what_operators_publish_is_under_the_prefixes_that_retrainings_accept(s3: Any, tmp_path: Path) -> None:
-    given = published(tmp_path / "a", synthetic_photos(20, seed=0), tmp_path)
-    Request.from_state(given, None, load_vehicles()).check_addresses("scones-ml")
+    given = published(tmp_path / "a", synthetic_photos(20, seed=0))
+    Request.from_state(given, None, load_vehicles(), "").check_addresses("scones-ml", "repository")
     artifact = tmp_path / "model.tar.gz"
     artifact.write_bytes(b"a model")
     photo = tmp_path / "golden" / "bicycle" / "1.png"
@@ -101,11 +103,11 @@ def test_what_operators_publish_is_under_the_prefixes_that_retrainings_accept(s3
     photo.write_bytes(b"a photo")
     initial = _publish("scones-ml", artifact)
     assert initial.keys() == {"initial_model", "golden"}
-    Request.from_state(initial, None, load_vehicles()).check_addresses("scones-ml")
+    Request.from_state(initial, None, load_vehicles(), DEPLOYED.image).check_addresses("scones-ml", "repository")
 
 
 def test_publishing_does_not_change_the_input_of_scheduled_retrainings(s3: Any, tmp_path: Path) -> None:
-    published(tmp_path / "a", synthetic_photos(20, seed=0), tmp_path)
+    published(tmp_path / "a", synthetic_photos(20, seed=0))
     assert keys(s3, "training/") == []
 
 

@@ -3,7 +3,6 @@
 import base64
 import json
 import shutil
-import sys
 import tarfile
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from training.compare import compare, paired_difference
 from training.dataset import Dataset, empty
 from training.digests import write_digests
 from training.holdout import split_holdout
-from training.inference import model_fn
+from training.inference import load_model
 from training.train import train
 
 # An ONNX graph from photos (N, 32, 32, 3) to `probabilities`, of which that of bicycle is always the highest.
@@ -107,7 +106,7 @@ def test_a_reference_that_is_the_champion_is_not_computed_twice(
     good: Path, swapped: Path, data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = []
-    monkeypatch.setattr(comparing, "model_fn", lambda folder: loaded.append(folder) or model_fn(folder))
+    monkeypatch.setattr(comparing, "load_model", lambda folder: loaded.append(folder) or load_model(folder))
     report = compare(good, swapped, split_holdout(data)[1], empty(), ("new", "old"), ("old", Path("not-read")))
     assert len(loaded) == 2
     assert report["reference"]["metrics"] == report["champion"]
@@ -165,7 +164,7 @@ def test_a_champion_for_32_pixels_is_compared_with_its_own_preprocessing(
     good: Path, data: Dataset, tmp_path: Path
 ) -> None:
     old = end_to_end_model(tmp_path / "old")
-    assert model_fn(old).side == 32
+    assert load_model(old).side == 32
     report = compare(good, old, split_holdout(data)[1], empty(), ("good", "old"))
     assert report["champion"]["accuracy"] == pytest.approx(0.5, abs=0.2)  # it predicts bicycle for every photo
     assert report["challenger"]["accuracy"] > report["champion"]["accuracy"]
@@ -182,24 +181,23 @@ def test_the_bootstrap_is_paired() -> None:
     assert 0 <= found["low"] <= found["high"] < 0.05
 
 
-def write_job(good: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Write the input of an evaluation job that compares a model with itself to `folder`, and set its arguments."""
+def write_job(good: Path, folder: Path) -> list[str]:
+    """Write the input of an evaluation job that compares a model with itself to `folder`; returns its arguments."""
     write_labelled_photos(folder)
     synthetic_photos(30, seed=2).save(folder / "base" / "images.npz")
     for role in ("challenger", "champion", "reference"):
         (folder / role).mkdir()
         with tarfile.open(folder / role / "model.tar.gz", "w:gz") as tar:
             tar.add(good, arcname=".")
-    arguments = ["compare", "--champion-version", "old", "--challenger-version", "new", "--out", str(folder / "out")]
+    arguments = ["--champion-version", "old", "--challenger-version", "new", "--out", str(folder / "out")]
     arguments += ["--reference-version", "oldest"]
     for name in ("challenger", "champion", "reference", "base", "snapshot", "labelled"):
         arguments += [f"--{name}", str(folder / name)]
-    monkeypatch.setattr(sys, "argv", arguments)
+    return arguments
 
 
-def test_the_evaluation_job_writes_its_report(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_job(good, tmp_path, monkeypatch)
-    assert comparing.main() == 0
+def test_the_evaluation_job_writes_its_report(good: Path, tmp_path: Path) -> None:
+    comparing.main(write_job(good, tmp_path))
     report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert (report["challenger"]["model_version"], report["champion"]["model_version"]) == ("new", "old")
     assert report["labelled"]["photos"] == 6
@@ -207,9 +205,7 @@ def test_the_evaluation_job_writes_its_report(good: Path, tmp_path: Path, monkey
     assert report["reference"]["model_version"] == "oldest"
 
 
-def test_photos_of_a_reviewer_whom_the_training_named_are_not_compared(
-    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_photos_of_a_reviewer_whom_the_training_named_are_not_compared(good: Path, tmp_path: Path) -> None:
     named = tmp_path / "named"
     shutil.copytree(good, named)
     training = json.loads((named / "evaluation.json").read_text())
@@ -219,14 +215,14 @@ def test_photos_of_a_reviewer_whom_the_training_named_are_not_compared(
     ]
     (named / "evaluation.json").write_text(json.dumps(training))
     write_digests(named)
-    write_job(named, tmp_path, monkeypatch)
+    arguments = write_job(named, tmp_path)
     manifest = tmp_path / "snapshot" / "manifest.json"
     listed = json.loads(manifest.read_text())
     evaluated = [entry for entry in listed["photos"] if entry["use"] == "evaluate"]
     for entry in evaluated[:2]:
         entry["labelled_by"] = "bo"
     manifest.write_text(json.dumps(listed))
-    assert comparing.main() == 0
+    comparing.main(arguments)
     report = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert report["labelled"]["photos"] == 2
     distrusted = [{"reviewer": "ada", "suspected": 9, "labels": 31}]

@@ -54,9 +54,9 @@ def test_the_endpoint_refuses_a_second_expensive_photo_and_decodes_any_other(loc
     model = SimpleNamespace(
         side=64, version="m", classes=("bicycle", "other"), threshold=0.5, probabilities=lambda images: answer
     )
-    assert inference.predict_fn(encoded(noise(), "PNG"), model)["error"] == "DecoderBusy"
+    assert inference.classify(encoded(noise(), "PNG"), model)["error"] == "DecoderBusy"
     monkeypatch.setattr(decoder, "EXPENSIVE_S", 0.8)
-    assert inference.predict_fn(encoded(noise(), "PNG"), model)["vehicle"] == "other"
+    assert inference.classify(encoded(noise(), "PNG"), model)["vehicle"] == "other"
 
 
 def test_other_callers_wait_for_their_turn(lock):

@@ -1,63 +1,24 @@
-"""The training job as SageMaker runs it, on small data."""
+"""The training job, on small data."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from deploy import training_source
-from local.sagemaker.archive import extract
 from operate.synthetic_photos import synthetic_photos
 from tests.support.training import QUICK_RECIPE, VEHICLES, write_labelled_photos
 from training.compare import find_distrusted
 from training.dataset import Dataset, empty
 from training.holdout import split_holdout
-from training.inference import model_fn
+from training.inference import load_model
 from training.initial_head import load_initial_head
 from training.labels import Label
 from training.train import main as train_main
 from training.train import train
 from training.vehicles import imagenet_classes
-
-
-def run_job(folder, vehicles=None, **hyperparameters):
-    """Run the job from its source archive alone, with SageMaker's environment; return the finished process."""
-    code = folder / "code"
-    training_source.build(folder / "source.tar.gz", **({"vehicles": vehicles} if vehicles else {}))
-    extract(folder / "source.tar.gz", code)
-    options = [word for name, value in hyperparameters.items() for word in (f"--{name}", str(value))]
-    return subprocess.run(
-        [sys.executable, "training/train.py", *options, "--sagemaker_program", "training/train.py"],
-        cwd=code,
-        env={
-            "PYTHONPATH": str(code),
-            "PATH": os.environ["PATH"],
-            "OMP_NUM_THREADS": "1",
-            "HOME": str(folder),
-            "SM_CHANNEL_TRAINING": str(folder / "data"),
-            "SM_MODEL_DIR": str(folder / "model"),
-            "TRAINING_JOB_NAME": "job-7",
-        },
-        capture_output=True,
-        text=True,
-    )
-
-
-def test_the_job_runs_from_its_source_archive_and_reports_its_progress(data, tmp_path):
-    data.save(tmp_path / "data" / "images.npz")
-    process = run_job(tmp_path, seed=1)
-    assert process.returncode == 0, process.stderr
-    lines = process.stdout.splitlines()
-    assert [line for line in lines if line.startswith("features ")][-1].split()[1].split("/")[0] != "0"
-    assert "validation:accuracy=" in process.stdout
-    assert "validation:threshold=" in process.stdout
-    assert model_fn(tmp_path / "model").version == "job-7"
 
 
 def test_a_vehicle_is_added_by_configuration_alone(data, tmp_path):
@@ -67,22 +28,20 @@ def test_a_vehicle_is_added_by_configuration_alone(data, tmp_path):
         "".join(f"[vehicles.{name}]\n" for name in ("bicycle", "motorcycle", "bus"))
         + "[vehicles.pickup_truck]\nimagenet_classes = [717]\n"
     )
-    process = run_job(tmp_path, vehicles=vehicles)
-    assert process.returncode == 0, process.stderr
-    model = model_fn(tmp_path / "model")
+    train_main([f"--training={tmp_path / 'data'}", f"--model-dir={tmp_path / 'model'}", f"--vehicles={vehicles}"])
+    model = load_model(tmp_path / "model")
     assert model.classes == ("bicycle", "motorcycle", "bus", "pickup_truck", "other")
     assert model.head.groups == ((), (), (), (717,))
 
 
-def test_too_little_data_fails_with_the_reason(data, tmp_path):
-    data.without_labels(["motorcycle"]).save(tmp_path / "data" / "images.npz")
-    process = run_job(tmp_path)
-    assert process.returncode == 1
-    assert "motorcycle (0)" in process.stderr
+@pytest.mark.parametrize("option", ["--no-such-option=1", "--seed=two"])
+def test_an_invalid_hyperparameter_is_named(option, tmp_path):
+    with pytest.raises(ValueError, match=option.split("=")[0]):
+        train_main([f"--training={tmp_path}", f"--model-dir={tmp_path}", option])
 
 
 def test_the_job_trains_on_labels_and_selected_classes_but_not_on_the_holdout(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_labelled_photos(tmp_path)
     synthetic_photos(20, seed=1).save(tmp_path / "base" / "images.npz")
@@ -90,12 +49,11 @@ def test_the_job_trains_on_labels_and_selected_classes_but_not_on_the_holdout(
     (tmp_path / "base" / "about.json").write_text(json.dumps(about))
     vehicles = tmp_path / "vehicles.toml"
     vehicles.write_text("[vehicles.bicycle]\n[vehicles.motorcycle]\n[vehicles.bus]\n")
-    arguments = ["train", "--classes", "bus,bicycle", "--vehicles", str(vehicles)]
+    arguments = ["--classes", "bus,bicycle", "--vehicles", str(vehicles)]
     for channel in ("snapshot", "labelled"):
         arguments += [f"--{channel}", str(tmp_path / channel)]
     arguments += ["--training", str(tmp_path / "base"), "--model-dir", str(tmp_path / "model")]
-    monkeypatch.setattr(sys, "argv", arguments)
-    assert train_main() == 0
+    train_main(arguments)
     printed = capsys.readouterr().out
     held = len(split_holdout(synthetic_photos(20, seed=1))[1])
     assert f"{held} images are the holdout" in printed
@@ -123,7 +81,7 @@ def test_synthetic_images_change_the_head_little_and_the_calibration_not_at_all(
         cached_features=features,
         backbone=backbone,
     )
-    synthetic, other = model_fn(tmp_path), model_fn(model_dir)
+    synthetic, other = load_model(tmp_path), load_model(model_dir)
 
     def bias_step(model):
         return np.abs(model.head.bias - initial.head.bias).max()
