@@ -3,13 +3,16 @@
 import http.client
 import json
 import shutil
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import uvicorn
 from PIL import Image
 
+from container.serve import bind
 from tests.container.runner import Runner
 from tests.support.hostile_photos import encoded, noise
 from tests.support.training import jpeg
@@ -131,3 +134,13 @@ def test_requests_over_the_limit_are_refused_at_once(port: int) -> None:
         for connection in waiting:
             connection.close()
     assert request(port, "POST", "/invocations", PHOTO)[0] == 200
+
+
+def test_answers_do_not_wait_for_the_acknowledgement_of_their_headers() -> None:
+    """Connections inherit the option. Without it, each answer takes 40 ms longer."""
+    with bind(uvicorn.Config("app", host="127.0.0.1", port=0)) as listening:
+        listening.listen()
+        with socket.create_connection(listening.getsockname()):
+            accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
