@@ -173,7 +173,7 @@ def test_the_status_shows_a_model_and_its_parent(retraining_stage: RetrainingSta
     package = newest_package(retraining_stage)["CustomerMetadataProperties"]
     assert (package["model_version"], package["parent"]) == (child, parent.model_version)
     assert package["snapshot"] == retraining_stage.champion.snapshot
-    assert package["source"] == fast_image
+    assert package["image"] == fast_image
 
 
 def newest_package(retraining_stage: RetrainingStage) -> dict[str, Any]:

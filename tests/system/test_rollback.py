@@ -114,11 +114,15 @@ def test_a_rollback_that_fails_restores_the_champion(retraining_stage: Retrainin
     sagemaker: Any = client("sagemaker")
     described = sagemaker.describe_model(ModelName=champion.model_version)
     broken = "vehicles-learn-broken"
-    archive = retraining_stage.build_model_archive({"code/inference.py": FAILING_SERVER}, version=broken)
+    archive = retraining_stage.build_model_archive(version=broken)
     artifact = retraining_stage.put("models/broken/model.tar.gz", archive)
     sagemaker.create_model(
         ModelName=broken,
-        PrimaryContainer={**described["PrimaryContainer"], "ModelDataUrl": artifact},
+        PrimaryContainer={
+            **described["PrimaryContainer"],
+            "ModelDataUrl": artifact,
+            "Image": retraining_stage.publish_image(FAILING_SERVER),
+        },
         ExecutionRoleArn=described["ExecutionRoleArn"],
     )
     variant = {"VariantName": "AllTraffic", "ModelName": broken, "InstanceType": "ml.m5.large"}
