@@ -29,7 +29,7 @@ from training.dataset import Dataset, targets
 from training.features import FeatureCache
 from training.holdout import split_holdout, subsample_others
 from training.images import resize_batch
-from training.inference import BackboneModel, Model, load_model, predict_probabilities
+from training.inference import load_model
 from training.labels import read_labelled
 from training.metrics import Floats, Ints, Metric, bootstrap_interval, nan_to_none
 from training.vehicles import VEHICLES_FILE, configured_vehicles
@@ -70,7 +70,7 @@ class ComparedModel:
         """Load the model in `folder`; `shared` computes the features."""
         self.version = version
         self._shared = shared
-        self._model: Model = load_model(folder)
+        self._model = load_model(folder)
         self._size_bytes = model_size_bytes(folder)
 
     @property
@@ -80,9 +80,7 @@ class ComparedModel:
 
     def probabilities(self, data: Dataset) -> Floats:
         """Return (N, C + 1): a column for each of its `vehicles`, then `other`."""
-        if isinstance(self._model, BackboneModel):
-            return self._model.probabilities_of_features(*self._shared.get(self._model.backbone, data))
-        return predict_probabilities(self._model, data.images)
+        return self._model.probabilities_of_features(*self._shared.get(self._model.backbone, data))
 
     def in_columns(self, probabilities: Floats, vehicles: tuple[str, ...]) -> Floats:
         """Return its probabilities as (N, V + 1); a vehicle that it was not trained on has probability 0."""

@@ -5,10 +5,9 @@ Imports only NumPy, Pillow, pillow-heif and ONNX Runtime, so that an endpoint st
 
 import json
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from training.backbone import Backbone, load_backbone
@@ -25,35 +24,7 @@ BACKBONE_NAME, HEAD_NAME, METADATA_NAME = "backbone.onnx", "head.npz", "model.js
 """The files of a model."""
 
 
-class Model(Protocol):
-    """A model of either format."""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The vehicles in the order of the outputs, then `other`."""
-        ...
-
-    @property
-    def side(self) -> int:
-        """Width and height of the input in pixels."""
-        ...
-
-    @property
-    def threshold(self) -> float:
-        """The lowest confidence in [0, 1] at which no review is requested."""
-        ...
-
-    @property
-    def version(self) -> str:
-        """The name of the training job, or of the initial model."""
-        ...
-
-    def probabilities(self, images: NDArray[np.uint8]) -> Floats:
-        """Return calibrated probabilities (N, len(classes)) of images (N, side, side, 3); rows sum to 1."""
-        ...
-
-
-class BackboneModel:
+class Model:
     """A frozen backbone with a calibrated head."""
 
     def __init__(
@@ -72,21 +43,6 @@ class BackboneModel:
         return self.calibration.probabilities(self.head.logits(features, imagenet))
 
 
-class EndToEndModel:
-    """A model of the format before the frozen backbone: one ONNX graph from pixels to calibrated probabilities."""
-
-    def __init__(self, session: onnxruntime.InferenceSession, classes: tuple[str, ...], threshold: float, version: str):
-        """Read the input size from the graph."""
-        self._session = session
-        self.classes, self.threshold, self.version = classes, threshold, version
-        self.side = int(session.get_inputs()[0].shape[1])
-
-    def probabilities(self, images: NDArray[np.uint8]) -> Floats:
-        """Return calibrated probabilities (N, len(classes)) of images (N, side, side, 3); rows sum to 1."""
-        output: NDArray[np.float32] = self._session.run(["probabilities"], {"photos": images})[0]
-        return output.astype(np.float64)
-
-
 def load_model(folder: Path) -> Model:
     """Load the model from the folder that holds the content of model.tar.gz.
 
@@ -95,16 +51,11 @@ def load_model(folder: Path) -> Model:
     check_digests(folder)
     metadata = json.loads((folder / METADATA_NAME).read_text(encoding="utf-8"))
     classes, threshold, version = tuple(metadata["classes"]), float(metadata["threshold"]), str(metadata["version"])
-    if not (folder / HEAD_NAME).is_file():
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
-        return EndToEndModel(session, classes, threshold, version)
     with np.load(folder / HEAD_NAME, allow_pickle=False) as arrays:
         groups = tuple(tuple(metadata["imagenet"].get(name, ())) for name in classes[:-1])
         head = Head(classes, groups, arrays["weights"].astype(np.float64), arrays["bias"].astype(np.float64))
     calibration = Calibration(float(metadata["temperature"]), float(metadata["other_offset"]))
-    return BackboneModel(load_backbone(folder / BACKBONE_NAME), head, calibration, threshold, version)
+    return Model(load_backbone(folder / BACKBONE_NAME), head, calibration, threshold, version)
 
 
 def predict_probabilities(model: Model, images: list[Pixels]) -> Floats:

@@ -5,7 +5,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from functions.shared.errors import InvalidInput
-from functions.shared.shapes import address, any_text, anything, list_of, object_with, optional, shown, text, values
+from functions.shared.shapes import (
+    Shape,
+    address,
+    any_text,
+    anything,
+    list_of,
+    object_with,
+    optional,
+    shown,
+    text,
+    values,
+)
 from functions.shared.vehicles import Vehicles
 
 MANUAL = "manual"
@@ -19,14 +30,12 @@ PREFIXES = {
     "initial_model": ("initial/",),
 }
 
-_TRAINING_INPUT = object_with(
-    {},
-    {
-        **dict.fromkeys(("dataset", "image", "golden"), optional(any_text)),
-        "hyperparameters": optional(values(anything)),
-        "classes": optional(list_of(text)),
-    },
-)
+_TRAINING_INPUT: Mapping[str, Shape] = {
+    **dict.fromkeys(("dataset", "image", "golden"), optional(any_text)),
+    "hyperparameters": optional(values(anything)),
+    "classes": optional(list_of(text)),
+}
+_OF_EACH_RUN = ("trigger", "force", "dry_run", "initial_model")
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,9 @@ class Request:
         """
         if not isinstance(given, dict):
             raise InvalidInput(f"the input is {type(given).__name__}; pass a JSON object, {{}} for all defaults")
+        if unknown := sorted(given.keys() - {*_TRAINING_INPUT, *_OF_EACH_RUN}):
+            known = ", ".join((*_TRAINING_INPUT, *_OF_EACH_RUN))
+            raise InvalidInput(f"the input has {shown(unknown[0])}, which does nothing; a retraining reads {known}")
         if given.get("initial_model") is not None:
             return cls._with_initial_model(given, deployed_image)
         trigger = given.get("trigger", MANUAL)
@@ -73,7 +85,7 @@ class Request:
         if given.get("dataset") not in (None, defaults.get("dataset")):
             defaults.pop("golden", None)
         wanted = {**defaults, **given}
-        _TRAINING_INPUT(wanted, "the input")
+        object_with({}, _TRAINING_INPUT)(wanted, "the input")
         dataset = str(wanted.get("dataset") or "")
         may_be_missing = trigger != MANUAL and "dataset" not in given
         if not dataset.startswith("s3://") and not (may_be_missing and not dataset):

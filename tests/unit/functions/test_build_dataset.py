@@ -41,6 +41,12 @@ def test_an_invalid_input_is_refused(given: Any) -> None:
         Request.from_state(given, {"image": IMAGE} if given else None, load_vehicles(), DEPLOYED)
 
 
+@pytest.mark.parametrize("given", [{"dataset": "s3://b/"}, {"initial_model": "s3://b/initial/model.tar.gz"}])
+def test_an_input_that_nothing_reads_is_named(given: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match="'source', which does nothing; a retraining reads dataset, image"):
+        Request.from_state({**given, "source": "s3://b/source.tar.gz"}, None, load_vehicles(), DEPLOYED)
+
+
 def test_each_trigger_requires_its_number_of_new_labels() -> None:
     def required(trigger: str, force: bool = False) -> int:
         return required_labels(Request("s3://d", IMAGE, trigger=trigger, force=force), min_new_labels=25)

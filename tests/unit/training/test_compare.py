@@ -1,6 +1,5 @@
 """Champion and challenger on photos that neither was trained on."""
 
-import base64
 import json
 import shutil
 import tarfile
@@ -23,13 +22,6 @@ from training.inference import load_model
 from training.train import train
 
 # An ONNX graph from photos (N, 32, 32, 3) to `probabilities`, of which that of bicycle is always the highest.
-END_TO_END_MODEL = (
-    "CAg61AIKHAoGcGhvdG9zEgFmIgRDYXN0KgkKAnRvGAGgAQIKMgoBZhIBbSIKUmVkdWNlTWVhbioNCgRheGVzQAFAAqABByoPCghr"
-    "ZWVwZGltcxgAoAECChEKAW0KAXcSAXoiBk1hdE11bAoTCgF6CgFiEgZsb2dpdHMiA0FkZAotCgZsb2dpdHMSDXByb2JhYmlsaXRp"
-    "ZXMiB1NvZnRtYXgqCwoEYXhpcxgBoAECEgFnKi8IAwgDEAFCAXdKJAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-    "ACoVCAMQAUIBYkoMAACAPwAAAAAAAAA/WiEKBnBob3RvcxIXChUIAhIRCgMSAU4KAgggCgIIIAoCCANiGQoGbG9naXRzEg8KDQgB"
-    "EgkKAxIBTgoCCANiIAoNcHJvYmFiaWxpdGllcxIPCg0IARIJCgMSAU4KAggDQgQKABAR"
-)
 
 
 @pytest.fixture(scope="module")
@@ -148,26 +140,6 @@ def test_a_reference_that_cannot_be_read_is_reported_with_the_error(good: Path, 
         assert report["error"], name
         assert (report["model_version"], report["metrics"]) == ("oldest", None)
         assert report["differences"] == {"accuracy": None, "ece": None, "auroc": None}
-
-
-def end_to_end_model(folder: Path) -> Path:
-    """Write a model of the format before the frozen backbone; returns its folder."""
-    folder.mkdir()
-    (folder / "model.onnx").write_bytes(base64.b64decode(END_TO_END_MODEL))
-    about = {"classes": [*VEHICLES, "other"], "threshold": 0.9, "version": "old", "temperature": 1.0}
-    (folder / "model.json").write_text(json.dumps(about))
-    write_digests(folder)
-    return folder
-
-
-def test_a_champion_for_32_pixels_is_compared_with_its_own_preprocessing(
-    good: Path, data: Dataset, tmp_path: Path
-) -> None:
-    old = end_to_end_model(tmp_path / "old")
-    assert load_model(old).side == 32
-    report = compare(good, old, split_holdout(data)[1], empty(), ("good", "old"))
-    assert report["champion"]["accuracy"] == pytest.approx(0.5, abs=0.2)  # it predicts bicycle for every photo
-    assert report["challenger"]["accuracy"] > report["champion"]["accuracy"]
 
 
 def test_the_bootstrap_is_paired() -> None:
