@@ -1,12 +1,16 @@
 """The settings of a stage: parameters of the app stack, which keep their value until another one is given."""
 
+import math
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from deploy.errors import DeployError
 from deploy.package import THIS_RUNTIME
 from deploy.target import Target
+from functions.judge_challenger.gate import Gate
+from functions.shared.settings import read_object
 
 # Environment variables that set a parameter of the app stack.
 SETTINGS = {
@@ -29,6 +33,7 @@ SETTINGS = {
     "RUNTIME": "Runtime",
     "MONTHLY_BUDGET_USD": "MonthlyBudgetUsd",
 }
+_FRACTIONAL = ("RollbackWindowHours", "MonthlyBudgetUsd", "EndpointTargetInvocations")
 # The parameter of the data stack with which the uploads bucket accepts (`yes`) or denies (`no`) uploads.
 ACCEPT_UPLOADS = "AcceptUploads"
 
@@ -39,8 +44,8 @@ DEFAULT = "default"
 def given_settings(target: Target, template: Mapping[str, Any], present: Mapping[str, str]) -> dict[str, str]:
     """Return the values of the settings that are given; every other one keeps its value in `present`.
 
-    `template` is the app template, `present` the parameters of the deployed stack. Raises DeployError for a runtime
-    that the template does not allow: the artefacts are built for it before CloudFormation sees it.
+    `template` is the app template, `present` the parameters of the deployed stack. Raises DeployError naming every
+    value that CloudFormation or a function would refuse, which they do after a part of the stage was changed.
     """
     defaults = default_settings(target, template)
     given = {parameter: value for parameter, value in defaults.items() if parameter not in present}
@@ -54,10 +59,46 @@ def given_settings(target: Target, template: Mapping[str, Any], present: Mapping
         given["Runtime"] = THIS_RUNTIME
     # Without a downloaded data set, training uses pictures drawn by the program.
     given["AllowDrawnTrainingData"] = "yes" if target.is_local else "no"
-    allowed = template["Parameters"]["Runtime"]["AllowedValues"]
-    if given.get("Runtime", allowed[0]) not in allowed:
-        raise DeployError(f"RUNTIME is {given['Runtime']!r}; this version runs on {', '.join(allowed)}.")
+    variables = {parameter: name for name, parameter in SETTINGS.items()}
+    declared = template["Parameters"]
+    mistakes = [
+        f"{variables[parameter]} is {value!r}: {mistake}"
+        for parameter, value in given.items()
+        if parameter in variables and (mistake := _mistake(parameter, value, declared[parameter]))
+    ]
+    if mistakes := mistakes or list(_contradictions({**present, **given})):
+        raise DeployError(f"{'; '.join(mistakes)}. Nothing was changed.")
     return given
+
+
+def _mistake(parameter: str, value: str, declared: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with the value of a parameter, None for a valid one.
+
+    >>> _mistake("LogRetentionDays", "a month", {"Type": "Number"})
+    'pass a whole number'
+    """
+    if parameter == "Gate":
+        try:
+            read_object(Gate, value)
+        except ValueError as error:
+            return str(error)
+    if declared["Type"] == "Number":
+        if not re.fullmatch(r"\d+(\.\d+)?" if parameter in _FRACTIONAL else r"\d+", value):
+            return "pass a number" if parameter in _FRACTIONAL else "pass a whole number"
+        least, most = declared.get("MinValue", 0), declared.get("MaxValue", math.inf)
+        if not least <= float(value) <= most:
+            return f"it must be at least {least}" + (f" and at most {most}" if most < math.inf else "")
+    if value not in declared.get("AllowedValues", [value]):
+        return f"this version has {', '.join(declared['AllowedValues'])}"
+    if not re.fullmatch(declared.get("AllowedPattern", ".*"), value):
+        return f"it must match {declared['AllowedPattern']}"
+    return None
+
+
+def _contradictions(values: Mapping[str, str]) -> Iterator[str]:
+    least, most = (int(values[f"Endpoint{end}Instances"]) for end in ("Min", "Max"))
+    if least > most:
+        yield f"ENDPOINT_MIN_INSTANCES is {least}, more than ENDPOINT_MAX_INSTANCES, which is {most}"
 
 
 def default_settings(target: Target, template: Mapping[str, Any]) -> dict[str, str]:

@@ -150,7 +150,7 @@ def _initial_model(target: Target, _arguments: Arguments) -> None:
 
 
 def _status(target: Target, _arguments: Arguments) -> None:
-    status.show(_deployed(target))
+    status.show(_deployed(target), target)
 
 
 def _rollback(target: Target, arguments: Arguments) -> None:

@@ -9,8 +9,9 @@ from botocore.exceptions import ClientError
 from rich.table import Table
 
 from deploy.outputs import Deployed
-from deploy.settings import SETTINGS
+from deploy.settings import SETTINGS, default_settings
 from deploy.stack import Stack
+from deploy.target import Target
 from deploy.templates import load_template
 from functions.shared.aws import error_code
 from functions.shared.champion import Champion, ModelTable
@@ -32,12 +33,12 @@ QUEUES = (
 STATUSES: "tuple[ExecutionStatusType, ...]" = ("RUNNING", "FAILED", "TIMED_OUT")
 
 
-def show(deployed: Deployed) -> None:
+def show(deployed: Deployed, target: Target) -> None:
     """Print the status of a stage."""
     _print_executions(deployed)
     _print_queues(deployed)
     _print_models(deployed)
-    _print_settings(deployed.app_name)
+    _print_settings(target)
 
 
 def _print_executions(deployed: Deployed) -> None:
@@ -145,14 +146,14 @@ def _champion_line(champion: Champion, now: datetime) -> str:
     return line
 
 
-def _print_settings(stack: str) -> None:
+def _print_settings(target: Target) -> None:
     """Print the settings of the stage: they keep their values until `make deploy` gets others."""
-    present, declared = Stack(stack).parameters(), load_template("app")["Parameters"]
+    present, defaults = Stack(target.app_stack).parameters(), default_settings(target, load_template("app"))
     grid = Table(title="Settings, with the variable of `make deploy` that changes each", title_justify="left")
     for heading in ("variable", "value", "default, where it differs"):
         grid.add_column(heading, overflow="fold")
     for variable, parameter in SETTINGS.items():
-        value, default = present.get(parameter, "—"), str(declared[parameter].get("Default", ""))
+        value, default = present.get(parameter, "—"), defaults[parameter]
         grid.add_row(variable, value, default if default != value else "")
     console.print(grid)
 

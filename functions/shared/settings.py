@@ -38,7 +38,7 @@ def read_settings(settings: type[S], environment: Mapping[str, str] = os.environ
             mistakes.append(f"{variable} is not set")
             continue
         try:
-            values[name] = _read_object(kind, text) if is_dataclass(kind) else _PARSERS[kind](text)
+            values[name] = read_object(kind, text) if is_dataclass(kind) else _PARSERS[kind](text)
         except ValueError as error:
             mistakes.append(f"{variable} is {text!r}: {error}")
     if mistakes:
@@ -72,7 +72,11 @@ def _read_bool(text: str) -> bool:
 _PARSERS: Mapping[type, Callable[[str], Any]] = {str: str, int: _read_int, float: _read_float, bool: _read_bool}
 
 
-def _read_object(kind: Any, text: str) -> Any:
+def read_object(kind: Any, text: str) -> Any:
+    """Return a dataclass of numbers from a JSON object of those that differ from its defaults.
+
+    Raises ValueError with what to pass instead.
+    """
     try:
         given = json.loads(text)
     except ValueError as error:

@@ -76,7 +76,7 @@ def test_a_fresh_stage_answers_with_the_initial_model(fresh: RetrainingStage, ar
 
 def test_the_status_shows_that_the_initial_model_was_not_compared(fresh: RetrainingStage) -> None:
     with console.capture() as printed:
-        status.show(fresh.deployed)
+        status.show(fresh.deployed, Target("local", "fresh"))
     text = " ".join(printed.get().split())
     assert f"In production: {VERSION}" in text
     assert "an initial model, which was not compared with another" in text

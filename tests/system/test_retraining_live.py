@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import events
+from deploy.target import Target
 from functions.shared.photo import Photo
 from operate import status
 from operate.terminal import console
@@ -166,7 +167,7 @@ def test_the_status_shows_a_model_and_its_parent(retraining_stage: RetrainingSta
     parent = retraining_stage.champion
     child = retraining_stage.retrain(image=fast_image, force=True)["model_version"]
     with console.capture() as printed:
-        status.show(retraining_stage.deployed)
+        status.show(retraining_stage.deployed, Target("local", retraining_stage.deployed.stage))
     text = "".join(printed.get().split())
     assert f"Inproduction:{child}" in text
     assert child in text.partition("Models,newestfirst")[2].partition(parent.model_version)[0]

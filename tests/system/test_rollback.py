@@ -9,6 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import events
+from deploy.target import Target
 from operate import rollback, status
 from operate.errors import CommandError
 from operate.event_listener import EventListener
@@ -29,7 +30,7 @@ def chain(retraining_stage: RetrainingStage, fast_image: str) -> list[str]:
 
 def status_text(retraining_stage: RetrainingStage) -> str:
     with console.capture() as printed:
-        status.show(retraining_stage.deployed)
+        status.show(retraining_stage.deployed, Target("local", retraining_stage.deployed.stage))
     return "".join(printed.get().split())
 
 

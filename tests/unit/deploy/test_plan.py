@@ -78,6 +78,36 @@ def test_deletions_and_replacements_are_marked(account: Account, monkeypatch: py
     ]
 
 
+WRONG_SETTINGS = {
+    "GATE": {
+        "not JSON": r"is 'not JSON': pass a JSON object such as \{\}",
+        "[]": r"is '\[\]': pass a JSON object",
+        '{"acuracy_minimum": 0.9}': "names acuracy_minimum, but only accuracy_minimum, .* are known",
+        '{"photos_minimum": "many"}': "pass a number for photos_minimum",
+    },
+    "REVIEW_TIMEOUT_S": {"15 min": "pass a whole number", "0": "at least 1"},
+    "MIN_NEW_LABELS": {"2.5": "pass a whole number"},
+    "ROLLBACK_WINDOW_HOURS": {"a day": "pass a number"},
+    "UPLOADS_PER_MINUTE": {"5000": "at least 1 and at most 1000"},
+    "ROLLBACK_ALARMS": {"one, two": "it must match"},
+    "RUNTIME": {"python3.9": r"this version has python3.11, .*python3.14"},
+    "ENDPOINT_MIN_INSTANCES": {"3": "is 3, more than ENDPOINT_MAX_INSTANCES, which is 2"},
+}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [(variable, value) for variable, values in WRONG_SETTINGS.items() for value in values]
+)
+def test_a_setting_that_cannot_work_is_refused_before_anything_is_changed(
+    account: Account, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    before = everything(account)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(DeployError, match=f"{variable} .*{WRONG_SETTINGS[variable][value]}.*Nothing was changed"):
+        account.deploy()
+    assert everything(account) == before
+
+
 def test_an_account_that_lacks_quotas_is_not_touched(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     account.quotas.sagemaker = {"ml.m5.large for endpoint usage": 1, "ml.m5.xlarge for processing job usage": 0}
     account.quotas.concurrency = account.quotas.unreserved = 10

@@ -63,7 +63,7 @@ def test_the_runtime_is_a_setting_not_the_python_of_who_deploys(
     deployed.deploy()
     assert deployed.parameters(APP)["Runtime"] == other
     monkeypatch.setenv("RUNTIME", "python3.9")
-    with pytest.raises(DeployError, match=r"RUNTIME is 'python3.9'; this version runs on python3.11, .*python3.14"):
+    with pytest.raises(DeployError, match=r"RUNTIME is 'python3.9': this version has python3.11, .*python3.14"):
         deployed.deploy()
 
 

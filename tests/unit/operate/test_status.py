@@ -9,10 +9,15 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
+from deploy.package import THIS_RUNTIME
+from deploy.settings import given_settings
+from deploy.stack import Stack
+from deploy.target import Target
+from deploy.templates import load_template
 from operate import status
 from operate.terminal import console
 from tests.support.deploy_fixtures import account, build
-from tests.support.rehearsal import Account
+from tests.support.rehearsal import DEV, Account
 
 __all__ = ["account", "build"]
 
@@ -36,8 +41,30 @@ def test_the_settings_of_the_stage_are_shown_beside_their_defaults(
 ) -> None:
     monkeypatch.setenv("REVIEW_TIMEOUT_S", "61")
     account.deploy()
-    with console.capture() as printed:
-        status._print_settings("scones-dev")
-    rows = [line.replace("│", " ").split() for line in printed.get().splitlines()]
+    monkeypatch.setattr(console, "width", 200)
+    rows = setting_rows(DEV)
     assert ["REVIEW_TIMEOUT_S", "61", "900"] in rows
     assert ["MIN_NEW_LABELS", "25"] in rows
+    assert ["ROLLBACK_ALARMS", "scones-dev-endpoint-errors"] in rows
+
+
+def test_the_defaults_of_the_embedded_aws_are_not_shown_as_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    local = Target("local", "dev")
+    parameters = given_settings(local, load_template("app"), {})
+    monkeypatch.setattr(Stack, "parameters", lambda self: parameters)
+    monkeypatch.setattr(status, "Stack", lambda name: object.__new__(Stack))
+    monkeypatch.setattr(console, "width", 200)
+    rows = setting_rows(local)
+    assert ["BAKE_SECONDS", "5"] in rows
+    assert ["RUNTIME", THIS_RUNTIME] in rows
+    parameters |= {"BakeSeconds": "300", "RollbackAlarms": "none"}
+    rows = setting_rows(local)
+    assert ["BAKE_SECONDS", "300", "5"] in rows
+    assert ["ROLLBACK_ALARMS", "none", "scones-dev-endpoint-errors"] in rows
+
+
+def setting_rows(target: Target) -> list[list[str]]:
+    """Return the cells of the printed settings, line by line."""
+    with console.capture() as printed:
+        status._print_settings(target)
+    return [line.replace("│", " ").split() for line in printed.get().splitlines()]
