@@ -8,6 +8,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from deploy.errors import DeployError
+from deploy.settings import SETTINGS
 from deploy.stack import Progress
 
 if TYPE_CHECKING:
@@ -15,22 +16,18 @@ if TYPE_CHECKING:
 
 SERVICES = ("sagemaker", "stepfunctions", "lambda", "events", "dynamodb")
 IGNORE = "PREFLIGHT"
-# UpdateEndpoint starts the new instances before it stops the old ones ("Blue/Green Deployments", SageMaker).
+# A retraining trains first and compares then, and a stage runs one at a time. UpdateEndpoint starts the new instances
+# before it stops the old ones ("Blue/Green Deployments", SageMaker), so it may need twice the most that scaling starts.
 _QUOTAS = (
-    ("TrainingInstanceType", "for training job usage", 1, "TRAINING_INSTANCE_TYPE", "a retraining trains on one"),
-    ("TrainingInstanceType", "for processing job usage", 1, "TRAINING_INSTANCE_TYPE", "a retraining compares on one"),
-    (
-        "EndpointInstanceType",
-        "for endpoint usage",
-        2,
-        "ENDPOINT_INSTANCE_TYPE",
-        "a new model starts beside the old one",
-    ),
+    ("TrainingInstanceType", "for training job usage", "a retraining trains on one"),
+    ("TrainingInstanceType", "for processing job usage", "a retraining compares on one"),
+    ("EndpointInstanceType", "for endpoint usage", "a new model starts beside the old one"),
 )
 # "You can reserve up to the Unreserved account concurrency value minus 100" ("Configuring reserved concurrency", AWS
 # Lambda); an account with a smaller quota cannot reserve any.
 _UNRESERVED = 100
-_RELEVANT = ("TrainingInstanceType", "EndpointInstanceType", "ExcessConcurrency")
+_RELEVANT = ("TrainingInstanceType", "EndpointInstanceType", "EndpointMaxInstances", "ExcessConcurrency")
+_VARIABLES = {parameter: name for name, parameter in SETTINGS.items()}
 
 
 def check_account(settings: Mapping[str, str], present: Mapping[str, str], progress: Progress) -> None:
@@ -83,15 +80,17 @@ def _quota_problems(wanted: Mapping[str, str], progress: Progress) -> Iterator[s
             raise
         progress(f"SageMaker's quotas are not checked: {error}")
         return
-    for parameter, usage, needed, variable, reason in _QUOTAS:
-        name = f"{wanted[parameter]} {usage}"
+    instances = {"TrainingInstanceType": 1, "EndpointInstanceType": 2 * int(wanted["EndpointMaxInstances"])}
+    for parameter, usage, reason in _QUOTAS:
+        name, needed, variable = f"{wanted[parameter]} {usage}", instances[parameter], _VARIABLES[parameter]
         if (quota := quotas.get(name)) is None:
             yield f"SageMaker has no quota '{name}' here: no such instance type in this region? Set {variable}."
         elif quota["Value"] < needed:
+            fewer = ", or a smaller ENDPOINT_MAX_INSTANCES" if parameter == "EndpointInstanceType" else ""
             yield (
                 f"SageMaker's quota '{name}' is {quota['Value']:.0f}, and {needed} are needed: {reason}. Request it: "
                 "`aws service-quotas request-service-quota-increase --service-code sagemaker "
-                f"--quota-code {quota['QuotaCode']} --desired-value {needed}`, or set {variable}."
+                f"--quota-code {quota['QuotaCode']} --desired-value {needed}`, or set {variable}{fewer}."
             )
 
 

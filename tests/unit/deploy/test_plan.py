@@ -109,18 +109,18 @@ def test_a_setting_that_cannot_work_is_refused_before_anything_is_changed(
 
 
 def test_an_account_that_lacks_quotas_is_not_touched(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    account.quotas.sagemaker = {"ml.m5.large for endpoint usage": 1, "ml.m5.xlarge for processing job usage": 0}
+    account.quotas.sagemaker = {"ml.m5.large for endpoint usage": 3, "ml.m5.xlarge for processing job usage": 0}
     account.quotas.concurrency = account.quotas.unreserved = 10
     before = everything(account)
     with pytest.raises(DeployError) as refused:
         account.deploy()
     message = str(refused.value)
-    assert "'ml.m5.large for endpoint usage' is 1, and 2 are needed: a new model starts beside the old one" in message
+    assert "'ml.m5.large for endpoint usage' is 3, and 4 are needed: a new model starts beside the old one" in message
     assert "'ml.m5.xlarge for processing job usage' is 0, and 1 are needed" in message
     assert "for training job" not in message, "its default suffices"
     assert "Lambda's quota of 10 concurrent executions leaves none to reserve" in message
     assert "Set EXCESS_CONCURRENCY=0" in message
-    assert "--quota-code L-12345678 --desired-value 2" in message
+    assert "--quota-code L-12345678 --desired-value 4`, or set ENDPOINT_INSTANCE_TYPE, or a smaller" in message
     assert everything(account) == before
     monkeypatch.setenv("PREFLIGHT", "ignore")
     account.deploy()
@@ -135,6 +135,14 @@ def test_an_account_without_reservable_concurrency_can_be_deployed_without_it(
     monkeypatch.setenv("EXCESS_CONCURRENCY", "0")
     account.deploy()
     assert "Region and quotas suffice." in account.lines
+
+
+def test_an_endpoint_that_may_grow_needs_a_quota_again(deployed: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENDPOINT_MAX_INSTANCES", "3")
+    with pytest.raises(DeployError, match=r"'ml.m5.large for endpoint usage' is 4, and 6 are needed"):
+        deployed.deploy()
+    monkeypatch.setenv("ENDPOINT_MAX_INSTANCES", "2")
+    deployed.deploy()
 
 
 def test_what_is_deployed_already_needs_no_quota_again(deployed: Account) -> None:
