@@ -24,7 +24,7 @@ INSTALL_LOCKED := -m pip install --disable-pip-version-check --require-hashes --
 quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test rehearse deploy destroy stage retrain rollback reference status threshold upload bench load cost evaluate \
+.PHONY: help setup demo test rehearse deploy destroy people stage retrain rollback reference status threshold upload bench load cost evaluate \
 	review redrive reconcile forget torture pretrain image up credentials down asl format lint lock audit sbom
 
 help:  ## list the commands
@@ -53,7 +53,7 @@ test: $(READY)  ## every test, with branch coverage; ARGS="tests/unit -q": a par
 	@$(PY) -m $(if $(ARGS),pytest $(ARGS),tests)
 
 rehearse: $(READY)  ## walk through deployments, failures and removals on AWS, in an account in this process
-	@$(PY) -m pytest -q tests/unit/deploy/test_plan.py tests/unit/deploy/test_rehearsal.py tests/unit/deploy/test_protection.py
+	@$(PY) -m pytest -q tests/unit/deploy/test_plan.py tests/unit/deploy/test_rehearsal.py tests/unit/deploy/test_protection.py tests/unit/deploy/test_deployer.py
 
 torture: $(READY)  ## the long tests: faults, hostile files, random inputs; SUITE=faults, files or contracts: one of them
 	@$(PY) -m tests.torture $(SUITE)
@@ -64,6 +64,9 @@ deploy: $(READY)  ## create or update the stack; deploy the initial model to a n
 
 destroy: $(READY)  ## remove the stack; photos, records, models and labels only with DATA=yes
 	@$(PY) -m deploy destroy $(if $(filter yes,$(DATA)),--data)
+
+people: $(READY)  ## create or update the policies for people, which needs an administrator; REMOVE=yes: remove them
+	@$(PY) -m deploy people $(if $(filter yes,$(REMOVE)),--remove) $(if $(filter 1 yes,$(YES)),--yes)
 
 stage: $(READY)  ## copy the training data to build/data
 	@$(PY) -m operate.stage_data --out build/data $(if $(filter yes,$(FORCE)),--without-other)

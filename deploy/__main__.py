@@ -11,6 +11,7 @@ from deploy import removal, system
 from deploy.changes import accept, confirm
 from deploy.errors import DeployError
 from deploy.image import build_with_engine
+from deploy.people import deploy_people, remove_people
 from deploy.target import connect
 from deploy.templates import render
 
@@ -24,6 +25,9 @@ def main() -> int:
     deploying.add_argument("--yes", action="store_true", help="change an account without asking")
     destroy = commands.add_parser("destroy", help="remove everything except the data")
     destroy.add_argument("--data", action="store_true", help="also photos, their records, models and labels")
+    people = commands.add_parser("people", help="create or update the policies for people; needs an administrator")
+    people.add_argument("--remove", action="store_true", help="remove them")
+    people.add_argument("--yes", action="store_true", help="change an account without asking")
     commands.add_parser("outputs", help="print the stack's outputs as JSON")
     commands.add_parser("image", help="build the image of jobs and endpoints with docker or podman")
     rendering = commands.add_parser("render", help="write the rendered CloudFormation templates")
@@ -40,9 +44,12 @@ def main() -> int:
         target = connect()
         if arguments.command == "deploy" and arguments.dry_run:
             system.plan(target)
-        elif arguments.command == "deploy":
+        elif arguments.command == "people" and arguments.remove:
+            remove_people(target)
+        elif arguments.command in ("deploy", "people"):
+            deploy = system.deploy if arguments.command == "deploy" else deploy_people
             approve = accept if target.is_local else confirm(f"account {target.account}", yes=arguments.yes)
-            for name, value in system.deploy(target, approve=approve).items():
+            for name, value in deploy(target, approve=approve).items():
                 print(f"  {name:<26} {value}")
         elif arguments.command == "destroy":
             removal.confirm_removal(target, with_data=arguments.data)

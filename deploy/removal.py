@@ -17,6 +17,7 @@ from deploy.cleanup import (
     remove_registry,
 )
 from deploy.errors import DeployError, explained
+from deploy.people import check_unattached, remove_people
 from deploy.settings import ACCEPT_UPLOADS
 from deploy.stack import FAILED_CREATION, Progress, Stack
 from deploy.target import Target
@@ -58,6 +59,8 @@ def destroy(target: Target, *, with_data: bool, progress: Progress = print) -> N
         check_foreign_rules(target.app_stack, rules)
         if with_data:
             _refuse_protected_table(data)
+            if target.is_local:
+                check_unattached(target)
         _deny_uploads(data, progress)
     with explained(
         f"The stage accepts no uploads, and only a part of it was removed. Run `{command}` to remove the rest, or "
@@ -72,6 +75,8 @@ def destroy(target: Target, *, with_data: bool, progress: Progress = print) -> N
         remove_log_groups(f"/aws/lambda/{target.app_stack}-", f"/aws/sagemaker/Endpoints/{endpoint}")
     if data.status() is None:
         progress(f"{data.name}: does not exist")
+        if with_data:
+            _remove_people(target, progress)
         return
     buckets = sorted(data.resources("AWS::S3::Bucket").values())
     if not with_data and data.status() in (*FAILED_CREATION, "DELETE_FAILED"):
@@ -91,6 +96,15 @@ def destroy(target: Target, *, with_data: bool, progress: Progress = print) -> N
             progress(f"{bucket}: {empty_bucket(bucket)} objects removed")
         data.protect(False)
         data.delete()
+        _remove_people(target, progress)
+
+
+def _remove_people(target: Target, progress: Progress) -> None:
+    """Remove the policies for people from the embedded AWS, where `make deploy` created them."""
+    if target.is_local:
+        remove_people(target, progress)
+    elif Stack(target.people_stack).status() is not None:
+        progress(f"{target.people_stack} is kept: an administrator removes it with `make people REMOVE=yes`.")
 
 
 def _refuse_protected_table(data: Stack) -> None:

@@ -16,6 +16,7 @@ from deploy.cleanup import bucket_exists
 from deploy.errors import DeployError, explained
 from deploy.image import UNBUILT, build_context, find_image, push_image
 from deploy.package import ROOT, Artefact, build_artefacts
+from deploy.people import boundary, deploy_people
 from deploy.preflight import check_account
 from deploy.settings import ACCEPT_UPLOADS, given_settings
 from deploy.stack import SYSTEM, Progress, Stack
@@ -81,6 +82,7 @@ class Deployment:
         return {
             "Stage": self.target.stage,
             "RequireTls": self.require_tls,
+            "PermissionsBoundary": boundary(self.target),
             ACCEPT_UPLOADS: "yes" if self.accepting else "no",
             "LogRetentionDays": self.settings.get("LogRetentionDays") or self.present["LogRetentionDays"],
         }
@@ -98,6 +100,7 @@ class Deployment:
             "Stage": self.target.stage,
             "Image": image,
             "RequireTls": self.require_tls,
+            "PermissionsBoundary": boundary(self.target),
             **{name: data_outputs[name] for name in DATA_OUTPUTS},
             **{artefact.parameter: artefact.key for artefact in packaged},
             **self.settings,
@@ -109,11 +112,14 @@ def deploy(
 ) -> dict[str, str]:
     """Create or update everything, and return the outputs of the app stack. Raises DeployError.
 
-    `approve` sees the changes of each stack before they are made. The bucket accepts uploads only after the app stack
-    was created: without its rule, an upload would be lost.
+    The policies for people are created only on the embedded AWS, where the caller is an administrator. `approve` sees
+    the changes of each stack before they are made. The bucket accepts uploads only after the app stack was created:
+    without its rule, an upload would be lost.
     """
     planned = Deployment.prepare(target, progress)
     data, app, accepting = planned.data, planned.app, planned.accepting
+    if target.is_local:
+        deploy_people(target, progress)
     changed = data.deploy(load_template("data"), planned.data_parameters, approve=approve)
     data_outputs = data.outputs()
     with explained("" if accepting else "The stage accepts no uploads until `make deploy` succeeds."):

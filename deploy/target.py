@@ -45,6 +45,11 @@ class Target:
         """The name of the stack with buckets and tables."""
         return f"scones-{self.stage}-data"
 
+    @property
+    def people_stack(self) -> str:
+        """The name of the stack with the policies for people, which an administrator deploys."""
+        return f"scones-{self.stage}-people"
+
 
 def read_target() -> Target:
     """Read TARGET (default `local`) and STAGE (default `dev`) from the environment. Raises DeployError."""

@@ -1,7 +1,7 @@
-"""CloudFormation resource types that ministack does not have, and a property that it ignores.
+"""CloudFormation resource types that ministack does not have, and properties that it ignores.
 
 `ReservedConcurrentExecutions` of a function is applied: invocations over it are throttled, as on AWS ("Configuring
-reserved concurrency for a function", AWS Lambda Developer Guide).
+reserved concurrency for a function", AWS Lambda Developer Guide). `PermissionsBoundary` of a role limits it.
 
 SageMaker resources, state machine versions and aliases, composite alarms and event archives are created. Types that
 only affect scaling, cost or monitoring of a real account are accepted without effect.
@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import cloudwatch, eventbridge, lambda_svc, stepfunctions
+from ministack.services import cloudwatch, eventbridge, iam, lambda_svc, stepfunctions
 from ministack.services.cloudformation import provisioners
 
 from local import patches
@@ -212,24 +212,30 @@ def install(service: SageMaker) -> None:
     }
     for kind, handler in added.items():
         handlers.setdefault(kind, handler)
-    handlers["AWS::Lambda::Function"] = _function(handlers["AWS::Lambda::Function"])
+    handlers["AWS::Lambda::Function"] = _with(handlers["AWS::Lambda::Function"], _reserve_concurrency)
+    handlers["AWS::IAM::Role"] = _with(handlers["AWS::IAM::Role"], _set_boundary)
 
 
-def _function(ministacks: dict[str, Any]) -> dict[str, Any]:
-    """Handlers of a function that also set its reserved concurrency, or remove it."""
+def _reserve_concurrency(physical_id: str, properties: Properties) -> None:
+    reserved = properties.get("ReservedConcurrentExecutions")
+    lambda_svc._functions[physical_id]["concurrency"] = None if reserved is None else int(reserved)
 
-    def reserve(physical_id: str, properties: Properties) -> None:
-        reserved = properties.get("ReservedConcurrentExecutions")
-        lambda_svc._functions[physical_id]["concurrency"] = None if reserved is None else int(reserved)
+
+def _set_boundary(physical_id: str, properties: Properties) -> None:
+    iam._roles[physical_id]["PermissionsBoundary"] = properties.get("PermissionsBoundary")
+
+
+def _with(ministacks: dict[str, Any], set_property: Callable[[str, Properties], None]) -> dict[str, Any]:
+    """Handlers of a type that also set a property of each resource, or remove it."""
 
     def create(logical_id: str, properties: Properties, stack_name: str) -> Created:
         created: Created = ministacks["create"](logical_id, properties, stack_name)
-        reserve(created[0], properties)
+        set_property(created[0], properties)
         return created
 
     def update(physical_id: str, old: Properties, new: Properties, stack_name: str, logical_id: str = "") -> Created:
         updated: Created = ministacks["update"](physical_id, old, new, stack_name, logical_id)
-        reserve(updated[0], new)
+        set_property(updated[0], new)
         return updated
 
     return {**ministacks, "create": create, "update": update}

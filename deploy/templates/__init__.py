@@ -12,7 +12,7 @@ import events
 from deploy.package import FUNCTIONS
 from deploy.templates.functions import add_functions
 
-NAMES = ("data", "app")
+NAMES = ("people", "data", "app")
 _HERE = Path(__file__).parent
 _WITHOUT_PREFIX = {"Ref", "Condition"}
 

@@ -53,6 +53,7 @@ def _resources(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         f"{resource}Role": {
             "Type": "AWS::IAM::Role",
             "Properties": {
+                "PermissionsBoundary": {"Fn::If": ["Bounded", {"Ref": "PermissionsBoundary"}, {"Ref": "AWS::NoValue"}]},
                 "AssumeRolePolicyDocument": _policy(
                     {
                         "Effect": "Allow",

@@ -3,6 +3,9 @@
 Patch: `codebuild._start_build`. ministack's builds succeed at once without doing anything, or need Docker. The source
 of a build is a zip file in S3. The commands of its buildspec run in the order of the phases; `docker login` has no
 effect, and other commands than these three fail the build.
+
+ministack authorizes BatchGetBuilds on all resources. Here it is authorized on the projects of the builds ("Actions,
+resources, and condition keys for AWS CodeBuild", Service Authorization Reference).
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import shutil
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -24,7 +28,8 @@ import yaml
 from ministack.core.responses import get_account_id, get_region, json_response
 from ministack.services import codebuild
 
-from local import patches
+from local import authorization, patches
+from local.authorization import Permission
 from local.images.dockerfile import BuildFailed, Layout, Stage
 from local.images.registry import Images, repository_arn
 from local.sagemaker.aws import DataError, LogStream, Storage, start_thread
@@ -156,4 +161,13 @@ def install(settings: Settings, images: Images) -> None:
         start_thread(f"build {record['id']}", lambda: Build(record, data, settings, images).run())
         return json_response({"build": copy.deepcopy(record)})
 
+    authorization.require("codebuild", _permissions)
     original: Callable[..., Any] = patches.replace(codebuild, "_start_build", "data", start_build)
+
+
+def _permissions(asked: Permission, body: bytes, region: str) -> list[Permission]:
+    if asked.action != "codebuild:BatchGetBuilds":
+        return [asked]
+    projects = {str(one).partition(":")[0] for one in json.loads(body).get("ids", ())}
+    arn = f"arn:aws:codebuild:{region}:{get_account_id()}:project/"
+    return [replace(asked, resource=arn + name) for name in sorted(projects)] or [asked]

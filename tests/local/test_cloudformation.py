@@ -153,3 +153,33 @@ def test_the_reserved_concurrency_of_a_function_is_applied_changed_and_removed(a
     assert functions.get_function_concurrency(FunctionName="reserved")["ReservedConcurrentExecutions"] == 1
     deploy(aws, "reserved", template(), {}, update=True)
     assert "ReservedConcurrentExecutions" not in functions.get_function_concurrency(FunctionName="reserved")
+
+
+def test_the_boundary_of_a_role_is_applied_changed_and_removed(aws: Aws) -> None:
+    """ministack creates the role without it, so that nothing would limit the role."""
+    iam: Any = aws.client("iam")
+    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    policy = {"Type": "AWS::IAM::ManagedPolicy", "Properties": {"PolicyDocument": document}}
+    role: dict[str, Any] = {
+        "Type": "AWS::IAM::Role",
+        "Properties": {
+            "RoleName": "bounded",
+            "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
+            "PermissionsBoundary": {"Ref": "Limit"},
+        },
+    }
+
+    def boundary() -> str | None:
+        found = iam.get_role(RoleName="bounded")["Role"].get("PermissionsBoundary")
+        return found["PermissionsBoundaryArn"] if found else None
+
+    outputs = {"Limit": {"Ref": "Limit"}, "Other": {"Ref": "Other"}}
+    created = deploy(aws, "bounded", {"Limit": policy, "Other": policy, "Role": role}, outputs)
+    assert boundary() == created["Limit"]
+    role["Properties"]["PermissionsBoundary"] = {"Ref": "Other"}
+    deploy(aws, "bounded", {"Limit": policy, "Other": policy, "Role": role}, outputs, update=True)
+    assert boundary() == created["Other"]
+    del role["Properties"]["PermissionsBoundary"]
+    deploy(aws, "bounded", {"Limit": policy, "Other": policy, "Role": role}, outputs, update=True)
+    assert boundary() is None

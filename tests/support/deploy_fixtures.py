@@ -25,7 +25,9 @@ def account(build: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     for name in ("push_image", "find_image"):
         monkeypatch.setattr(system, name, lambda *_: IMAGE)
     with empty_account() as empty:
-        yield Account(empty, build)
+        account = Account(empty, build)
+        yield account
+        assert account.denied == [], "the policies of a deployer do not allow what the commands call"
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ class FakeCloudFormation:
     """All stacks of the account.
 
     `failing` are the logical ids that cannot be created or updated, `stuck` those that cannot be deleted, `calls` the
-    names of the operations that were called.
+    names of the operations that were called. `is_working` is true during a call, which may call other services.
     """
 
     def __init__(self) -> None:
@@ -54,6 +54,7 @@ class FakeCloudFormation:
         self.stuck: set[str] = set()
         self.rollback_fails = False
         self.calls: list[str] = []
+        self.is_working = False
         self.on_create: Callable[[str, dict[str, Any]], None] = lambda kind, properties: None
         self.on_delete: Callable[[str, dict[str, Any]], None] = lambda kind, properties: None
 
@@ -74,10 +75,13 @@ class FakeCloudFormation:
     def _answer(self, model: Any, params: dict[str, Any], **_: Any) -> Reply:
         """Call the method named after the operation; `params` is the serialized request of the query API."""
         self.calls.append(model.name)
+        self.is_working = True
         try:
             return checked(model, getattr(self, f"_{model.name}")(Request(params["body"])))
         except ClientError as error:
             return stubbed_services.refused(error)
+        finally:
+            self.is_working = False
 
     def _stack(self, name: str) -> FakeStack:
         for stack in self.stacks.values():

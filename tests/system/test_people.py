@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import boto3
@@ -11,8 +12,13 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 import local
+from deploy import people, removal, system
+from deploy.errors import DeployError
 from deploy.outputs import Deployed
 from deploy.stack import Stack
+from deploy.target import Target
+from local.credentials import AccessKey
+from operate import status
 
 TOO_LARGE = 20 * 1024 * 1024 + 1
 
@@ -20,7 +26,7 @@ TOO_LARGE = 20 * 1024 * 1024 + 1
 @pytest.fixture(scope="module")
 def policies(deployed: Deployed) -> dict[str, str]:
     """The ARNs of the managed policies by the name of their output."""
-    return Stack(f"{deployed.app_name}-data").outputs()
+    return Stack(f"{deployed.app_name}-people").outputs()
 
 
 def session_of(server: local.ServerInfo, name: str, policy: str, **tags: str) -> Any:
@@ -41,6 +47,28 @@ def driver(embedded_aws: local.ServerInfo, policies: dict[str, str]) -> Iterator
 @pytest.fixture(scope="module")
 def partner(embedded_aws: local.ServerInfo, policies: dict[str, str]) -> Iterator[Any]:
     return session_of(embedded_aws, "orders-team", policies["PartnerPolicyArn"])
+
+
+@contextmanager
+def signing_as(server: local.ServerInfo, name: str, *policies: str) -> Iterator[None]:
+    """Make the clients of this process sign as a new IAM user with managed policies during the block."""
+    iam: Any = boto3.client("iam")
+    iam.create_user(UserName=name)
+    for policy in policies:
+        iam.attach_user_policy(UserName=name, PolicyArn=policy)
+    made = iam.create_access_key(UserName=name)["AccessKey"]
+    local.use(server, AccessKey(made["AccessKeyId"], made["SecretAccessKey"]))
+    boto3.setup_default_session()
+    try:
+        yield
+    finally:
+        local.use(server)
+        boto3.setup_default_session()
+        iam = boto3.client("iam")
+        iam.delete_access_key(UserName=name, AccessKeyId=made["AccessKeyId"])
+        for policy in policies:
+            iam.detach_user_policy(UserName=name, PolicyArn=policy)
+        iam.delete_user(UserName=name)
 
 
 def denied(call: Any, *, ended: str = "", **request: Any) -> bool:
@@ -148,6 +176,61 @@ def test_an_operator_deploys_nothing_deletes_no_data_and_makes_no_champion(deplo
     code = {"S3Bucket": deployed.artifacts_bucket, "S3Key": "code.zip"}
     assert denied(operator("lambda").update_function_code, FunctionName=f"{deployed.app_name}-assign-bay", **code)
     assert denied(operator("stepfunctions").send_task_success, taskToken="token", output="{}")
+
+
+def test_a_deployer_deploys_changes_and_removes_a_stage_but_not_its_data(
+    embedded_aws: local.ServerInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An administrator makes the policies, here and in the last step."""
+    target = Target("local", "dora")
+    arns = people.deploy_people(target, lambda line: None)
+    # On the embedded AWS, the commands make and remove them too.
+    monkeypatch.setattr(system, "deploy_people", lambda *_: arns)
+    for name in ("check_unattached", "remove_people"):
+        monkeypatch.setattr(removal, name, lambda *_: None)
+    deployer = [arns[f"{name}PolicyArn"] for name in ("Deployer", "DeployerStack", "DeployerDataStack", "Operator")]
+    lines: list[str] = []
+    with signing_as(embedded_aws, "dora", *deployer):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            people.deploy_people(target, lambda line: None)
+        system.plan(target, lines.append)
+        outputs = system.deploy(target, lines.append)
+        monkeypatch.setenv("REVIEW_TIMEOUT_S", "61")
+        system.plan(target, lines.append)
+        system.deploy(target, lines.append)
+        status.show(Deployed.of(outputs), target)
+        s3, iam = boto3.client("s3"), boto3.client("iam")
+        assert denied(s3.delete_bucket, Bucket="payroll")
+        assert denied(s3.put_object, Bucket=outputs["MlBucket"], Key="models/1", Body=b"x")
+        trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+        assert denied(iam.create_role, RoleName="scones-dora-x", AssumeRolePolicyDocument=trust)
+        assert denied(iam.create_user, UserName="mallory")
+        removal.destroy(target, with_data=False, progress=lines.append)
+        with pytest.raises(DeployError, match="AccessDenied"):
+            removal.destroy(target, with_data=True, progress=lines.append)
+    assert "Uploads are denied." in lines
+    with signing_as(embedded_aws, "remo", *deployer, arns["RemoverPolicyArn"]):
+        removal.destroy(target, with_data=True, progress=lines.append)
+    assert Stack(target.data_stack).status() is None
+    people.remove_people(target, lines.append)
+
+
+def test_policies_that_somebody_has_are_not_removed_and_nothing_else_either(embedded_aws: local.ServerInfo) -> None:
+    target = Target("local", "attached")
+    outputs = system.deploy(target, progress=lambda line: None)
+    arns = Stack(target.people_stack).outputs()
+    with pytest.raises(DeployError, match=r"limits the roles of scones-attached\. First run `make destroy DATA=yes`"):
+        people.remove_people(target, lambda line: None)
+    with signing_as(embedded_aws, "petra", arns["ReviewerPolicyArn"], arns["OperatorPolicyArn"]):
+        local.use(embedded_aws)
+        boto3.setup_default_session()
+        with pytest.raises(DeployError) as refused:
+            removal.destroy(target, with_data=True, progress=lambda line: None)
+        assert "  OperatorPolicy: user petra\n  ReviewerPolicy: user petra\n" in str(refused.value)
+        assert str(refused.value).endswith("Nothing was removed. Run `make destroy DATA=yes` again.")
+        assert system.outputs(target) == outputs
+    removal.destroy(target, with_data=True, progress=lambda line: None)
+    assert Stack(target.people_stack).status() is None
 
 
 def test_the_policies_fit_into_managed_policies(policies: dict[str, str]) -> None:

@@ -98,7 +98,7 @@ def test_a_workflow_of_another_team_gets_the_decision_as_output(upload_stage: Up
 def test_a_nested_execution_returns_the_decision(upload_stage: UploadStage) -> None:
     photo = upload_stage.put("partners/orders-43.png", upload_stage.photo_of("motorcycle").content)
     states: Any = boto3.client("stepfunctions")
-    policy = Stack(f"{upload_stage.deployed.app_name}-data").outputs()["PartnerPolicyArn"]
+    policy = Stack(f"{upload_stage.deployed.app_name}-people").outputs()["PartnerPolicyArn"]
     caller = states.create_state_machine(
         name="another-team",
         roleArn=create_role("another-team", "states.amazonaws.com", policies=(policy,)),

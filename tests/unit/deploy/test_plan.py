@@ -2,9 +2,11 @@
 
 import re
 from typing import Any
+from unittest.mock import Mock
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from deploy import system
 from deploy.changes import confirm
@@ -50,11 +52,29 @@ def test_nothing_is_changed_without_a_confirmation(account: Account, monkeypatch
         account.deploy(approve=ask)
     assert [name for name in account.cloudformation.stacks if account.status(name)] == []
     assert everything(account)[0] == before[0]
+    # A deployer leaves the empty data stack: see test_an_empty_stack_that_may_not_be_deleted_is_left.
+    assert {need.action for need in account.denied} == {"cloudformation:DeleteStack"}
+    account.denied.clear()
     asked: list[str] = []
     monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or "yes")
     account.deploy(approve=ask)
     assert asked == [f"Change {name} in account 123456789012? Type yes: " for name in (DATA, APP)]
     assert "  add          UploadsBucket (AWS::S3::Bucket)" in lines
+
+
+def test_an_empty_stack_that_may_not_be_deleted_is_left_and_used(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    denied = ClientError({"Error": {"Code": "AccessDenied", "Message": "not authorized"}}, "DeleteStack")
+    with monkeypatch.context() as patched:
+        patched.setattr(account.cloudformation, "_DeleteStack", Mock(side_effect=denied))
+        with pytest.raises(DeployError, match="scones-dev-data was not changed: nobody can confirm"):
+            account.deploy(approve=confirm("account 123456789012", yes=False, progress=lambda line: None))
+    assert account.status(DATA) == "REVIEW_IN_PROGRESS"
+    assert "scones-dev-data: an empty stack is left, which the next `make deploy` uses" in account.lines
+    account.denied.clear()
+    account.deploy()
+    assert account.status(DATA) == "UPDATE_COMPLETE"
 
 
 def test_deletions_and_replacements_are_marked(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:

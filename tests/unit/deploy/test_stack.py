@@ -53,7 +53,7 @@ def test_a_long_template_is_read_from_the_bucket(stack: Stack) -> None:
 
 
 def test_a_long_template_without_a_bucket_is_an_error(stack: Stack) -> None:
-    with pytest.raises(DeployError, match="CloudFormation accepts 51200"):
+    with pytest.raises(DeployError, match="more than 51200"):
         stack.deploy({"Description": "d" * 60_000}, {"Stage": "test"})
 
 
