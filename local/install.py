@@ -13,6 +13,7 @@ from local import (
     encrypted_topics,
     event_conditions,
     events,
+    item_conditions,
     logs,
     metrics,
     missing_objects,
@@ -63,6 +64,7 @@ def apply_patches(settings: Settings) -> service.SageMaker:
     conditional_writes.install()
     policy_variables.install()
     event_conditions.install()
+    item_conditions.install()
     encrypted_topics.install()
     object_keys.install()
     request_permissions.install()

@@ -1,4 +1,4 @@
-"""IAM: actions and resources of requests to SQS, CloudWatch and EventBridge.
+"""IAM: actions and resources of requests to SQS, CloudWatch, EventBridge and S3.
 
 Patches:
 - ministack requires permission for actions such as sqs:SendMessageBatch, which no policy can grant on AWS: the
@@ -7,6 +7,8 @@ Patches:
   resources, and condition keys for Amazon CloudWatch", Service Authorization Reference).
 - It finds no rule in a request for targets, and puts the name of the default bus into the ARN of a rule, which on AWS
   has none ("Actions, resources, and condition keys for Amazon EventBridge", Service Authorization Reference).
+- It authorizes DeleteObjects as s3:DeleteObject on the first key, also when the request names a version of it, which is
+  s3:DeleteObjectVersion on AWS ("DeleteObjects", Amazon S3 API Reference).
 """
 
 from __future__ import annotations
@@ -43,10 +45,14 @@ def install() -> None:
 
     def extract_iam_action(service: str, *arguments: Any, **named: Any) -> str | None:
         action: str | None = original(service, *arguments, **named)
+        if action == "s3:DeleteObject" and arguments[0] == "POST":
+            targets = iam_actions._s3_batch_delete_targets("", arguments[3])
+            return "s3:DeleteObjectVersion" if targets and targets[0][1] else action
         return action.removesuffix("Batch") if action and service == "sqs" else action
 
     parameters = "service method path headers body query_params"
     original = patches.replace(iam_actions, "extract_iam_action", parameters, extract_iam_action)
+    patches.expect(iam_actions, "_s3_batch_delete_targets", "bucket body")
 
     def extract_resource_arn(service: str, *arguments: Any) -> str:
         arn: str = original_arn(service, *arguments)

@@ -10,6 +10,7 @@ import pytest
 from botocore.auth import S3SigV4Auth
 from botocore.exceptions import ClientError
 
+from local import users
 from tests.local.aws import Aws, call_refused
 from tests.local.http_requests import client_with_key, send, signed_headers
 from tests.support.waiting import eventually
@@ -278,3 +279,26 @@ def test_a_stack_sets_and_changes_a_policy_that_is_evaluated(aws: Aws, bucket: s
     assert not is_denied(s3.put_object, **put)
     formation.delete_stack(StackName=name)
     eventually(lambda: is_denied(s3.get_object, Bucket=bucket, Key="uploads/old.jpg"), lambda denied: not denied)
+
+
+def test_deleting_versions_together_is_another_permission_than_deleting_objects(aws: Aws) -> None:
+    """ministack authorizes the first one of a request as s3:DeleteObject."""
+    root = aws.client("s3")
+    name = aws.create_bucket()
+    root.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    versions = [root.put_object(Bucket=name, Key=key, Body=b"x")["VersionId"] for key in ("a", "b", "a", "b")]
+    objects = [{"Key": "ab"[number % 2], "VersionId": version} for number, version in enumerate(versions)]
+
+    def client(action: str) -> Any:
+        statement = {"Effect": "Allow", "Action": action, "Resource": f"arn:aws:s3:::{name}/*"}
+        policy = {"Version": "2012-10-17", "Statement": [statement]}
+        key = users.access_key(aws.server, action.rpartition(":")[2].lower(), policy)
+        return client_with_key(aws, "s3", key.access_key_id, key.secret_access_key)
+
+    remover, hider = client("s3:DeleteObjectVersion"), client("s3:DeleteObject")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        hider.delete_objects(Bucket=name, Delete={"Objects": objects[:2]})
+    with pytest.raises(ClientError, match="AccessDenied"):
+        remover.delete_objects(Bucket=name, Delete={"Objects": [{"Key": "a"}, {"Key": "b"}]})
+    assert len(remover.delete_objects(Bucket=name, Delete={"Objects": objects[:2]})["Deleted"]) == 2
+    assert len(hider.delete_objects(Bucket=name, Delete={"Objects": [{"Key": "a"}, {"Key": "b"}]})["Deleted"]) == 2

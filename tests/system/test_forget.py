@@ -18,6 +18,7 @@ import local
 from console.held_messages import HeldMessages
 from deploy import system
 from deploy.outputs import Deployed
+from deploy.stack import Stack
 from deploy.target import Target
 from functions.shared.photo import Photo
 from functions.shared.photo_record import IN_REVIEW, REJECTED, ROUTED
@@ -27,6 +28,7 @@ from operate.terminal import console
 from tests.support import embedded_aws as embedded
 from tests.support.forgotten_photos import GPS_MARKER, Planter, photo_with_gps
 from tests.support.network import free_port
+from tests.support.people import signing_as
 from tests.support.upload_stage import UploadStage
 from tests.support.waiting import eventually
 
@@ -200,7 +202,13 @@ def test_nothing_of_a_driver_is_left_but_the_histories_that_the_report_lists(sta
     assert search(stage, everything(stage)) == before
 
     others = {photo: about(stage, photo) for photo in stage.others}
-    with console.capture():
+    server = local.running(stage.settings)
+    assert server is not None
+    arns = Stack(f"{deployed.app_name}-people").outputs()
+    with (
+        console.capture(),
+        signing_as(server, "fred", arns["OperatorPolicyArn"], arns["ForgetPolicyArn"]),
+    ):
         report = forget.run(deployed, Scope.of_driver(DRIVER), report_file, delete=True, settle_s=5)
     assert sorted(report["photos"]) == sorted(photo.photo_id for photo in stage.photos.values())
     assert search(stage, everything(stage), without=("GPS",)) == set()

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import boto3
@@ -17,8 +16,8 @@ from deploy.errors import DeployError
 from deploy.outputs import Deployed
 from deploy.stack import Stack
 from deploy.target import Target
-from local.credentials import AccessKey
 from operate import status
+from tests.support.people import signing_as
 
 TOO_LARGE = 20 * 1024 * 1024 + 1
 
@@ -47,28 +46,6 @@ def driver(embedded_aws: local.ServerInfo, policies: dict[str, str]) -> Iterator
 @pytest.fixture(scope="module")
 def partner(embedded_aws: local.ServerInfo, policies: dict[str, str]) -> Iterator[Any]:
     return session_of(embedded_aws, "orders-team", policies["PartnerPolicyArn"])
-
-
-@contextmanager
-def signing_as(server: local.ServerInfo, name: str, *policies: str) -> Iterator[None]:
-    """Make the clients of this process sign as a new IAM user with managed policies during the block."""
-    iam: Any = boto3.client("iam")
-    iam.create_user(UserName=name)
-    for policy in policies:
-        iam.attach_user_policy(UserName=name, PolicyArn=policy)
-    made = iam.create_access_key(UserName=name)["AccessKey"]
-    local.use(server, AccessKey(made["AccessKeyId"], made["SecretAccessKey"]))
-    boto3.setup_default_session()
-    try:
-        yield
-    finally:
-        local.use(server)
-        boto3.setup_default_session()
-        iam = boto3.client("iam")
-        iam.delete_access_key(UserName=name, AccessKeyId=made["AccessKeyId"])
-        for policy in policies:
-            iam.detach_user_policy(UserName=name, PolicyArn=policy)
-        iam.delete_user(UserName=name)
 
 
 def denied(call: Any, *, ended: str = "", **request: Any) -> bool:
@@ -159,12 +136,16 @@ def test_an_operator_operates_the_stage(deployed: Deployed, operator: Any) -> No
     value = ssm.get_parameter(Name=deployed.threshold_parameter)["Parameter"]["Value"]
     ssm.put_parameter(Name=deployed.threshold_parameter, Value=value, Overwrite=True)
     operator("dynamodb").scan(TableName=deployed.model_table)
+    for name in ("lock", "reference"):
+        operator("dynamodb").put_item(TableName=deployed.model_table, Item={"id": {"S": name}})
+        operator("dynamodb").delete_item(TableName=deployed.model_table, Key={"id": {"S": name}})
 
 
 def test_an_operator_deploys_nothing_deletes_no_data_and_makes_no_champion(deployed: Deployed, operator: Any) -> None:
     s3, dynamodb = operator("s3"), operator("dynamodb")
-    item = {"id": {"S": "champion"}}
-    assert denied(dynamodb.put_item, TableName=deployed.model_table, Item=item)
+    for item in ({"id": {"S": "champion"}}, {"id": {"S": "promoted/1"}}, {"id": {"S": "judged"}}):
+        assert denied(dynamodb.put_item, TableName=deployed.model_table, Item=item)
+        assert denied(dynamodb.delete_item, TableName=deployed.model_table, Key=item)
     assert denied(dynamodb.put_item, TableName=deployed.photo_table, Item={"photo_id": {"S": "1"}})
     for key in (f"labels/{0:032}/AIDA/1.json", "models/vehicles-test-1/output/model.tar.gz", "training/current.json"):
         assert denied(s3.put_object, Bucket=deployed.ml_bucket, Key=key, Body=b"x", IfNoneMatch="*"), key
