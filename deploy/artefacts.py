@@ -1,7 +1,9 @@
-"""The bucket of the artefacts, which CloudFormation and Lambda read: written once, and checked before reuse."""
+"""The bucket of the artefacts, which CloudFormation and Lambda read: written once, checked before reuse, cleaned up."""
 
 import base64
 import hashlib
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _MISSING = ("404", "NoSuchKey")
+KEPT = timedelta(days=90)
 
 
 def upload_once(s3: "S3Client", bucket: str, key: str, content: bytes) -> bool:
@@ -35,3 +38,22 @@ def upload_once(s3: "S3Client", bucket: str, key: str, content: bytes) -> bool:
             "versions, and run `make deploy` again."
         )
     return False
+
+
+def remove_unused(s3: "S3Client", bucket: str, used: Collection[str], *, now: datetime | None = None) -> int:
+    """Delete the artefacts that are older than KEPT and not `used`; return their number.
+
+    A rule of S3 cannot know which ones the deployed stack uses: without them, CloudFormation could not roll back the
+    next update. Versioning keeps a deleted one for some days more; a later deployment of it uploads it again.
+    """
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    oldest = (now or datetime.now(UTC)) - KEPT
+    unused = [
+        found["Key"]
+        for page in pages
+        for found in page.get("Contents", ())
+        if found["Key"] not in used and found["LastModified"] < oldest
+    ]
+    for key in unused:
+        s3.delete_object(Bucket=bucket, Key=key)
+    return len(unused)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import ClientError, WaiterError
 
-from deploy.artefacts import upload_once
+from deploy.artefacts import remove_unused, upload_once
 from deploy.changes import Approve, accept, describe_changes
 from deploy.cleanup import bucket_exists
 from deploy.errors import DeployError, explained
@@ -137,7 +137,11 @@ def deploy(
     if target.is_production:
         for stack in (data, app):
             stack.protect(True)
-    keep_job_logs(int(app.parameters()["LogRetentionDays"]))
+    present = app.parameters()
+    keep_job_logs(int(present["LogRetentionDays"]))
+    s3: S3Client = boto3.client("s3")
+    if removed := remove_unused(s3, data_outputs["ArtifactsBucket"], present.values()):
+        progress(f"{data_outputs['ArtifactsBucket']}: {removed} old artefacts removed")
     progress(f"Stage {target.stage} is {'deployed' if changed else 'unchanged: nothing to deploy'}.")
     outputs = app.outputs()
     _restore_endpoint(outputs, progress)

@@ -7,6 +7,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
+from functions.record_retraining.expiry import let_expire
 from functions.record_retraining.registry import Registry
 from functions.record_retraining.result import RetrainingResult, check_event
 from functions.shared.aws import client
@@ -59,6 +60,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         table.record_judged(result.judged_snapshot, result.at)
     if result.model_version:
         register(result)
+    if result.rejected_artifact:
+        expire(result, result.rejected_artifact)
     table.release_lock(result.execution)
     log_and_count(result)
     return {
@@ -91,6 +94,21 @@ def register(result: RetrainingResult) -> None:
         log_and_count_unrecorded(logger, "challenger", str(result.model_version), error)
     else:
         logger.info("challenger registered", model_version=result.model_version, package=package)
+
+
+def expire(result: RetrainingResult, artifact: str) -> None:
+    """Let the files of the rejected challenger expire; on an error of S3, report it, and they are kept.
+
+    An error after the promotion was recorded rejects a model that is, or was, champion: it is kept.
+    """
+    if table.promoted(str(result.model_version)) is not None:
+        return
+    try:
+        files = let_expire(s3, artifact)
+    except (ClientError, BotoCoreError) as error:
+        log_and_count_unrecorded(logger, "expiry of the challenger", str(result.model_version), error)
+    else:
+        logger.info("challenger expires", model_version=result.model_version, files=files)
 
 
 def log_and_count(result: RetrainingResult) -> None:

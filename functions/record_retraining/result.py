@@ -150,6 +150,13 @@ class RetrainingResult:
         return message or str(self.reason)
 
     @property
+    def rejected_artifact(self) -> str | None:
+        """The address of a model that was trained and not promoted; None without one, and for an initial model."""
+        if self.promoted or self._initial or "trained" not in self.state:
+            return None
+        return str(self.state["trained"]["artifact"])
+
+    @property
     def judged_snapshot(self) -> str | None:
         """The snapshot of the challenger when it was judged; None without a verdict and for a dry run."""
         prepared = self._get("prepared")

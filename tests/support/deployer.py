@@ -77,9 +77,9 @@ def _needs_of_s3(operation: str, params: Mapping[str, Any]) -> Iterator[Need]:
             action = "s3:DeleteObject" if one["VersionId"] == "null" else "s3:DeleteObjectVersion"
             yield Need(action, f"{bucket}/{one['Key']}")
     elif operation == "DeleteObject":
-        yield Need("s3:DeleteObjectVersion", f"{bucket}/{params['Key']}")
-    elif operation in ("HeadBucket", "ListObjectVersions"):
-        yield Need({"HeadBucket": "s3:ListBucket"}.get(operation, "s3:ListBucketVersions"), bucket)
+        yield Need(f"s3:DeleteObject{'Version' if 'VersionId' in params else ''}", f"{bucket}/{params['Key']}")
+    elif operation in ("HeadBucket", "ListObjectsV2", "ListObjectVersions"):
+        yield Need("s3:ListBucketVersions" if operation == "ListObjectVersions" else "s3:ListBucket", bucket)
     else:
         yield Need(f"s3:{operation.replace('Head', 'Get')}", f"{bucket}/{params['Key']}")
 

@@ -1,10 +1,11 @@
 """retrain-model rejects a challenger that is not better, and data or requests that are invalid."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tests.workflow.lambda_handlers import ENVIRONMENT, load_handlers
+from tests.workflow.lambda_handlers import CONTEXT, ENVIRONMENT, load_handlers
 from tests.workflow.retrain_stage import RetrainStage, model, report
 
 
@@ -17,6 +18,44 @@ def test_a_challenger_that_is_worse_is_rejected(with_champion: RetrainStage) -> 
     assert with_champion.sagemaker.requests_to("CreateModel") == []
     (package,) = with_champion.sagemaker.requests_to("CreateModelPackage")
     assert package["ModelApprovalStatus"] == "Rejected"
+
+
+def expiring(stage: RetrainStage) -> set[str]:
+    """The keys of the files of models that expire."""
+    s3 = stage.stage.aws["s3"]
+    keys = [found["Key"] for found in s3.list_objects_v2(Bucket="scones-ml", Prefix="models/").get("Contents", ())]
+    tags = {key: s3.get_object_tagging(Bucket="scones-ml", Key=key)["TagSet"] for key in keys}
+    return {key for key, found in tags.items() if found == [{"Key": "outcome", "Value": "rejected"}]}
+
+
+def test_the_files_of_a_rejected_challenger_expire_and_no_others(with_champion: RetrainStage) -> None:
+    promoted = with_champion.run().output()["model_version"]
+    assert expiring(with_champion) == set()
+    with_champion.accuracies[promoted], with_champion.accuracy = 0.97, 0.90
+    with_champion.put("models/other/output/model.tar.gz", b"another model")
+    output = with_champion.run().output()
+    assert output["reason"] == "WorseThanChampion"
+    assert expiring(with_champion) == {f"models/{output['model_version']}/output/model.tar.gz"}
+
+
+def test_a_model_that_was_promoted_does_not_expire_when_an_error_follows(with_champion: RetrainStage) -> None:
+    """Promote may have recorded the champion although it failed; then the endpoint is restored and Reject follows."""
+    record = load_handlers(["record_retraining"])["record_retraining"]
+    context = SimpleNamespace(function_name="record-retraining", **CONTEXT)
+    name = "vehicles-test-late"
+    with_champion.put(f"models/{name}/output/model.tar.gz", b"a model")
+    state = {
+        "run": {"name": name},
+        "prepared": {"snapshot": None, "image": "i", "champion": None},
+        "trained": {"artifact": f"s3://scones-ml/models/{name}/output/model.tar.gz"},
+    }
+    execution = {"execution": "arn:aws:states:eu-west-1:123456789012:execution:scones-test-retrain-model:late"}
+    error = {"Error": "Lambda.Unknown", "Cause": "timed out"}
+    lock = {"id": {"S": "lock"}, "execution": {"S": execution["execution"]}}
+    with_champion.stage.aws["dynamodb"].put_item(TableName="models", Item=lock)
+    record({**execution, "outcome": "promoted", "state": state}, context)
+    record({**execution, "outcome": "rejected", "state": {**state, "error": error}}, context)
+    assert expiring(with_champion) == set()
 
 
 def test_a_challenger_that_equals_the_champion_is_rejected(with_champion: RetrainStage) -> None:

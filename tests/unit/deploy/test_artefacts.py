@@ -1,13 +1,14 @@
 """Artefacts in their bucket: an existing one is used only when S3 computed the same SHA-256."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 
-from deploy.artefacts import upload_once
+from deploy.artefacts import KEPT, remove_unused, upload_once
 from deploy.errors import DeployError
 
 BUCKET = "scones-artifacts"
@@ -36,3 +37,14 @@ def test_an_artefact_with_another_content_is_refused(s3: Any, checksum: dict[str
     s3.put_object(Bucket=BUCKET, Key="code.zip", Body=b"forged", **checksum)
     with pytest.raises(DeployError, match=f"s3://{BUCKET}/code.zip is not what was built"):
         upload_once(s3, BUCKET, "code.zip", b"code")
+
+
+def test_old_artefacts_are_removed_unless_the_stack_uses_them(s3: Any) -> None:
+    for name in ("code-1.zip", "code-2.zip", "layer-1.zip"):
+        upload_once(s3, BUCKET, name, name.encode())
+    used = ("code-2.zip", "30", "python3.12")
+    assert remove_unused(s3, BUCKET, used) == 0, "they are new"
+    later = datetime.now(UTC) + KEPT + timedelta(days=1)
+    assert remove_unused(s3, BUCKET, used, now=later) == 2
+    assert [found["Key"] for found in s3.list_objects_v2(Bucket=BUCKET)["Contents"]] == ["code-2.zip"]
+    assert upload_once(s3, BUCKET, "code-1.zip", b"code-1.zip"), "an older version of the code is deployed again"

@@ -1,11 +1,13 @@
 """The deployment to an AWS account, from the first one to the last removal, in an account in this process."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import boto3
 import pytest
 
+from deploy import artefacts
 from deploy.errors import DeployError
 from deploy.package import THIS_RUNTIME
 from tests.support.rehearsal import APP, DATA, Account
@@ -26,6 +28,19 @@ def test_deploying_again_changes_nothing(deployed: Account) -> None:
     deployed.deploy()
     assert {name: stack.events for name, stack in deployed.cloudformation.stacks.items()} == before
     assert "Stage dev is unchanged: nothing to deploy." in deployed.lines
+
+
+def test_a_deployment_removes_old_artefacts_and_keeps_those_in_use(
+    deployed: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3: Any = boto3.client("s3")
+    (bucket,) = [name for name in deployed.buckets() if "artifacts" in name]
+    s3.put_object(Bucket=bucket, Key="classify-photo-0.zip", Body=b"old", IfNoneMatch="*")
+    monkeypatch.setattr(artefacts, "KEPT", timedelta())
+    deployed.deploy()
+    left = {found["Key"] for found in s3.list_objects_v2(Bucket=bucket)["Contents"]}
+    assert "classify-photo-0.zip" not in left
+    assert left == {value for name, value in deployed.parameters(APP).items() if name.endswith("Key")}
 
 
 def test_settings_stay_until_others_are_given(deployed: Account, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,13 @@
 """docs/retention.md says what the templates do, and nothing about a photo outlives its record."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 from deploy.templates import load_template
 from functions.classify_photo.upload_limit import KEPT as KEPT_COUNTS
+from functions.record_retraining.expiry import OUTCOME, REJECTED
 from functions.shared.times import RETENTION
 from operate.forget_stores import MESSAGES_KEPT
 
@@ -33,7 +35,7 @@ def expiration(bucket: str, prefix: str) -> int:
     (days,) = [
         rule["ExpirationInDays"]
         for rule in rules(bucket)
-        if "ExpirationInDays" in rule and prefix.startswith(rule.get("Prefix", ""))
+        if "ExpirationInDays" in rule and "TagFilters" not in rule and prefix.startswith(rule.get("Prefix", ""))
     ]
     return int(days)
 
@@ -51,8 +53,10 @@ def test_every_lifecycle_rule_is_in_the_table() -> None:
     for bucket in ("UploadsBucket", "MlBucket"):
         for rule in rules(bucket):
             if "ExpirationInDays" in rule:
-                prefix = rule.get("Prefix", "uploads/")
-                assert KEPT[f"{bucket} `{prefix}`"] == f"{rule['ExpirationInDays']} days"
+                tagged = "".join(f", tag `{tag['Key']}={tag['Value']}`" for tag in rule.get("TagFilters", ()))
+                assert (
+                    KEPT[f"{bucket} `{rule.get('Prefix', 'uploads/')}`{tagged}"] == f"{rule['ExpirationInDays']} days"
+                )
         assert KEPT[f"{bucket}, old versions"] == f"{old_versions(bucket)} days"
         assert [rule for rule in rules(bucket) if rule.get("ExpiredObjectDeleteMarker")]
     (days,) = [
@@ -102,6 +106,18 @@ def test_nothing_about_a_photo_outlives_its_record() -> None:
     assert expiration("UploadsBucket", "uploads/") + old_versions("UploadsBucket") <= RETENTION.days
     # Otherwise a copy would be missing while its label still counts.
     assert copy >= label
+
+
+def test_only_the_files_of_rejected_models_expire() -> None:
+    """A champion, its predecessors and the reference model never have the tag: see RecordRetraining."""
+    (rule,) = [rule for rule in rules("MlBucket") if "ExpirationInDays" in rule and rule["Prefix"] == "models/"]
+    assert rule["TagFilters"] == [{"Key": OUTCOME, "Value": REJECTED}]
+
+
+def test_no_image_that_a_model_may_name_expires() -> None:
+    """A rule of ECR cannot know the image of the champion. Each image has a tag until somebody deletes it by hand."""
+    policy = json.loads(DATA["ImageRepository"]["Properties"]["LifecyclePolicy"]["LifecyclePolicyText"])
+    assert [rule["selection"]["tagStatus"] for rule in policy["rules"]] == ["untagged"]
 
 
 def test_counts_of_uploads_expire() -> None:
