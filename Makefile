@@ -24,7 +24,7 @@ INSTALL_LOCKED := -m pip install --disable-pip-version-check --require-hashes --
 quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test rehearse deploy destroy people stage retrain rollback reference status threshold upload bench load cost evaluate \
+.PHONY: help setup demo test rehearse deploy destroy people stage retrain rollback promote reference status threshold upload bench load cost evaluate \
 	review redrive reconcile forget torture pretrain image up credentials down asl format lint lock audit sbom
 
 help:  ## list the commands
@@ -76,6 +76,10 @@ retrain: $(READY)  ## train, compare and promote a model, followed state by stat
 
 rollback: $(READY)  ## restore the previous model, followed state by state; TO=<model>: another one; REASON="…"
 	@$(PY) -m operate rollback $(if $(TO),--to "$(TO)") $(if $(REASON),--reason "$(REASON)")
+
+promote: $(READY)  ## FROM=<stage>: bring its approved champion to STAGE, which compares it with its own
+	@test -n "$(FROM)" || { echo 'FROM is not set. Run: make promote FROM=dev STAGE=prod'; exit 1; }
+	@$(PY) -m operate promote -- "$(FROM)"
 
 reference: $(READY)  ## the model that challengers are compared with beside the champion; MODEL=<version or champion>: replace it
 	@$(PY) -m operate reference $(if $(MODEL),--model "$(MODEL)")

@@ -56,9 +56,14 @@ def read_target() -> Target:
     kind, stage = os.environ.get("TARGET", LOCAL), os.environ.get("STAGE", "dev")
     if kind not in (LOCAL, AWS):
         raise DeployError(f"TARGET is {kind!r}; use TARGET=local for the embedded AWS or TARGET=aws for an account")
-    if not re.fullmatch(r"[a-z][a-z0-9]{0,11}", stage):
-        raise DeployError(f"STAGE is {stage!r}; use up to twelve lower-case letters and digits, starting with a letter")
-    return Target(kind, stage)
+    return Target(kind, read_stage(stage))
+
+
+def read_stage(name: str) -> str:
+    """Return the name of a stage. Raises DeployError for a name that no stage has."""
+    if not re.fullmatch(r"[a-z][a-z0-9]{0,11}", name):
+        raise DeployError(f"STAGE is {name!r}; use up to twelve lower-case letters and digits, starting with a letter")
+    return name
 
 
 def connect() -> Target:

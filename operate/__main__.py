@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -15,7 +16,7 @@ from deploy import system
 from deploy.errors import DeployError
 from deploy.outputs import Deployed
 from deploy.stack import Stack
-from deploy.target import Target, connect
+from deploy.target import Target, connect, read_stage
 from functions.shared.errors import RecordUnavailable
 from operate import (
     bench,
@@ -26,6 +27,7 @@ from operate import (
     flood,
     forget,
     load,
+    promote,
     reconcile,
     redrive,
     reference,
@@ -90,6 +92,8 @@ def _parser() -> argparse.ArgumentParser:
     command = add("rollback", _rollback, "restore an earlier model")
     command.add_argument("--to", default="", help="the model; by default the champion's predecessor")
     command.add_argument("--reason", default=rollback.REASON, help="recorded with the model that is rolled back")
+    command = add("promote", _promote, "bring the approved champion of another stage to this one")
+    command.add_argument("stage", help="the other stage")
     command = add("reference", _reference, "show or replace the model that challengers are compared with, too")
     command.add_argument("--model", default="", help="the version of a model, or `champion`")
     command = add("redrive", _redrive, "replay failed photos and review requests")
@@ -155,6 +159,13 @@ def _status(target: Target, _arguments: Arguments) -> None:
 
 def _rollback(target: Target, arguments: Arguments) -> None:
     rollback.print_result(rollback.roll_back(_deployed(target), arguments.to, arguments.reason))
+
+
+def _promote(target: Target, arguments: Arguments) -> None:
+    output = promote.promote(replace(target, stage=read_stage(arguments.stage)), target)
+    retrain.print_result(output)
+    if output["outcome"] != "promoted":
+        raise CommandError(f"Stage {target.stage} keeps its champion: {output['verdict']}")
 
 
 def _reference(target: Target, arguments: Arguments) -> None:

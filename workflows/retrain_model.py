@@ -5,6 +5,7 @@ Input, every key optional: `{"trigger": "manual" | "schedule" | "labels" | "drif
 Data, image and hyperparameters default to those of the last promotion. The image trains, compares and serves.
 `{"initial_model": "s3://…/model.tar.gz", "golden": "s3://…/"}` instead puts an existing model into service, without
 training or comparison, in a stage without a champion. `golden` is the prefix of the photos for the probe.
+With `"candidate": "s3://…/model.tar.gz"`, that model is compared and promoted in place of one that is trained.
 
 Output: `{"outcome": "promoted" | "rejected", "model_version", "reason", "verdict", "checks", …}`. The execution also
 succeeds when the challenger is not better, when there are too few new labels or when another retraining is running; it
@@ -37,7 +38,7 @@ PREPARED = (
     *("proceed", "reason", "words", "dataset", "image", "hyperparameters", "drawn", "training_input"),
     *("snapshot", "labelled", "features", "labels", "new_labels", "skipped_labels", "disagreeing_reviewers"),
     *("champion", "baseline", "reference", "rollback_config", "force", "dry_run", "bake_s"),
-    *("initial", "model_version", "golden"),
+    *("initial", "candidate", "model_version", "golden"),
 )
 JUDGED = (
     *("promote", "reason", "words", "checks", "challenger", "champion", "reference", "new_reference"),
@@ -85,6 +86,13 @@ def build() -> Any:
         "Too few new labels, or an initial model for a stage that has a champion.",
         error="$.prepared.reason",
         cause="$.prepared.words",
+    )
+    candidate_given = Choice("CandidateGiven?", comment="A model of another stage is compared without training one.")
+    use_candidate = Pass(
+        "UseCandidate",
+        comment="Use the artifact of the candidate as that of a training job.",
+        parameters={"job": None, "artifact.$": "$.prepared.candidate.artifact"},
+        result_path="$.trained",
     )
     train = sagemaker.train("Train", "A training job on base data and labels.")
     evaluate = sagemaker.evaluate(
@@ -176,7 +184,10 @@ def build() -> Any:
     # A challenger that is promoted:
     Chain([name_model, build_dataset, initial_model])
     initial_model.default_choice(training_needed)
-    training_needed.add_choice(ChoiceRule.BooleanEquals("$.prepared.proceed", True), train)
+    training_needed.add_choice(ChoiceRule.BooleanEquals("$.prepared.proceed", True), candidate_given)
+    candidate_given.add_choice(ChoiceRule.IsNull("$.prepared.candidate", False), use_candidate)
+    candidate_given.default_choice(train)
+    Chain([use_candidate, evaluate])
     Chain([train, evaluate, judge_challenger, better])
     better.add_choice(ChoiceRule.BooleanEquals("$.judged.promote", True), create_model)
     Chain([create_model, create_endpoint_config, deploy])

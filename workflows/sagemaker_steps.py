@@ -36,7 +36,8 @@ PLACEHOLDER = "set-below"
 PROCESSING_DIR = "/opt/ml/processing"
 COMPARE_ARGUMENTS = (
     "States.Array('compare', '--champion-version', $.prepared.baseline.model_version,"
-    " '--challenger-version', $.run.name, '--reference-version', $.prepared.reference.model_version)"
+    " '--challenger-version', $.prepared.model_version, '--reference-version',"
+    " $.prepared.reference.model_version)"
 )
 
 # The tags of the stacks: what the workflows create is found, and paid for, with them.

@@ -18,7 +18,7 @@ from functions.build_dataset.skipped import SkippedLabels
 from functions.build_dataset.snapshot import SnapshotStore
 from functions.shared.aws import client, error_code
 from functions.shared.champion import Champion, ModelTable, Reference
-from functions.shared.errors import SconesError
+from functions.shared.errors import InvalidInput, SconesError
 from functions.shared.observability import NAMESPACE, log_failures, make_logger_and_metrics
 from functions.shared.photo_reader import PhotoReader
 from functions.shared.running import is_running
@@ -84,6 +84,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if request.initial_model:
         return prepare_initial_model(request, request.initial_model)
     champion = endpoint.restore_champion()
+    candidate = read_candidate(request, champion)
     classes = request.classes or tuple(vehicles.bays)
     base, snapshot, features, new_labels, unjudged = BaseData(), None, None, 0, 0
     if find_obstacle(request, champion) is None:
@@ -109,6 +110,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         champion=champion,
         bake_s=settings.bake_seconds,
         reference=table.reference(),
+        candidate=candidate,
     )
     if prepared.proceed:
         check_reference(prepared.reference, champion)
@@ -125,6 +127,16 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     )
     metrics.add_metric("NewLabels", MetricUnit.Count, new_labels)
     return prepared.as_state()
+
+
+def read_candidate(request: Request, champion: Champion | None) -> InitialModel | None:
+    """Return the model that is compared in place of one that is trained; None without one. Raises InvalidInput."""
+    if request.candidate is None:
+        return None
+    candidate = InitialModel.read(request.candidate, s3)
+    if champion and candidate.version == champion.model_version:
+        raise InvalidInput(f"{candidate.version} is the champion of this stage already")
+    return candidate
 
 
 def check_reference(reference: Reference | None, champion: Champion | None) -> None:

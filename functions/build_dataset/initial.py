@@ -76,7 +76,7 @@ def _state(request: Request) -> dict[str, Any]:
         "proceed": False,
         **dict.fromkeys(("reason", "words", "dataset", "snapshot", "labelled", "champion", "baseline", "reference")),
         # Without `training_input` a promotion does not change the input of later retrainings.
-        **dict.fromkeys(("initial", "model_version", "training_input", "features")),
+        **dict.fromkeys(("initial", "candidate", "model_version", "training_input", "features")),
         "image": request.image,
         "drawn": False,
         "hyperparameters": {},

@@ -1,8 +1,9 @@
 """The result of BuildDataset: the input of the later states of a retraining."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from functions.build_dataset.initial import InitialModel
 from functions.build_dataset.request import Request
 from functions.build_dataset.snapshot import Snapshot
 from functions.shared.champion import Champion, Reference
@@ -53,6 +54,7 @@ class Prepared:
     are those that the champion was not trained on; `unjudged` those of them that neither one of the last judged
     challengers nor a model that was rolled back was trained on; `required` the number of these that a retraining needs.
     `reference` is the recorded reference model; None until the first promotion, when the champion is the reference.
+    `candidate` is the model that is compared in place of one that is trained.
     """
 
     request: Request
@@ -68,6 +70,7 @@ class Prepared:
     champion: Champion | None
     bake_s: int
     reference: Reference | None = None
+    candidate: InitialModel | None = None
 
     @property
     def obstacle(self) -> tuple[str, str] | None:
@@ -93,11 +96,13 @@ class Prepared:
         """Return the state of the workflow; it always has every key."""
         champion = self.champion
         # Without a champion, the input is the challenger; the version `none` makes the job ignore it.
+        if self.candidate:
+            challenger = self.candidate.artifact
+        else:
+            challenger = f"s3://{self.bucket}/models/{self.model_version}/output/model.tar.gz"
         baseline = {
             "model_version": champion.model_version if champion else NO_CHAMPION,
-            "artifact": champion.artifact
-            if champion
-            else f"s3://{self.bucket}/models/{self.model_version}/output/model.tar.gz",
+            "artifact": champion.artifact if champion else challenger,
         }
         reference = self.reference if champion else None
         reason, explanation = self.obstacle or (None, f"{self.new_labels} labels are new since the champion")
@@ -127,6 +132,7 @@ class Prepared:
             "dry_run": self.request.dry_run,
             "bake_s": self.bake_s,
             "initial": None,
-            "model_version": self.model_version,
+            "candidate": asdict(self.candidate) if self.candidate else None,
+            "model_version": self.candidate.version if self.candidate else self.model_version,
             "golden": self.request.golden,
         }

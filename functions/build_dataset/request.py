@@ -28,6 +28,7 @@ PREFIXES = {
     "dataset": ("datasets/base/",),
     "golden": ("golden/", "initial/"),
     "initial_model": ("initial/",),
+    "candidate": ("initial/",),
 }
 
 _TRAINING_INPUT: Mapping[str, Shape] = {
@@ -35,7 +36,7 @@ _TRAINING_INPUT: Mapping[str, Shape] = {
     "hyperparameters": optional(values(anything)),
     "classes": optional(list_of(text)),
 }
-_OF_EACH_RUN = ("trigger", "force", "dry_run", "initial_model")
+_OF_EACH_RUN = ("trigger", "force", "dry_run", "initial_model", "candidate")
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class Request:
     `dataset`, None when it has none. `classes` is empty for all configured vehicles.
 
     With `initial_model`, the address of a model.tar.gz, nothing is trained: `dataset` is empty, and `golden` is
-    the prefix of the golden photos of the model.
+    the prefix of the golden photos of the model. With `candidate`, another one, that model is compared with the
+    champion in place of a model that is trained.
     """
 
     dataset: str
@@ -58,6 +60,7 @@ class Request:
     dry_run: bool = False
     classes: tuple[str, ...] = ()
     initial_model: str | None = None
+    candidate: str | None = None
     golden: str | None = None
 
     @classmethod
@@ -104,6 +107,7 @@ class Request:
             force=wanted.get("force") is True,
             dry_run=wanted.get("dry_run") is True,
             classes=tuple(name for name in vehicles.bays if name in classes),
+            candidate=_read_archive("candidate", given.get("candidate")),
             golden=_read_prefix("golden", wanted.get("golden")),
         )
 
@@ -137,10 +141,9 @@ class Request:
 
     @classmethod
     def _with_initial_model(cls, given: Mapping[str, Any], deployed_image: str) -> "Request":
-        artifact = given["initial_model"]
-        address(artifact, "initial_model")
-        if not artifact.endswith(".tar.gz"):
-            raise InvalidInput(f"initial_model is {shown(artifact)}; pass the s3:// address of a model.tar.gz")
+        artifact = _read_archive("initial_model", given["initial_model"])
+        if given.get("candidate") is not None:
+            raise InvalidInput("an initial model is not compared, and a candidate is; leave one of them out")
         if given.get("dry_run") is True:
             raise InvalidInput("an initial model is not compared, so dry_run has no effect; leave one of them out")
         return cls(
@@ -149,6 +152,16 @@ class Request:
             initial_model=artifact,
             golden=_read_prefix("golden", given.get("golden")),
         )
+
+
+def _read_archive(name: str, value: Any) -> str | None:
+    """Return the address of a model.tar.gz as it was given; None for None. Raises InvalidInput."""
+    if value is None:
+        return None
+    address(value, name)
+    if not value.endswith(".tar.gz"):
+        raise InvalidInput(f"{name} is {shown(value)}; pass the s3:// address of a model.tar.gz")
+    return str(value)
 
 
 def _read_prefix(name: str, value: Any) -> str | None:

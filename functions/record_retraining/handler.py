@@ -13,6 +13,7 @@ from functions.record_retraining.result import RetrainingResult, check_event
 from functions.shared.aws import client
 from functions.shared.champion import ModelTable
 from functions.shared.observability import log_and_count_unrecorded, log_failures, make_logger_and_metrics
+from functions.shared.s3 import parse_uri
 from functions.shared.settings import read_settings
 from functions.shared.shapes import read_execution
 from functions.shared.times import now, timestamp
@@ -89,7 +90,8 @@ def record_training_input(result: RetrainingResult) -> None:
 def register(result: RetrainingResult) -> None:
     """Register the challenger; an error is reported, and does not undo a promotion."""
     try:
-        package = registry.register(result)
+        bucket, key = parse_uri(str(result.state["trained"]["artifact"]))
+        package = registry.register(result, s3.head_object(Bucket=bucket, Key=key)["ETag"].strip('"'))
     except (ClientError, BotoCoreError) as error:
         log_and_count_unrecorded(logger, "challenger", str(result.model_version), error)
     else:

@@ -22,8 +22,10 @@ class Registry:
         self.group = group
         self._sagemaker = sagemaker
 
-    def register(self, result: RetrainingResult) -> str:
+    def register(self, result: RetrainingResult, etag: str) -> str:
         """Register a challenger with its verdict and lineage; return the ARN of the model package.
+
+        `etag` is the one of its artifact, by which `make promote` finds that somebody replaced it.
 
         The verdict is the description: the values of CustomerMetadataProperties have at most 256 characters, and no
         comma, semicolon or parenthesis. Registering the same result again returns the same package. Raises ClientError.
@@ -35,6 +37,7 @@ class Registry:
             "parent": result.champion_before,
             "snapshot": prepared["snapshot"],
             "image": prepared["image"],
+            "artifact_etag": etag,
             "evaluation": judged.get("evaluation"),
             "reason": result.reason,
             "execution": result.execution,

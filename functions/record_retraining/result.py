@@ -59,7 +59,7 @@ _PREPARED = object_with(
     {
         "model_version": optional(text),
         "champion": optional(CHAMPION_STATE),
-        "initial": optional(object_with({}, {"threshold": optional(fraction)})),
+        **dict.fromkeys(("initial", "candidate"), optional(object_with({}, {"threshold": optional(fraction)}))),
         "training_input": optional(all_of(object_with({}), anything)),
         "golden": optional(address),
         **dict.fromkeys(("labels", "new_labels"), optional(count)),
@@ -151,16 +151,15 @@ class RetrainingResult:
 
     @property
     def rejected_artifact(self) -> str | None:
-        """The address of a model that was trained and not promoted; None without one, and for an initial model."""
-        if self.promoted or self._initial or "trained" not in self.state:
+        """The address of a model that was trained and not promoted; None without one, and for one that was given."""
+        if self.promoted or self._initial or self._candidate or "trained" not in self.state:
             return None
         return str(self.state["trained"]["artifact"])
 
     @property
     def judged_snapshot(self) -> str | None:
         """The snapshot of the challenger when it was judged; None without a verdict and for a dry run."""
-        prepared = self._get("prepared")
-        return prepared.get("snapshot") if self._get("judged") and not prepared.get("dry_run") else None
+        return self._snapshot if self._get("judged") and not self._get("prepared").get("dry_run") else None
 
     @property
     def training_input(self) -> dict[str, Any]:
@@ -174,7 +173,7 @@ class RetrainingResult:
             model_version=str(self.model_version),
             endpoint_config=str(self.state["run"]["name"]),
             artifact=str(self.state["trained"]["artifact"]),
-            snapshot=self._get("prepared").get("snapshot"),
+            snapshot=self._snapshot,
             threshold=self._threshold,
             promoted_at=self.at,
             previous=self.champion_before,
@@ -202,6 +201,16 @@ class RetrainingResult:
     def _initial(self) -> Mapping[str, Any]:
         """The description of an initial model; empty for a model that was trained."""
         return self._get("prepared").get("initial") or {}
+
+    @property
+    def _candidate(self) -> Mapping[str, Any]:
+        """The description of a model from another stage; empty for a model that was trained."""
+        return self._get("prepared").get("candidate") or {}
+
+    @property
+    def _snapshot(self) -> str | None:
+        """The labels that the challenger was trained on; None for a model that was not trained in this stage."""
+        return None if self._candidate else self._get("prepared").get("snapshot")
 
     @property
     def _threshold(self) -> float | None:

@@ -25,6 +25,17 @@ from tests.support.upload_stage import UploadStage
 REGION = "eu-west-1"
 # In the folder of the embedded AWS: the calls that were authorized.
 CALLS = "calls.jsonl"
+GATE_FOR_SMALL_DATA = {
+    "accuracy_minimum": 0.2,
+    "ece_maximum": 1.0,
+    "auroc_minimum": 0.0,
+    "photos_minimum": 1,
+    # The holdout is a tenth of a few hundred photos, so its confidence intervals are wide.
+    "accuracy_tolerance": 0.4,
+    "ece_tolerance": 1.0,
+    "auroc_tolerance": 1.0,
+    "class_tolerance": 0.5,
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -89,19 +100,8 @@ def upload_stage(deployed: Deployed, drawn_data: Path, training_input: dict[str,
 @pytest.fixture(scope="session")
 def retraining_stage(embedded_aws: local.ServerInfo, tmp_path_factory: pytest.TempPathFactory) -> RetrainingStage:
     """A stage whose champion was trained on drawn photos, with a gate for small data sets."""
-    gate = {
-        "accuracy_minimum": 0.2,
-        "ece_maximum": 1.0,
-        "auroc_minimum": 0.0,
-        "photos_minimum": 1,
-        # The holdout is a tenth of a few hundred photos, so its confidence intervals are wide.
-        "accuracy_tolerance": 0.4,
-        "ece_tolerance": 1.0,
-        "auroc_tolerance": 1.0,
-        "class_tolerance": 0.5,
-    }
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("GATE", json.dumps(gate))
+        environment.setenv("GATE", json.dumps(GATE_FOR_SMALL_DATA))
         environment.setenv("BAKE_SECONDS", "1")
         environment.setenv("MIN_NEW_LABELS", "5")
         deployed = Deployed.of(system.deploy(Target("local", "learn"), progress=lambda line: None))

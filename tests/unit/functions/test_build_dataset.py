@@ -143,6 +143,7 @@ def test_data_without_other_things_than_vehicles_is_refused_unless_forced() -> N
         ("golden", "s3://ml/initial/a/golden/"),
         ("golden", None),
         ("initial_model", "s3://ml/initial/a/model.tar.gz"),
+        ("candidate", "s3://ml/initial/a/model.tar.gz"),
         # An automatic trigger without recorded data has none.
         ("dataset", ""),
     ],
@@ -151,7 +152,7 @@ def test_addresses_that_operators_write_are_accepted(name: str, address: str | N
     make_request(**{name: address}).check_addresses("ml", REPOSITORY)
 
 
-@pytest.mark.parametrize("name", ["dataset", "golden", "initial_model"])
+@pytest.mark.parametrize("name", ["dataset", "golden", "initial_model", "candidate"])
 @pytest.mark.parametrize(
     "address",
     [
