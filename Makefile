@@ -25,7 +25,7 @@ quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test rehearse deploy destroy people stage retrain rollback promote reference status threshold upload bench load cost evaluate \
-	review redrive reconcile forget torture pretrain image up credentials down asl format lint lock audit sbom
+	review redrive reconcile forget restore torture pretrain image up credentials down asl format lint lock audit sbom
 
 help:  ## list the commands
 	@echo "Scones Unlimited, vehicle router. TARGET=$(TARGET) STAGE=$(STAGE)"
@@ -119,6 +119,10 @@ reconcile: $(READY)  ## account for every upload: restart, announce, name; HOURS
 
 forget: $(READY)  ## DRIVER=<id> or PHOTO=<id or s3://…>: show every copy of the photos; YES=yes: delete them
 	@$(PY) -m operate forget $(if $(value PHOTO),--photo=$(call quoted,PHOTO)) $(if $(value DRIVER),--driver=$(call quoted,DRIVER)) $(if $(filter yes,$(YES)),--yes)
+
+restore: $(READY)  ## FROM=<table of point-in-time recovery>: copy the records or models that the stage has lost
+	@test -n "$(FROM)" || { echo 'FROM is not set. docs/restore.md has every step.'; exit 1; }
+	@$(PY) -m operate restore -- "$(FROM)"
 
 pretrain: stage  ## rebuild the backbone from ImageNet weights: installs PyTorch, then takes ten minutes
 	@$(PY) $(INSTALL_LOCKED) --quiet -r requirements-pretrain.lock

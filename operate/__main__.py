@@ -31,6 +31,7 @@ from operate import (
     reconcile,
     redrive,
     reference,
+    restore,
     retrain,
     rollback,
     stage_data,
@@ -94,6 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--reason", default=rollback.REASON, help="recorded with the model that is rolled back")
     command = add("promote", _promote, "bring the approved champion of another stage to this one")
     command.add_argument("stage", help="the other stage")
+    command = add("restore", _restore, "copy lost items from a table of point-in-time recovery")
+    command.add_argument("table", help="the restored table")
     command = add("reference", _reference, "show or replace the model that challengers are compared with, too")
     command.add_argument("--model", default="", help="the version of a model, or `champion`")
     command = add("redrive", _redrive, "replay failed photos and review requests")
@@ -166,6 +169,10 @@ def _promote(target: Target, arguments: Arguments) -> None:
     retrain.print_result(output)
     if output["outcome"] != "promoted":
         raise CommandError(f"Stage {target.stage} keeps its champion: {output['verdict']}")
+
+
+def _restore(target: Target, arguments: Arguments) -> None:
+    restore.run(_deployed(target), arguments.table)
 
 
 def _reference(target: Target, arguments: Arguments) -> None:
