@@ -230,3 +230,8 @@ def test_a_policy_fits_and_names_its_actions(name: str) -> None:
     assert len(json.dumps(longest, separators=(",", ":"))) <= 6144
     actions = {action for statement in longest["Statement"] for action in as_list(statement["Action"])}
     assert [action for action in actions if "*" in action] == []
+
+
+def test_the_template_fits_into_a_request() -> None:
+    """An administrator deploys it before there is a bucket that CloudFormation could read it from."""
+    assert len(json.dumps(load_template("people"), separators=(",", ":"))) <= 51_200
