@@ -83,7 +83,9 @@ def test_data_is_kept_when_the_stack_is_removed(embedded_aws: Any) -> None:
     # Under another prefix it starts no execution, whose log lines would create a log group again.
     s3.put_object(Bucket=outputs["UploadsBucket"], Key="partners/kept", Body=b"photo")
     removal.destroy(other, with_data=False, progress=lambda line: None)
-    assert set(resources_of(all_resources(), "third")) == {"buckets", "tables", "roles"}
+    left = resources_of(all_resources(), "third")
+    assert set(left) == {"buckets", "tables", "roles", "log groups"}
+    assert left["log groups"] == ["/aws/codebuild/scones-third-image"]
     again = system.deploy(other, progress=lambda line: None)
     assert s3.get_object(Bucket=again["UploadsBucket"], Key="partners/kept")["Body"].read() == b"photo"
     removal.destroy(other, with_data=True, progress=lambda line: None)

@@ -28,14 +28,14 @@ def test_photos_with_any_key_are_removed_with_the_data(embedded_aws: Any) -> Non
     assert resources_of(all_resources(), "anykey").keys() <= {"log groups"}
 
 
-@pytest.mark.parametrize("name", ["source/a.jpg", "source/\x01.jpg"])
+@pytest.mark.parametrize("name", ["golden/a.jpg", "golden/\x01.jpg"])
 def test_removing_the_data_goes_on_after_an_object_that_could_not_be_deleted(embedded_aws: Any, name: str) -> None:
     target = Target("local", "halfway")
     bucket = system.deploy(target, progress=lambda line: None)["MlBucket"]
     s3 = boto3.client("s3")
     s3.put_object(Bucket=bucket, Key=name, Body=b"kept")
     statement = {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject*"}
-    resource = f"arn:aws:s3:::{bucket}/source/*.jpg"
+    resource = f"arn:aws:s3:::{bucket}/golden/*.jpg"
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Statement": {**statement, "Resource": resource}}))
     with pytest.raises(DeployError) as failed:
         removal.destroy(target, with_data=True, progress=lambda line: None)
