@@ -69,6 +69,7 @@ def failed_stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
             "RollbackModelArn": machines["rollback-model"],
             "EndpointName": "scones-test-vehicles",
             "ThresholdParameter": "/scones/test/threshold",
+            "Image": "scones@sha256:0",
         }
         yield Deployed.of(outputs)
 

@@ -92,6 +92,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
             endpoint_name="scones-test-vehicles",
             image="image",
             threshold_parameter=PARAMETER,
+            image="scones@sha256:0",
         )
 
 

@@ -9,7 +9,8 @@ def evaluations(stage: RetrainStage) -> list[tuple[dict[str, str], dict[str, str
     """The inputs and the options of each evaluation job."""
     found = []
     for job in stage.sagemaker.requests_to("CreateProcessingJob"):
-        arguments = job["AppSpecification"]["ContainerArguments"]
+        program, *arguments = job["AppSpecification"]["ContainerArguments"]
+        assert program == "compare"
         inputs = {item["InputName"]: item["S3Input"]["S3Uri"] for item in job["ProcessingInputs"]}
         found.append((inputs, dict(zip(arguments[::2], arguments[1::2], strict=True))))
     return found
