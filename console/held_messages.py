@@ -61,7 +61,7 @@ class HeldMessages:
                 MaxNumberOfMessages=_BATCH,
                 VisibilityTimeout=self._hold_s,
                 WaitTimeSeconds=self._wait_s,
-                AttributeNames=["All"],
+                MessageSystemAttributeNames=["All"],
                 MessageAttributeNames=["All"],
             ).get("Messages", [])
             if not received:

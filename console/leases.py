@@ -91,7 +91,7 @@ class Leases:
                 QueueUrl=self._queue_url,
                 MaxNumberOfMessages=1,
                 VisibilityTimeout=self.lease_s,
-                AttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
+                MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
             )
             if not received.get("Messages"):
                 return

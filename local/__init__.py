@@ -15,6 +15,7 @@
   characters, and what S3 answers about objects that do not exist
 - `authorization`, `service_roles`: IAM for requests, and for what services do with roles; `policy_variables`,
   `event_conditions`, `encrypted_topics`: what ministack's evaluator lacks; `recorded_calls`: the authorized calls
+- `service_models`, `checked_calls`: what botocore's models demand of requests and responses, for tests
 - `request_permissions`: the IAM actions of batch operations of SQS, and the resources of DescribeAlarms
 - `faults`: AWS calls that are refused, delayed or lost, for tests of whole systems
 - `patches`, `install`: replace functions of ministack; the docstring of each module lists them with the reason

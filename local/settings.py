@@ -92,6 +92,11 @@ class Settings:
         return self.directory / "images"
 
     @property
+    def violations(self) -> Path | None:
+        """The file, beside `calls`, with the calls of functions that AWS would refuse or answer differently."""
+        return None if self.calls is None else self.calls.with_name("violations.jsonl")
+
+    @property
     def work(self) -> Path:
         """The folder that is removed when the server stops."""
         return self.directory / "work"

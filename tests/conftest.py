@@ -1,13 +1,16 @@
-"""The profiles of hypothesis: `short` for `make test`, and `torture`, chosen with HYPOTHESIS_PROFILE."""
+"""Checks of every boto3 call, and the profiles of hypothesis: `short`, and `torture`, chosen by HYPOTHESIS_PROFILE."""
 
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 from botocore.loaders import JSONFileLoader
 from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
+from tests.support import checked_calls
 from tests.support.examples import PROFILE, PROFILES
 
 _load_file = JSONFileLoader.load_file
@@ -26,3 +29,13 @@ set_hypothesis_home_dir(Path(__file__).parents[1] / "build" / "hypothesis")
 for name, profile in PROFILES.items():
     settings.register_profile(name, profile)
 settings.load_profile(PROFILE)
+
+checked_calls.install()
+
+
+@pytest.fixture(autouse=True)
+def valid_calls() -> Iterator[None]:
+    """Fail a test that caused a call, or got a response, which the model of the service does not allow."""
+    yield
+    problems = checked_calls.take_problems()
+    assert not problems, "\n".join(problems)

@@ -24,7 +24,7 @@ from typing import Any
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
-from local import patches
+from local import checked_calls, patches
 from local.lambdas import environment
 from local.lambdas.report import Report
 from local.lambdas.worker import MARKER
@@ -32,6 +32,7 @@ from local.settings import Settings
 
 INIT_TIMEOUT_S = 30.0
 WORKER_SCRIPT = Path(__file__).with_name("worker.py")
+CALLS_SCRIPT = Path(__file__).with_name("worker_calls.py")
 
 
 class WorkerExited(Exception):
@@ -175,6 +176,7 @@ class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
             "handler": self.config.get("Handler", ""),
             "code_path": environment.code_path(code, layers),
             "sdk_path": [str(environment.create_sdk_folder(folder))],
+            "calls": str(CALLS_SCRIPT) if settings.violations else "",
         }
         self._send(init)
         return self._receive("init", INIT_TIMEOUT_S)
@@ -218,6 +220,8 @@ class LambdaWorker(lambda_runtime.Worker):  # type: ignore[misc]
         text, _, self._pending_output = self._pending_output.partition(end_of_output)
         answer = json.loads(line)
         self._memory_mb = answer["memory_mb"]
+        if self.settings.violations is not None:
+            checked_calls.write_violations(self.settings.violations, answer.pop("calls", ()))
         return answer, text.decode(errors="replace")
 
     def _output_so_far(self) -> str:

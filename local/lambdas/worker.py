@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import json
 import logging
 import os
@@ -121,9 +122,22 @@ def _memory_mb() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 2**20
 
 
-def _answer(results: BinaryIO, payload: dict[str, Any], request_id: str) -> None:
+def _load(file: str) -> Any:
+    """Import a module that is not in the path of the function."""
+    spec = importlib.util.spec_from_file_location("_worker_calls", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.install()
+    return module
+
+
+def _answer(results: BinaryIO, payload: dict[str, Any], request_id: str, calls: Any = None) -> None:
     _finish_output(request_id)
     payload["memory_mb"] = _memory_mb()
+    if calls is not None:
+        payload["calls"] = calls.take()
     results.write(json.dumps(payload).encode() + b"\n")
     results.flush()
 
@@ -172,6 +186,7 @@ def main() -> None:
     output.addFilter(request_ids)
     logging.getLogger().addHandler(output)
 
+    calls = _load(init["calls"]) if init["calls"] else None
     try:
         handler = _import_handler(init["handler"])
     except _InitError as error:
@@ -184,7 +199,7 @@ def main() -> None:
         _print_error(payload)
         _answer(results, {"error": payload, "exit": True}, "init")
         return
-    _answer(results, {"ready": True}, "init")
+    _answer(results, {"ready": True}, "init", calls)
 
     while True:
         message = requests.get()
@@ -192,7 +207,7 @@ def main() -> None:
         request_ids.request_id = call["request_id"]
         os.environ["_X_AMZN_TRACE_ID"] = call["trace_id"]
         answer = _invoke(handler, message["event"], call)
-        _answer(results, answer, call["request_id"])
+        _answer(results, answer, call["request_id"], calls)
         if answer.get("exit"):
             return
 

@@ -8,7 +8,8 @@ import botocore.session
 import pytest
 
 from local.sagemaker.errors import SageMakerError
-from local.sagemaker.validation import compiled, constraint_problems, service_model, validate
+from local.sagemaker.validation import service_model, validate
+from local.service_models import compiled, constraint_problems
 
 SERVICES = ("sagemaker", "dynamodb", "lambda", "stepfunctions", "events", "iam", "logs", "ssm", "sts", "s3", "sqs")
 

@@ -16,6 +16,7 @@ from deploy.target import Target
 from operate import retrain
 from operate.synthetic_photos import synthetic_photos
 from operate.uploads import find_photos
+from tests.support import checked_calls
 from tests.support import embedded_aws as embedded
 from tests.support.images import drawn_dataset, save_dataset
 from tests.support.network import free_port
@@ -47,6 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def embedded_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[local.ServerInfo]:
     folder = tmp_path_factory.mktemp("aws")
     settings = local.Settings(port=free_port(), directory=folder, region=REGION, calls=folder / CALLS)
+    checked_calls.watch(settings.violations)
     with embedded.started(settings) as server, embedded.used(server):
         yield server
 

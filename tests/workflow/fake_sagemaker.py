@@ -10,6 +10,11 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
+from local.service_models import constraint_problems
+
+# A time as the API sends it, in seconds since 1970.
+_TIME = 1_800_000_000
+
 
 class JobFailed(Exception):
     """A job was accepted and then failed; the first argument is its description."""
@@ -48,6 +53,7 @@ class FakeSageMaker:
         assert operation.input_shape
         report = ParamValidator().validate(request, operation.input_shape)
         assert not report.has_errors(), report.generate_report()
+        assert not list(constraint_problems(request, operation.input_shape))
         self.requests.append((api, request))
         self.on_request(api, request)
         failure = self.failures[api].pop(0) if self.failures.get(api) else None
@@ -85,7 +91,10 @@ class FakeSageMaker:
         elif self.pending_config:
             self.status, self.config, self.pending_config = "InService", self.pending_config, None
         shown = self.config or self.pending_config
-        return {**request, "EndpointStatus": self.status, "EndpointConfigName": shown, "EndpointArn": "arn:endpoint"}
+        return {
+            **request, "EndpointStatus": self.status, "EndpointConfigName": shown, "EndpointArn": "arn:endpoint",
+            "CreationTime": _TIME, "LastModifiedTime": _TIME,
+        }  # fmt: skip
 
     def _CreateEndpoint(self, api: str, request: dict[str, Any]) -> dict[str, Any]:
         if self.config or self.pending_config:
@@ -109,11 +118,16 @@ class FakeSageMaker:
 
     def _DescribeEndpointConfig(self, api: str, request: dict[str, Any]) -> dict[str, Any]:
         name = request["EndpointConfigName"]
-        return {"EndpointConfigName": name, "ProductionVariants": [{"VariantName": "a", "ModelName": name}]}
+        variants = [{"VariantName": "a", "ModelName": name}]
+        return {
+            "EndpointConfigName": name, "ProductionVariants": variants, "EndpointConfigArn": "arn:config",
+            "CreationTime": _TIME,
+        }  # fmt: skip
 
     def _DescribeModel(self, api: str, request: dict[str, Any]) -> dict[str, Any]:
         artifact = f"s3://scones-ml/models/{request['ModelName']}/output/model.tar.gz"
-        return {**request, "PrimaryContainer": {"ModelDataUrl": artifact}}
+        about = {"ModelArn": "arn:model", "CreationTime": _TIME}
+        return {**request, **about, "PrimaryContainer": {"ModelDataUrl": artifact}}
 
 
 def validation_error(api: str, message: str) -> ClientError:

@@ -9,6 +9,7 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
+from local.service_models import constraint_problems
 from tests.workflow.fake_sagemaker import FakeSageMaker
 
 
@@ -44,6 +45,7 @@ class FakeScaling:
         assert operation.input_shape
         report = ParamValidator().validate(request, operation.input_shape)
         assert not report.has_errors(), report.generate_report()
+        assert not list(constraint_problems(request, operation.input_shape))
         assert request["ResourceId"] == "endpoint/scones-test/variant/AllTraffic"
         if self.failures.get(api):
             raise _error(api, self.failures[api].pop(0))
