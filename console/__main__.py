@@ -71,7 +71,7 @@ def user_name() -> str:
     """Return the name of the user of this process, `reviewer` when the operating system knows none."""
     try:
         return getpass.getuser()
-    except (KeyError, OSError):
+    except (KeyError, OSError):  # neither the variables nor the list of users name one
         return "reviewer"
 
 

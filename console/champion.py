@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import tarfile
 import threading
 from collections.abc import Mapping
@@ -14,10 +15,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from console.aws import Aws
 from deploy.outputs import Deployed
-from functions.shared.aws import error_code
+from functions.shared.aws import describe_error, error_code
 from functions.shared.champion import Champion as Record
 from functions.shared.champion import ModelTable
 from functions.shared.sagemaker import describe_served_model, is_missing
+
+log = logging.getLogger(__name__)
 
 _FILES = {"model.json", "evaluation.json", "model-card.md", "model-card.png"}
 _MAX_FILE_BYTES = 4 * 1024 * 1024
@@ -122,15 +125,19 @@ class ChampionReader:
                 error_text = f"AWS returned an error: {error_code(error)}"
         except BotoCoreError as error:
             error_text = f"AWS cannot be reached: {error}"
-        threshold = self._read_threshold()
         own = champion.threshold if champion else None
+        try:
+            chosen = self._read_threshold()
+        except (ClientError, BotoCoreError, ValueError) as error:
+            chosen = own = None
+            error_text = error_text or f"The threshold cannot be read: {describe_error(error)}"
         return EndpointState(
             status,
             updated,
             champion,
             models,
-            threshold if threshold is not None else own,
-            threshold is not None,
+            chosen if chosen is not None else own,
+            chosen is not None,
             error_text,
             records,
             reference.model_version if reference else None,
@@ -149,12 +156,9 @@ class ChampionReader:
         return [str(model["ModelName"]) for model in found if model["ModelName"].startswith(prefix)]
 
     def _read_threshold(self) -> float | None:
-        """Return the threshold that an operator set, or None."""
-        try:
-            value = self._aws.ssm.get_parameter(Name=self._deployed.threshold_parameter)["Parameter"]["Value"]
-            return None if value == "model" else float(value)
-        except (ClientError, BotoCoreError, ValueError):
-            return None
+        """Return the threshold that an operator set, or None; raises ClientError, BotoCoreError or ValueError."""
+        value = self._aws.ssm.get_parameter(Name=self._deployed.threshold_parameter)["Parameter"]["Value"]
+        return None if value == "model" else float(value)
 
     def _read_model(self, name: str) -> Model:
         with self._lock:
@@ -163,7 +167,12 @@ class ChampionReader:
         described = self._aws.sagemaker.describe_model(ModelName=name)
         containers = described.get("Containers") or [{}]
         artifact = (described.get("PrimaryContainer") or containers[0]).get("ModelDataUrl")
-        files = self._read_files(artifact) if artifact else {}
+        try:
+            files = self._read_files(artifact) if artifact else {}
+        except (ClientError, BotoCoreError, tarfile.TarError, OSError, EOFError) as error:
+            # The other models are shown all the same, and this one is read again the next time.
+            log.warning("the files of the model %s cannot be read: %s", name, describe_error(error))
+            return Model(name, described.get("CreationTime"), artifact, {}, {}, None, None)
         model = Model(
             name=name,
             created=described.get("CreationTime"),
@@ -178,30 +187,30 @@ class ChampionReader:
         return model
 
     def _read_files(self, artifact: str) -> dict[str, bytes]:
-        """Read the files of _FILES from a model.tar.gz; {} when it cannot be read or is not in the ML bucket."""
+        """Read the files of _FILES from a model.tar.gz; {} when it is not in the ML bucket or too large.
+
+        Raises ClientError, BotoCoreError, TarError, OSError or EOFError when it cannot be read.
+        """
         uri = urlsplit(artifact)
         if uri.scheme != "s3" or uri.netloc != self._deployed.ml_bucket:
             return {}
-        try:
-            found = self._aws.s3.get_object(Bucket=uri.netloc, Key=uri.path.lstrip("/"))
-            if found["ContentLength"] > _MAX_ARTIFACT_BYTES:
-                return {}
-            with tarfile.open(fileobj=io.BytesIO(found["Body"].read()), mode="r:gz") as archive:
-                return {
-                    member.name.removeprefix("./"): content.read()
-                    for member in archive
-                    if member.name.removeprefix("./") in _FILES
-                    and member.isfile()
-                    and member.size <= _MAX_FILE_BYTES
-                    and (content := archive.extractfile(member))
-                }
-        except (ClientError, BotoCoreError, tarfile.TarError, OSError, EOFError):
+        found = self._aws.s3.get_object(Bucket=uri.netloc, Key=uri.path.lstrip("/"))
+        if found["ContentLength"] > _MAX_ARTIFACT_BYTES:
             return {}
+        with tarfile.open(fileobj=io.BytesIO(found["Body"].read()), mode="r:gz") as archive:
+            return {
+                member.name.removeprefix("./"): content.read()
+                for member in archive
+                if member.name.removeprefix("./") in _FILES
+                and member.isfile()
+                and member.size <= _MAX_FILE_BYTES
+                and (content := archive.extractfile(member))
+            }
 
 
 def _parse_object(content: bytes | None) -> Mapping[str, Any]:
     try:
         value = json.loads(content or b"{}")
-    except ValueError:
+    except ValueError:  # shown as a model without figures
         return {}
     return value if isinstance(value, dict) else {}

@@ -86,7 +86,7 @@ def parse_log_line(function: str, event: Mapping[str, Any]) -> LogLine | None:
     """Parse a log event; None for a metrics line and for text that is not JSON."""
     try:
         entry = json.loads(event["message"])
-    except ValueError:
+    except ValueError:  # Lambda's own lines, such as REPORT
         return None
     if not isinstance(entry, dict) or "_aws" in entry or "message" not in entry:
         return None

@@ -175,7 +175,7 @@ def _parse(text: str) -> Mapping[str, Any]:
     """Return a JSON object; an empty one for any other text."""
     try:
         found = json.loads(text)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError):  # no JSON has no photo either
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -191,7 +191,7 @@ def _find_photo(body: Mapping[str, Any]) -> Photo | None:
             state |= {"bucket": bucket.get("name"), "uploaded_at": body.get("time")}
     try:
         return Photo.from_state(state)
-    except InvalidInput:
+    except InvalidInput:  # the message is shown without a photo
         return None
 
 

@@ -31,7 +31,7 @@ def redacted(body: str, length: int = 2000) -> str:
     """
     try:
         state = json.loads(body)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError):  # text is shown as text
         shown = NOT_SHOWN if _mentions_token(body) else body
         return _printable(_LONG.sub(HIDDEN, shown))[:length]
     return _printable(_redact(state, as_text=False))[:length]
@@ -91,7 +91,7 @@ def _text_without_tokens(text: str, tokens: set[str], depth: int) -> str:
     if text.lstrip()[:1] in ("{", "[", '"'):
         try:
             state = json.loads(text)
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError):  # no JSON: redacted as text below
             pass
         else:
             clean = _without_tokens(state, tokens, depth + 1)

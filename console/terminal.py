@@ -41,7 +41,7 @@ def run(deployed: Deployed, aws: Aws, choices: Iterable[Choice], reviewer: Revie
     with Desk(deployed, aws, choices, undo_s=undo_s) as desk, keyboard() as keys:
         session = desk.open_session(reviewer)
         console.print("[bold]Q[/] quits.")
-        with suppress(KeyboardInterrupt):
+        with suppress(KeyboardInterrupt):  # Ctrl-C ends the session like `q`
             Terminal(console, desk, session).run(keys)
         console.print()
     for notice in session.notices:

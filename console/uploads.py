@@ -126,7 +126,7 @@ class Uploads:
                 self._described.add(arn)
             try:
                 found = json.loads(states.describe_execution(executionArn=arn)["input"])["photo"]["key"]
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError):  # started by hand, with another input
                 continue
             with self._lock:
                 self._executions[str(found)] = arn

@@ -134,7 +134,7 @@ def _rules(events: "EventBridgeClient", bus: str) -> "list[RuleTypeDef]":
     try:
         pages = events.get_paginator("list_rules").paginate(EventBusName=bus)
         return [rule for page in pages for rule in page["Rules"]]
-    except events.exceptions.ResourceNotFoundException:
+    except events.exceptions.ResourceNotFoundException:  # a bus that is gone has no rules
         return []
 
 

@@ -99,7 +99,7 @@ def find_image(data_outputs: Mapping[str, str], context: Mapping[str, bytes]) ->
     name = repository.partition("/")[2]
     try:
         found = ecr.describe_images(repositoryName=name, imageIds=[{"imageTag": content_tag(context)}])
-    except ecr.exceptions.ImageNotFoundException:
+    except ecr.exceptions.ImageNotFoundException:  # it has not been built yet
         return None
     return f"{repository}@{found['imageDetails'][0]['imageDigest']}"
 

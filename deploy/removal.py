@@ -115,7 +115,7 @@ def _refuse_protected_table(data: Stack) -> None:
     dynamodb: DynamoDBClient = boto3.client("dynamodb")
     try:
         described = dynamodb.describe_table(TableName=table)["Table"]
-    except dynamodb.exceptions.ResourceNotFoundException:
+    except dynamodb.exceptions.ResourceNotFoundException:  # nothing is left to protect
         return
     if described.get("DeletionProtectionEnabled"):
         raise DeployError(

@@ -30,7 +30,7 @@ def read_shares(text: str, measured: dict[str, float]) -> dict[str, float]:
         name, _, value = part.strip().partition("=")
         try:
             share = float(value)
-        except ValueError:
+        except ValueError:  # refused below, with the text
             share = -1.0
         if name not in shares or name == "model" or not 0 <= share <= 1:
             others = ", ".join(one for one in shares if one != "model")

@@ -121,6 +121,6 @@ class EventListener:
         try:
             self._events.remove_targets(Rule=self._name, EventBusName=self._bus, Ids=[_TARGET_ID])
             self._events.delete_rule(Name=self._name, EventBusName=self._bus)
-        except self._events.exceptions.ResourceNotFoundException:
+        except self._events.exceptions.ResourceNotFoundException:  # gone, or never created
             pass
         self._sqs.delete_queue(QueueUrl=self._url)

@@ -102,7 +102,7 @@ class Stores:
     def _works_on(self, execution: str) -> bool:
         if execution not in self._described:
             ours = False
-            with suppress(InvalidInput, ValueError, AttributeError):
+            with suppress(InvalidInput, ValueError, AttributeError):  # started by hand, with another input
                 described = self.states.describe_execution(executionArn=execution)
                 ours = self.is_ours(Photo.from_state(json.loads(described["input"]).get("photo")))
             self._described[execution] = ours
@@ -213,7 +213,7 @@ class Stores:
             if upload["Key"] in keys or self.is_ours(Photo(bucket, upload["Key"]))
         ]
         for upload in uploads if delete else ():
-            with suppress(self.s3.exceptions.NoSuchUpload):
+            with suppress(self.s3.exceptions.NoSuchUpload):  # completed or aborted meanwhile
                 self.s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
         return len(uploads)
 

@@ -165,7 +165,7 @@ def _already_staged(out: Path, marker: dict[str, Any]) -> Staged | None:
         return Staged(
             train=out / "train", test=out / "test", photos=out / "photos", **{**known["staged"], "fresh": False}
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):  # incomplete or of an earlier version: staged again
         return None
 
 

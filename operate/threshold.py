@@ -34,7 +34,7 @@ def parse_threshold(at: str) -> float | str | None:
         return text or None
     try:
         value = tradeoff.parse_share(float(text))
-    except ValueError:
+    except ValueError:  # refused below, with the text
         value = None
     if value is None:
         raise CommandError(f"AT is {at!r}. Use a number from 0 to 1, such as AT=0.95, or AT=model for the model's own.")

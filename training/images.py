@@ -80,7 +80,7 @@ def decode_and_resize(photo: bytes, side: int, fit: str, *, expensive: bool = Tr
 def _decode_cheap_or_isolated(photo: bytes, side: int, fit: str, wait: bool) -> Pixels:
     try:
         return decode_and_resize(photo, side, fit, expensive=False)
-    except ExpensivePhoto:
+    except ExpensivePhoto:  # decoded by a process with limits instead
         return decode_isolated(photo, side, fit, wait=wait)
 
 

@@ -27,6 +27,11 @@ MAX_CPU_S = 6
 """The most CPU seconds of the process: those of training.decoder, and the start of Python."""
 
 MAX_ADDRESS_SPACE = 1_000_000_000
+_LIMITS = {
+    resource.RLIMIT_CPU: (MAX_CPU_S, MAX_CPU_S + 1),
+    resource.RLIMIT_CORE: (0, 0),
+    resource.RLIMIT_AS: (MAX_ADDRESS_SPACE, MAX_ADDRESS_SPACE),
+}
 """The most bytes of address space of the process, which macOS does not enforce."""
 
 TIMEOUT_S = 13.0
@@ -86,13 +91,17 @@ def _only_one(wait: bool) -> Iterator[None]:
         os.close(file)  # releases the lock
 
 
+def limit_resources() -> None:
+    """Limit the CPU time and the memory of this process."""
+    for kind, limits in _LIMITS.items():
+        with contextlib.suppress(ValueError, OSError):  # macOS refuses some; a stricter limit may be in force
+            resource.setrlimit(kind, limits)
+
+
 def main() -> None:
     """Decode the photo on standard input; write a line of JSON and the pixels to standard output."""
     os.nice(_NICE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_S, MAX_CPU_S + 1))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_AS, (MAX_ADDRESS_SPACE, MAX_ADDRESS_SPACE))
+    limit_resources()
     from training.images import decode_and_resize  # imports this module
 
     side, fit = sys.argv[2:]
@@ -102,7 +111,7 @@ def main() -> None:
         pixels = decode_and_resize(photo, int(side), fit)
     except photo_errors.PhotoError as error:
         answer = {"error": type(error).__name__, "message": str(error)}
-    except MemoryError:
+    except MemoryError:  # told to the caller as an error of the photo
         answer = {"error": PhotoTooLarge.__name__, "message": "the decoded photo does not fit in memory"}
     else:
         answer, content = {"shape": pixels.shape}, pixels.tobytes()

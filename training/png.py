@@ -73,5 +73,5 @@ def _read_text(text: bytes) -> bytes:
     compressed = text[2:].split(b"\0", 2)[-1]
     try:
         return zlib.decompressobj().decompress(compressed, _MAX_XMP)
-    except zlib.error:
+    except zlib.error:  # a damaged text chunk has no orientation
         return b""

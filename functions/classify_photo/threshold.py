@@ -34,7 +34,7 @@ class Threshold:
             return models_own
         try:
             threshold = float(value)
-        except ValueError:
+        except ValueError:  # refused below, with the text
             threshold = math.nan
         if not 0 <= threshold <= 1:
             raise InvalidThreshold(

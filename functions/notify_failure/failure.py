@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from functions.shared.aws import describe_error
 from functions.shared.causes import error_message
 from functions.shared.errors import InvalidInput
 from functions.shared.shapes import any_text, number, object_with, optional, shown, text
@@ -49,7 +50,7 @@ class Failure:
 
     `execution` is its ARN, `workflow` the name of its state machine without the prefix of the stage. `state` is the
     state in which it failed, None when its history could not be read. `input` is empty for an input that is not an
-    object. `ended_at` is an ISO 8601 time.
+    object. `ended_at` is an ISO 8601 time. `history_error` is the reason when the history could not be read.
     """
 
     workflow: str
@@ -61,6 +62,7 @@ class Failure:
     input: Mapping[str, Any]
     ended_at: str
     in_unrouted_queue: bool = False
+    history_error: str | None = None
 
     @property
     def name(self) -> str:
@@ -100,7 +102,12 @@ def read_failure(event: Mapping[str, Any], stage: str, stepfunctions: "SFNClient
     if detail.get("input") is None or (status in ("FAILED", "ABORTED") and not detail.get("error")):
         described = {**detail, **stepfunctions.describe_execution(executionArn=execution)}
     error, cause = described.get("error"), described.get("cause")
-    failed = find_failed_state(stepfunctions, execution, stopped=status != "FAILED")
+    failed, history_error = None, None
+    try:
+        failed = find_failed_state(stepfunctions, execution, stopped=status != "FAILED")
+    except (ClientError, BotoCoreError) as refused:
+        # The notice is worth sending without the state.
+        history_error = describe_error(refused)
     in_queue = error == PHOTO_UNROUTED
     if in_queue and failed and failed.error:
         error, cause = failed.error, failed.cause
@@ -115,20 +122,18 @@ def read_failure(event: Mapping[str, Any], stage: str, stepfunctions: "SFNClient
         input=_read_input(described.get("input")),
         ended_at=_read_time(detail.get("stopDate")),
         in_unrouted_queue=in_queue,
+        history_error=history_error,
     )
 
 
 def find_failed_state(stepfunctions: "SFNClient", execution: str, *, stopped: bool = False) -> StateFailure | None:
-    """Return where an execution failed, or was `stopped` or timed out; None when its history cannot be read.
+    """Return where an execution failed, or was `stopped` or timed out; None for a history without a state.
 
-    Inputs and outputs, which may contain task tokens, are not requested.
+    Inputs and outputs, which may contain task tokens, are not requested. Raises ClientError or BotoCoreError.
     """
-    try:
-        newest = stepfunctions.get_execution_history(
-            executionArn=execution, reverseOrder=True, maxResults=_HISTORY_EVENTS, includeExecutionData=False
-        )["events"]
-    except (ClientError, BotoCoreError):
-        return None
+    newest = stepfunctions.get_execution_history(
+        executionArn=execution, reverseOrder=True, maxResults=_HISTORY_EVENTS, includeExecutionData=False
+    )["events"]
     return parse_history(reversed(newest), stopped=stopped)
 
 
@@ -158,7 +163,7 @@ def parse_history(events: Iterable[Mapping[str, Any]], *, stopped: bool = False)
 def _read_input(content: Any) -> Mapping[str, Any]:
     try:
         found = json.loads(str(content))
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError):  # the notice is sent without the photo
         return {}
     return found if isinstance(found, dict) else {}
 

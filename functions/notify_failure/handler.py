@@ -67,6 +67,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     Returns whether a notice was sent. Raises NoticeNotSent; Lambda then invokes the function again.
     """
     failure = read_failure(event, settings.stage, stepfunctions)
+    if failure.history_error:
+        logger.warning("the history of the execution cannot be read", error=failure.history_error)
     if failure.error == PHOTO_FORGOTTEN:
         logger.info("the execution was stopped to delete its photo")
         return {"notified": False}
@@ -83,7 +85,7 @@ def notify_of_photo(failure: Failure, at: datetime) -> bool:
     """
     try:
         photo = uploads.identify_or_mark_gone(Photo.from_state(failure.input.get("photo")))
-    except InvalidInput:
+    except InvalidInput:  # the notice says that the input names no photo
         send(photo_notice(settings.stage, failure, None, None), failure)
         return True
     logger.append_keys(photo_id=photo.photo_id)

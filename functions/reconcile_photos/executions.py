@@ -62,7 +62,7 @@ class Executions:
                 found = self._stepfunctions.describe_execution(executionArn=execution)
                 if is_active(found["status"]):
                     photos.append(Photo.from_state(json.loads(found["input"]).get("photo")))
-            except (InvalidInput, ValueError, AttributeError):
+            except (InvalidInput, ValueError, AttributeError):  # started by hand, with another input
                 continue
             except ClientError as error:
                 if error_code(error) not in _UNKNOWN:

@@ -105,7 +105,7 @@ class Reconciliation:
             return
         try:
             announce(record, "", at, self.photos, self.bus)
-        except AnnouncementPending:
+        except AnnouncementPending:  # another caller publishes it
             return
         except EventNotPublished as error:
             self.logger.error(str(error), photo_id=record.photo.photo_id)

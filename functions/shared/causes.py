@@ -20,7 +20,7 @@ def error_message(cause: str) -> str:
     """
     try:
         content = json.loads(cause)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError):  # a cause of plain text is the message
         return cause
     if not isinstance(content, dict):
         return cause

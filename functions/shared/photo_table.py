@@ -162,7 +162,7 @@ class PhotoTable(PhotoReader):
                     ),
                 },
             )
-        except ClientError:
+        except ClientError:  # the condition: another caller has it
             return False
         return True
 
@@ -182,7 +182,7 @@ class PhotoTable(PhotoReader):
                     ),
                 },
             )
-        except ClientError:
+        except ClientError:  # the condition: the photo has another status by now
             return
 
     def mark_unrouted(

@@ -56,7 +56,7 @@ def _read_int(text: str) -> int:
 def _read_float(text: str) -> float:
     try:
         value = float(text)
-    except ValueError:
+    except ValueError:  # refused below, with the text
         value = math.nan
     if not math.isfinite(value):
         raise ValueError("pass a number")

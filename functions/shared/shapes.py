@@ -38,7 +38,7 @@ def shown(value: Any) -> str:
     """Return a value as an error message shows it."""
     try:
         whole = repr(value)
-    except RecursionError:
+    except RecursionError:  # only its shape fits in a message
         return f"a deeply nested {type(value).__name__}"
     return whole if len(whole) <= _LONGEST_SHOWN else f"{whole[:_LONGEST_SHOWN]}…"
 

@@ -44,7 +44,7 @@ class Uploads:
         """
         try:
             return self.identify(photo)
-        except PhotoMissing:
+        except PhotoMissing:  # the empty etag says so in the record
             return photo.with_object(etag="", size=photo.size or 0)
 
     def read(self, photo: Photo) -> tuple[Photo, bytes]:

@@ -1,10 +1,11 @@
-"""`python -m tests.lint`: print each forbidden name and each file that is too long; exit status 1 when there is one."""
+"""`python -m tests.lint`: print forbidden names, long files and silent `except` clauses; exit status 1 for any."""
 
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.lint.exceptions import silent_handlers
 from tests.lint.files import long_files
 from tests.lint.names import forbidden_names
 
@@ -38,6 +39,7 @@ def problems(root: Path) -> Iterator[str]:
         path = file.relative_to(root).as_posix()
         yield from forbidden_names(path, text)
         yield from long_files(path, text)
+        yield from silent_handlers(path, text)
 
 
 def main() -> int:

@@ -59,5 +59,5 @@ def photo_page(photo_id: str, services: CurrentServices, reviewer: CurrentReview
 def _confidence(text: str) -> float | None:
     try:
         return min(1.0, max(0.0, float(text)))
-    except ValueError:
+    except ValueError:  # typed by a person: no limit
         return None

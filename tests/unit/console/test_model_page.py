@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from console.aws import Aws
+from console.champion import ChampionReader
 from deploy.outputs import Deployed
 from functions.shared.champion import INITIAL, Champion, ModelTable, Reference
 from tests.unit import model_stage
@@ -138,3 +139,28 @@ def test_the_page_shows_the_drift_of_the_confidence(stage: Deployed) -> None:
     assert "In production" in text
     assert "Share reviewed" in text
     assert '<dd class="hint">Drifting</dd>' in text
+
+
+def test_a_threshold_that_cannot_be_read_is_not_shown_as_the_models_own(stage: Deployed) -> None:
+    model_stage.serve()
+    model_stage.aws("ssm").delete_parameter(Name=model_stage.PARAMETER)
+    text = page(stage)
+    assert "The threshold cannot be read" in text
+    assert "<dt>Threshold</dt><dd>–</dd>" in text
+
+
+def test_a_model_whose_files_cannot_be_read_is_logged_and_read_again(
+    stage: Deployed, caplog: pytest.LogCaptureFixture
+) -> None:
+    model_stage.serve()
+    found = model_stage.aws("s3").get_object(Bucket="scones-ml", Key="model.tar.gz")["Body"].read()
+    model_stage.aws("s3").delete_object(Bucket="scones-ml", Key="model.tar.gz")
+    reader = ChampionReader(stage, Aws())
+    champion = reader.read().champion
+    assert champion is not None
+    assert champion.threshold is None
+    assert f"the files of the model {champion.name} cannot be read: " in caplog.text
+    model_stage.aws("s3").put_object(Bucket="scones-ml", Key="model.tar.gz", Body=found)
+    champion = reader.read().champion
+    assert champion is not None
+    assert champion.threshold == 0.935

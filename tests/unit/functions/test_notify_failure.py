@@ -265,7 +265,7 @@ def test_a_notice_that_is_not_accepted_is_an_error_and_is_sent_by_the_next_attem
 
 
 def test_without_a_history_the_notice_is_sent_all_the_same(
-    notify: Notices, photo: Photo, monkeypatch: pytest.MonkeyPatch
+    notify: Notices, photo: Photo, monkeypatch: pytest.MonkeyPatch, output: Callable[[], FunctionOutput]
 ) -> None:
     def refuse(**_: Any) -> None:
         raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow"}}, "GetExecutionHistory")
@@ -273,6 +273,9 @@ def test_without_a_history_the_notice_is_sent_all_the_same(
     monkeypatch.setattr(notify.function.module.stepfunctions, "get_execution_history", refuse)
     notify(input=input_of(photo))
     assert "Failed in: unknown" in notify.one()[1]
+    (warning,) = [line for line in output().log if line["level"] == "WARNING"]
+    assert warning["message"] == "the history of the execution cannot be read"
+    assert "ThrottlingException" in warning["error"]
 
 
 def test_a_key_cannot_add_lines_or_control_characters(notify: Notices, stack: Stack) -> None:

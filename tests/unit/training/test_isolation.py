@@ -82,3 +82,16 @@ def test_large_photos_are_expensive_and_those_of_phones_are_not():
         decoder.decode(encoded(Image.new("RGB", (8_000, 6_000))), expensive=False)
     for size in [(4_000, 3_000), (8_000, 6_000)]:
         decoder.decode(encoded(Image.new("RGB", size), "JPEG"), expensive=False)
+
+
+def test_a_limit_that_is_refused_does_not_prevent_the_others(monkeypatch):
+    applied = []
+
+    def set_limit(kind, limits):
+        if kind == isolation.resource.RLIMIT_CPU:
+            raise ValueError("not allowed to raise maximum limit")
+        applied.append(kind)
+
+    monkeypatch.setattr(isolation.resource, "setrlimit", set_limit)
+    isolation.limit_resources()
+    assert applied == [isolation.resource.RLIMIT_CORE, isolation.resource.RLIMIT_AS]
