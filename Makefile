@@ -16,7 +16,8 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 TOOLS := build/tools
-LOCKED := requirements requirements-pretrain requirements-tools functions/requirements container/requirements
+CHECKOV := build/checkov
+LOCKED := requirements requirements-pretrain requirements-tools requirements-checkov functions/requirements container/requirements
 # --no-build-isolation: a package without a wheel is built with the setuptools of the lock file, not with the newest one.
 INSTALL_LOCKED := -m pip install --disable-pip-version-check --require-hashes --no-build-isolation
 
@@ -24,8 +25,9 @@ INSTALL_LOCKED := -m pip install --disable-pip-version-check --require-hashes --
 quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test rehearse deploy destroy people stage retrain rollback promote reference status threshold upload bench load cost evaluate \
-	review redrive reconcile forget restore torture pretrain image up credentials down asl format lint lock audit sbom
+.PHONY: help setup demo test rehearse deploy destroy people stage retrain rollback promote reference status threshold \
+	upload bench load cost evaluate review redrive reconcile forget restore torture pretrain image up credentials down \
+	asl format lint lock audit sbom scan
 
 help:  ## list the commands
 	@echo "Scones Unlimited, vehicle router. TARGET=$(TARGET) STAGE=$(STAGE)"
@@ -158,6 +160,16 @@ lint: $(READY)  ## ruff, names, types, CloudFormation, the workflows as graphs
 	@$(VENV)/bin/cfn-lint build/templates/*.template.json
 	@$(PY) -m workflows --check
 
+$(CHECKOV)/.ready: requirements-checkov.lock
+	@echo "Setting up $(CHECKOV), once: about one minute and 300 MB"
+	@$(PYTHON) -m venv --clear $(CHECKOV)
+	@$(CHECKOV)/bin/python $(INSTALL_LOCKED) --quiet -r requirements-checkov.lock
+	@touch $@
+
+scan: $(READY) $(CHECKOV)/.ready  ## insecure settings in templates, Dockerfile and GitHub workflows; accepted ones: .checkov.yaml
+	@$(PY) -m deploy render build/templates > /dev/null
+	@$(CHECKOV)/bin/checkov --config-file .checkov.yaml
+
 $(TOOLS)/.ready: requirements-tools.lock
 	@$(PYTHON) -m venv --clear $(TOOLS)
 	@$(TOOLS)/bin/python $(INSTALL_LOCKED) --quiet -r requirements-tools.lock
@@ -166,7 +178,7 @@ $(TOOLS)/.ready: requirements-tools.lock
 lock: $(TOOLS)/.ready  ## write the lock files after a change of a requirements file; UPGRADE=yes: newest dependencies
 	@for name in $(LOCKED); do \
 		UV_CUSTOM_COMPILE_COMMAND="make lock" $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11 \
-			--generate-hashes $(if $(filter yes,$(UPGRADE)),--upgrade) $$name.txt -o $$name.lock || exit 1; \
+			--generate-hashes --fork-strategy fewest $(if $(filter yes,$(UPGRADE)),--upgrade) $$name.txt -o $$name.lock || exit 1; \
 	done
 
 audit: $(TOOLS)/.ready  ## look up known vulnerabilities of the locked packages, on the network

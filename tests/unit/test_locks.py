@@ -17,7 +17,7 @@ from deploy.errors import DeployError
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCKED = (
-    *("requirements", "requirements-pretrain", "requirements-tools"),
+    *("requirements", "requirements-pretrain", "requirements-tools", "requirements-checkov"),
     *("functions/requirements", "container/requirements"),
 )
 WHEEL = "freight-1.0-py3-none-any.whl"
