@@ -7,13 +7,15 @@ Patches in ministack's `cloudwatch`:
   arrives. AWS evaluates each alarm periodically on its own metric.
 - `_evaluate_all_alarms` evaluates every alarm in every PutMetricData, which took 8 ms of each photo.
 - `_set_alarm_state` is undone by the next data point. On AWS the state lasts until the next evaluation.
-- `_dispatch_alarm_actions` notifies SNS only. AWS also publishes an event.
+- `_dispatch_alarm_actions` notifies SNS only, whatever the policy of the topic says. AWS also publishes an event, and
+  the topic has to allow cloudwatch.amazonaws.com ("Notifying users on alarm changes").
 """
 
 from __future__ import annotations
 
 import itertools
 import json
+import logging
 import operator
 import threading
 import time
@@ -22,11 +24,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from ministack.core.responses import request_scope
-from ministack.services import cloudwatch, eventbridge
+from ministack.core.responses import get_account_id, request_scope
+from ministack.services import cloudwatch, eventbridge, sns
 
-from local import patches
+from local import authorization, patches
 
+logger = logging.getLogger("local.alarms")
+SERVICE = "cloudwatch.amazonaws.com"
 EVALUATE_S = 5.0
 # New data is evaluated after this time at the latest.
 EVALUATE_NEW_DATA_S = 0.5
@@ -122,6 +126,22 @@ def _publish_event(alarm: dict[str, Any], old_state: str, new_state: str, reason
     eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
 
 
+def _with_allowed_actions(alarm: dict[str, Any]) -> dict[str, Any]:
+    """Return the alarm without the topics that do not let CloudWatch publish, when IAM is enforced."""
+    if not authorization.always():
+        return alarm
+    allowed = dict(alarm)
+    for name in ("AlarmActions", "OKActions", "InsufficientDataActions"):
+        allowed[name] = []
+        for arn in alarm.get(name) or ():
+            source = alarm["AlarmArn"]
+            if ":sns:" in arn and not sns.topic_policy_allows(arn, SERVICE, source, get_account_id()):
+                logger.warning("The policy of %s does not allow %s to publish for %s.", arn, SERVICE, source)
+            else:
+                allowed[name].append(arn)
+    return allowed
+
+
 def _evaluate_all() -> None:
     while True:
         _new_data.wait(EVALUATE_S)
@@ -136,7 +156,7 @@ def install() -> None:
     """Apply the patches of this module."""
 
     def dispatch(alarm: dict[str, Any], old_state: str, new_state: str, reason: str) -> None:
-        original_dispatch(alarm, old_state, new_state, reason)
+        original_dispatch(_with_allowed_actions(alarm), old_state, new_state, reason)
         _publish_event(alarm, old_state, new_state, reason)
 
     def set_state(params: Any, cbor_data: Any, is_cbor: bool, is_json: bool = False) -> Any:
@@ -146,6 +166,7 @@ def install() -> None:
             _manual_until[alarm["AlarmArn"]] = time.time() + MANUAL_STATE_S
         return original_set(params, cbor_data, is_cbor, is_json)
 
+    patches.expect(sns, "topic_policy_allows", "topic_arn service source_arn source_account")
     patches.replace(cloudwatch, "_evaluate_alarm", "alarm", evaluate)
     patches.replace(cloudwatch, "_evaluate_all_alarms", "", _new_data.set)
     original_dispatch = patches.replace(

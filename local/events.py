@@ -11,16 +11,23 @@ from __future__ import annotations
 import contextvars
 import json
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from ministack.core.responses import error_response_json
-from ministack.services import eventbridge, lambda_svc, sqs, stepfunctions
+from ministack.services import eventbridge, lambda_svc, sns, sqs, stepfunctions
 
 from local import patches, service_roles
 from local.service_roles import NotAuthorized, ServiceRole
 
 logger = logging.getLogger("local.events")
 SERVICE = "events.amazonaws.com"
+# How the policy of a target is found, and the action that it has to allow.
+_POLICIES: dict[str, tuple[Callable[[str], tuple[Any, str] | None], str]] = {
+    "lambda": (lambda_svc.function_policy_for_arn, "lambda:InvokeFunction"),
+    "sqs": (sqs.queue_policy_for_arn, "sqs:SendMessage"),
+    "sns": (sns.topic_policy_for_arn, "sns:Publish"),
+}
 _failure: contextvars.ContextVar[tuple[str, str] | None] = contextvars.ContextVar("failure", default=None)
 
 
@@ -50,17 +57,18 @@ def _send_to_dead_letter_queue(
 def _authorize(target: dict[str, Any], rule: dict[str, Any]) -> None:
     """Raise NotAuthorized unless EventBridge may start or invoke the target.
 
-    It assumes a role to start executions; a function has a policy of its own ("Using resource-based policies for Amazon
-    EventBridge", Amazon EventBridge User Guide).
+    It assumes a role to start executions; functions, queues and topics have policies of their own ("Using
+    resource-based policies for Amazon EventBridge", Amazon EventBridge User Guide).
     """
     arn, source = str(target.get("Arn", "")), str(rule.get("Arn", ""))
     kind = arn.split(":")[2:3]
     if kind == ["states"]:
         ServiceRole(str(target.get("RoleArn", "")), SERVICE, source).require("states:StartExecution", arn)
-    elif kind == ["lambda"]:
-        policy: Any = (lambda_svc.function_policy_for_arn(arn) or ("",))[0]
-        if not service_roles.resource_policy_allows(policy, SERVICE, "lambda:InvokeFunction", arn, source):
-            raise NotAuthorized(f"The policy of {arn} does not allow {SERVICE} to invoke it for {source}.")
+    elif kind and kind[0] in _POLICIES:
+        find_policy, action = _POLICIES[kind[0]]
+        policy: Any = (find_policy(arn) or ("",))[0]
+        if not service_roles.resource_policy_allows(policy, SERVICE, action, arn, source):
+            raise NotAuthorized(f"The policy of {arn} does not allow {SERVICE} {action} for {source}.")
 
 
 def _start_workflow(arn: str, payload: str) -> None:

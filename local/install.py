@@ -11,6 +11,7 @@ from local import (
     cloudformation,
     conditional_writes,
     encrypted_topics,
+    event_buses,
     event_conditions,
     events,
     item_conditions,
@@ -48,6 +49,7 @@ def apply_patches(settings: Settings) -> service.SageMaker:
     alarms.install()
     metrics.install()
     events.install()
+    event_buses.install()
     executions.install()
     intake.install(settings)
     callbacks.install()

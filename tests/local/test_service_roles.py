@@ -197,6 +197,46 @@ def test_an_event_for_a_function_without_a_policy_goes_to_the_dead_letter_queue(
     assert dead_letters(aws, "not-invoked", {"Arn": function_arn(function)}) == ["NO_PERMISSIONS"]
 
 
+@pytest.mark.parametrize("service", ["sqs", "sns"])
+def test_an_event_for_a_queue_or_a_topic_without_a_policy_goes_to_the_dead_letter_queue(aws: Aws, service: str) -> None:
+    name = f"closed-{service}"
+    if service == "sqs":
+        aws.client("sqs").create_queue(QueueName=name)
+    else:
+        aws.client("sns").create_topic(Name=name)
+    target = {"Arn": f"arn:aws:{service}:eu-west-1:{ACCOUNT}:{name}"}
+    assert dead_letters(aws, f"to-{name}", target) == ["NO_PERMISSIONS"]
+
+
+def test_an_alarm_notifies_a_topic_that_lets_cloudwatch_publish(aws: Aws) -> None:
+    sns, sqs, cloudwatch = aws.client("sns"), aws.client("sqs"), aws.client("cloudwatch")
+    queue = f"arn:aws:sqs:eu-west-1:{ACCOUNT}:notices"
+    statement = {**allow("sqs:SendMessage", queue), "Principal": {"Service": "sns.amazonaws.com"}}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    url = sqs.create_queue(QueueName="notices", Attributes={"Policy": policy})["QueueUrl"]
+    topics = []
+    for name, service in (("closed", "events.amazonaws.com"), ("open", "cloudwatch.amazonaws.com")):
+        topics.append(topic := sns.create_topic(Name=f"alarm-{name}")["TopicArn"])
+        publish = {**allow("sns:Publish", topic), "Principal": {"Service": service}}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [publish]})
+        sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=document)
+        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue)
+    cloudwatch.put_metric_alarm(
+        AlarmName="notifying", Namespace="n", MetricName="m", Statistic="Sum", Period=60, EvaluationPeriods=1,
+        Threshold=0, ComparisonOperator="GreaterThanThreshold", AlarmActions=topics,
+    )  # fmt: skip
+    cloudwatch.set_alarm_state(AlarmName="notifying", StateValue="ALARM", StateReason="test")
+    sources = []
+
+    def receive() -> list[str]:
+        found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+        sources.extend(json.loads(message["Body"])["TopicArn"].rpartition(":")[2] for message in found)
+        return sources
+
+    # The topics are notified in the order of the alarm's actions.
+    assert eventually(receive) == ["alarm-open"]
+
+
 def test_a_job_reads_with_its_role(aws: Aws) -> None:
     bucket = aws.create_bucket()
     aws.client("s3").put_object(Bucket=bucket, Key="code/sourcedir.tar.gz", Body=b"code")
