@@ -270,7 +270,9 @@ class Stage:
 
     def _create_event_queue(self) -> str:
         """Create a queue that receives every event of the stage."""
-        url = self.aws.sqs.create_queue(QueueName="events")["QueueUrl"]
+        send = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [{**send, "Resource": "*"}]})
+        url = self.aws.sqs.create_queue(QueueName="events", Attributes={"Policy": policy})["QueueUrl"]
         arn = self.aws.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         rule, bus = "events", self.deployed.event_bus
         self.aws.events.put_rule(Name=rule, EventBusName=bus, EventPattern=json.dumps({"source": ["scones.vehicles"]}))
