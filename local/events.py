@@ -1,9 +1,10 @@
 """EventBridge: send events that cannot be delivered to the target's dead-letter queue.
 
 Patches: ministack's `eventbridge._invoke_target` and `_dispatch_to_stepfunctions` drop such an event with a warning,
-and `stepfunctions._start_execution` accepts input that is not JSON. On AWS "errors that result from missing permissions
-to a target, or if a target resource no longer exists" are not retried and go to the dead-letter queue (Amazon
-EventBridge User Guide, "Debugging event delivery"); StartExecution returns InvalidExecutionInput.
+and `stepfunctions._start_execution` accepts input that is not JSON, and of any length. On AWS "errors that result from
+missing permissions to a target, or if a target resource no longer exists" are not retried and go to the dead-letter
+queue (Amazon EventBridge User Guide, "Debugging event delivery"); StartExecution returns InvalidExecutionInput or
+ValidationException.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from ministack.services import eventbridge, lambda_svc, sns, sqs, stepfunctions
 
 from local import patches, service_roles
 from local.service_roles import NotAuthorized, ServiceRole
+from local.states.tasks import MAX_PAYLOAD_BYTES
 
 logger = logging.getLogger("local.events")
 SERVICE = "events.amazonaws.com"
@@ -108,6 +110,11 @@ def install() -> None:
         except ValueError as error:
             return error_response_json(
                 "InvalidExecutionInput", f"Invalid State Machine Execution Input: '{error}'", 400
+            )
+        if len(data.get("input", "").encode()) > MAX_PAYLOAD_BYTES:
+            text = f"Member must have length less than or equal to {MAX_PAYLOAD_BYTES}"
+            return error_response_json(
+                "ValidationException", f"Value at 'input' failed to satisfy constraint: {text}", 400
             )
         return original_start(data)
 

@@ -5,7 +5,7 @@ import json
 import sys
 
 import workflows
-from workflows import graph, mermaid
+from workflows import graph, limits, mermaid
 from workflows.render import render
 
 
@@ -25,7 +25,8 @@ def main() -> int:
                 path.write_text(content, encoding="utf-8")
             elif not path.exists() or path.read_text(encoding="utf-8") != content:
                 problems.append(f"{name}: {path.name} is stale; run `python -m workflows` and commit it.")
-        problems += [f"{name}: {problem}" for problem in graph.problems(definition)]
+        found = [*graph.problems(definition), *limits.problems(definition)]
+        problems += [f"{name}: {problem}" for problem in found]
     for problem in problems:
         print(problem, file=sys.stderr)
     if not problems:

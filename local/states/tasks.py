@@ -78,7 +78,7 @@ class TaskState:
         self._event("TaskScheduled", parameters=effective)
         result = self._call(effective, self._seconds("Timeout", chosen), self._seconds("Heartbeat", chosen))
         text = json.dumps(result)
-        if len(text) > MAX_PAYLOAD_BYTES:
+        if len(json.dumps(result, ensure_ascii=False).encode(errors="surrogatepass")) > MAX_PAYLOAD_BYTES:
             raise _ExecutionError(
                 "States.DataLimitExceeded",
                 f"The state/task '{self._resource}' returned a result with a size exceeding the maximum number of "

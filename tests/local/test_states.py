@@ -255,3 +255,26 @@ def test_stopping_an_execution_that_has_ended_is_refused(aws: Aws) -> None:
     ended = aws.run_to_end(machine({"Type": "Pass", "End": True}))
     with pytest.raises(ClientError):
         aws.client("stepfunctions").stop_execution(executionArn=ended["executionArn"])
+
+
+def test_a_payload_above_256_kib_ends_the_execution_and_is_not_caught(aws: Aws) -> None:
+    function = aws.create_function("def handler(event, context): return event['letter'] * event['count']")
+    catch = [{"ErrorEquals": ["States.ALL"], "Next": "Caught"}]
+
+    def run(letter: str, count: int) -> Any:
+        state = invoke(function, {"letter": letter, "count": count}, Catch=catch)
+        return aws.run_to_end(machine(state, Caught={"Type": "Pass", "End": True}))
+
+    for letter, count in (("a", 262_144), ("ü", 131_072)):
+        assert (ended := run(letter, count))["status"] == "FAILED"
+        assert ended["error"] == "States.DataLimitExceeded"
+        # Less than half of the limit: bytes of UTF-8 count, not those of an escaped text.
+        assert run(letter, count // 2 - 100)["status"] == "SUCCEEDED"
+
+
+def test_an_input_above_256_kib_is_refused(aws: Aws) -> None:
+    arn = aws.create_state_machine(machine({"Type": "Pass", "End": True}))
+    states = aws.client("stepfunctions")
+    states.start_execution(stateMachineArn=arn, input=json.dumps("a" * 262_142))
+    with pytest.raises(ClientError, match="Member must have length less than or equal to 262144"):
+        states.start_execution(stateMachineArn=arn, input=json.dumps("a" * 262_143))
