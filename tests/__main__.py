@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+from tests.support import uncalled_operations
+
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 GROUPS = {
@@ -21,15 +23,18 @@ def main() -> int:
     """Run both groups, print the output of each as it comes, one after the other; then report the coverage."""
     BUILD.mkdir(exist_ok=True)
     data = [BUILD / f"coverage.{number}" for number in range(len(GROUPS))]
+    calls = [BUILD / f"aws-calls-{number}.json" for number in range(len(GROUPS))]
+    for file in calls:
+        file.unlink(missing_ok=True)
     logs = [BUILD / f"tests-{number}.log" for number in range(len(GROUPS))]
     processes = []
-    for folders, file, log in zip(GROUPS.values(), data, logs, strict=True):
+    for folders, file, made, log in zip(GROUPS.values(), data, calls, logs, strict=True):
         with log.open("wb") as output:
             processes.append(
                 subprocess.Popen(
                     [sys.executable, "-m", "pytest", *folders, "--cov", "--cov-report="],
                     cwd=ROOT,
-                    env={**os.environ, "COVERAGE_FILE": str(file)},
+                    env={**os.environ, "COVERAGE_FILE": str(file), uncalled_operations.VARIABLE: str(made)},
                     stdout=output,
                     stderr=subprocess.STDOUT,
                 )
@@ -46,6 +51,8 @@ def main() -> int:
     coverage = [sys.executable, "-m", "coverage"]
     subprocess.run([*coverage, "combine", "--quiet", *map(str, data)], cwd=ROOT, check=True)
     subprocess.run([*coverage, "report", "--skip-covered"], cwd=ROOT, check=True)
+    print("Calls of AWS that no test makes through botocore:")
+    print(*uncalled_operations.uncalled(uncalled_operations.read(calls)), sep="\n")
     failed = [name for name, process in zip(GROUPS, processes, strict=True) if process.returncode]
     if failed:
         print(f"Tests failed: those {' and those '.join(failed)}; see above.")

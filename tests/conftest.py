@@ -1,5 +1,6 @@
 """Checks of every boto3 call, and the profiles of hypothesis: `short`, and `torture`, chosen by HYPOTHESIS_PROFILE."""
 
+import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -10,7 +11,7 @@ from botocore.loaders import JSONFileLoader
 from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
-from tests.support import checked_calls
+from tests.support import checked_calls, uncalled_operations
 from tests.support.examples import PROFILE, PROFILES
 
 _load_file = JSONFileLoader.load_file
@@ -31,6 +32,12 @@ for name, profile in PROFILES.items():
 settings.load_profile(PROFILE)
 
 checked_calls.install()
+
+
+def pytest_sessionfinish() -> None:
+    """Write where AWS was called, for `python -m tests`."""
+    if file := os.environ.get(uncalled_operations.VARIABLE):
+        uncalled_operations.write(Path(file))
 
 
 @pytest.fixture(autouse=True)
