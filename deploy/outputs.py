@@ -22,6 +22,7 @@ class Deployed:
     upload_count_table: str
     review_queue_url: str
     review_dead_letter_queue_url: str
+    audit_queue_url: str
     unrouted_queue_url: str
     event_bus: str
     classify_photo_arn: str

@@ -17,6 +17,9 @@ SETTINGS = {
     "REVIEW_TIMEOUT_S": "ReviewTimeoutSeconds",
     "UPLOADS_PER_MINUTE": "UploadsPerMinute",
     "EXCESS_CONCURRENCY": "ExcessConcurrency",
+    "AUDIT_SHARE": "AuditShare",
+    "SECOND_OPINION_SHARE": "SecondOpinionShare",
+    "AUDIT_ERROR_LIMIT": "AuditErrorLimit",
     "MIN_NEW_LABELS": "MinNewLabels",
     "MAX_LABELS_PER_DRIVER": "MaxLabelsPerDriver",
     "MAX_LABELS_PER_REVIEWER": "MaxLabelsPerReviewer",
@@ -33,9 +36,15 @@ SETTINGS = {
     "RUNTIME": "Runtime",
     "MONTHLY_BUDGET_USD": "MonthlyBudgetUsd",
 }
-_FRACTIONAL = ("RollbackWindowHours", "MonthlyBudgetUsd", "EndpointTargetInvocations")
+_FRACTIONAL = (
+    *("RollbackWindowHours", "MonthlyBudgetUsd", "EndpointTargetInvocations"),
+    *("AuditShare", "SecondOpinionShare", "AuditErrorLimit"),
+)
 # The parameter of the data stack with which the uploads bucket accepts (`yes`) or denies (`no`) uploads.
 ACCEPT_UPLOADS = "AcceptUploads"
+
+# The limits of MessageRetentionPeriod (Amazon SQS API Reference, SetQueueAttributes).
+RETENTION_S = (60, 14 * 86_400)
 
 DEFAULT = "default"
 """The value of an environment variable that sets its parameter back to the default."""
@@ -57,6 +66,8 @@ def given_settings(target: Target, template: Mapping[str, Any], present: Mapping
     # Facts about the target, not settings.
     if target.is_local and not os.environ.get("RUNTIME"):
         given["Runtime"] = THIS_RUNTIME
+    timeout_s = given.get("ReviewTimeoutSeconds") or present["ReviewTimeoutSeconds"]
+    given["ReviewRetentionSeconds"] = _retention(timeout_s)
     # Without a downloaded data set, training uses pictures drawn by the program.
     given["AllowDrawnTrainingData"] = "yes" if target.is_local else "no"
     variables = {parameter: name for name, parameter in SETTINGS.items()}
@@ -99,6 +110,16 @@ def _contradictions(values: Mapping[str, str]) -> Iterator[str]:
     least, most = (int(values[f"Endpoint{end}Instances"]) for end in ("Min", "Max"))
     if least > most:
         yield f"ENDPOINT_MIN_INSTANCES is {least}, more than ENDPOINT_MAX_INSTANCES, which is {most}"
+def _retention(timeout_s: str) -> str:
+    """Return how long the review queue keeps a message, given the timeout of a review in seconds.
+
+    CloudFormation cannot compute, and rejects a timeout that is no number itself.
+
+    >>> _retention("900"), _retention("5"), _retention("2000000"), _retention("soon")
+    ('900', '60', '1209600', 'soon')
+    """
+    shortest, longest = RETENTION_S
+    return str(min(max(int(timeout_s), shortest), longest)) if timeout_s.isdecimal() else timeout_s
 
 
 def default_settings(target: Target, template: Mapping[str, Any]) -> dict[str, str]:

@@ -174,7 +174,7 @@ def _steps(stores: Stores) -> Mapping[str, Callable[..., int]]:
     """Return the steps by name, in their order."""
     return {
         "running executions": stores.running_executions,
-        "review requests in the queue": stores.review_requests,
+        "review requests in queues": stores.review_requests,
         "failed requests and photos in queues": stores.failed_requests,
         "labels and their pictures": stores.labels,
         "delivery state of answers": stores.reviews,
@@ -219,7 +219,7 @@ def _kept(
     """Yield what cannot be deleted: what it is, the names, and when it expires (None: it does not by itself)."""
     if hidden := stores.count_hidden():
         yield _entry(
-            f"{hidden} messages of the review queue that a reviewer's console holds and that may be about a "
+            f"{hidden} messages of the review and audit queues that a reviewer's console holds and that may be about a "
             "photo: run this command again when the consoles are closed",
             now + MESSAGES_KEPT,
         )

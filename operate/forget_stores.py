@@ -109,7 +109,7 @@ class Stores:
         return self._described[execution]
 
     def review_requests(self, photos: Photos, *, delete: bool) -> int:
-        """Messages of the review queue.
+        """Messages of the review queue and of the audit queue.
 
         SQS counts how often a message is received, and the fifth time leads to the dead-letter queue. So the queue is
         read once, also without a photo, because a console may have held a message when the records were deleted; again
@@ -118,19 +118,28 @@ class Stores:
         since = datetime.now(UTC) - MESSAGES_KEPT
         may_have_one = {photo_id for photo_id, found in photos.items() if found.had_review_since(since)}
         if not delete:
-            waiting = (found.record for found in photos.values() if found.record)
-            return sum(record.status == IN_REVIEW for record in waiting)
+            records = [found.record for found in photos.values() if found.record]
+            return sum(
+                (record.status == IN_REVIEW)
+                + bool(record.label_sent and not record.label_answer)
+                + bool(record.second_sent and not record.second_answer)
+                for record in records
+            )
         if self._searched is not None and may_have_one <= self._searched:
             return 0
         self._searched = may_have_one | (self._searched or set())
         self.count_hidden()
-        return self._messages(self.deployed.review_queue_url, parse_review_letter, photos, delete=True)
+        return sum(self._messages(url, parse_review_letter, photos, delete=True) for url in self._review_queues)
+
+    @property
+    def _review_queues(self) -> tuple[str, str]:
+        return self.deployed.review_queue_url, self.deployed.audit_queue_url
 
     def count_hidden(self) -> int:
-        """Return how many messages of the review queue other consumers hold, or held when it was read."""
+        """Return how many messages of the two queues other consumers hold, or held when the queues were read."""
         name: Literal["ApproximateNumberOfMessagesNotVisible"] = "ApproximateNumberOfMessagesNotVisible"
-        answer = self.sqs.get_queue_attributes(QueueUrl=self.deployed.review_queue_url, AttributeNames=[name])
-        self._hidden = max(self._hidden, int(answer["Attributes"][name]))
+        answers = [self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name]) for url in self._review_queues]
+        self._hidden = max(self._hidden, sum(int(answer["Attributes"][name]) for answer in answers))
         return self._hidden
 
     def failed_requests(self, photos: Photos, *, delete: bool) -> int:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 QUEUES = (
     ("review_queue_url", "Review requests"),
+    ("audit_queue_url", "Requests for labels that no driver waits for"),
     ("review_dead_letter_queue_url", "Failed review requests"),
     ("unrouted_queue_url", "Photos that could not be routed"),
 )

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from functions.classify_photo.audit_share import AuditShare
 from functions.classify_photo.endpoint import Answer, Classification, Endpoint
 from functions.classify_photo.threshold import Threshold
 from functions.classify_photo.upload_limit import Excess, UploadLimit
@@ -14,6 +15,7 @@ from functions.shared.outcomes import Recorded, announce, announce_new
 from functions.shared.photo import Photo
 from functions.shared.photo_record import ROUTED
 from functions.shared.photo_table import PhotoTable, Refused
+from functions.shared.sampling import AUDIT, in_sample
 from functions.shared.times import now, timestamp
 from functions.shared.uploads import Uploads
 from functions.shared.vehicles import OTHER, Vehicles
@@ -65,7 +67,8 @@ class Classifier:
     """Classifies photos; decides about those of which the model is confident.
 
     The decision is recorded together with the classification and announced at once: another function for it would
-    keep the driver waiting longer (docs/performance.md).
+    keep the driver waiting longer (docs/performance.md). A share of these photos is marked for an audit in the same
+    write; AuditDecisions asks reviewers about them (docs/audit.md).
     """
 
     limit: UploadLimit
@@ -73,6 +76,7 @@ class Classifier:
     uploads: Uploads
     endpoint: Endpoint
     threshold: Threshold
+    audit_share: AuditShare
     vehicles: Vehicles
     bus: EventBus
 
@@ -112,6 +116,7 @@ class Classifier:
         at = now()
         classification = answer.classification
         decision = None if reason else self._decide(photo, classification, execution, at).as_state()
+        share = self.audit_share.current()
         try:
             self.photos.classify(
                 photo,
@@ -120,6 +125,7 @@ class Classifier:
                 classification=classification.as_state(),
                 threshold=threshold,
                 decision=decision,
+                audit={"share": share} if decision and in_sample(photo.photo_id, share, AUDIT) else None,
             )
         except Refused as refused:
             record = refused.record

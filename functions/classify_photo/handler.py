@@ -7,8 +7,10 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from functions.classify_photo.audit_share import AuditShare
 from functions.classify_photo.classify import LOW_CONFIDENCE, Classifier, Outcome
 from functions.classify_photo.endpoint import Endpoint
+from functions.classify_photo.parameters import Parameters
 from functions.classify_photo.threshold import Threshold
 from functions.classify_photo.upload_limit import UploadLimit
 from functions.shared.aws import client
@@ -33,12 +35,15 @@ class Settings:
     uploads_per_minute: int
     endpoint_name: str
     threshold_parameter: str
+    audit_share_parameter: str
+    audit_share: float
     event_bus: str
 
 
 settings = read_settings(Settings)
 logger, metrics = make_logger_and_metrics(SERVICE)
 vehicles = load_vehicles()
+parameters = Parameters((settings.threshold_parameter, settings.audit_share_parameter), client("ssm"))
 classifier = Classifier(
     # One attempt, because a photo is classified without it.
     limit=UploadLimit(
@@ -50,7 +55,8 @@ classifier = Classifier(
     uploads=Uploads(client("s3")),
     # One attempt, because the workflow retries.
     endpoint=Endpoint(settings.endpoint_name, client("sagemaker-runtime", read_timeout_s=15, attempts=1), vehicles),
-    threshold=Threshold(settings.threshold_parameter, client("ssm")),
+    threshold=Threshold(settings.threshold_parameter, parameters),
+    audit_share=AuditShare(settings.audit_share_parameter, settings.audit_share, parameters),
     vehicles=vehicles,
     bus=EventBus(settings.event_bus, client("events")),
 )

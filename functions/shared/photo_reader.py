@@ -16,6 +16,7 @@ BY_STATUS = "by-status"
 BY_DAY = "by-day"
 BY_DRIVER = "by-driver"
 UNANNOUNCED = "unannounced"
+LABEL_WANTED = "label-wanted"
 
 _BATCH = 100  # BatchGetItem's limit
 
@@ -45,6 +46,10 @@ class PhotoReader:
     def list_unannounced(self) -> Iterator[PhotoRecord]:
         """Yield the records of outcomes whose event was not published, ordered by `status_at`."""
         return self._query(UNANNOUNCED, "unannounced", "yes", "status_at", "")
+
+    def list_label_wanted(self, since: str) -> Iterator[PhotoRecord]:
+        """Yield the records of photos that reviewers are asked about for a label, from the time `since` on."""
+        return self._query(LABEL_WANTED, "label_wanted", "yes", "label_wanted_at", since)
 
     def list_by_day(self, day: str, *, newest_first: bool = False) -> Iterator[PhotoRecord]:
         """Yield the records of the photos first seen on a day in UTC (yyyy-mm-dd), ordered by `first_seen_at`."""

@@ -30,6 +30,11 @@ class PhotoRecord:
     `review_requests` are all review requests about the photo, oldest first: `token_hash` and `requested_at` of each.
     `outcome` is the decision or the rejection as its event contains it, `announced` whether that event was published,
     `announcing_at` when an execution other than the one that recorded it, or a reconciliation, was about to publish it.
+    `audit` is set for a photo in the audit sample: `share`, the share of photos that were in the sample at that time.
+    `label_request` is the request for a label that no driver waits for: `reason`, `token_hash` (its id) and
+    `requested_at`; `label_sent` is that token_hash once SQS has accepted the message. `label_answer` is the answer:
+    `vehicle`, `reviewer` and `answered_at`. `second_request`, `second_sent` and `second_answer` are the same for a
+    second opinion; `second_request` also has `first`, the answer that it is compared with.
     `error` is why an execution ended without an outcome. `restarts` counts the executions that reconciliations started.
     `notified` is the last failed execution of which an operator was notified.
     """
@@ -48,6 +53,13 @@ class PhotoRecord:
     outcome: Mapping[str, Any] | None = None
     announced: bool = False
     announcing_at: str | None = None
+    audit: Mapping[str, Any] | None = None
+    label_request: Mapping[str, Any] | None = None
+    label_sent: str | None = None
+    label_answer: Mapping[str, Any] | None = None
+    second_request: Mapping[str, Any] | None = None
+    second_sent: str | None = None
+    second_answer: Mapping[str, Any] | None = None
     error: Mapping[str, Any] | None = None
     restarts: int = 0
     notified: str | None = None
@@ -71,6 +83,13 @@ class PhotoRecord:
             outcome=item.get("outcome"),
             announced="announced_at" in item,
             announcing_at=item.get("announcing_at"),
+            audit=item.get("audit"),
+            label_request=item.get("label_request"),
+            label_sent=item.get("label_sent"),
+            label_answer=item.get("label_answer"),
+            second_request=item.get("second_request"),
+            second_sent=item.get("second_sent"),
+            second_answer=item.get("second_answer"),
             error=item.get("error"),
             restarts=item.get("restarts", 0),
             notified=item.get("notified"),

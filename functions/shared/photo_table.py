@@ -8,6 +8,7 @@ from boto3.dynamodb.conditions import Attr, ConditionBase, ConditionExpressionBu
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.shared.aws import error_code
+from functions.shared.decision import FALLBACK
 from functions.shared.dynamodb import deserialize, serialize
 from functions.shared.photo import Photo
 from functions.shared.photo_reader import PhotoReader, unavailable
@@ -61,7 +62,8 @@ class PhotoTable(PhotoReader):
     is the last upload.
 
     Indexes: `by-status` and `unannounced` (outcomes whose event was not published) by the time of the last transition,
-    `by-day` and `by-driver` by the time of the first one.
+    `by-day` and `by-driver` by the time of the first one, `label-wanted` (photos that AuditDecisions asks reviewers
+    about) by the time from which on that is so.
 
     Every method raises RecordUnavailable when DynamoDB does not answer.
     """
@@ -75,12 +77,15 @@ class PhotoTable(PhotoReader):
         classification: Mapping[str, Any],
         threshold: float,
         decision: Mapping[str, Any] | None = None,
+        audit: Mapping[str, Any] | None = None,
     ) -> PhotoRecord | None:
-        """Record the model's classification, and its `decision` if it made one.
+        """Record the model's classification, its `decision` if it made one, and the `audit` if it is to be audited.
 
         Returns the record as it was before, or None. Raises Refused.
         """
         outcome = {"outcome": decision, "unannounced": "yes"} if decision else {}
+        if audit:
+            outcome |= {"audit": audit, **_label_wanted(at)}
         return self._move(
             photo,
             ROUTED if decision else CLASSIFIED,
@@ -142,7 +147,12 @@ class PhotoTable(PhotoReader):
             status,
             execution,
             at,
-            {"outcome": outcome, "unannounced": "yes"},
+            # Nobody answered the review of a decision by the fallback in time: a later answer is a label.
+            {
+                "outcome": outcome,
+                "unannounced": "yes",
+                **(_label_wanted(at) if outcome.get("decided_by") == FALLBACK else {}),
+            },
             allowed=allowed,
         )
 
@@ -311,6 +321,11 @@ def _upload(photo: Photo) -> dict[str, str | None]:
     if photo.uploaded_at is None:
         return {}
     return {"uploaded_at": timestamp(datetime.fromisoformat(photo.uploaded_at)), "sequencer": photo.sequencer}
+
+
+def _label_wanted(at: datetime) -> dict[str, str]:
+    """Return the attributes with which a record is in the index `label-wanted`."""
+    return {"label_wanted": "yes", "label_wanted_at": timestamp(at)}
 
 
 def _is_uploaded_again(photo: Photo, execution: str) -> ConditionBase:

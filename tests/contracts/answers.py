@@ -21,6 +21,7 @@ CONTRACTS: dict[str, tuple[dict[str, Any], ...]] = {
         for name in (
             *("classify_photo", "build_dataset", "judge_challenger", "record_retraining"),
             *("prepare_rollback", "probe_endpoint", "record_rollback", "notify_failure", "reconcile_photos"),
+            "audit_decisions",
         )
     },
 }

@@ -70,6 +70,7 @@ class Lambdas:
         self.events["prepare_rollback"].append({**rollback, "request": alarm})
         executions.create_resources(self.stage)
         executions.add_photos(self.stage)
+        self.events["audit_decisions"] = [{}]
         self.events["notify_failure"] = list(executions.failures(self.stage))
         self.documents = {key: self._read(key) for key in self._keys()}
         self._executions = list(executions.executions())
@@ -110,7 +111,7 @@ class Lambdas:
         self.stage.sagemaker.finish_update()
         if self._respond:
             self.stage.respond = self._respond
-        self.globals("classify_photo")["classifier"].threshold._provider.clear_cache()
+        self.globals("classify_photo")["parameters"].clear_cache()
 
     def without_records(self) -> None:
         """Forget every photo."""

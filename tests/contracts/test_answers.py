@@ -5,6 +5,7 @@ A malformed value must not end an execution with a KeyError, which names neither
 
 import json
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from botocore.client import BaseClient
@@ -108,12 +109,9 @@ def test_an_odd_answer_of_the_endpoint_is_answered_by_the_contract(lambdas: Lamb
 def test_an_odd_threshold_is_answered_by_the_contract(lambdas: Lambdas, threshold: str) -> None:
     event = lambdas.events["classify_photo"][0]
     prepare(lambdas, "classify_photo", event)
-    provider = lambdas.globals("classify_photo")["classifier"].threshold._provider
-    provider.get, real = (lambda *_, **__: threshold), provider.get
-    try:
+    parameters = lambdas.globals("classify_photo")["parameters"]
+    with patch.object(parameters, "find", lambda name: threshold):
         check(lambdas, "classify_photo", event)
-    finally:
-        provider.get = real
 
 
 @examples(60)

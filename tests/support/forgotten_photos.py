@@ -93,8 +93,15 @@ class Planter:
         """Send a message about a photo to each queue, in the format of its sender."""
         state = {"photo": photo.as_state(), "driver_id": photo.driver_id, "task_token": "none"}
         unrouted = {"photo": photo.as_state(), "error": {"Error": "x", "Cause": "y"}, "execution": "z"}
+        audit = {
+            "photo": photo.as_state(),
+            "reason": "Audit",
+            "token_hash": "0" * 64,
+            "requested_at": "2026-11-27T10:00:00Z",
+        }
         for url, body in (
             (self.deployed.review_queue_url, state),
+            (self.deployed.audit_queue_url, audit),
             (self.deployed.review_dead_letter_queue_url, state),
             (self.deployed.unrouted_queue_url, unrouted),
         ):

@@ -84,6 +84,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
                 QueueName="review", Attributes={"RedrivePolicy": json.dumps(redrive)}
             )["QueueUrl"],
             review_dead_letter_queue_url=dead_letters,
+            audit_queue_url=aws("sqs").create_queue(QueueName="audit")["QueueUrl"],
             unrouted_queue_url=aws("sqs").create_queue(QueueName="unrouted")["QueueUrl"],
             event_bus="scones-test",
             classify_photo_arn=f"arn:aws:states:{REGION}:123456789012:stateMachine:classify",

@@ -116,7 +116,7 @@ class Stage:
             AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
             BillingMode="PAY_PER_REQUEST",
         )
-        for queue in ("review", "unrouted", "events"):
+        for queue in ("review", "audit", "unrouted", "events"):
             self.aws["sqs"].create_queue(QueueName=queue)
         self.aws["ssm"].put_parameter(Name=ENVIRONMENT["THRESHOLD_PARAMETER"], Value="model", Type="String")
         self.create_event_bus()

@@ -1,10 +1,16 @@
 """docs/retention.md says what the templates do, and nothing about a photo outlives its record."""
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import pytest
+
+from deploy.settings import given_settings
+from deploy.target import Target
 from deploy.templates import load_template
 from functions.classify_photo.upload_limit import KEPT as KEPT_COUNTS
 from functions.record_retraining.expiry import OUTCOME, REJECTED
@@ -78,8 +84,35 @@ def test_queues_keep_messages_as_long_as_the_table_says() -> None:
     for name, resource in RESOURCES.items():
         if resource["Type"] == "AWS::SQS::Queue":
             seconds = resource["Properties"]["MessageRetentionPeriod"]
+            if name == "ReviewQueue":
+                continue
             assert KEPT[name] == f"{seconds // 86400} days"
             assert seconds == MESSAGES_KEPT.total_seconds()
+
+
+def test_the_review_queue_keeps_a_message_as_long_as_its_driver_waits() -> None:
+    kept = APP["Resources"]["ReviewQueue"]["Properties"]["MessageRetentionPeriod"]
+    parameter = APP["Parameters"][kept["Ref"]]
+    assert parameter["Default"] == APP["Parameters"]["ReviewTimeoutSeconds"]["Default"]
+    assert KEPT["ReviewQueue"] == f"{parameter['Default'] // 60} minutes (`REVIEW_TIMEOUT_S`)"
+    assert parameter["MaxValue"] == MESSAGES_KEPT.total_seconds()
+
+
+@pytest.mark.parametrize(
+    ("given", "present", "expected"),
+    [
+        ("3600", {}, "3600"),
+        ("5", {}, "60"),
+        ("9999999", {}, "1209600"),
+        ("", {"ReviewTimeoutSeconds": "1800"}, "1800"),
+        ("default", {"ReviewTimeoutSeconds": "1800"}, "900"),
+    ],
+)
+def test_the_review_queue_follows_the_timeout_within_the_limits_of_sqs(
+    given: str, present: dict[str, str], expected: str
+) -> None:
+    with patch.dict(os.environ, {"REVIEW_TIMEOUT_S": given}):
+        assert given_settings(Target("aws", "dev"), APP, present)["ReviewRetentionSeconds"] == expected
 
 
 def test_every_log_group_has_the_retention_of_the_table() -> None:

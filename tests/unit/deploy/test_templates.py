@@ -194,7 +194,8 @@ def test_alerts_are_encrypted_with_a_key_that_alarms_and_budgets_may_use() -> No
 def test_a_message_that_is_never_answered_goes_to_the_dead_letter_queue() -> None:
     queue = APP["Resources"]["ReviewQueue"]["Properties"]
     assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
-    assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
+    dead_letters = APP["Resources"]["ReviewDeadLetterQueue"]["Properties"]
+    assert dead_letters["MessageRetentionPeriod"] == 14 * 24 * 3600
 
 
 def test_no_workflow_logs_its_data_with_task_tokens_and_keys_of_photos() -> None:

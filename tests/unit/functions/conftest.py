@@ -20,6 +20,7 @@ from functions.shared.photo_table import PhotoTable
 from tests.support.photo_table import create_photo_table, create_upload_count_table
 from tests.unit.functions.reconciler import Reconciler
 from tests.unit.functions.stack import (
+    AUDIT_SHARE,
     BUS,
     ENDPOINT,
     PHOTOS,
@@ -50,6 +51,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "EVENT_BUS": BUS,
         "ENDPOINT_NAME": ENDPOINT,
         "THRESHOLD_PARAMETER": THRESHOLD,
+        "AUDIT_SHARE_PARAMETER": AUDIT_SHARE,
+        "AUDIT_SHARE": "0",
         "NO_PROXY": "127.0.0.1",
     }.items():
         monkeypatch.setenv(name, value)

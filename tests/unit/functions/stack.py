@@ -28,6 +28,7 @@ UPLOADED_AT = "2026-11-23T02:35:35Z"
 BUS = "scones-test"
 ENDPOINT = "scones-test"
 THRESHOLD = "/scones/test/threshold"
+AUDIT_SHARE = "/scones/test/audit-share"
 EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:scones-test-classify-photo:first"
 ANOTHER_EXECUTION = EXECUTION.replace("first", "second")
 # In the format of Step Functions; it belongs to no execution.
@@ -85,6 +86,9 @@ class Stack:
     def set_threshold(self, value: str) -> None:
         client("ssm").put_parameter(Name=THRESHOLD, Value=value, Type="String", Overwrite=True)
 
+    def set_audit_share(self, value: str) -> None:
+        client("ssm").put_parameter(Name=AUDIT_SHARE, Value=value, Type="String", Overwrite=True)
+
     def record(self, photo: Photo) -> PhotoRecord:
         """Return the record of a photo that has one."""
         record = self.find_record(photo)
@@ -93,6 +97,10 @@ class Stack:
 
     def find_record(self, photo: Photo) -> PhotoRecord | None:
         return PhotoTable(PHOTOS, client("dynamodb")).get(photo.photo_id)
+
+    def label_wanted(self) -> list[PhotoRecord]:
+        """Return the records of the photos that reviewers are to be asked about."""
+        return list(PhotoTable(PHOTOS, client("dynamodb")).list_label_wanted("2026"))
 
     def messages(self) -> list[dict[str, Any]]:
         """Return the bodies of all messages in the review queue, without deleting them."""

@@ -34,5 +34,5 @@ def test_a_missing_threshold_names_the_parameter_to_create(stack: Stack, classif
 
 def test_the_threshold_is_read_once_a_minute(stack: Stack, classify: Function, monkeypatch: pytest.MonkeyPatch) -> None:
     classify(photo=stack.upload().as_state())
-    monkeypatch.setattr(client("ssm"), "get_parameter", lambda **_: pytest.fail("read again"))
+    monkeypatch.setattr(client("ssm"), "get_parameters", lambda **_: pytest.fail("read again"))
     classify(photo=stack.upload(JPEG + b"!").as_state())

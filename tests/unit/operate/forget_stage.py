@@ -13,7 +13,7 @@ from operate.forget import Scope
 from operate.terminal import console
 from tests.support.forgotten_photos import Planter
 
-QUEUES = ("review_queue_url", "review_dead_letter_queue_url", "unrouted_queue_url")
+QUEUES = ("review_queue_url", "audit_queue_url", "review_dead_letter_queue_url", "unrouted_queue_url")
 BUCKETS = ("uploads-bucket", "ml-bucket")
 
 

@@ -91,14 +91,14 @@ def test_a_request_that_a_console_held_is_deleted_by_the_next_run(
     assert lease.request.photo.photo_id == request_of_a.photo_id
     for _ in range(2):
         report = run(deployed, tmp_path, Scope.of_driver("a"))
-        assert "when the consoles are closed" in kept(report, "messages of the review queue")[0]["what"]
+        assert "when the consoles are closed" in kept(report, "messages of the review and audit queues")[0]["what"]
     assert report["photos"] == []
     desk.close()
     assert depth(deployed.review_queue_url) == (1, 0)
     report = run(deployed, tmp_path, Scope.of_driver("a"))
-    assert found(report, "review requests in the queue") == 1
+    assert found(report, "review requests in queues") == 1
     assert depth(deployed.review_queue_url) == (0, 0)
-    assert kept(report, "messages of the review queue") == []
+    assert kept(report, "messages of the review and audit queues") == []
 
 
 def test_a_request_that_is_held_while_nothing_else_is_left_is_printed(
