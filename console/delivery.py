@@ -23,7 +23,8 @@ from console.photos import PhotoNotRead, PhotoNotShown, Photos
 from console.pictures import Picture
 from console.review_request import ReviewRequest
 from console.reviews import Reviews
-from console.session import ANSWERED_BEFORE, DELAYED, DELETED, LABEL_ONLY, ROUTED, Answer, Outcome, Session
+from console.session import ANSWERED_BEFORE, AUDITED, DELAYED, DELETED, LABEL_ONLY, ROUTED, Answer, Outcome, Session
+from functions.shared.audit import SECOND
 from functions.shared.aws import error_code
 from functions.shared.errors import EventNotPublished
 from functions.shared.events import EventBus
@@ -120,6 +121,8 @@ class Delivery:
             message = f"{first} answered this photo first ({counting.vehicle}). This answer is kept as well."
             return Outcome(ANSWERED_BEFORE, answer.photo_id, answer.vehicle, message)
         self._leases.delete(lease)
+        if request.is_blind:
+            return Outcome(AUDITED, answer.photo_id, answer.vehicle, _compare(request, record, answer.vehicle))
         if not answer.accepted:
             outcome = describe_outcome(record) or "The workflow no longer waits for this photo."
             return Outcome(LABEL_ONLY, answer.photo_id, answer.vehicle, f"{outcome} Your answer is kept as a label.")
@@ -128,8 +131,14 @@ class Delivery:
         return Outcome(ROUTED, answer.photo_id, answer.vehicle, message)
 
     def find_answer(self, request: ReviewRequest, record: PhotoRecord) -> Label | None:
-        """Return the answer that counts for a request, or for an earlier one about the same photo; None without any."""
-        first = self._reviews.labels.find_first(record.photo.photo_id, lambda label: self._counts(label, record))
+        """Return the answer that counts for a request, or for an earlier one about the same photo; None without any.
+
+        Only an answer to a request for a second opinion counts for it.
+        """
+        own = request.token_hash if request.reason == SECOND else None
+        first = self._reviews.labels.find_first(
+            record.photo.photo_id, lambda label: self._counts(label, record) and own in (None, label.token_hash)
+        )
         if first is None:
             return None
         for request_id in (request.id, first.request_id):
@@ -180,6 +189,8 @@ class Delivery:
 
     def _send_task_success(self, request: ReviewRequest, label: Label) -> bool:
         """Send the answer to the waiting execution; False when it no longer waits."""
+        if request.task_token is None:
+            return False
         try:
             self._stepfunctions.send_task_success(
                 taskToken=request.task_token, output=json.dumps(label.as_answer(), ensure_ascii=False)
@@ -208,3 +219,12 @@ class Delivery:
         if label.key not in announced:
             self._bus.publish("Review Completed", label.as_event(accepted=accepted))
             announced.add(label.key)
+
+
+def _compare(request: ReviewRequest, record: PhotoRecord, vehicle: str) -> str:
+    """Return what the model, or the first reviewer, answered, now that a reviewer has answered without knowing it."""
+    if request.reason == SECOND and record.second_request:
+        first = record.second_request["first"]["vehicle"]
+        return f"Another reviewer answered {first}, too." if first == vehicle else f"Another reviewer answered {first}."
+    model = f"The model decided {request.vehicle} ({request.confidence or 0:.1%})"
+    return f"{model}, too." if request.vehicle == vehicle else f"{model}. The driver's bay does not change."

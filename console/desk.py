@@ -31,6 +31,7 @@ UNDO_S = 3.0
 _EXTENSIONS_PER_LEASE = 3  # a lease survives two failed extensions
 _MAX_RECEIVES = 12  # messages received at most to find one whose driver waits
 _LABEL_ONLY_DELAY_S = 60  # how long label-only requests stay invisible while a driver waits
+_OTHER_REVIEWER_DELAY_S = 120  # how long a request that another reviewer must answer stays invisible
 _REPLACE_RETRY_S = 1  # when the session that holds an older message is busy
 _MAX_SEARCHES = 10  # for a message that another process may have leased
 _MAX_UNACCEPTED = 20
@@ -127,14 +128,22 @@ class Desk:
                 self._leases.give_back(answer.lease)
 
     def take(self, session: Session, *, ahead: int = 2) -> list[Lease]:
-        """Return the session's current request and the ones after it, `ahead` in all if the queue has as many."""
+        """Return the session's current request and the ones after it, `ahead` in all if the queues have as many.
+
+        Requests of the audit queue are for the time in which no driver waits: they go back as soon as one does.
+        """
         with session.lock:
             self._finish_restarted()
-            while len(session.leased) < ahead:
-                lease = self._next_lease()
-                if lease is None:
+            audits = [lease for lease in session.leased if lease.request.is_without_driver]
+            while len(session.leased) - len(audits) < ahead and (lease := self._next_lease()):
+                session.leased = [*(one for one in session.leased if one not in audits), lease]
+                while audits:
+                    self._leases.give_back(audits.pop())
+            while len(session.leased) < ahead and all(one.request.is_without_driver for one in session.leased):
+                audit = self._next_audit(session.reviewer)
+                if audit is None:
                     break
-                session.leased.append(lease)
+                session.leased.append(audit)
             return list(session.leased)
 
     def answer(self, session: Session, lease_id: str, vehicle: str) -> Answer:
@@ -186,7 +195,7 @@ class Desk:
         """Lease the next request. One whose driver waits has priority over one whose answer becomes a label only."""
         label_only: list[Lease] = []
         waiting: Lease | None = None
-        for lease in self._receive():
+        for lease in self._receive(self._leases.receive(_MAX_RECEIVES)):
             if not lease.is_label_only(datetime.now(UTC)):
                 waiting = lease
                 break
@@ -196,15 +205,25 @@ class Desk:
             self._leases.give_back(lease, after_s=_LABEL_ONLY_DELAY_S if waiting else 0)
         return chosen
 
-    def _receive(self) -> Iterator[Lease]:
-        """Receive requests and yield those to show.
+    def _next_audit(self, reviewer: Reviewer) -> Lease | None:
+        """Lease the next request of the audit queue that a reviewer may answer."""
+        for lease in self._receive(self._leases.receive_audits(_MAX_RECEIVES)):
+            if lease.may_be_answered_by(reviewer.id):
+                return lease
+            self._leases.give_back(lease, after_s=_OTHER_REVIEWER_DELAY_S)
+        return None
+
+    def _receive(self, received: Iterator[Lease]) -> Iterator[Lease]:
+        """Yield the leases of requests to show.
 
         Not shown are requests about photos that are answered already or that were deleted with their records, those
         with a newer message, and those about photos of which a session holds an older message.
         """
-        for lease in self._leases.receive(_MAX_RECEIVES):
+        for lease in received:
             try:
                 record = lease.record = self._records.get(lease.request.photo.photo_id)
+                if record and lease.request.is_without_driver:
+                    lease.request = lease.request.with_prediction(record)
                 label = self._delivery.find_answer(lease.request, record) if record else None
             except Exception as error:
                 # Without this, each request that is received during an outage of AWS nears the dead-letter queue.
@@ -255,7 +274,7 @@ class Desk:
                 unaccepted.searches_left -= 1
                 sent_again = True
         if sent_again:
-            for lease in list(self._receive()):
+            for lease in list(self._receive(self._leases.receive(_MAX_RECEIVES))):
                 self._leases.give_back(lease)
 
     def _schedule(self) -> None:

@@ -1,4 +1,4 @@
-"""Leases of review requests: receive SQS messages, extend their visibility timeout, give them back, delete them."""
+"""Leases of requests: receive SQS messages, extend their visibility timeout, give them back, delete them."""
 
 import json
 import logging
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from console.review_request import MalformedRequest, ReviewRequest, parse_review_request
+from console.review_request import MalformedRequest, ReviewRequest, parse_label_request, parse_review_request
 from deploy.outputs import Deployed
+from functions.shared.audit import SECOND
 from functions.shared.aws import error_code
 from functions.shared.photo_record import IN_REVIEW, PhotoRecord
 
@@ -25,18 +26,19 @@ LEASE_S = 60
 """The visibility timeout of a leased message."""
 
 _MALFORMED_RETRY_S = 1
-_DEFAULT_MAX_RECEIVES = 5
 
 
 @dataclass(eq=False)
 class Lease:
     """A request whose message is invisible to other consumers of the queue.
 
-    `record` is the record of the photo as it was when the message was received, None for a photo without one.
+    `queue_url` is the URL of that queue. `record` is the record of the photo as it was when the message was received,
+    None for a photo without one.
     """
 
     id: str
     request: ReviewRequest
+    queue_url: str
     receipt_handle: str = field(repr=False)
     receive_count: int
     record: PhotoRecord | None = None
@@ -44,6 +46,12 @@ class Lease:
     def is_label_only(self, now: datetime) -> bool:
         """Whether an answer becomes a label only, because the execution no longer waits for it."""
         return (self.record is not None and self.record.has_outcome) or self.request.expired(now)
+
+    def may_be_answered_by(self, reviewer: str) -> bool:
+        """Whether a reviewer may answer: a second opinion is that of another one than the first."""
+        if self.request.reason != SECOND or self.record is None or self.record.second_request is None:
+            return True
+        return bool(self.record.second_request["first"]["reviewer"] != reviewer)
 
     @property
     def is_superseded(self) -> bool:
@@ -70,25 +78,36 @@ def _awaited(record: PhotoRecord) -> str | None:
 
 
 class Leases:
-    """The messages of the review queue that this process has received."""
+    """The messages of the review queue and of the audit queue that this process has received."""
 
     def __init__(self, deployed: Deployed, sqs: "SQSClient", lease_s: int = LEASE_S) -> None:
         """`lease_s`: the visibility timeout in seconds, which `extend` restarts."""
         self.lease_s = lease_s
-        self._queue_url = deployed.review_queue_url
+        self._review_queue_url = deployed.review_queue_url
+        self._audit_queue_url = deployed.audit_queue_url
         self._uploads_bucket = deployed.uploads_bucket
         self._sqs = sqs
-        self._max_receive_count: int | None = None
+        self._max_receive_counts: dict[str, float] = {}
 
     def receive(self, max_messages: int) -> Iterator[Lease]:
-        """Receive up to `max_messages`, one at a time, until the queue is empty.
+        """Receive up to `max_messages` of the review queue, one at a time, until it is empty.
 
         A malformed request is skipped and not deleted: after the queue's `maxReceiveCount` SQS moves it to the
         dead-letter queue.
         """
+        return self._receive(self._review_queue_url, max_messages)
+
+    def receive_audits(self, max_messages: int) -> Iterator[Lease]:
+        """Receive up to `max_messages` of the audit queue, one at a time, until it is empty.
+
+        A malformed request is deleted: no driver waits for it.
+        """
+        return self._receive(self._audit_queue_url, max_messages)
+
+    def _receive(self, queue_url: str, max_messages: int) -> Iterator[Lease]:
         for _ in range(max_messages):
             received = self._sqs.receive_message(
-                QueueUrl=self._queue_url,
+                QueueUrl=queue_url,
                 MaxNumberOfMessages=1,
                 VisibilityTimeout=self.lease_s,
                 MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
@@ -97,10 +116,13 @@ class Leases:
                 return
             message = received["Messages"][0]
             try:
-                lease = self._lease(message)
+                lease = self._lease(queue_url, message)
             except MalformedRequest as error:
                 log.warning("message %s is not a review request: %s", message["MessageId"], error)
-                self._set_visibility(message["ReceiptHandle"], _MALFORMED_RETRY_S)
+                if queue_url == self._audit_queue_url:
+                    self._sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+                else:
+                    self._set_visibility(queue_url, message["ReceiptHandle"], _MALFORMED_RETRY_S)
             else:
                 yield lease
 
@@ -108,7 +130,7 @@ class Leases:
         """Restart the visibility timeout of each message. Failures are logged."""
         for lease in leases:
             try:
-                self._set_visibility(lease.receipt_handle, self.lease_s)
+                self._set_visibility(lease.queue_url, lease.receipt_handle, self.lease_s)
             except BotoCoreError as error:
                 log.warning("photo %s: its lease was not extended: %s", lease.request.photo.photo_id, error)
 
@@ -119,40 +141,44 @@ class Leases:
         the dead-letter queue. If AWS fails, the message becomes visible at the end of its visibility timeout.
         """
         try:
-            if lease.receive_count >= self._receive_limit() - 1:
-                self._sqs.send_message(QueueUrl=self._queue_url, MessageBody=lease.request.body, DelaySeconds=after_s)
+            if lease.receive_count >= self._receive_limit(lease.queue_url) - 1:
+                self._sqs.send_message(QueueUrl=lease.queue_url, MessageBody=lease.request.body, DelaySeconds=after_s)
                 self.delete(lease)
             else:
-                self._set_visibility(lease.receipt_handle, after_s)
+                self._set_visibility(lease.queue_url, lease.receipt_handle, after_s)
         except (ClientError, BotoCoreError) as error:
             log.warning("photo %s was not given back: %s", lease.request.photo.photo_id, error)
 
     def delete(self, lease: Lease) -> None:
         """Delete a message; an expired receipt handle is not an error. Raises ClientError, BotoCoreError."""
         try:
-            self._sqs.delete_message(QueueUrl=self._queue_url, ReceiptHandle=lease.receipt_handle)
+            self._sqs.delete_message(QueueUrl=lease.queue_url, ReceiptHandle=lease.receipt_handle)
         except ClientError as error:
             if error_code(error) != "ReceiptHandleIsInvalid":
                 raise
 
-    def _lease(self, message: "MessageTypeDef") -> Lease:
+    def _lease(self, queue_url: str, message: "MessageTypeDef") -> Lease:
         """Parse a message. Raises MalformedRequest."""
         sent_at = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
-        request = parse_review_request(message["Body"], bucket=self._uploads_bucket, sent_at=sent_at)
+        if queue_url == self._audit_queue_url:
+            request = parse_label_request(message["Body"], bucket=self._uploads_bucket)
+        else:
+            request = parse_review_request(message["Body"], bucket=self._uploads_bucket, sent_at=sent_at)
         receive_count = int(message["Attributes"]["ApproximateReceiveCount"])
-        return Lease(uuid.uuid4().hex, request, message["ReceiptHandle"], receive_count)
+        return Lease(uuid.uuid4().hex, request, queue_url, message["ReceiptHandle"], receive_count)
 
-    def _receive_limit(self) -> int:
-        if self._max_receive_count is None:
-            found = self._sqs.get_queue_attributes(QueueUrl=self._queue_url, AttributeNames=["RedrivePolicy"])
+    def _receive_limit(self, queue_url: str) -> float:
+        """Return after how many receptions a message is moved to a dead-letter queue; infinite without one."""
+        if queue_url not in self._max_receive_counts:
+            found = self._sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["RedrivePolicy"])
             policy = json.loads(found.get("Attributes", {}).get("RedrivePolicy", "{}"))
-            self._max_receive_count = int(policy.get("maxReceiveCount", _DEFAULT_MAX_RECEIVES))
-        return self._max_receive_count
+            self._max_receive_counts[queue_url] = float(policy.get("maxReceiveCount", "inf"))
+        return self._max_receive_counts[queue_url]
 
-    def _set_visibility(self, receipt_handle: str, seconds: int) -> None:
+    def _set_visibility(self, queue_url: str, receipt_handle: str, seconds: int) -> None:
         try:
             self._sqs.change_message_visibility(
-                QueueUrl=self._queue_url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
+                QueueUrl=queue_url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
             )
         except ClientError as error:
             # The message was deleted, or another consumer received it. Then the label of the first answer is final.

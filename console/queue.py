@@ -23,13 +23,15 @@ _CACHE_S = 3.0
 class QueueFigures:
     """The figures at the top of the Review page.
 
-    `waiting` and `leased` count the visible and the leased messages; `drivers` counts the drivers who wait for an
+    `waiting` and `leased` count the visible and the leased messages of the review queue, `audits` the visible ones of
+    the audit queue; `drivers` counts the drivers who wait for an
     answer, `oldest_s` is the longest wait in seconds; `dead` counts the failed requests: the
     messages in the dead-letter queue and in the unrouted queue.
     """
 
     waiting: int
     leased: int
+    audits: int
     drivers: int
     oldest_s: float | None
     answers_today: int
@@ -63,6 +65,7 @@ class Queue:
         return QueueFigures(
             waiting=visible,
             leased=leased,
+            audits=self._count_messages(self._deployed.audit_queue_url)[0],
             drivers=drivers,
             oldest_s=(moment - oldest).total_seconds() if oldest else None,
             answers_today=self._reviews.count_answered_since(midnight),

@@ -1,16 +1,18 @@
-"""A review request, parsed from a message of the review queue and validated."""
+"""A request to a reviewer, parsed from a message of the review queue or of the audit queue and validated."""
 
 import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from functions.shared.audit import AUDITED, BLIND, REVIEW_TIMED_OUT, SECOND
 from functions.shared.errors import InvalidInput
 from functions.shared.photo import Photo
-from functions.shared.shapes import is_text, time
+from functions.shared.photo_record import PhotoRecord
+from functions.shared.shapes import is_text, matching, time
 
 REASONS = {
     "LowConfidence": "The confidence is below the threshold.",
@@ -24,7 +26,13 @@ REASONS = {
     "AnnouncementPending": "The decision could not be announced.",
     "ThresholdUnavailable": "The threshold could not be read.",
     "InvalidThreshold": "The threshold is not set correctly.",
+    AUDITED: "Audit: the model has decided. What do you see?",
+    SECOND: "Second opinion: another reviewer has answered. What do you see?",
+    REVIEW_TIMED_OUT: "Nobody answered in time. The label is for training.",
 }
+
+_REASON = matching("|".join((AUDITED, SECOND, REVIEW_TIMED_OUT)))
+_TOKEN_HASH = matching("[0-9a-f]{64}")
 
 
 class MalformedRequest(ValueError):
@@ -33,7 +41,7 @@ class MalformedRequest(ValueError):
 
 @dataclass(frozen=True)
 class RequestId:
-    """Identifies a review request: the photo, the SHA-256 of the task token in hexadecimal, and when it was made."""
+    """Identifies a request: the photo, `token_hash` as in ReviewRequest, and when the request was made."""
 
     photo_id: str
     token_hash: str
@@ -46,7 +54,9 @@ class ReviewRequest:
 
     `vehicle`, `confidence` and `probabilities` are the prediction of the model, None without one. `threshold`,
     `confidence` and the probabilities are in [0, 1]. Anyone with the `task_token` can answer the execution, so it is
-    never shown, logged or stored. `body` is the message body, to send it again.
+    never shown, logged or stored; it is None when no driver waits, and so is `expires_at`. `token_hash` identifies the
+    request: in hexadecimal, the SHA-256 of the task token, or the id of a request without one. `body` is the message
+    body, to send it again.
     """
 
     photo: Photo
@@ -59,14 +69,10 @@ class ReviewRequest:
     reason: str
     execution: str
     requested_at: datetime
-    expires_at: datetime
-    task_token: str = field(repr=False)
+    expires_at: datetime | None
+    token_hash: str
+    task_token: str | None = field(repr=False)
     body: str = field(repr=False)
-
-    @property
-    def token_hash(self) -> str:
-        """The SHA-256 of the task token, which identifies the token without revealing it."""
-        return hashlib.sha256(self.task_token.encode()).hexdigest()
 
     @property
     def id(self) -> RequestId:
@@ -83,16 +89,90 @@ class ReviewRequest:
         """The last segment of the photo's key, which is the name of the driver's file."""
         return self.photo.key.rsplit("/", 1)[-1]
 
+    @property
+    def is_blind(self) -> bool:
+        """Whether the reviewer must not see what the model or another reviewer answered."""
+        return self.reason in BLIND
+
+    @property
+    def is_without_driver(self) -> bool:
+        """Whether the request is of the audit queue: no driver waits for the answer, which is a label."""
+        return self.task_token is None
+
     def expired(self, now: datetime) -> bool:
-        """Whether the execution no longer waits for an answer."""
-        return now >= self.expires_at
+        """Whether no execution waits for an answer."""
+        return self.expires_at is None or now >= self.expires_at
+
+    def with_prediction(self, record: PhotoRecord) -> "ReviewRequest":
+        """Return the request with the prediction in the record of its photo, which a label keeps beside the answer."""
+        found = record.classification or {}
+        return replace(
+            self,
+            vehicle=found.get("vehicle"),
+            confidence=found.get("confidence"),
+            probabilities=found.get("probabilities"),
+            model_version=found.get("model_version"),
+            threshold=record.threshold,
+            execution=record.execution,
+        )
 
 
 def parse_review_request(body: str, *, bucket: str, sent_at: datetime) -> ReviewRequest:
-    """Parse the body of a message. `bucket` is the stage's uploads bucket, `sent_at` the message's SentTimestamp.
+    """Parse a message of the review queue. `bucket` is the uploads bucket, `sent_at` the message's SentTimestamp.
 
     Raises MalformedRequest for anything but a review request about a photo in that bucket.
     """
+    state, photo = _read_message(body, bucket)
+    token = _text(state, "task_token") or ""
+    return ReviewRequest(
+        photo=photo,
+        driver_id=photo.driver_id,
+        vehicle=_text(state, "vehicle", optional=True),
+        confidence=_unit_number(state, "confidence"),
+        probabilities=_probabilities(state.get("probabilities")),
+        model_version=_text(state, "model_version", optional=True),
+        threshold=_unit_number(state, "threshold"),
+        reason=_text(state, "reason") or "",
+        execution=_text(state, "execution") or "",
+        requested_at=_time(state, "requested_at") if state.get("requested_at") else sent_at,
+        expires_at=_time(state, "expires_at"),
+        token_hash=hashlib.sha256(token.encode()).hexdigest(),
+        task_token=token,
+        body=body,
+    )
+
+
+def parse_label_request(body: str, *, bucket: str) -> ReviewRequest:
+    """Parse a message of the audit queue. It has no prediction: see `ReviewRequest.with_prediction`.
+
+    Raises MalformedRequest for anything but a request for a label of a photo in the uploads bucket `bucket`.
+    """
+    state, photo = _read_message(body, bucket)
+    for name, shape in (("reason", _REASON), ("token_hash", _TOKEN_HASH)):
+        try:
+            shape(state.get(name), name)
+        except InvalidInput as error:
+            raise MalformedRequest(str(error)) from error
+    return ReviewRequest(
+        photo=photo,
+        driver_id=photo.driver_id,
+        vehicle=None,
+        confidence=None,
+        probabilities=None,
+        model_version=None,
+        threshold=None,
+        reason=state["reason"],
+        execution="",
+        requested_at=_time(state, "requested_at"),
+        expires_at=None,
+        token_hash=state["token_hash"],
+        task_token=None,
+        body=body,
+    )
+
+
+def _read_message(body: str, bucket: str) -> tuple[dict[str, Any], Photo]:
+    """Return a message and the photo that it is about. Raises MalformedRequest."""
     try:
         state = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -108,21 +188,7 @@ def parse_review_request(body: str, *, bucket: str, sent_at: datetime) -> Review
         raise MalformedRequest(f"the photo is in bucket {photo.bucket!r}, which is not this stage's")
     if state["photo"].get("photo_id", photo_id) != photo_id:
         raise MalformedRequest("photo_id does not belong to bucket, key and etag")
-    return ReviewRequest(
-        photo=photo,
-        driver_id=photo.driver_id,
-        vehicle=_text(state, "vehicle", optional=True),
-        confidence=_unit_number(state, "confidence"),
-        probabilities=_probabilities(state.get("probabilities")),
-        model_version=_text(state, "model_version", optional=True),
-        threshold=_unit_number(state, "threshold"),
-        reason=_text(state, "reason") or "",
-        execution=_text(state, "execution") or "",
-        requested_at=_time(state, "requested_at") if state.get("requested_at") else sent_at,
-        expires_at=_time(state, "expires_at"),
-        task_token=_text(state, "task_token") or "",
-        body=body,
-    )
+    return state, photo
 
 
 def _text(state: Mapping[str, Any], name: str, *, optional: bool = False) -> str | None:

@@ -14,6 +14,7 @@ LABEL_ONLY = "label-only"
 ANSWERED_BEFORE = "answered-before"
 DELAYED = "delayed"
 DELETED = "deleted"
+AUDITED = "audited"
 
 _MAX_NOTICES = 50
 
@@ -57,7 +58,8 @@ class Answer:
 class Outcome:
     """The result of an answer, for its reviewer.
 
-    `kind` is ROUTED, LABEL_ONLY, ANSWERED_BEFORE, DELAYED or DELETED. `number` counts the outcomes of a session from 1.
+    `kind` is ROUTED, LABEL_ONLY, AUDITED, ANSWERED_BEFORE, DELAYED or DELETED. `number` counts the outcomes of a
+    session from 1.
     """
 
     kind: str

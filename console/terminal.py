@@ -116,9 +116,9 @@ class Terminal:
         elif self._leased:
             now = datetime.now(UTC)
             request = self._leased[0].request
-            left = (request.expires_at - now).total_seconds()
+            left = (request.expires_at - now).total_seconds() if request.expires_at else 0
             waited = (now - request.requested_at).total_seconds()
-            expiry = f"expires in {whole_seconds(left)}" if left > 0 else "timed out: label only"
+            expiry = f"expires in {whole_seconds(left)}" if left > 0 else "no driver waits: label only"
             line = f"waiting for {whole_seconds(waited)}, {expiry}"
         else:
             line = "The queue is empty. New photos appear automatically; Q quits."
@@ -133,7 +133,8 @@ class Terminal:
             details.add_row(
                 "Note", Text("The driver no longer waits. Your answer is kept as a label for training.", "yellow")
             )
-        for name, share in sorted((request.probabilities or {}).items(), key=lambda item: -item[1]):
+        probabilities = {} if request.is_blind else request.probabilities or {}
+        for name, share in sorted(probabilities.items(), key=lambda item: -item[1]):
             bar = Text("█" * round(share * _BAR_WIDTH), "cyan") + Text(
                 "░" * (_BAR_WIDTH - round(share * _BAR_WIDTH)), "dim"
             )

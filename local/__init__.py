@@ -14,7 +14,8 @@
 - `bucket_policies`, `policy_documents`, `object_keys`, `missing_objects`: the policies of buckets, keys with any
   characters, and what S3 answers about objects that do not exist
 - `authorization`, `service_roles`: IAM for requests, and for what services do with roles; `policy_variables`,
-  `event_conditions`, `encrypted_topics`: what ministack's evaluator lacks; `recorded_calls`: the authorized calls
+  `event_conditions`, `encrypted_topics`, `parameter_permissions`: what ministack's evaluator lacks; `recorded_calls`:
+  the authorized calls
 - `service_models`, `checked_calls`: what botocore's models demand of requests and responses, for tests
 - `request_permissions`: the IAM actions of batch operations of SQS, and the resources of DescribeAlarms
 - `faults`: AWS calls that are refused, delayed or lost, for tests of whole systems

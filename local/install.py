@@ -19,6 +19,7 @@ from local import (
     metrics,
     missing_objects,
     object_keys,
+    parameter_permissions,
     policy_variables,
     recorded_calls,
     request_permissions,
@@ -68,6 +69,7 @@ def apply_patches(settings: Settings) -> service.SageMaker:
     event_conditions.install()
     item_conditions.install()
     encrypted_topics.install()
+    parameter_permissions.install()
     object_keys.install()
     request_permissions.install()
     cloudformation.install(sagemaker)

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -69,23 +69,29 @@ def session(state: Session, leased: Sequence[Lease], undo_s: float) -> dict[str,
 
 
 def leased_request(lease: Lease, now: datetime) -> dict[str, Any]:
-    """Return a leased request for its page, without the task token."""
+    """Return a leased request for its page, without the task token.
+
+    One that is answered blind has neither the prediction nor the outcome of the photo.
+    """
     request = lease.request
+    blind = request.is_blind
+    shown = replace(request, vehicle=None, confidence=None, probabilities=None, threshold=None) if blind else request
     return {
         "id": lease.id,
         "photo_id": request.photo.photo_id,
         "driver": request.driver_id,
         "file": request.file_name,
         "reason": request.explanation,
-        "vehicle": request.vehicle,
-        "confidence": request.confidence,
-        "probabilities": sorted((request.probabilities or {}).items(), key=lambda item: -item[1]),
-        "threshold": request.threshold,
+        "vehicle": shown.vehicle,
+        "confidence": shown.confidence,
+        "probabilities": sorted((shown.probabilities or {}).items(), key=lambda item: -item[1]),
+        "threshold": shown.threshold,
         "model_version": request.model_version,
         "waited_s": (now - request.requested_at).total_seconds(),
-        "expires_in_s": (request.expires_at - now).total_seconds(),
+        "expires_in_s": (request.expires_at - now).total_seconds() if request.expires_at else None,
         "label_only": lease.is_label_only(now),
-        "ended": describe_outcome(lease.record),
+        "blind": blind,
+        "ended": None if blind else describe_outcome(lease.record),
     }
 
 

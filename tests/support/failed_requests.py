@@ -51,7 +51,8 @@ def failed_stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
             for name in ("classify-photo", "retrain-model", "rollback-model")
         }
         queues = {
-            name: client("sqs").create_queue(QueueName=name)["QueueUrl"] for name in ("review", "dead", "unrouted")
+            name: client("sqs").create_queue(QueueName=name)["QueueUrl"]
+            for name in ("review", "dead", "audit", "unrouted")
         }
         outputs = {
             "UploadsBucket": BUCKET,
@@ -62,12 +63,14 @@ def failed_stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
             "UploadCountTable": "uploads-per-minute",
             "ReviewQueueUrl": queues["review"],
             "ReviewDeadLetterQueueUrl": queues["dead"],
+            "AuditQueueUrl": queues["audit"],
             "UnroutedQueueUrl": queues["unrouted"],
             "EventBus": "scones-test",
             "ClassifyPhotoArn": machines["classify-photo"],
             "RetrainModelArn": machines["retrain-model"],
             "RollbackModelArn": machines["rollback-model"],
             "EndpointName": "scones-test-vehicles",
+            "Image": "image",
             "ThresholdParameter": "/scones/test/threshold",
             "Image": "scones@sha256:0",
         }

@@ -54,6 +54,7 @@ def request() -> ReviewRequest:
         execution="arn:execution",
         requested_at=now,
         expires_at=now + timedelta(hours=1),
+        token_hash="0" * 64,
         task_token="token",  # noqa: S106
         body="{}",
     )

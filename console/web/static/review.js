@@ -111,6 +111,7 @@ function show(session) {
 function showFigures() {
   $("figure-waiting").textContent = figures.waiting;
   $("figure-drivers").textContent = figures.drivers;
+  $("figure-audits").textContent = figures.audits;
   $("figure-today").textContent = figures.answers_today;
   $("figure-dead").textContent = figures.dead;
   $("figure-dead-box").hidden = !figures.dead;
@@ -143,6 +144,7 @@ function showPhoto(request) {
   image.src = `/photos/${request.photo_id}`;
   $("photo-name").textContent = `${request.driver} · ${request.file}`;
   $("reason").textContent = request.reason;
+  $("audit").hidden = !request.blind;
   $("model").hidden = !request.probabilities.length;
   $("probabilities").replaceChildren(...request.probabilities.map((pair) => bar(pair, request)));
   $("model-version").textContent =
@@ -233,13 +235,15 @@ function tick() {
     $("figure-oldest").textContent = figures.oldest_s === null ? "–" : duration(figures.oldest_s + (performance.now() - figures.at) / 1000);
   }
   if (!current) return;
-  const left = current.expires_in_s - passed;
+  const left = current.expires_in_s === null ? null : current.expires_in_s - passed;
   const late = current.label_only || left <= 0;
   $("waited").textContent = duration(current.waited_s + passed);
-  $("expires").textContent = late ? "timed out" : duration(left);
+  $("expires").textContent = left === null ? "–" : late ? "timed out" : duration(left);
   $("expires").classList.toggle("urgent", !late && left < 120);
   $("label-only").hidden = !late;
-  $("label-only").textContent = `${current.ended ?? "The review timed out, so the driver was sent to the help desk."} Your answer is kept as a label.`;
+  $("label-only").textContent = current.blind
+    ? "No driver waits. You see the other opinion after your answer."
+    : `${current.ended ?? "The review timed out, so the driver was sent to the help desk."} Your answer is kept as a label.`;
 }
 
 document.addEventListener("keydown", (event) => {
