@@ -27,7 +27,7 @@ quoted = '$(subst ','\'',$(value $(1)))'
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test rehearse deploy destroy people stage retrain rollback promote reference status threshold \
 	upload bench load cost evaluate review redrive reconcile forget restore torture pretrain image up credentials down \
-	asl format lint lock audit sbom scan
+	asl format lint lock audit sbom scan simulate-audit
 
 help:  ## list the commands
 	@echo "Scones Unlimited, vehicle router. TARGET=$(TARGET) STAGE=$(STAGE)"
@@ -105,6 +105,9 @@ load: $(READY)  ## RATE=<photos/s> COUNT=<n>: a stream of generated photos; BURS
 cost: $(READY)  ## PHOTOS_PER_DAY=<n>: cost of each month by part, quotas, the usual design; SHARES=reviewer=0.05,…: of the outcomes
 	@test -n "$(PHOTOS_PER_DAY)" || { echo 'PHOTOS_PER_DAY is not set. Run: make cost PHOTOS_PER_DAY=100000'; exit 1; }
 	@$(PY) -m operate cost $(if $(SHARES),--shares "$(SHARES)") -- "$(PHOTOS_PER_DAY)"
+
+simulate-audit: $(READY)  ## how often the interval of the audit contains the error, and its cost in reviews
+	@$(PY) -m benchmarks.audit_interval
 
 evaluate: $(READY)  ## PHOTOS=<folder of class folders>: evaluate the champion on those photos
 	@test -n $(call quoted,PHOTOS) || { echo 'PHOTOS is not set. Run: make evaluate PHOTOS=<folder of class folders>'; exit 1; }

@@ -132,7 +132,8 @@ def buckets(observed: Sequence[Point], number: int = 12) -> list[Bucket]:
         bucket = found[index]
         bucket.by_vehicle[point.vehicle] += 1
         bucket.reviewed += point.reviewed
-        if point.agrees is not None:
+        # An audited photo was not reviewed: the audit has figures of its own.
+        if point.reviewed and point.agrees is not None:
             bucket.compared += 1
             bucket.agreed += point.agrees
     return found

@@ -8,16 +8,18 @@ from itertools import islice
 
 from console.aws import Aws
 from deploy.outputs import Deployed
+from functions.shared.audit import WINDOW, AuditFigures
 from functions.shared.photo import Photo
 from functions.shared.photo_record import REJECTED, PhotoRecord
 from functions.shared.photo_table import PhotoTable
-from functions.shared.times import now
+from functions.shared.times import now, timestamp
 
 DAYS = 30
 """How many days of photos are listed, today included."""
 
 MAX_LISTED = 5000
 _CACHE_S = 3.0
+_AUDIT_CACHE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class PhotoRecords:
         self._table = PhotoTable(deployed.photo_table, aws.dynamodb)
         self._uploads_bucket = deployed.uploads_bucket
         self._newest: tuple[float, list[PhotoRecord]] | None = None  # the time of the reading, the records
+        self._audit: tuple[float, AuditFigures] | None = None  # the time of the reading, the figures
 
     def get(self, photo_id: str) -> PhotoRecord | None:
         """Return the record of a photo, read consistently, or None."""
@@ -77,6 +80,13 @@ class PhotoRecords:
         if self._newest is None or time.monotonic() - self._newest[0] > _CACHE_S:
             self._newest = (time.monotonic(), list(islice(self._read_days(), MAX_LISTED)))
         return self._newest[1]
+
+    def audit(self) -> AuditFigures:
+        """Return the figures of the audit. The result is cached for a minute."""
+        if self._audit is None or time.monotonic() - self._audit[0] > _AUDIT_CACHE_S:
+            records = self._table.list_label_wanted(timestamp(now() - WINDOW))
+            self._audit = (time.monotonic(), AuditFigures.of(records))
+        return self._audit[1]
 
     def _read_days(self) -> Iterator[PhotoRecord]:
         today = now().date()

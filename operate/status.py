@@ -1,6 +1,7 @@
 """Print running executions, queue lengths, the model in production, the registered models and the settings."""
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,12 @@ from deploy.settings import SETTINGS, default_settings
 from deploy.stack import Stack
 from deploy.target import Target
 from deploy.templates import load_template
+from functions.shared.audit import WINDOW, AuditFigures
 from functions.shared.aws import error_code
 from functions.shared.champion import Champion, ModelTable
+from functions.shared.photo_reader import PhotoReader
 from functions.shared.sagemaker import is_missing
+from functions.shared.times import timestamp
 from operate import reference
 from operate.terminal import console, duration
 
@@ -39,6 +43,8 @@ def show(deployed: Deployed, target: Target) -> None:
     _print_executions(deployed)
     _print_queues(deployed)
     _print_models(deployed)
+    for line in audit_lines(read_audit(deployed)):
+        console.print(line, markup=False, soft_wrap=True)
     _print_settings(target)
 
 
@@ -145,6 +151,37 @@ def _champion_line(champion: Champion, now: datetime) -> str:
     if champion.is_initial:
         line += ", an initial model, which was not compared with another"
     return line
+
+
+def read_audit(deployed: Deployed) -> AuditFigures:
+    """Return the figures of the audit."""
+    since = timestamp(datetime.now(UTC) - WINDOW)
+    return AuditFigures.of(PhotoReader(deployed.photo_table, boto3.client("dynamodb")).list_label_wanted(since))
+
+
+def audit_lines(figures: AuditFigures) -> Iterator[str]:
+    """Yield a line for each estimate of the audit, and one for the agreement of reviewers.
+
+    >>> from functions.shared.audit import Agreement, Estimate
+    >>> found = Estimate(600, 3, 0, 4, error=0.005, lower=0.001, upper=0.0145)
+    >>> for line in audit_lines(AuditFigures("v1", {"v1": found}, {"bicycle": found}, Agreement(20, 0.95, 0.9))):
+    ...     print(line)
+    Audit of v1: 0.5% of its decisions are wrong (95%: 0.1% to 1.5%), 3 of 600 answers, 4 open
+    Audit of v1, bicycle: 0.5% of its decisions are wrong (95%: 0.1% to 1.5%), 3 of 600 answers, 4 open
+    Two reviewers agree on 95.0% of 20 photos, kappa 0.90
+    """
+    named = [*figures.by_model.items(), *((f"{figures.model_version}, {k}", v) for k, v in figures.by_vehicle.items())]
+    for name, one in named:
+        if one.error is None:
+            yield f"Audit of {name}: no answers yet, {one.open} open"
+        else:
+            interval = f"{one.lower:.1%} to {one.upper:.1%}"
+            counts = f"{one.wrong} of {one.answered} answers, {one.open} open"
+            yield f"Audit of {name}: {one.error:.1%} of its decisions are wrong (95%: {interval}), {counts}"
+    reviewers = figures.reviewers
+    if reviewers.agreement is not None:
+        kappa = "" if reviewers.kappa is None else f", kappa {reviewers.kappa:.2f}"
+        yield f"Two reviewers agree on {reviewers.agreement:.1%} of {reviewers.photos} photos{kappa}"
 
 
 def _print_settings(target: Target) -> None:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +19,8 @@ from console.review_request import REASONS
 from console.session import Session
 from console.tradeoff import format_with_bound
 from console.uploads import Progress
+from functions.shared.audit import AUDITED as AUDIT
+from functions.shared.audit import SECOND
 from functions.shared.photo_record import CLASSIFIED, IN_REVIEW, REJECTED, ROUTED, UNROUTED, PhotoRecord
 
 FIGURES = (
@@ -144,7 +146,21 @@ def photo(record: PhotoRecord) -> dict[str, Any]:
         "message": message,
         "has_image": reason not in _NOT_DECODED,
         "expires_at": datetime.fromisoformat(record.review["expires_at"]) if record.review else None,
+        "answers": list(_later_answers(record)),
     }
+
+
+def _later_answers(record: PhotoRecord) -> Iterator[dict[str, Any]]:
+    """Yield what reviewers answered after the decision about a photo, which their answers do not change."""
+    decided = (record.outcome or {}).get("vehicle")
+    for request, answer in (
+        (record.label_request, record.label_answer),
+        (record.second_request, record.second_answer),
+    ):
+        if request:
+            vehicle = answer["vehicle"] if answer else None
+            title = {AUDIT: "Audit", SECOND: "Second opinion"}.get(request["reason"], "Late answer")
+            yield {"title": title, "vehicle": vehicle, "differs": None not in (vehicle, decided) and vehicle != decided}
 
 
 def _reason(record: PhotoRecord) -> tuple[str | None, str | None]:

@@ -16,7 +16,7 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.sqs.models import sqs_backends
 
 from tests.contracts import executions
-from tests.workflow.lambda_handlers import ACCOUNT, CONTEXT, REGION, Handler
+from tests.workflow.lambda_handlers import ACCOUNT, CONTEXT, ENVIRONMENT, REGION, Handler
 from tests.workflow.retrain_stage import DATA, RetrainStage
 from tests.workflow.stage import EndpointError, Stage, classification
 
@@ -54,7 +54,8 @@ class Lambdas:
         printer.text("Lambdas()")
 
     def collect(self) -> None:
-        """Run the workflows, and keep what their Lambdas were invoked with."""
+        """Run the workflows, and keep what their Lambdas were invoked with. Every decision of the model is audited."""
+        self.stage.aws["ssm"].put_parameter(Name=ENVIRONMENT["AUDIT_SHARE_PARAMETER"], Value="1", Type="String")
         with redirect_stdout(io.StringIO()):
             _run_classify_photo(self.stage)
             _run_retrain_model(self.stage)

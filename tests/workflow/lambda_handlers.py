@@ -32,7 +32,7 @@ ENVIRONMENT = {
     "ENDPOINT_NAME": "scones-test",
     "THRESHOLD_PARAMETER": "/scones/test/threshold",
     "AUDIT_SHARE_PARAMETER": "/scones/test/audit-share",
-    "AUDIT_SHARE": "1",
+    "AUDIT_SHARE": "0",
     "SECOND_OPINION_SHARE": "1",
     "ML_BUCKET": "scones-ml",
     "MODEL_TABLE": "models",

@@ -8,6 +8,7 @@ from console.photo_records import DAYS
 from console.tradeoff import TradeOff
 from console.web import views
 from console.web.services import CurrentReviewer, CurrentServices
+from functions.shared.audit import WINDOW
 
 router = APIRouter()
 
@@ -34,6 +35,8 @@ def page(services: CurrentServices, reviewer: CurrentReviewer) -> HTMLResponse:
         drift=drift,
         drift_level=monitoring.drift_level(drift),
         days=DAYS,
+        audit=services.records.audit(),
+        audit_days=WINDOW.days,
         trade_off=trade_off,
         charts=tradeoff_chart.charts(trade_off) if trade_off else [],
         chart_size=(tradeoff_chart.WIDTH, tradeoff_chart.HEIGHT),

@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 
+from console import monitoring
 from console.answers import choices
+from console.aws import Aws
 from console.desk import Desk
+from console.labels import Label
 from console.leases import Lease
+from console.review_request import parse_label_request
 from console.session import AUDITED, LABEL_ONLY, ROUTED, Session
 from console.web import views
 from deploy.outputs import Deployed
@@ -17,11 +21,15 @@ from functions.audit_decisions.requests import LABEL, SECOND_LABEL, AuditQueue, 
 from functions.build_dataset.evidence import Answer
 from functions.shared.audit import AUDITED as AUDIT
 from functions.shared.audit import REVIEW_TIMED_OUT, SECOND
+from functions.shared.dynamodb import serialize
+from functions.shared.intervals import clopper_pearson
 from functions.shared.label import LabelKey
 from functions.shared.photo_record import PhotoRecord
+from operate.status import audit_lines, read_audit
 from tests.support.reviewers import reviewer as named
 from tests.support.waiting import eventually
 from tests.unit import model_stage
+from tests.unit.console.browser_client import BrowserClient
 from tests.unit.console.review_requests import FakeAws, all_labels, depth, labels, send
 
 CONFIDENCE = 0.97
@@ -38,6 +46,12 @@ def send_audit(stage: Deployed, number: int, reason: str = AUDIT, **more: Any) -
     now = datetime.now(UTC)
     if model_stage.photo_table().get(model_stage.photo(number).photo_id) is None:
         model_stage.decided(number, CONFIDENCE, by="fallback" if reason == REVIEW_TIMED_OUT else "model")
+        model_stage.aws("dynamodb").update_item(
+            TableName="photos",
+            Key={"photo_id": {"S": model_stage.photo(number).photo_id}},
+            UpdateExpression="SET audit = :audit",
+            ExpressionAttributeValues=serialize({":audit": {"share": 0.02}}),
+        )
     requests = LabelRequests("photos", model_stage.aws("dynamodb"))
     request = {**new_request(record_of(number), reason, now), **more}
     assert requests.add(record_of(number), SECOND_LABEL if reason == SECOND else LABEL, request, now)
@@ -236,3 +250,69 @@ def test_a_driver_is_routed_as_before_between_audits(stage: Deployed) -> None:
         kinds = [answer_one(desk, session, "bicycle").kind for _ in range(2)]
     assert kinds == [ROUTED, AUDITED]
     assert list(aws.stepfunctions.outputs) == ["token-5"]
+
+
+def answered(stage: Deployed, number: int, vehicle: str, **request: Any) -> None:
+    """Let the model decide about photo `number`, and record the answer to its audit."""
+    photo_id = send_audit(stage, number, **request)
+    requests = LabelRequests("photos", model_stage.aws("dynamodb"))
+    requests.record_answer(photo_id, LABEL, {"vehicle": vehicle, "reviewer": "ada", "answered_at": "any"})
+
+
+def page(stage: Deployed, path: str) -> str:
+    with BrowserClient(stage, Aws()) as browser:
+        response = browser.get(path)
+    assert response.status_code == 200
+    return " ".join(response.text.split())
+
+
+def test_the_model_page_shows_the_error_with_its_interval(stage: Deployed) -> None:
+    assert "No decision of the last 28 days is in the audit sample" in page(stage, "/model")
+    for number in range(4):
+        answered(stage, number, "motorcycle" if number == 0 else "bicycle")
+    shown = page(stage, "/model")
+    row = shown.partition(f'<td class="code">{model_stage.CHAMPION}')[2].partition("</tr>")[0]
+    lower, upper = clopper_pearson(1, 4)
+    assert f'25.0%</td><td class="number">{lower:.1%} to {upper:.1%}</td>' in row
+    assert f"<td>bicycle, by {model_stage.CHAMPION}</td>" in shown
+
+
+def test_the_page_of_a_photo_shows_an_answer_that_differs_from_its_decision(stage: Deployed) -> None:
+    answered(stage, 1, "motorcycle")
+    shown = page(stage, f"/drivers/{model_stage.photo(1).photo_id}")
+    answer = 'motorcycle <span class="tag tag-fallback">differs from the decision</span>'
+    assert f"<dt>Audit</dt><dd>{answer}</dd>" in shown
+    assert "<dt>Vehicle</dt><dd>bicycle" in shown
+
+
+def test_the_page_of_a_photo_shows_an_answer_that_agrees(stage: Deployed) -> None:
+    answered(stage, 1, "bicycle")
+    shown = page(stage, f"/drivers/{model_stage.photo(1).photo_id}")
+    assert "<dt>Audit</dt><dd>bicycle</dd>" in shown
+
+
+def test_audits_are_no_reviews_in_the_figures_of_the_model(stage: Deployed) -> None:
+    answered(stage, 1, "motorcycle")
+    labelled = Label.of(
+        parse_label_request(
+            model_stage.aws("sqs").receive_message(QueueUrl=stage.audit_queue_url)["Messages"][0]["Body"],
+            bucket=stage.uploads_bucket,
+        ).with_prediction(record_of(1)),
+        "motorcycle",
+        named("ada"),
+        datetime.now(UTC),
+        "1",
+    )
+    seen = monitoring.points([record_of(1)], [labelled])
+    assert [(point.reviewed, point.agrees) for point in seen] == [(False, False)]
+    assert [bucket.agreement for bucket in monitoring.buckets(seen, 1)] == [None]
+    assert views.summary(seen)["compared"] == 0
+
+
+def test_the_status_has_a_line_for_each_estimate(stage: Deployed) -> None:
+    answered(stage, 1, "motorcycle")
+    lines = list(audit_lines(read_audit(stage)))
+    assert lines[0].startswith(
+        f"Audit of {model_stage.CHAMPION}: 100.0% of its decisions are wrong (95%: 2.5% to 100.0%)"
+    )
+    assert len(lines) == 2
