@@ -195,7 +195,7 @@ class Stage:
 
     def purge_queues(self) -> None:
         """Delete every request, so that a test finds only its own."""
-        for queue in ("review_queue_url", "review_dead_letter_queue_url", "unrouted_queue_url"):
+        for queue in ("review_queue_url", "audit_queue_url", "review_dead_letter_queue_url", "unrouted_queue_url"):
             self.aws.sqs.purge_queue(QueueUrl=getattr(self.deployed, queue))
 
     def dead_letter(self, body: str) -> None:

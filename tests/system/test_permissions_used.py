@@ -54,6 +54,10 @@ RARE = {
             "model/vehicles-test-*",
         )
     },
+    **{
+        ("AuditDecisionsRole", part): "a photo that a reviewer routed is in the sample of second opinions"
+        for part in ("dynamodb:GetItem", "table/scones-test-photos")
+    },
     ("RetrainModelWorkflowRole", "sagemaker:DeleteEndpoint"): "the first model of a stage fails its probe",
     ("RollbackModelWorkflowRole", "sagemaker:CreateEndpoint"): "the endpoint is gone when a rollback starts",
     ("RollbackModelWorkflowRole", "sagemaker:AddTags"): "the endpoint is gone when a rollback starts",

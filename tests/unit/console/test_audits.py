@@ -1,11 +1,13 @@
 """Requests of the audit queue: when they are shown, what they show, and what becomes of the answers."""
 
+import io
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from console import monitoring
 from console.answers import choices
@@ -15,6 +17,7 @@ from console.labels import Label
 from console.leases import Lease
 from console.review_request import parse_label_request
 from console.session import AUDITED, LABEL_ONLY, ROUTED, Session
+from console.terminal import Terminal
 from console.web import views
 from deploy.outputs import Deployed
 from functions.audit_decisions.requests import LABEL, SECOND_LABEL, AuditQueue, LabelRequests, new_request
@@ -33,6 +36,7 @@ from tests.unit.console.browser_client import BrowserClient
 from tests.unit.console.review_requests import FakeAws, all_labels, depth, labels, send
 
 CONFIDENCE = 0.97
+PROBABILITIES = {"bicycle": CONFIDENCE, "motorcycle": 0.02, "other": 0.01}
 
 
 def record_of(number: int) -> PhotoRecord:
@@ -49,8 +53,8 @@ def send_audit(stage: Deployed, number: int, reason: str = AUDIT, **more: Any) -
         model_stage.aws("dynamodb").update_item(
             TableName="photos",
             Key={"photo_id": {"S": model_stage.photo(number).photo_id}},
-            UpdateExpression="SET audit = :audit",
-            ExpressionAttributeValues=serialize({":audit": {"share": 0.02}}),
+            UpdateExpression="SET audit = :audit, classification.probabilities = :probabilities",
+            ExpressionAttributeValues=serialize({":audit": {"share": 0.02}, ":probabilities": PROBABILITIES}),
         )
     requests = LabelRequests("photos", model_stage.aws("dynamodb"))
     request = {**new_request(record_of(number), reason, now), **more}
@@ -124,6 +128,7 @@ def test_a_blind_request_shows_no_opinion(stage: Deployed, reason: str) -> None:
     assert "bicycle" not in json.dumps(page)
     assert "motorcycle" not in json.dumps(page)
     assert "Bay" not in json.dumps(page)
+    assert str(CONFIDENCE) not in json.dumps(page)
 
 
 def test_a_request_after_a_timeout_shows_the_prediction(stage: Deployed) -> None:
@@ -316,3 +321,17 @@ def test_the_status_has_a_line_for_each_estimate(stage: Deployed) -> None:
         f"Audit of {model_stage.CHAMPION}: 100.0% of its decisions are wrong (95%: 2.5% to 100.0%)"
     )
     assert len(lines) == 2
+
+
+@pytest.mark.parametrize(("reason", "shown_opinion"), [(AUDIT, False), (REVIEW_TIMED_OUT, True)])
+def test_the_terminal_shows_no_opinion_before_the_answer_to_an_audit(
+    stage: Deployed, reason: str, shown_opinion: bool
+) -> None:
+    send_audit(stage, 1, reason)
+    out = io.StringIO()
+    with open_desk(stage) as desk:
+        session = desk.open_session(named("ada"))
+        Terminal(Console(file=out, width=100), desk, session).run(iter([None]))
+    assert "driver-1" in out.getvalue()
+    assert "no longer waits" in out.getvalue()
+    assert ("97.0%" in out.getvalue()) == shown_opinion
