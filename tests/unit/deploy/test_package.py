@@ -18,6 +18,7 @@ from deploy.templates import load_template
 RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six.py")
 # Valid values for the settings that are not names.
 VALUES = {
+    **dict.fromkeys(("AUDIT_SHARE", "SECOND_OPINION_SHARE"), "0.05"),
     "REVIEW_QUEUE_URL": "http://127.0.0.1:9/queue",
     "UPLOADS_PER_MINUTE": "30",
     "MIN_NEW_LABELS": "25",

@@ -36,7 +36,8 @@ def test_a_dry_run_prints_the_plan_and_changes_nothing(account: Account, monkeyp
     assert account.plan() == ("scones-dev-data: unchanged\nscones-dev: unchanged\nNothing was changed.")
     monkeypatch.setenv("REVIEW_TIMEOUT_S", "61")
     text = account.plan()
-    assert "scones-dev: 1 resources\n  change       ClassifyPhotoWorkflow (AWS::StepFunctions::StateMachine)" in text
+    assert "scones-dev: 2 resources\n  change       ClassifyPhotoWorkflow (AWS::StepFunctions::StateMachine)" in text
+    assert "change       ReviewQueue (AWS::SQS::Queue): MessageRetentionPeriod" in text
     assert everything(account) == before
 
 
