@@ -70,7 +70,6 @@ def failed_stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
             "RetrainModelArn": machines["retrain-model"],
             "RollbackModelArn": machines["rollback-model"],
             "EndpointName": "scones-test-vehicles",
-            "Image": "image",
             "ThresholdParameter": "/scones/test/threshold",
             "Image": "scones@sha256:0",
         }

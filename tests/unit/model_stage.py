@@ -91,7 +91,6 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
             retrain_model_arn=f"arn:aws:states:{REGION}:123456789012:stateMachine:retrain",
             rollback_model_arn=f"arn:aws:states:{REGION}:123456789012:stateMachine:rollback",
             endpoint_name="scones-test-vehicles",
-            image="image",
             threshold_parameter=PARAMETER,
             image="scones@sha256:0",
         )
