@@ -11,6 +11,8 @@ import boto3
 from PIL import Image
 
 from deploy.outputs import Deployed
+from functions.audit_decisions.requests import LABEL, LabelRequests, new_request
+from functions.shared.audit import AUDITED
 from functions.shared.photo import Photo
 from functions.shared.photo_table import PhotoTable
 from functions.shared.times import timestamp
@@ -71,6 +73,16 @@ class Planter:
         now = datetime.now(UTC)
         review = {"reason": "LowConfidence", "requested_at": timestamp(now), "expires_at": timestamp(now)}
         table.claim_review(photo, execution, now, review={**review, "token_hash": "0" * 64})
+
+    def audit(self, photo: Photo) -> None:
+        """Record that a request for a label was sent, which nobody has answered."""
+        requests = LabelRequests(self.deployed.photo_table, boto3.client("dynamodb"))
+        now, record = datetime.now(UTC), requests.get(photo.photo_id)
+        if record is None:
+            raise AssertionError("record the review request first")
+        request = new_request(record, AUDITED, now)
+        requests.add(record, LABEL, request, now)
+        requests.mark_sent(photo.photo_id, LABEL, request["token_hash"])
 
     def label(self, photo: Photo, reviewer: str) -> None:
         """Write a label, its picture, and the delivery state of the answer."""

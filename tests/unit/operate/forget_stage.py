@@ -21,6 +21,7 @@ def plant_everything(plant: Planter, driver: str, name: str = "1.jpg") -> Photo:
     """A photo that was reviewed, trained on, and has a message in every queue."""
     photo = plant.upload(f"uploads/{driver}/{name}", f"photo {name} of {driver}".encode())
     plant.review_request(photo)
+    plant.audit(photo)
     plant.label(photo, "AIDAREVIEWER")
     plant.training(photo, model=f"model-{photo.photo_id[:6]}")
     plant.messages(photo)

@@ -29,7 +29,7 @@ def test_a_dry_run_deletes_nothing_and_says_what_there_is(deployed: Deployed, pl
     assert report["photos"] == [photo.photo_id]
     assert {row["store"]: row["found"] for row in report["stores"]} == {
         "running executions": 0,
-        "review requests in queues": 1,
+        "review requests in queues": 2,
         "failed requests and photos in queues": 2,
         "labels and their pictures": 2,
         "delivery state of answers": 1,
