@@ -15,7 +15,7 @@ from operate.terminal import console
 from training.archive import pack
 from training.artifact import write_model
 from training.backbone import load_backbone
-from training.initial_head import INITIAL_HEAD_FILE, load_initial_head
+from training.initial_head import INITIAL_HEAD_FILE, load_initial_baseline, load_initial_head
 from training.vehicles import configured_vehicles, imagenet_classes
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ def write_initial_model(folder: Path) -> None:
         "backbone": backbone.digest,
         "training_images": 0,
     }
-    write_model(folder, initial.head, metadata)
+    baseline = load_initial_baseline(initial.head.classes, initial.threshold)
+    write_model(folder, initial.head, metadata, baseline)
 
 
 def _publish(bucket: str, artifact: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from training.archive import ArchiveRefused, extract
 from training.backbone import BACKBONE_FILE
+from training.baseline import BASELINE_NAME
 from training.digests import DigestError, check_digests, write_digests
 from training.head import Head
 from training.inference import BACKBONE_NAME, HEAD_NAME, METADATA_NAME
@@ -20,10 +21,17 @@ class ModelArchiveError(Exception):
     """There is no model, or it is not what training wrote; the message says why."""
 
 
-def write_model(folder: Path, head: Head, metadata: dict[str, Any], backbone: Path = BACKBONE_FILE) -> None:
+def write_model(
+    folder: Path,
+    head: Head,
+    metadata: dict[str, Any],
+    baseline: dict[str, Any] | None = None,
+    backbone: Path = BACKBONE_FILE,
+) -> None:
     """Write the files of a model, and their digests, to `folder`.
 
-    `metadata` becomes model.json, with the head's classes added; it holds calibration and threshold.
+    `metadata` becomes model.json, with the head's classes added; it holds calibration and threshold. `baseline` is the
+    one of training.baseline; None when it is unknown for these classes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / BACKBONE_NAME).write_bytes(backbone.read_bytes())
@@ -31,6 +39,8 @@ def write_model(folder: Path, head: Head, metadata: dict[str, Any], backbone: Pa
     groups = {name: list(group) for name, group in zip(head.classes, head.groups, strict=False)}
     content = {**metadata, "classes": list(head.classes), "imagenet": groups}
     (folder / METADATA_NAME).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    if baseline is not None:
+        (folder / BASELINE_NAME).write_text(json.dumps(baseline, indent=2) + "\n", encoding="utf-8")
     write_digests(folder)
 
 

@@ -67,7 +67,7 @@ pillow_heif.options.DECODE_THREADS = 1  # photos are decoded at the same time, e
 
 @dataclass
 class Decoded:
-    """The first frame of a photo as it is stored: not yet upright, in any of Pillow's modes.
+    """The first frame of a photo as it is stored: not yet upright, in any of Pillow's modes. `size` is the file's.
 
     `image` of a JPEG file may be downscaled by 2, 4 or 8. The factor depends on the file only: a file can be made whose
     pixels are clipped differently at each factor, so that it shows one picture to the model and another to a reviewer.
@@ -75,6 +75,7 @@ class Decoded:
 
     image: Image.Image
     orientation: int
+    size: tuple[int, int]
 
 
 class ExpensivePhoto(Exception):
@@ -154,7 +155,7 @@ def _decode_jpeg(photo: bytes, limits: _Limits) -> Decoded:
         _check_rows(file, deadline, limits)
     ratio = min(file.width, file.height) // MIN_SCALED_SIDE
     scale = max((s for s in (2, 4, 8) if s <= ratio), default=1)
-    return Decoded(_load_jpeg(file.content, file, scale, deadline, limits), file.orientation)
+    return Decoded(_load_jpeg(file.content, file, scale, deadline, limits), file.orientation, (file.width, file.height))
 
 
 def _load_jpeg(
@@ -201,7 +202,7 @@ def _decode_png(photo: bytes, limits: _Limits) -> Decoded:
     with Image.open(_TimedFile(file.content, _deadline()), formats=["PNG"]) as image:
         image.decodermaxblock = _BLOCK
         image.load()
-        return Decoded(_reduce_if_large(image), file.orientation)
+        return Decoded(_reduce_if_large(image), file.orientation, image.size)
 
 
 def _decode_webp(photo: bytes, limits: _Limits) -> Decoded:
@@ -221,7 +222,7 @@ def _decode_webp(photo: bytes, limits: _Limits) -> Decoded:
         _check_pixels(*image.size)
         limits.check(image.width * image.height * _WEBP_BYTES_PER_PIXEL, image.width * image.height, photo)
         image.load()
-        return Decoded(_reduce_if_large(image), read_orientation(exif, xmp))
+        return Decoded(_reduce_if_large(image), read_orientation(exif, xmp), image.size)
 
 
 def _webp_size(photo: bytes) -> tuple[int, int]:
@@ -256,8 +257,8 @@ def _decode_heif(photo: bytes, limits: _Limits) -> Decoded:
 
     # The file's rotation and mirroring are applied already; its EXIF orientation repeats them.
     if width * height <= _MAX_CONVERTED:
-        return Decoded(crop(0, 0, width, height), 1)
-    return Decoded(_reduce(width, height, crop), 1)
+        return Decoded(crop(0, 0, width, height), 1, (width, height))
+    return Decoded(_reduce(width, height, crop), 1, (width, height))
 
 
 def _heif_bytes_per_pixel(image: pillow_heif.HeifImage) -> float:
@@ -285,7 +286,7 @@ def _decode_avif(photo: bytes, limits: _Limits) -> Decoded:
         limits.check(pixels * (_AVIF_BYTES_PER_PIXEL + _avif_planes(photo, image.mode)), pixels, photo)
         orientation = read_orientation(image.info.get("exif", b""))
         image.load()
-        return Decoded(_reduce_if_large(image), orientation)
+        return Decoded(_reduce_if_large(image), orientation, image.size)
 
 
 def _avif_planes(photo: bytes, mode: str) -> float:

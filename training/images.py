@@ -1,12 +1,14 @@
 """Decode and resize photos; training, endpoint, comparison, evaluation and console all use these functions."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from training.decoder import ExpensivePhoto, decode, to_rgb
 from training.isolation import decode_isolated
-from training.orientation import turn_upright
+from training.orientation import turn_upright, upright_size
 from training.photo_errors import PhotoTooLarge
 
 Pixels = NDArray[np.uint8]
@@ -21,10 +23,24 @@ PREPROCESSING = "padded"
 PADDED, DOWNSCALED = "padded", "downscaled"
 """How a photo is resized: to a square of the given side, or to at most the given side."""
 
+
+class ResizedPhoto(NamedTuple):
+    """A photo after decoding and resizing: its pixels, and the width and height of the upright photo in pixels."""
+
+    pixels: Pixels
+    width: int
+    height: int
+
+
 _GREY = (127, 127, 127)  # becomes zero when the model normalises its input
 
 
-def preprocess(photo: bytes, side: int, *, wait: bool = True) -> Pixels:
+def preprocess(photo: bytes, side: int) -> Pixels:
+    """Return the pixels of `preprocess_photo`, waiting while another expensive photo is being decoded."""
+    return preprocess_photo(photo, side).pixels
+
+
+def preprocess_photo(photo: bytes, side: int, *, wait: bool = True) -> ResizedPhoto:
     """Return the photo as RGB (side, side, 3): turned upright by its EXIF orientation, resized and padded with grey.
 
     `photo` is a complete JPEG, PNG, WebP, HEIC or AVIF file of any aspect ratio and colour mode. Transparency becomes
@@ -44,7 +60,7 @@ def downscale(photo: bytes, max_side: int = MAX_SIDE) -> Pixels:
     Raises UnreadablePhoto, PhotoTooLarge and PhotoTooComplex; see training.decoder.
     """
 
-    return _decode_cheap_or_isolated(photo, max_side, DOWNSCALED, wait=True)
+    return _decode_cheap_or_isolated(photo, max_side, DOWNSCALED, wait=True).pixels
 
 
 def resize_and_pad(image: Pixels, side: int) -> Pixels:
@@ -62,8 +78,8 @@ def resize_batch(images: list[Pixels], side: int) -> Pixels:
     return result
 
 
-def decode_and_resize(photo: bytes, side: int, fit: str, *, expensive: bool = True) -> Pixels:
-    """Return the photo as `preprocess` does when `fit` is PADDED, and as `downscale` does when it is DOWNSCALED.
+def decode_and_resize(photo: bytes, side: int, fit: str, *, expensive: bool = True) -> ResizedPhoto:
+    """Return the photo as `preprocess_photo` does when `fit` is PADDED, and as `downscale` does when it is DOWNSCALED.
 
     Raises the errors of training.decoder.decode.
     """
@@ -72,16 +88,22 @@ def decode_and_resize(photo: bytes, side: int, fit: str, *, expensive: bool = Tr
     try:
         needs_rgb_first = image.mode in ("P", "1") or image.mode.startswith("I") or "transparency" in image.info
         resized = to_rgb(resize(to_rgb(image) if needs_rgb_first else image, side))
-        return np.asarray(turn_upright(resized, decoded.orientation), dtype=np.uint8)
+        pixels = np.asarray(turn_upright(resized, decoded.orientation), dtype=np.uint8)
     except MemoryError:
         raise PhotoTooLarge("the decoded photo does not fit in memory") from None
+    return ResizedPhoto(pixels, *upright_size(decoded.size, decoded.orientation))
 
 
-def _decode_cheap_or_isolated(photo: bytes, side: int, fit: str, wait: bool) -> Pixels:
+def _decode_cheap_or_isolated(photo: bytes, side: int, fit: str, wait: bool) -> ResizedPhoto:
     try:
         return decode_and_resize(photo, side, fit, expensive=False)
+<<<<<<< HEAD
     except ExpensivePhoto:  # decoded by a process with limits instead
         return decode_isolated(photo, side, fit, wait=wait)
+=======
+    except ExpensivePhoto:
+        return ResizedPhoto(*decode_isolated(photo, side, fit, wait=wait))
+>>>>>>> e2e265f (Return image statistics with each answer, and ship a baseline)
 
 
 def _downscale(image: Image.Image, max_side: int) -> Image.Image:

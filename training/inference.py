@@ -14,7 +14,8 @@ from training.backbone import Backbone, load_backbone
 from training.calibration import Calibration
 from training.digests import check_digests
 from training.head import Head
-from training.images import Pixels, preprocess, resize_batch
+from training.image_statistics import measure_image
+from training.images import Pixels, preprocess_photo, resize_batch
 from training.isolation import DecoderBusy
 from training.metrics import Floats
 from training.photo_errors import PhotoError
@@ -68,16 +69,16 @@ def predict_probabilities(model: Model, images: list[Pixels]) -> Floats:
 
 
 def classify(photo: bytes, model: Model) -> dict[str, Any]:
-    """Return the most probable class and the probability of each, or `error` and `message` for an unusable photo.
+    """Return the most probable class, the probability of each and statistics of the image, or `error` and `message`.
 
     An unusable photo is not an HTTP error, because a retry would fail in the same way. An expensive photo does not wait
     for another one, because it would keep a worker from other photos: the error is DecoderBusy, and the client retries.
     """
     try:
-        image = preprocess(photo, model.side, wait=False)
+        resized = preprocess_photo(photo, model.side, wait=False)
     except (PhotoError, DecoderBusy) as error:
         return {"error": type(error).__name__, "message": str(error)}
-    probabilities = model.probabilities(image[np.newaxis])[0]
+    probabilities = model.probabilities(resized.pixels[np.newaxis])[0]
     best = int(probabilities.argmax())
     return {
         "model_version": model.version,
@@ -85,4 +86,5 @@ def classify(photo: bytes, model: Model) -> dict[str, Any]:
         "confidence": float(probabilities[best]),
         "probabilities": {name: float(p) for name, p in zip(model.classes, probabilities, strict=True)},
         "threshold": model.threshold,
+        "image": measure_image(*resized),
     }

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from training.head import Head
 from training.vehicles import OTHER
 
 INITIAL_HEAD_FILE = Path(__file__).resolve().parent / "initial_head.npz"
+INITIAL_BASELINE_FILE = INITIAL_HEAD_FILE.with_name("initial_baseline.json")
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,15 @@ def load_initial_head(
         )
     calibration = Calibration(float(metadata["temperature"]), float(metadata["other_offset"]))
     return InitialHead(head.for_classes([*vehicles, OTHER], groups), calibration, float(metadata["threshold"]))
+
+
+def load_initial_baseline(
+    classes: Sequence[str], threshold: float, path: Path = INITIAL_BASELINE_FILE
+) -> dict[str, Any] | None:
+    """Return the baseline (training.baseline) of the initial head; None for other classes or another threshold."""
+    baseline: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    known = baseline["statistics"]["vehicle"]["categories"]
+    return baseline if (known, baseline["threshold"]) == ([*classes], threshold) else None
 
 
 def save_initial_head(path: Path, head: Head, calibration: Calibration, threshold: float) -> None:

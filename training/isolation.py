@@ -47,7 +47,7 @@ class DecoderBusy(Exception):
     """Another expensive photo is being decoded, or the computer is too busy to decode this one now. Try again later."""
 
 
-def decode_isolated(photo: bytes, side: int, fit: str, *, wait: bool) -> NDArray[np.uint8]:
+def decode_isolated(photo: bytes, side: int, fit: str, *, wait: bool) -> tuple[NDArray[np.uint8], int, int]:
     """Return what training.images.decode_and_resize returns, computed in a process of its own.
 
     `wait`: wait while another expensive photo is being decoded, instead of raising DecoderBusy. Raises UnreadablePhoto,
@@ -73,7 +73,7 @@ def decode_isolated(photo: bytes, side: int, fit: str, *, wait: bool) -> NDArray
     answer = json.loads(header)
     if "error" in answer:
         raise getattr(photo_errors, answer["error"])(answer["message"])
-    return np.frombuffer(pixels, dtype=np.uint8).reshape(answer["shape"])
+    return np.frombuffer(pixels, dtype=np.uint8).reshape(answer["shape"]), answer["width"], answer["height"]
 
 
 @contextlib.contextmanager
@@ -108,11 +108,11 @@ def main() -> None:
     photo, content = sys.stdin.buffer.read(), b""
     answer: dict[str, Any]
     try:
-        pixels = decode_and_resize(photo, int(side), fit)
+        pixels, width, height = decode_and_resize(photo, int(side), fit)
     except photo_errors.PhotoError as error:
         answer = {"error": type(error).__name__, "message": str(error)}
     except MemoryError:  # told to the caller as an error of the photo
         answer = {"error": PhotoTooLarge.__name__, "message": "the decoded photo does not fit in memory"}
     else:
-        answer, content = {"shape": pixels.shape}, pixels.tobytes()
+        answer, content = {"shape": pixels.shape, "width": width, "height": height}, pixels.tobytes()
     sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n" + content)

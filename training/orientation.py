@@ -62,3 +62,12 @@ def turn_upright(image: Image.Image, orientation: int) -> Image.Image:
     """Return the image turned upright, given its orientation."""
     transpose = _TRANSPOSE.get(orientation)
     return image if transpose is None else image.transpose(transpose)
+
+
+def upright_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """Return width and height of an image of `size` turned upright.
+
+    >>> upright_size((640, 480), 6), upright_size((640, 480), 3)
+    ((480, 640), (640, 480))
+    """
+    return size[::-1] if orientation >= 5 else size

@@ -22,7 +22,8 @@ import numpy as np
 from training import dataset
 from training.artifact import write_model
 from training.backbone import Backbone, load_backbone
-from training.calibrate import as_rows
+from training.baseline import build_baseline
+from training.calibrate import as_rows, mixture_weights
 from training.card import Predictions, write_card
 from training.classifier import SYNTHETIC_RECIPE, Classifier, Recipe, fit_classifier
 from training.dataset import Dataset, targets
@@ -123,14 +124,23 @@ def train(
         "validation_images": len(fitted.truth),
         "cpu_s": round(fitted.cpu_s, 1),
     }
-    write_model(out, fitted.head, metadata)
+    validated = calibration.probabilities(fitted.cross_fitted_logits)
+    baseline = build_baseline(
+        validated,
+        mixture_weights(fitted.truth, len(vehicles), policy.others_share),
+        metadata["threshold"],
+        fitted.head.classes,
+        fitted.calibration_set.images,
+        backbone.side,
+    )
+    write_model(out, fitted.head, metadata, baseline)
     metadata["classes"] = list(fitted.head.classes)
     model = load_model(out)
     if test is not None:
         evaluated, probabilities = test, predict_probabilities(model, test.images)
         may_be_shown = np.ones(len(test), dtype=bool)
     else:
-        evaluated, probabilities = fitted.calibration_set, calibration.probabilities(fitted.cross_fitted_logits)
+        evaluated, probabilities = fitted.calibration_set, validated
         may_be_shown = ~fitted.is_labelled | driver_photos_on_card
     truth = targets(evaluated, vehicles)
     report: dict[str, Any] = {

@@ -124,6 +124,7 @@ class Classifier:
                 at,
                 classification=classification.as_state(),
                 threshold=threshold,
+                image=answer.image,
                 decision=decision,
                 audit={"share": share} if decision and in_sample(photo.photo_id, share, AUDIT) else None,
             )

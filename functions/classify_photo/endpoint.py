@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.shared.aws import error_code
 from functions.shared.errors import (
+    InvalidInput,
     ModelAnswerInvalid,
     ModelBusy,
     ModelUnavailable,
@@ -19,7 +20,7 @@ from functions.shared.errors import (
     PhotoTooLarge,
     UnreadablePhoto,
 )
-from functions.shared.shapes import is_text, shown
+from functions.shared.shapes import is_text, number, object_with, shown
 from functions.shared.vehicles import OTHER, Vehicles
 
 if TYPE_CHECKING:
@@ -34,6 +35,12 @@ _BUSY = "DecoderBusy"
 _PHOTO_FAULTS: dict[str, type[PhotoFault]] = {
     fault.__name__: fault for fault in (UnreadablePhoto, PhotoTooLarge, PhotoTooComplex)
 }
+
+
+_PIXELS = number(1, 1_000_000)
+_IMAGE = object_with(
+    {"brightness": number(0, 1), "sharpness": number(0, 10), "width": _PIXELS, "height": _PIXELS}, closed=True
+)
 
 
 @dataclass(frozen=True)
@@ -57,11 +64,16 @@ class Classification:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer of the endpoint: the classification, the model's own threshold in [0, 1], and the latency."""
+    """One answer of the endpoint: the classification, the model's own threshold in [0, 1], and the latency.
+
+    `image` has the statistics of the photo that the drift watch compares, `brightness`, `sharpness`, `width` and
+    `height`; None from an image of the container that does not measure them.
+    """
 
     classification: Classification
     threshold: float
     latency_ms: float
+    image: Mapping[str, float] | None = None
 
 
 class Endpoint:
@@ -92,7 +104,12 @@ class Endpoint:
         answer = _parse_object(body)
         if "error" in answer:
             raise _read_error(answer)
-        return Answer(_read_classification(answer, self._vehicles), _read_fraction(answer, "threshold"), latency_ms)
+        return Answer(
+            _read_classification(answer, self._vehicles),
+            _read_fraction(answer, "threshold"),
+            latency_ms,
+            _read_image(answer.get("image")),
+        )
 
 
 def _parse_object(body: bytes) -> dict[str, Any]:
@@ -136,6 +153,16 @@ def _read_classification(answer: dict[str, Any], vehicles: Vehicles) -> Classifi
             f"the confidence of {model_version} is {confidence:.4f}, its probability {probabilities[vehicle]:.4f}"
         )
     return Classification(vehicle, confidence, probabilities, model_version)
+
+
+def _read_image(image: Any) -> dict[str, float] | None:
+    if image is None:
+        return None
+    try:
+        _IMAGE(image, "image")
+    except InvalidInput as error:
+        raise ModelAnswerInvalid(f"the answer's {error}") from error
+    return {name: image[name] for name in ("brightness", "sharpness", "width", "height")}
 
 
 def _read_fraction(answer: dict[str, Any], name: str) -> float:

@@ -24,7 +24,8 @@ class PhotoRecord:
     `photo` has the time and the sequencer of its last upload, as far as a transition knew them. `status` is one of
     STATUSES, `status_at` the time of the last transition, `first_seen_at` that of the first one (both ISO 8601).
     `execution` is the ARN of the execution that made the last transition. `classification` and `threshold` are the
-    model's, None when it did not answer. `review` is the last review request: `reason`, `requested_at`, `expires_at`,
+    model's, None when it did not answer; `image` has the statistics of the image that the endpoint returned with it, or
+    None. `review` is the last review request: `reason`, `requested_at`, `expires_at`,
     `execution` and `token_hash`, the SHA-256 of its task token; `review_announced_by` is the execution that published
     its event, `review_sent` the hash of the token in the message that SQS accepted.
     `review_requests` are all review requests about the photo, oldest first: `token_hash` and `requested_at` of each.
@@ -46,6 +47,7 @@ class PhotoRecord:
     execution: str
     classification: Mapping[str, Any] | None = None
     threshold: float | None = None
+    image: Mapping[str, float] | None = None
     review: Mapping[str, Any] | None = None
     review_announced_by: str | None = None
     review_sent: str | None = None
@@ -76,6 +78,7 @@ class PhotoRecord:
             execution=item["execution"],
             classification=item.get("classification"),
             threshold=item.get("threshold"),
+            image=item.get("image"),
             review=item.get("review"),
             review_announced_by=item.get("review_announced_by"),
             review_sent=item.get("review_sent"),

@@ -76,10 +76,11 @@ class PhotoTable(PhotoReader):
         *,
         classification: Mapping[str, Any],
         threshold: float,
+        image: Mapping[str, float] | None = None,
         decision: Mapping[str, Any] | None = None,
         audit: Mapping[str, Any] | None = None,
     ) -> PhotoRecord | None:
-        """Record the model's classification, its `decision` if it made one, and the `audit` if it is to be audited.
+        """Record the classification, statistics of the image, the `decision` if the model made one, and the `audit`.
 
         Returns the record as it was before, or None. Raises Refused.
         """
@@ -94,6 +95,7 @@ class PhotoTable(PhotoReader):
             {
                 "classification": classification,
                 "threshold": threshold,
+                "image": image,
                 "classified_at": timestamp(at),
                 "classified_by": execution,
                 **outcome,

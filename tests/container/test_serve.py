@@ -54,7 +54,7 @@ def test_a_photo_is_answered_with_probabilities(port: int) -> None:
         status, body = request(port, "POST", "/invocations", PHOTO, content_type)
         assert status == 200
         answer = json.loads(body)
-        assert set(answer) == {"model_version", "vehicle", "confidence", "probabilities", "threshold"}
+        assert set(answer) == {"model_version", "vehicle", "confidence", "probabilities", "threshold", "image"}
         assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
 
 

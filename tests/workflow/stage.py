@@ -51,6 +51,7 @@ def classification(vehicle: str = "bicycle", confidence: float = 0.98) -> dict[s
         "confidence": confidence,
         "probabilities": probabilities,
         "threshold": 0.9,
+        "image": {"brightness": 0.5, "sharpness": 0.1, "width": 640, "height": 480},
     }
 
 

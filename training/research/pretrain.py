@@ -5,6 +5,7 @@ below MIN_TRAINING_HASH are not used for the backbone, because a retraining cali
 """
 
 import argparse
+import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,15 +16,21 @@ import torch
 
 from training import dataset
 from training.backbone import BACKBONE_FILE, load_backbone
+from training.baseline import build_baseline
 from training.blank_images import generate_blank_images
-from training.calibrate import calibrate, choose_operating_point, estimate_operating_points
+from training.calibrate import calibrate, choose_operating_point, estimate_operating_points, mixture_weights
 from training.classifier import Recipe, sample_weights
 from training.dataset import Dataset, concatenate, targets
 from training.features import FeatureCache
 from training.fit import fit_head
 from training.head import Head
 from training.holdout import hash_fractions, split_holdout
-from training.initial_head import INITIAL_HEAD_FILE, save_initial_head
+from training.initial_head import (
+    INITIAL_BASELINE_FILE,
+    INITIAL_HEAD_FILE,
+    load_initial_head,
+    save_initial_head,
+)
 from training.policy import configured_policy
 from training.research.efficientnet import FEATURES, EfficientNetLite0, load_imagenet_network
 from training.research.export import export
@@ -80,11 +87,28 @@ def create_initial_head(data: Dataset, backbone_file: Path, path: Path, seed: in
     point = choose_operating_point(
         estimate_operating_points(calibration_logits, calibration_truth, policy, seed), policy
     )
-    save_initial_head(path, head, calibrate(calibration_logits, calibration_truth, policy), point.threshold)
+    calibration = calibrate(calibration_logits, calibration_truth, policy)
+    save_initial_head(path, head, calibration, point.threshold)
+    save_initial_baseline(calibration_set, cache, path)
     print(
         f"initial head: fitted on {len(training_set)} images, calibrated on {len(calibration_set)} others, "
         f"threshold {point.threshold:.3f}"
     )
+
+
+def save_initial_baseline(calibration_set: Dataset, cache: FeatureCache, path: Path) -> None:
+    """Write the baseline of the initial head in `path`, on its calibration set, to initial_baseline.json beside it."""
+    vehicles, policy = configured_vehicles(), configured_policy()
+    initial = load_initial_head(vehicles, imagenet_classes(), path)
+    baseline = build_baseline(
+        initial.calibration.probabilities(initial.head.logits(*cache.get(calibration_set.images))),
+        mixture_weights(targets(calibration_set, vehicles), len(vehicles), policy.others_share),
+        initial.threshold,
+        initial.head.classes,
+        calibration_set.images,
+        SIDE,
+    )
+    path.with_name(INITIAL_BASELINE_FILE.name).write_text(json.dumps(baseline, indent=2) + "\n", encoding="utf-8")
 
 
 def load_or_finetune(data: Dataset, recipe: FinetuneRecipe, seed: int, folder: Path) -> EfficientNetLite0:

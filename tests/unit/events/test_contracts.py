@@ -117,7 +117,7 @@ def run(module: Any, monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
     """Run a job's main program as SageMaker does."""
     arguments = [item for name, value in options.items() for item in (f"--{name.replace('_', '-')}", str(value))]
     monkeypatch.setattr(sys, "argv", [module.__name__, *arguments])
-    assert module.main() == 0
+    module.main()
 
 
 @pytest.fixture(scope="module")

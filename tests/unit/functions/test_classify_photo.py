@@ -1,5 +1,6 @@
 """ClassifyPhoto: the outcome for a photo, its errors, its log and its metrics."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -302,3 +303,18 @@ def test_a_confident_photo_takes_one_call_of_s3_two_of_dynamodb_and_one_event(st
     for one in clients:
         one.meta.events.unregister("before-call", record_call)
     assert calls == ["GetObject", "UpdateItem", "PutEvents", "UpdateItem"]
+
+
+def test_statistics_of_the_image_are_kept_in_the_record_and_nowhere_else(
+    stack: Stack, classify: Function, model: ModelServer
+) -> None:
+    image = {"brightness": 0.42, "sharpness": 0.031, "width": 4000, "height": 3000}
+    answers = []
+    for measured in (image, None):
+        model.set_probabilities(bicycle=0.97, motorcycle=0.02, other=0.01)
+        answer = json.loads(model.body)
+        model.set_answer(answer | {"image": measured} if measured else answer)
+        photo = stack.upload(key=f"uploads/driver-17/{measured is None}.jpg")
+        answers.append(classify(photo=photo.as_state()))
+        assert stack.record(photo).image == measured
+    assert "brightness" not in json.dumps([answers, stack.published()])

@@ -24,6 +24,8 @@ from tests.unit.functions.stack import (
     Stack,
 )
 
+IMAGE = {"brightness": 0.42, "sharpness": 0.031, "width": 4000, "height": 3000}
+
 
 def answer(**changes: Any) -> dict[str, Any]:
     return {
@@ -111,6 +113,11 @@ def test_the_endpoint_has_two_seconds_to_connect_and_fifteen_to_answer(classify:
         (answer(confidence=True), "True"),
         (answer(threshold=1.2), "threshold"),
         (answer(threshold=None), "threshold"),
+        (answer(image=[]), "image"),
+        (answer(image=IMAGE | {"brightness": 1.5}), "brightness"),
+        (answer(image=IMAGE | {"width": 0}), "width"),
+        (answer(image=IMAGE | {"sharpness": float("nan")}), "sharpness"),
+        (answer(image=IMAGE | {"camera": "of a driver"}), "camera"),
     ],
 )
 def test_an_answer_that_breaks_the_contract_is_invalid(

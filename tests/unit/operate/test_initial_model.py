@@ -23,7 +23,7 @@ def test_the_artifact_is_a_model_that_names_its_version(tmp_path: Path) -> None:
         file = tar.extractfile("model.json")
         assert file is not None
         about = json.load(file)
-    assert set(names) == {"backbone.onnx", "head.npz", "model.json", "SHA256SUMS"}
+    assert set(names) == {"backbone.onnx", "baseline.json", "head.npz", "model.json", "SHA256SUMS"}
     assert about["classes"] == [*configured_vehicles(), "other"]
     assert about["version"].startswith("initial-")
 

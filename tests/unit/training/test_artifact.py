@@ -16,6 +16,7 @@ def test_the_model_folder_holds_every_file_of_model_tar_gz(model_dir):
     files = {str(path.relative_to(model_dir)) for path in model_dir.rglob("*") if path.is_file()}
     assert files == {
         "backbone.onnx",
+        "baseline.json",
         "head.npz",
         "model.json",
         "evaluation.json",
@@ -49,7 +50,7 @@ def test_a_model_is_unpacked_with_the_files_that_training_wrote(model_dir, tmp_p
         assert (folder / "model.json").read_bytes() == (model_dir / "model.json").read_bytes()
 
 
-@pytest.mark.parametrize("name", ["backbone.onnx", "head.npz", "model.json", "evaluation.json"])
+@pytest.mark.parametrize("name", ["backbone.onnx", "baseline.json", "head.npz", "model.json", "evaluation.json"])
 def test_a_changed_file_of_a_model_is_refused_before_any_is_parsed(changed, name, tmp_path, monkeypatch):
     content = bytearray((changed / name).read_bytes())
     content[len(content) // 2] ^= 1

@@ -17,7 +17,7 @@ def answer_to(photo, model_dir):
 
 def test_an_answer_holds_vehicle_confidence_and_probabilities(model_dir):
     answer = answer_to(jpeg(Image.new("RGB", (640, 480), "green")), model_dir)
-    assert set(answer) == {"model_version", "vehicle", "confidence", "probabilities", "threshold"}
+    assert set(answer) == {"model_version", "vehicle", "confidence", "probabilities", "threshold", "image"}
     assert set(answer["probabilities"]) == {"bicycle", "motorcycle", "other"}
     assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
     assert answer["confidence"] == max(answer["probabilities"].values())
