@@ -26,12 +26,12 @@ quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test rehearse deploy destroy people stage retrain rollback promote reference status threshold \
-	upload bench load cost evaluate review redrive reconcile forget restore torture pretrain image up credentials down \
-	asl format lint lock audit sbom scan simulate-audit
+.PHONY: upload bench load cost evaluate review redrive reconcile forget restore torture pretrain image up credentials \
+	down asl format lint lock audit sbom scan simulate-audit simulate-drift
 
 help:  ## list the commands
 	@echo "Scones Unlimited, vehicle router. TARGET=$(TARGET) STAGE=$(STAGE)"
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
 setup: $(READY)  ## install everything into .venv
 
@@ -101,6 +101,9 @@ bench: $(READY)  ## speed, memory, sizes, each with a baseline; BURST=<n>: photo
 
 load: $(READY)  ## RATE=<photos/s> COUNT=<n>: a stream of generated photos; BURST=<n>: photos sent at once; FLOOD=<n>: by one driver, and the delay of others
 	@$(PY) -m operate load $(if $(RATE),--rate "$(RATE)") $(if $(COUNT),--count "$(COUNT)") $(if $(BURST),--burst "$(BURST)") $(if $(FLOOD),--flood "$(FLOOD)") $(if $(filter yes,$(YES)),--yes)
+
+simulate-drift: $(READY)  ## PHOTOS=<folder of class folders>: false alarms and delays of the drift watch, in simulated years
+	@$(PY) -m benchmarks.drift $(if $(PHOTOS),--photos $(call quoted,PHOTOS)) $(if $(YEARS),--years "$(YEARS)")
 
 cost: $(READY)  ## PHOTOS_PER_DAY=<n>: cost of each month by part, quotas, the usual design; SHARES=reviewer=0.05,…: of the outcomes
 	@test -n "$(PHOTOS_PER_DAY)" || { echo 'PHOTOS_PER_DAY is not set. Run: make cost PHOTOS_PER_DAY=100000'; exit 1; }

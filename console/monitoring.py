@@ -1,6 +1,5 @@
-"""Monitoring of the model in production: confidence over time, class mix, share reviewed, agreement, drift."""
+"""Monitoring of the model in production: confidence over time, class mix, share reviewed, agreement."""
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -12,15 +11,6 @@ from console.reviews import Reviews
 from functions.shared.photo_record import IN_REVIEW, PhotoRecord
 
 LABELS_READ = 400
-BINS = 10
-
-MIN_PHOTOS = 30
-"""How many photos each half needs, so that drift is computed."""
-
-STABLE_BELOW, DRIFTING_FROM = 0.1, 0.2
-"""The customary limits of the population stability index (Siddiqi, Credit Risk Scorecards, 2006)."""
-
-_MIN_SHARE = 1e-4  # in place of 0, whose logarithm is infinite
 
 
 @dataclass(frozen=True)
@@ -137,34 +127,3 @@ def buckets(observed: Sequence[Point], number: int = 12) -> list[Bucket]:
             bucket.compared += 1
             bucket.agreed += point.agrees
     return found
-
-
-def drift(observed: Sequence[Point]) -> float | None:
-    """Return the population stability index of the confidence, the newer half of the photos against the older half.
-
-    It is the sum over bins of (p - q) ln(p / q) (Siddiqi, Credit Risk Scorecards, 2006); `drift_level` interprets it.
-    None while either half has fewer than MIN_PHOTOS photos.
-    """
-    half = len(observed) // 2
-    if half < MIN_PHOTOS:
-        return None
-    before, after = (_shares(part) for part in (observed[:half], observed[half:]))
-    return sum((q - p) * math.log(q / p) for p, q in zip(before, after, strict=True))
-
-
-def drift_level(index: float | None) -> str:
-    """Describe a population stability index.
-
-    >>> drift_level(None), drift_level(0.05), drift_level(0.1), drift_level(0.25)
-    ('Too few photos', 'Stable', 'Slight drift', 'Drifting')
-    """
-    if index is None:
-        return "Too few photos"
-    if index < STABLE_BELOW:
-        return "Stable"
-    return "Slight drift" if index < DRIFTING_FROM else "Drifting"
-
-
-def _shares(observed: Sequence[Point]) -> list[float]:
-    counts = Counter(min(BINS - 1, int(point.confidence * BINS)) for point in observed)
-    return [max(_MIN_SHARE, counts[i] / len(observed)) for i in range(BINS)]

@@ -15,6 +15,7 @@ DETAIL_TYPES = (
     "Model Rejected",
     "Model Rolled Back",
     "Drift Detected",
+    "Retraining Needed",
 )
 
 _HERE = Path(__file__).parent

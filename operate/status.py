@@ -18,6 +18,8 @@ from functions.shared.audit import WINDOW, AuditFigures
 from functions.shared.aws import error_code
 from functions.shared.champion import Champion, ModelTable
 from functions.shared.photo_reader import PhotoReader
+from functions.shared.drift_report import describe_drift
+from functions.shared.drift_state import DriftTable
 from functions.shared.sagemaker import is_missing
 from functions.shared.times import timestamp
 from operate import reference
@@ -123,6 +125,9 @@ def _print_models(deployed: Deployed) -> None:
             console.print(line, markup=False)
     console.print(_champion_line(champion, datetime.now(UTC)))
     console.print(reference.describe(table.reference(), champion), markup=False, soft_wrap=True)
+    drift = describe_drift(DriftTable(deployed.model_table, boto3.client("dynamodb")).read(), champion.model_version)
+    for line in (drift.summary, *drift.notes):
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def _verdict(approval: str, model: Champion | None) -> str:

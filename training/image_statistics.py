@@ -6,6 +6,7 @@ from training.images import Pixels, resize_and_pad
 from training.metrics import Floats
 
 STATISTICS = ("brightness", "sharpness", "size", "aspect")
+_NOISE = 1.0  # levels; a photo with less contrast has no measurable sharpness
 _LUMA = (77, 150, 29)  # Rec. 601, in 1/256
 
 
@@ -14,15 +15,16 @@ def measure_image(pixels: Pixels, width: int, height: int) -> dict[str, float | 
 
     `pixels` (side, side, 3) are the photo as the model sees it, padded with grey; the padding is left out. `brightness`
     is the mean luma in [0, 1]. `sharpness` is the standard deviation of the Laplacian of the luma, whose variance is a
-    common measure of focus (Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy", 2000), in [0, 2]:
-    about 0 without any edge. It is that of the pixels the model sees, not of the file.
+    common measure of focus (Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy", 2000), divided by
+    that of the luma itself, so that it does not depend on the light: 0 without any edge, 4.5 for noise. It is that of
+    the pixels the model sees, not of the file.
     """
     luma = _visible(pixels, width, height)
     inner = luma[1:-1, 1:-1]
     laplacian = luma[:-2, 1:-1] + luma[2:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:] - 4 * inner
     return {
         "brightness": round(float(luma.mean()) / 255, 4),
-        "sharpness": round(float(laplacian.std()) / 510 if inner.size else 0.0, 5),
+        "sharpness": round(float(laplacian.std() / (luma.std() + _NOISE)) if inner.size else 0.0, 4),
         "width": width,
         "height": height,
     }

@@ -25,6 +25,7 @@ from console.web.pages import Pages
 from console.web.security import new_token
 from console.web.tabs import TAB_TIMEOUT_S, Tabs
 from deploy.outputs import Deployed
+from functions.shared.drift_state import DriftTable
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Services:
     history: ExecutionHistory
     uploads: Uploads
     champion: ChampionReader
+    drift: DriftTable
     pages: Pages
     csrf_token: str = field(repr=False)
 
@@ -79,6 +81,7 @@ class Services:
             history=history,
             uploads=Uploads(deployed, aws, records, history),
             champion=ChampionReader(deployed, aws),
+            drift=DriftTable(deployed.model_table, aws.dynamodb),
             pages=Pages(deployed.stage, choices, csrf_token),
             csrf_token=csrf_token,
         )

@@ -51,9 +51,15 @@ class PhotoReader:
         """Yield the records of photos that reviewers are asked about for a label, from the time `since` on."""
         return self._query(LABEL_WANTED, "label_wanted", "yes", "label_wanted_at", since)
 
-    def list_by_day(self, day: str, *, newest_first: bool = False) -> Iterator[PhotoRecord]:
-        """Yield the records of the photos first seen on a day in UTC (yyyy-mm-dd), ordered by `first_seen_at`."""
-        return self._query(BY_DAY, "day", day, "first_seen_at", "", newest_first)
+    def list_by_day(
+        self, day: str, *, newest_first: bool = False, since: str = "", before: str = ""
+    ) -> Iterator[PhotoRecord]:
+        """Yield the records of the photos first seen on a day in UTC (yyyy-mm-dd), ordered by `first_seen_at`.
+
+        With `since` and `before` (ISO 8601), only those first seen from the one until the other.
+        """
+        found = self._query(BY_DAY, "day", day, "first_seen_at", since, newest_first, before)
+        return (record for record in found if record.first_seen_at < before) if before else found
 
     def list_by_driver(self, driver_id: str, *, newest_first: bool = False) -> Iterator[PhotoRecord]:
         """Yield the records of a driver's photos, ordered by `first_seen_at`."""
@@ -91,14 +97,23 @@ class PhotoReader:
         return found
 
     def _query(
-        self, index: str, key: str, value: str, order: str, since: str, newest_first: bool = False
+        self,
+        index: str,
+        key: str,
+        value: str,
+        order: str,
+        since: str,
+        newest_first: bool = False,
+        until: str = "",
     ) -> Iterator[PhotoRecord]:
+        bounds = {":since": since, ":until": until} if until else {":since": since} if since else {}
+        condition = " AND #order BETWEEN :since AND :until" if until else " AND #order >= :since" if since else ""
         request: dict[str, Any] = {
             "TableName": self.name,
             "IndexName": index,
-            "KeyConditionExpression": "#key = :key" + (" AND #order >= :since" if since else ""),
-            "ExpressionAttributeNames": {"#key": key} | ({"#order": order} if since else {}),
-            "ExpressionAttributeValues": serialize({":key": value} | ({":since": since} if since else {})),
+            "KeyConditionExpression": f"#key = :key{condition}",
+            "ExpressionAttributeNames": {"#key": key} | ({"#order": order} if condition else {}),
+            "ExpressionAttributeValues": serialize({":key": value} | bounds),
             "ScanIndexForward": not newest_first,
         }
         try:

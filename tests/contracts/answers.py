@@ -22,6 +22,7 @@ CONTRACTS: dict[str, tuple[dict[str, Any], ...]] = {
             *("classify_photo", "build_dataset", "judge_challenger", "record_retraining"),
             *("prepare_rollback", "probe_endpoint", "record_rollback", "notify_failure", "reconcile_photos"),
             "audit_decisions",
+            "watch_quality",
         )
     },
 }

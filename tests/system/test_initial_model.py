@@ -8,10 +8,12 @@ import pytest
 from deploy import removal, system
 from deploy.outputs import Deployed
 from deploy.target import Target
+from functions.shared.drift import STATISTICS
 from operate import retrain, status
 from operate.errors import CommandError
 from operate.initial_model import ensure_initial_model
 from operate.terminal import console
+from tests.support.drift_watch import run_watch
 from tests.support.images import drawn_dataset, png, save_dataset
 from tests.support.retraining_stage import RetrainingStage, client
 
@@ -111,6 +113,8 @@ def test_a_retraining_replaces_the_initial_model_that_comes_with_the_code(
     assert initial.model_version.startswith("initial-")
     assert stage.serves_champion()
     assert not ensure_initial_model(empty)
+    watched = run_watch(empty)
+    assert (watched.model_version, set(watched.undecided)) == (initial.model_version, set(STATISTICS) - {"size"})
 
     train = save_dataset(tmp_path, drawn_dataset(60, 60, 30, seed=0))
     published = retrain.publish_training_input(empty, train)

@@ -133,16 +133,16 @@ def start_by_event(retraining_stage: RetrainingStage, detail_type: str, detail: 
 def test_drift_starts_a_retraining_that_needs_a_new_label(retraining_stage: RetrainingStage, ready_image: str) -> None:
     recorded = json.dumps({**retraining_stage.training_input, "image": ready_image}).encode()
     retraining_stage.put("training/current.json", recorded)
-    sample = events.sample("drift_detected")["detail"]
+    sample = events.sample("retraining_needed")["detail"]
 
-    ended = start_by_event(retraining_stage, "Drift Detected", sample)
+    ended = start_by_event(retraining_stage, "Retraining Needed", sample)
     assert json.loads(ended["input"]) == {"trigger": "drift"}
     assert json.loads(ended["output"])["reason"] == "NothingNew"
 
     retraining_stage.add_label("uploads/driver-02/drifted.png", retraining_stage.photos.images[0], "bicycle")
     # One new label is enough for drift, but not for the schedule that counts labels.
     assert retraining_stage.retrain(trigger="labels")["reason"] == "NothingNew"
-    ended = start_by_event(retraining_stage, "Drift Detected", sample)
+    ended = start_by_event(retraining_stage, "Retraining Needed", sample)
     assert "Train" in retraining_stage.entered_states(ended["executionArn"])
     assert json.loads(ended["output"])["new_labels"] == 1
     assert retraining_stage.serves_champion()

@@ -9,6 +9,7 @@ from console.tradeoff import TradeOff
 from console.web import views
 from console.web.services import CurrentReviewer, CurrentServices
 from functions.shared.audit import WINDOW
+from functions.shared.drift_report import describe_drift
 
 router = APIRouter()
 
@@ -20,7 +21,6 @@ def page(services: CurrentServices, reviewer: CurrentReviewer) -> HTMLResponse:
     points = monitoring.recent(services.records, services.reviews)
     buckets = monitoring.buckets(points)
     trade_off = TradeOff.of(endpoint.champion, endpoint.threshold)
-    drift = monitoring.drift(points)
     return services.pages.render(
         "model",
         reviewer,
@@ -32,8 +32,7 @@ def page(services: CurrentServices, reviewer: CurrentReviewer) -> HTMLResponse:
         mix=drawing.class_mix(buckets) if points else None,
         rates=drawing.rates(buckets) if points else None,
         summary=views.summary(points),
-        drift=drift,
-        drift_level=monitoring.drift_level(drift),
+        drift=describe_drift(services.drift.read(), endpoint.champion.version if endpoint.champion else None),
         days=DAYS,
         audit=services.records.audit(),
         audit_days=WINDOW.days,

@@ -1,7 +1,9 @@
 """The Model page: the champion, its trade-off, and the marks of rolled back and initial models."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -9,6 +11,8 @@ from console.aws import Aws
 from console.champion import ChampionReader
 from deploy.outputs import Deployed
 from functions.shared.champion import INITIAL, Champion, ModelTable, Reference
+from functions.shared.drift import Comparison
+from functions.shared.drift_state import DRIFT, NO_DRIFT, TOO_FEW, Drift, DriftState, DriftTable, Look
 from tests.unit import model_stage
 from tests.unit.console.browser_client import BrowserClient
 
@@ -132,15 +136,6 @@ def test_the_page_describes_the_figures_of_the_report(stage: Deployed) -> None:
         assert f"<dt>{title}</dt>" in text
 
 
-def test_the_page_shows_the_drift_of_the_confidence(stage: Deployed) -> None:
-    for number in range(80):
-        model_stage.decided(number, 0.95 if number >= 40 else 0.45)
-    text = page(stage)
-    assert "In production" in text
-    assert "Share reviewed" in text
-    assert '<dd class="hint">Drifting</dd>' in text
-
-
 def test_a_threshold_that_cannot_be_read_is_not_shown_as_the_models_own(stage: Deployed) -> None:
     model_stage.serve()
     model_stage.aws("ssm").delete_parameter(Name=model_stage.PARAMETER)
@@ -164,3 +159,71 @@ def test_a_model_whose_files_cannot_be_read_is_logged_and_read_again(
     champion = reader.read().champion
     assert champion is not None
     assert champion.threshold == 0.935
+
+
+def watched(**changes: Any) -> DriftState:
+    """Write and return what the watch knows about the champion."""
+    compared = Comparison("brightness", 1.312, 0.276, 412, "production", "under 0.3: 20.0% before, 86.2% now", False)
+    same = replace(compared, statistic="confidence", psi=0.011, change="under 0.9: 3.0% before, 3.3% now")
+    look = Look(AT, "2026-11-27T10:00:00.000Z", 412, DRIFT, 0.519, (same, compared))
+    drift = Drift(
+        AT,
+        AT,
+        "2026-11-27T10:00:00.000Z",
+        "2026-11-27T10:05:00.000Z",
+        412,
+        (compared,),
+        required=100,
+        labels=31,
+        announced=True,
+    )
+    state = DriftState(model_stage.CHAMPION, 0.935, AT, AT, look=look, drift=drift)
+    return DriftTable("models", model_stage.aws("dynamodb")).write(replace(state, **changes))
+
+
+def drift_section(stage: Deployed) -> str:
+    return page(stage).partition('id="drift-title"')[2].partition("</section>")[0]
+
+
+def test_the_page_shows_the_drift_that_the_watch_has_found(stage: Deployed) -> None:
+    model_stage.serve()
+    watched()
+    section = drift_section(stage)
+    assert "Drift in brightness since 2026-11-26 10:00 UTC. 31 of its photos are labelled; at 100 a model" in section
+    assert "412 photos from 2026-11-26 10:00 until 2026-11-27 10:00 UTC, 51.9% sent to a reviewer" in section
+    rows = re.findall(r"<tr.*?</tr>", section)
+    assert ["drifts" in row for row in rows[1:]] == [False, True]
+    assert "under 0.3: 20.0% before, 86.2% now" in rows[2]
+    assert "Not watched yet: confidence, vehicle" in section
+
+
+def test_the_answers_of_reviewers_change_neither_drift_nor_review_rate(stage: Deployed) -> None:
+    """The page measured how fast reviewers were: photos that wait were not among the compared ones."""
+    model_stage.serve()
+    watched(drift=None)
+    before = drift_section(stage)
+    for number in range(36):
+        model_stage.labelled(number, 0.5)
+    assert drift_section(stage) == before
+
+
+def test_the_drift_of_another_model_is_not_shown_as_that_of_the_champion(stage: Deployed) -> None:
+    model_stage.serve()
+    watched(model_version="another")
+    assert "has not looked at this model yet" in drift_section(stage)
+    assert "brightness" not in drift_section(stage)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"look": None, "drift": None}, "No period of this model has ended yet"),
+        ({"look": Look(AT, AT, 12, TOO_FEW, 0.5), "drift": None}, "Too few photos to compare. Last look: 12 photos"),
+        ({"look": Look(AT, AT, 120, NO_DRIFT, 0.5), "drift": None}, "Nothing was compared yet."),
+    ],
+)
+def test_no_result_is_not_shown_as_no_drift(stage: Deployed, changes: dict[str, Any], text: str) -> None:
+    model_stage.serve()
+    watched(**changes)
+    assert text in drift_section(stage)
+    assert "No drift" not in drift_section(stage)

@@ -1,6 +1,4 @@
-"""The photos that are monitored, and the drift of their confidence."""
-
-from datetime import timedelta
+"""The photos that are monitored."""
 
 import pytest
 
@@ -11,7 +9,6 @@ from console.photo_records import PhotoRecords
 from console.reviews import Reviews
 from deploy.outputs import Deployed
 from tests.unit import model_stage
-from tests.unit.console.review_requests import NOW
 
 
 def recent(stage: Deployed) -> list[Point]:
@@ -50,16 +47,3 @@ def test_labels_of_photos_without_a_classification_are_left_out(stage: Deployed)
     model_stage.waiting(2, "ModelUnavailable")
     model_stage.rejected(3)
     assert [point.confidence for point in recent(stage)] == [0.7]
-
-
-def point(minute: int, confidence: float, *, reviewed: bool = False, agrees: bool | None = None) -> Point:
-    """Return a photo classified `minute` minutes after NOW."""
-    return Point(NOW + timedelta(minutes=minute), confidence, "bicycle", reviewed, agrees)
-
-
-def test_drift_is_small_while_confidence_is_stable_and_large_when_it_falls() -> None:
-    stable = [point(i, 0.9 + (i % 10) / 100) for i in range(100)]
-    fallen = [point(i, 0.95 if i < 50 else 0.45) for i in range(100)]
-    assert monitoring.drift(stable[:40]) is None
-    assert (monitoring.drift(stable) or 0) < 0.1
-    assert (monitoring.drift(fallen) or 0) > 0.2

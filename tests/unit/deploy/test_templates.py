@@ -12,6 +12,7 @@ from deploy import system
 from deploy.settings import given_settings
 from deploy.target import Target
 from deploy.templates import load_template, render
+from functions.probe_endpoint.alarms import IGNORED_ALARM
 
 APP: dict[str, Any] = load_template("app")
 DATA: dict[str, Any] = load_template("data")
@@ -220,6 +221,22 @@ def test_each_rule_starts_retrain_model_with_its_trigger(rule: str, trigger: str
     (target,) = APP["Resources"][rule]["Properties"]["Targets"]
     assert target["Arn"] == {"Ref": "RetrainModelWorkflow"}
     assert json.loads(target["Input"]) == {"trigger": trigger}
+
+
+def test_a_drift_starts_a_retraining_when_it_has_labels() -> None:
+    """`Drift Detected` has none yet: a retraining at that time would train on the same photos again."""
+    pattern = APP["Resources"]["DriftRule"]["Properties"]["EventPattern"]
+    assert pattern == {"source": ["scones.vehicles"], "detail-type": ["Retraining Needed"]}
+
+
+def test_a_watch_that_does_not_run_raises_an_alarm_that_the_bake_ignores() -> None:
+    (target,) = APP["Resources"]["DriftWatchRule"]["Properties"]["Targets"]
+    assert target["Arn"] == {"Fn::GetAtt": ["WatchQualityFunction", "Arn"]}
+    drift, missing = (APP["Resources"][f"{name}Alarm"]["Properties"] for name in ("Drift", "MissingDriftWatch"))
+    assert (missing["Statistic"], missing["TreatMissingData"]) == ("SampleCount", "breaching")
+    for alarm in (drift, missing):
+        assert (alarm["Namespace"], alarm["MetricName"]) == ("Scones/Vehicles", "DriftDetected")
+        assert IGNORED_ALARM in alarm["AlarmName"]["Fn::Sub"]
 
 
 def test_models_of_drawn_pictures_are_not_allowed_by_default() -> None:

@@ -279,3 +279,14 @@ def test_one_of_several_callers_announces_an_overdue_outcome(table: PhotoTable) 
     assert table.claim_announcement(read(table), LATER + timedelta(minutes=1))
     table.mark_announced(read(table), LATER)
     assert not table.claim_announcement(read(table), LATER)
+
+
+def test_the_photos_of_a_part_of_a_day_are_those_first_seen_in_it(table: PhotoTable) -> None:
+    noon = NOW.replace(hour=12)
+    for minute in range(4):
+        photo = Photo("uploads", f"uploads/driver-1/{minute}.jpg", f"{minute:032x}", 1)
+        at = noon + timedelta(minutes=minute)
+        table.classify(photo, EXECUTION, at, classification=CLASSIFICATION, threshold=0.9)
+    since, before = (timestamp(noon + timedelta(minutes=minute)) for minute in (1, 3))
+    found = table.list_by_day(since[:10], since=since, before=before)
+    assert [record.photo.key for record in found] == ["uploads/driver-1/1.jpg", "uploads/driver-1/2.jpg"]

@@ -1,0 +1,1 @@
+"""WatchQuality: notice when the photos in production drift, and have them labelled."""
