@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from benchmarks.drift_photos import DRIFTS, LIGHTS, NEW_CLASS, Answers
 from functions.shared.drift import (
-    PERIOD_FACTOR,
     STATISTICS,
     Histogram,
     Observation,
@@ -16,6 +15,7 @@ from functions.shared.drift import (
     compare_counts,
     count,
     describe,
+    practical_limits,
 )
 
 Counted = NDArray[np.int64]
@@ -104,8 +104,8 @@ class Reference:
             names, _ = self._bins[name]
             whole = np.sum([day[name] for day in days], axis=0)
             sudden, slow = (
-                compare_counts(name, dict(zip(names, counts.tolist(), strict=True)), reference, factor * limit)
-                for counts, factor in ((days[-1][name], PERIOD_FACTOR), (whole, 1))
+                compare_counts(name, dict(zip(names, counts.tolist(), strict=True)), reference, practical)
+                for counts, practical in zip((days[-1][name], whole), practical_limits(name, limit), strict=True)
             )
             one = choose(sudden, slow, MIN_PHOTOS)
             if one and one.drifts:

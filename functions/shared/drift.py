@@ -31,8 +31,9 @@ _NO_YES = ("no", "yes")
 # Of one look, by chance: 365 looks a year give at most 0.37 false alarms. The rest is for photos that are not
 # independent (docs/drift.md has the simulation).
 FALSE_ALARM_RATE = 0.001
-# Of the practical limit, for the newest period alone: one dark day is weather.
+# Of the practical limit, for the newest period alone: one dark day is weather. So is a dark week, in a window.
 PERIOD_FACTOR = 4
+IMAGE_FACTOR = 2
 # Added to the count of each bin, so that an empty one has a finite logarithm (Jeffreys' prior of shares).
 _PRIOR = 0.5
 
@@ -193,15 +194,25 @@ def compare_windows(
 ) -> list[Comparison]:
     """Return one comparison for each statistic that has at least `min_photos` values.
 
-    It is that of the `newest` period alone when it drifts with PERIOD_FACTOR times the practical limit, which shows a
-    large change soon, and else that of the whole window, `earlier` and `newest` photos, which also shows a small one.
+    It is that of the `newest` period alone when it drifts with the limit of a period, which shows a large change soon,
+    and else that of the whole window, `earlier` and `newest` photos, which also shows a small one.
     """
     found, whole = [], [*earlier, *newest]
     for name, reference in references.items():
-        sudden = compare(name, newest, reference, PERIOD_FACTOR * practical_limit) if earlier else None
-        if one := choose(sudden, compare(name, whole, reference, practical_limit), min_photos):
+        for_period, for_window = practical_limits(name, practical_limit)
+        sudden = compare(name, newest, reference, for_period) if earlier else None
+        if one := choose(sudden, compare(name, whole, reference, for_window), min_photos):
             found.append(one)
     return found
+
+
+def practical_limits(statistic: str, practical_limit: float) -> tuple[float, float]:
+    """Return the limits of a statistic for the newest period alone, and for a window.
+
+    >>> practical_limits("review", 0.25), practical_limits("brightness", 0.25)
+    ((1.0, 0.25), (1.0, 0.5))
+    """
+    return PERIOD_FACTOR * practical_limit, (IMAGE_FACTOR if statistic in IMAGE_STATISTICS else 1) * practical_limit
 
 
 def choose(sudden: Comparison | None, whole: Comparison | None, min_photos: int) -> Comparison | None:

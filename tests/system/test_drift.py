@@ -78,6 +78,12 @@ def upload(stage: RetrainingStage, name: str, images: list[Pixels]) -> list[Phot
     return classified
 
 
+def state_of_alarm(stage: RetrainingStage) -> str:
+    """Return the state of the alarm for a drift."""
+    found = client("cloudwatch").describe_alarms(AlarmNames=[f"{stage.deployed.app_name}-drift"])["MetricAlarms"]
+    return str(found[0]["StateValue"])
+
+
 def answer(stage: RetrainingStage, record: PhotoRecord, picture: Pixels, vehicle: str) -> None:
     """Label an uploaded photo as the console does when a reviewer answers a request about it."""
     reviewer = str(client("sts").get_caller_identity()["UserId"])
@@ -125,6 +131,7 @@ def test_a_stream_that_becomes_dark_is_announced_labelled_and_learned(stage: Ret
     assert "brightness" in {one["statistic"] for one in detail["statistics"]}
     parameter = client("ssm").get_parameter(Name=f"/scones/{stage.deployed.stage}/audit-share")["Parameter"]["Value"]
     assert parameter == "0.2"
+    eventually(lambda: state_of_alarm(stage), lambda found: found == "ALARM", what="the alarm", timeout_s=30)
 
     unseen, names = night[24:], [str(label) for label in chosen.labels[24:]]
     probability = correct(stage, unseen, names)
@@ -139,3 +146,9 @@ def test_a_stream_that_becomes_dark_is_announced_labelled_and_learned(stage: Ret
     eventually(lambda: stage.serves_champion(), what="the new champion to serve")
     assert correct(stage, unseen, names) > probability
     assert run_watch(stage.deployed).drift is None
+
+    def state_after_another_run() -> str:
+        run_watch(stage.deployed)
+        return state_of_alarm(stage)
+
+    eventually(state_after_another_run, lambda found: found == "OK", what="the end of the alarm")

@@ -82,6 +82,7 @@ def test_the_status_shows_that_the_initial_model_was_not_compared(fresh: Retrain
     text = " ".join(printed.get().split())
     assert f"In production: {VERSION}" in text
     assert "an initial model, which was not compared with another" in text
+    assert "The drift watch has not looked at this model yet." in text
 
 
 def test_a_stage_with_a_champion_gets_no_initial_model(fresh: RetrainingStage, artifact: Path) -> None:

@@ -90,7 +90,7 @@ def test_one_day_must_differ_more_than_a_whole_window() -> None:
         day = brightness(rng.normal(mean, 0.1, 150))
         (found,) = compare_windows(week, day, {"brightness": known}, 0.25, 100)
         assert (found.drifts, found.photos) == (drifts, 150 if drifts else 1050)
-    slightly = brightness(rng.normal(0.56, 0.1, 1050))
+    slightly = brightness(rng.normal(0.6, 0.1, 1050))
     (found,) = compare_windows(slightly[:900], slightly[900:], {"brightness": known}, 0.25, 100)
     assert (found.drifts, found.photos) == (True, 1050)
     assert compare_windows([], week[:50], {"brightness": known}, 0.25, 100) == []

@@ -1,16 +1,29 @@
 """WatchQuality: references, looks, one announcement of a drift, labels, a retraining."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from functions.shared.drift import IMAGE_STATISTICS
-from functions.shared.drift_state import DRIFT, NO_DRIFT, TOO_FEW, DriftState, DriftTable, WatchRunning
+from functions.shared.drift import IMAGE_STATISTICS, Comparison
+from functions.shared.drift_state import (
+    DRIFT,
+    NO_DRIFT,
+    TOO_FEW,
+    Drift,
+    DriftState,
+    DriftTable,
+    Look,
+    WatchRunning,
+)
 from functions.shared.errors import EventNotPublished, InvalidDocument
+from functions.shared.times import timestamp
 from functions.watch_quality.baseline import read_baseline
 from tests.unit.functions.drift_stage import DAY, PER_DAY, START, DriftStage, archive
+from tests.unit.functions.stack import Function, FunctionOutput
+from tests.workflow.lambda_handlers import ENVIRONMENT
 
 
 @pytest.fixture
@@ -279,3 +292,48 @@ def test_a_run_that_comes_late_looks_at_the_last_whole_window(stage: DriftStage)
     look = stage.run(day + 3.3).look
     assert look is not None
     assert (look.photos, look.result, look.until) == (3 * PER_DAY, NO_DRIFT, "2026-11-07T00:00:00.000Z")
+
+
+@pytest.fixture
+def watch(
+    stage: DriftStage, function: Callable[[str], Function], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., dict[str, Any]]:
+    """The function, as its schedule invokes it."""
+    for name, value in {**ENVIRONMENT, "PHOTO_TABLE": "photos", "DRIFT_MIN_PHOTOS": "10"}.items():
+        if name.startswith(("DRIFT_", "AUDIT_")) or name in ("STAGE", "PHOTO_TABLE", "MODEL_TABLE", "ML_BUCKET"):
+            monkeypatch.setenv(name, value)
+    return function("watch_quality")
+
+
+def test_every_run_publishes_whether_a_drift_goes_on(
+    stage: DriftStage, watch: Callable[..., dict[str, Any]], output: Callable[[], FunctionOutput]
+) -> None:
+    """The alarm for a watch that does not run counts these values."""
+    table = DriftTable("models", stage.account["dynamodb"])
+    for look in (False, True):
+        watch(look=look)
+        (line,) = output().metrics("DriftDetected")
+        assert (line["DriftDetected"], line["stage"], line["service"]) == ([0.0], "test", "watch-quality")
+        assert {"service", "stage"} == set(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0])
+    state = table.read()
+    assert state is not None
+    compared = Comparison("brightness", 1.3, 0.3, 412, "production", "under 0.3: 20.0% before, 86.2% now", False)
+    at = state.looked_until
+    drift = Drift(at, at, at, at, 412, (compared,), required=100, announced=True)
+    look_ = Look(at, at, 412, DRIFT, 0.5, (compared,))
+    table.write(replace(state, drift=drift, look=look_, looked_until=timestamp(datetime.now(UTC))))
+    answer = watch()
+    assert answer["drift"]["statistics"][0]["statistic"] == "brightness"
+    written = output()
+    assert written.metrics("DriftDetected")[0]["DriftDetected"] == [1.0]
+    (index,) = written.metrics("DriftIndex")
+    assert (index["DriftIndex"], index["statistic"], index["stage"]) == ([1.3], "brightness", "test")
+    assert written.metrics("ReviewRate")[0]["ReviewRate"] == [0.5]
+
+
+def test_a_stage_without_a_champion_has_no_drift(
+    stage: DriftStage, watch: Callable[..., dict[str, Any]], output: Callable[[], FunctionOutput]
+) -> None:
+    stage.account["dynamodb"].delete_item(TableName="models", Key={"id": {"S": "champion"}})
+    assert watch() == {"model_version": None, "look": None, "drift": None}
+    assert output().metrics("DriftDetected")[0]["DriftDetected"] == [0.0]
