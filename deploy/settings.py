@@ -116,6 +116,8 @@ def _contradictions(values: Mapping[str, str]) -> Iterator[str]:
     least, most = (int(values[f"Endpoint{end}Instances"]) for end in ("Min", "Max"))
     if least > most:
         yield f"ENDPOINT_MIN_INSTANCES is {least}, more than ENDPOINT_MAX_INSTANCES, which is {most}"
+
+
 def _retention(timeout_s: str) -> str:
     """Return how long the review queue keeps a message, given the timeout of a review in seconds.
 

@@ -97,13 +97,8 @@ def decode_and_resize(photo: bytes, side: int, fit: str, *, expensive: bool = Tr
 def _decode_cheap_or_isolated(photo: bytes, side: int, fit: str, wait: bool) -> ResizedPhoto:
     try:
         return decode_and_resize(photo, side, fit, expensive=False)
-<<<<<<< HEAD
     except ExpensivePhoto:  # decoded by a process with limits instead
-        return decode_isolated(photo, side, fit, wait=wait)
-=======
-    except ExpensivePhoto:
         return ResizedPhoto(*decode_isolated(photo, side, fit, wait=wait))
->>>>>>> e2e265f (Return image statistics with each answer, and ship a baseline)
 
 
 def _downscale(image: Image.Image, max_side: int) -> Image.Image:

@@ -30,8 +30,6 @@ ENVIRONMENT = {
     "UPLOADS_PER_MINUTE": "30",
     "EVENT_BUS": "scones-test",
     "ENDPOINT_NAME": "scones-test",
-    "AUDIT_SHARE_PARAMETER": "/scones/test/audit-share",
-    "AUDIT_SHARE": "0.02",
     "DRIFT_PERIOD_HOURS": "24",
     "DRIFT_MIN_PHOTOS": "100",
     "DRIFT_PSI_LIMIT": "0.25",

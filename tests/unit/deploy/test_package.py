@@ -18,7 +18,8 @@ from deploy.templates import load_template
 RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six.py")
 # Valid values for the settings that are not names.
 VALUES = {
-    **dict.fromkeys(("AUDIT_SHARE", "SECOND_OPINION_SHARE"), "0.05"),
+    **dict.fromkeys(("AUDIT_SHARE", "SECOND_OPINION_SHARE", "DRIFT_AUDIT_SHARE", "DRIFT_PSI_LIMIT"), "0.05"),
+    **dict.fromkeys(("DRIFT_PERIOD_HOURS", "DRIFT_WINDOW_PERIODS", "DRIFT_MIN_PHOTOS", "DRIFT_LABELS"), "7"),
     "REVIEW_QUEUE_URL": "http://127.0.0.1:9/queue",
     "UPLOADS_PER_MINUTE": "30",
     "MIN_NEW_LABELS": "25",
