@@ -26,7 +26,7 @@ quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test rehearse deploy destroy people stage retrain rollback promote reference status threshold \
-.PHONY: upload bench load cost evaluate review redrive reconcile forget restore torture pretrain image up credentials \
+	upload bench load cost evaluate review redrive reconcile forget restore torture pretrain image up credentials \
 	down asl format lint lock audit sbom scan simulate-audit simulate-drift
 
 help:  ## list the commands

@@ -17,9 +17,9 @@ from deploy.templates import load_template
 from functions.shared.audit import WINDOW, AuditFigures
 from functions.shared.aws import error_code
 from functions.shared.champion import Champion, ModelTable
-from functions.shared.photo_reader import PhotoReader
 from functions.shared.drift_report import describe_drift
 from functions.shared.drift_state import DriftTable
+from functions.shared.photo_reader import PhotoReader
 from functions.shared.sagemaker import is_missing
 from functions.shared.times import timestamp
 from operate import reference
