@@ -26,8 +26,8 @@ quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test rehearse deploy destroy people stage retrain rollback promote reference status threshold \
-	upload bench load cost evaluate review redrive reconcile forget restore torture pretrain image up credentials \
-	down asl format lint lock audit sbom scan simulate-audit simulate-drift
+	upload bench load cost evaluate review redrive reconcile forget restore torture pretrain image up credentials down \
+	asl format lint lock audit sbom scan simulate-audit simulate-drift alarms
 
 help:  ## list the commands
 	@echo "Scones Unlimited, vehicle router. TARGET=$(TARGET) STAGE=$(STAGE)"
@@ -152,6 +152,9 @@ down: $(READY)  ## stop the embedded AWS and keep its state; DATA=yes: forget it
 
 asl: $(READY)  ## render the workflows after a change
 	@$(PY) -m workflows
+
+alarms: $(READY)  ## write docs/alarms.md from deploy/templates/alarms.yaml
+	@$(PY) -m deploy alarms > docs/alarms.md
 
 format: $(READY)  ## format the code and fix what ruff can fix
 	@$(VENV)/bin/ruff check --fix-only --quiet .

@@ -13,7 +13,8 @@ from deploy.errors import DeployError
 from deploy.image import build_with_engine
 from deploy.people import deploy_people, remove_people
 from deploy.target import connect
-from deploy.templates import render
+from deploy.templates import load_alarms, render
+from deploy.templates.alarms import runbook
 
 
 def main() -> int:
@@ -30,6 +31,7 @@ def main() -> int:
     people.add_argument("--yes", action="store_true", help="change an account without asking")
     commands.add_parser("outputs", help="print the stack's outputs as JSON")
     commands.add_parser("image", help="build the image of jobs and endpoints with docker or podman")
+    commands.add_parser("alarms", help="print docs/alarms.md")
     rendering = commands.add_parser("render", help="write the rendered CloudFormation templates")
     rendering.add_argument("folder", type=Path)
     arguments = parser.parse_args()
@@ -37,6 +39,9 @@ def main() -> int:
         if arguments.command == "render":
             for file in render(arguments.folder):
                 print(file)
+            return 0
+        if arguments.command == "alarms":
+            print(runbook(load_alarms()), end="")
             return 0
         if arguments.command == "image":
             print(build_with_engine())

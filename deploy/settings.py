@@ -31,6 +31,7 @@ SETTINGS = {
     "MAX_LABELS_PER_REVIEWER": "MaxLabelsPerReviewer",
     "BAKE_SECONDS": "BakeSeconds",
     "GATE": "Gate",
+    "BAKE_ALARMS": "BakeAlarms",
     "ROLLBACK_ALARMS": "RollbackAlarms",
     "ROLLBACK_WINDOW_HOURS": "RollbackWindowHours",
     "LOG_RETENTION_DAYS": "LogRetentionDays",
@@ -41,6 +42,12 @@ SETTINGS = {
     "ENDPOINT_TARGET_INVOCATIONS": "EndpointTargetInvocations",
     "RUNTIME": "Runtime",
     "MONTHLY_BUDGET_USD": "MonthlyBudgetUsd",
+    "ALERT_EMAIL": "AlertEmail",
+    "ALERT_URL": "AlertUrl",
+    "OPENING_HOURS": "OpeningHours",
+    "TIME_ZONE": "TimeZone",
+    "HOURS_WITHOUT_PHOTO": "HoursWithoutPhoto",
+    "DAYS_WITHOUT_RETRAINING": "DaysWithoutRetraining",
 }
 _FRACTIONAL = (
     *("RollbackWindowHours", "MonthlyBudgetUsd", "EndpointTargetInvocations"),
@@ -51,6 +58,11 @@ ACCEPT_UPLOADS = "AcceptUploads"
 
 # The limits of MessageRetentionPeriod (Amazon SQS API Reference, SetQueueAttributes).
 RETENTION_S = (60, 14 * 86_400)
+# The alarms on what a new model can cause.
+BAKE_ALARMS = (
+    *("endpoint-errors", "endpoint-latency", "endpoint-out-of-service", "model-unavailable"),
+    *("failed-executions", "timed-out-executions"),
+)
 
 DEFAULT = "default"
 """The value of an environment variable that sets its parameter back to the default."""
@@ -135,6 +147,7 @@ def default_settings(target: Target, template: Mapping[str, Any]) -> dict[str, s
     declared = template["Parameters"]
     values = {name: str(declared[name]["Default"]) for name in SETTINGS.values() if "Default" in declared[name]}
     values["RollbackAlarms"] = f"{target.app_stack}-endpoint-errors"
+    values["BakeAlarms"] = ",".join(f"{target.app_stack}-{name}" for name in BAKE_ALARMS)
     if target.is_local:
         values["Runtime"] = THIS_RUNTIME
         # The embedded AWS has no traffic to monitor.

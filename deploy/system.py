@@ -15,6 +15,7 @@ from deploy.changes import Approve, accept, describe_changes
 from deploy.cleanup import bucket_exists
 from deploy.errors import DeployError, explained
 from deploy.image import UNBUILT, build_context, find_image, push_image
+from deploy.maintenance import silenced
 from deploy.package import ROOT, Artefact, build_artefacts
 from deploy.people import boundary, deploy_people
 from deploy.preflight import check_account
@@ -128,7 +129,8 @@ def deploy(
         for artefact in _upload_missing(data_outputs["ArtifactsBucket"], packaged):
             progress(f"{artefact.key}: {len(artefact.content) / 1e6:.2f} MB uploaded")
         parameters = planned.app_parameters(data_outputs, packaged, image)
-        changed |= app.deploy(planned.template, parameters, data_outputs["ArtifactsBucket"], approve)
+        with silenced(target.stage, progress):
+            changed |= app.deploy(planned.template, parameters, data_outputs["ArtifactsBucket"], approve)
         if not accepting:
             if not target.is_local:
                 _wait_for_events(data.created_at(), progress)

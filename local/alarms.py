@@ -8,7 +8,8 @@ Patches in ministack's `cloudwatch`:
 - `_evaluate_all_alarms` evaluates every alarm in every PutMetricData, which took 8 ms of each photo.
 - `_set_alarm_state` is undone by the next data point. On AWS the state lasts until the next evaluation.
 - `_dispatch_alarm_actions` notifies SNS only, whatever the policy of the topic says. AWS also publishes an event, and
-  the topic has to allow cloudwatch.amazonaws.com ("Notifying users on alarm changes").
+  the topic has to allow cloudwatch.amazonaws.com ("Notifying users on alarm changes"). Actions can be suppressed
+  (local/suppressed_alarms.py).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from typing import Any
 from ministack.core.responses import get_account_id, request_scope
 from ministack.services import cloudwatch, eventbridge, sns
 
-from local import authorization, patches
+from local import authorization, patches, suppressed_alarms
 
 logger = logging.getLogger("local.alarms")
 SERVICE = "cloudwatch.amazonaws.com"
@@ -150,13 +151,18 @@ def _evaluate_all() -> None:
         for (account, region, _name), alarm in cloudwatch._alarms.all_items():
             with request_scope(account, region):
                 evaluate(alarm)
+        suppressed_alarms.perform_due()
 
 
 def install() -> None:
     """Apply the patches of this module."""
 
     def dispatch(alarm: dict[str, Any], old_state: str, new_state: str, reason: str) -> None:
-        original_dispatch(_with_allowed_actions(alarm), old_state, new_state, reason)
+        suppressed_alarms.act_or_wait(
+            alarm,
+            new_state,
+            lambda: original_dispatch(_with_allowed_actions(alarm), old_state, new_state, reason),
+        )
         _publish_event(alarm, old_state, new_state, reason)
 
     def set_state(params: Any, cbor_data: Any, is_cbor: bool, is_json: bool = False) -> Any:
@@ -173,4 +179,5 @@ def install() -> None:
         cloudwatch, "_dispatch_alarm_actions", "alarm old_state new_state reason", dispatch
     )
     original_set = patches.replace(cloudwatch, "_set_alarm_state", "params cbor_data is_cbor is_json", set_state)
+    suppressed_alarms.install()
     threading.Thread(target=_evaluate_all, name="alarms", daemon=True).start()

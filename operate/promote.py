@@ -157,7 +157,7 @@ def find_image(image: str, source: Deployed, target: Deployed) -> str:
 def _digest(ecr: "ECRClient", repository: str, **image: str) -> str | None:
     try:
         found = ecr.describe_images(repositoryName=repository, imageIds=[image])  # type: ignore[list-item]
-    except ecr.exceptions.ImageNotFoundException:
+    except ecr.exceptions.ImageNotFoundException:  # the caller says which image is missing
         return None
     return found["imageDetails"][0]["imageDigest"]
 

@@ -26,6 +26,7 @@ from operate import reference
 from operate.terminal import console, duration
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_sagemaker import SageMakerClient
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_stepfunctions import SFNClient
@@ -44,6 +45,7 @@ def show(deployed: Deployed, target: Target) -> None:
     """Print the status of a stage."""
     _print_executions(deployed)
     _print_queues(deployed)
+    _print_alarms(deployed)
     _print_models(deployed)
     for line in audit_lines(read_audit(deployed)):
         console.print(line, markup=False, soft_wrap=True)
@@ -84,6 +86,19 @@ def _queue_length(visible: int, in_flight: int) -> str:
     if not visible and not in_flight:
         return "the queue is empty"
     return f"{visible} waiting" + (f", {in_flight} open in a console" if in_flight else "")
+
+
+def _print_alarms(deployed: Deployed) -> None:
+    """Print the alarms that are in ALARM, with what each means and what to do."""
+    cloudwatch: CloudWatchClient = boto3.client("cloudwatch")
+    pages = cloudwatch.get_paginator("describe_alarms").paginate(
+        AlarmNamePrefix=f"{deployed.app_name}-", AlarmTypes=["MetricAlarm"]
+    )
+    alarms = [alarm for page in pages for alarm in page["MetricAlarms"]]
+    in_alarm = [alarm for alarm in alarms if alarm["StateValue"] == "ALARM"]
+    console.print(f"Alarms: {len(in_alarm)} of {len(alarms)} in ALARM")
+    for alarm in in_alarm:
+        console.print(f"  {alarm['AlarmName'].removeprefix(f'{deployed.app_name}-')}: {alarm['AlarmDescription']}")
 
 
 def _print_models(deployed: Deployed) -> None:

@@ -10,6 +10,7 @@ import yaml
 
 import events
 from deploy.package import FUNCTIONS
+from deploy.templates.alarms import add_alarms
 from deploy.templates.functions import add_functions
 
 NAMES = ("people", "data", "app")
@@ -40,11 +41,17 @@ _Loader.add_multi_constructor("!", _short_tag)
 
 
 def load_template(name: str) -> dict[str, Any]:
-    """Return the template `data` or `app` as JSON values. Raises DeployError for a mistake in functions.yaml."""
+    """Return the template `data` or `app` as JSON values. Raises DeployError for a mistake in what it contains."""
     loaded = copy.deepcopy(_load(name))
     if name == "app":
         add_functions(loaded, copy.deepcopy(_load("functions")), FUNCTIONS)
+        add_alarms(loaded, load_alarms())
     return loaded
+
+
+def load_alarms() -> dict[str, Any]:
+    """Return the entries of alarms.yaml by name."""
+    return copy.deepcopy(_load("alarms"))
 
 
 def render(folder: Path) -> list[Path]:

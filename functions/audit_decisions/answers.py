@@ -71,7 +71,7 @@ class Answers:
         try:
             content = self._s3.get_object(Bucket=self._bucket, Key=name)["Body"].read(LARGEST_LABEL_BYTES)
             label = read_label(content, key)
-        except NotALabel:
+        except NotALabel:  # BuildDataset counts and reports what is no label
             return None
         except ClientError as error:
             if error_code(error) in ABSENT or isinstance(call_failed(error), AwsRefused):

@@ -20,7 +20,6 @@ from functions.shared.times import now
 class Settings:
     """Environment variables of the function."""
 
-    stage: str
     photo_table: str
     ml_bucket: str
     audit_queue_url: str
@@ -49,8 +48,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def count(figures: AuditFigures) -> None:
     """Publish the figures of the model version that decided last, as far as there are answers."""
-    # Several stages of one account must not share an alarm.
-    metrics.add_dimension("stage", settings.stage)
     current = figures.current
     if current:
         metrics.add_metric("AuditsAnswered", MetricUnit.Count, current.answered)

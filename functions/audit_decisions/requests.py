@@ -94,7 +94,7 @@ class LabelRequests(PhotoTable):
                     "ExpressionAttributeValues": serialize(values),
                 },
             )
-        except ClientError:
+        except ClientError:  # the condition is not met; every other error is RecordUnavailable
             return False
         return True
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from aws_lambda_powertools import single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
@@ -19,7 +18,7 @@ from functions.build_dataset.snapshot import SnapshotStore
 from functions.shared.aws import client, error_code
 from functions.shared.champion import Champion, ModelTable, Reference
 from functions.shared.errors import InvalidInput, SconesError
-from functions.shared.observability import NAMESPACE, log_failures, make_logger_and_metrics
+from functions.shared.observability import count, log_failures, make_logger_and_metrics
 from functions.shared.photo_reader import PhotoReader
 from functions.shared.running import is_running
 from functions.shared.s3 import ABSENT, parse_uri
@@ -168,12 +167,8 @@ def log_and_count_skipped(skipped: SkippedLabels) -> None:
         photo_ids=skipped.examples,
         disagreeing_reviewers=skipped.disagreeing,
     )
-    for reason, count in skipped.counts.items():
-        dimensions = {"service": "build-dataset", "reason": reason}
-        with single_metric(
-            "SkippedLabels", MetricUnit.Count, count, namespace=NAMESPACE, default_dimensions=dimensions
-        ):
-            pass
+    for reason, found in skipped.counts.items():
+        count("SkippedLabels", found, service="build-dataset", reason=reason)
 
 
 def prepare_initial_model(request: Request, artifact: str) -> dict[str, Any]:

@@ -26,6 +26,6 @@ class AuditShare:
         """
         try:
             share = float(self._parameters.find(self._name) or SETTING)
-        except (GetParameterError, ValueError):
+        except (GetParameterError, ValueError):  # see the docstring
             return self._setting
         return share if 0 <= share <= 1 else self._setting

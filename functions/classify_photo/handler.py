@@ -8,12 +8,13 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.classify_photo.audit_share import AuditShare
-from functions.classify_photo.classify import LOW_CONFIDENCE, Classifier, Outcome
+from functions.classify_photo.classify import Classifier, Outcome
 from functions.classify_photo.endpoint import Endpoint
 from functions.classify_photo.parameters import Parameters
 from functions.classify_photo.threshold import Threshold
 from functions.classify_photo.upload_limit import UploadLimit
 from functions.shared.aws import client
+from functions.shared.errors import ModelUnavailable
 from functions.shared.events import EventBus
 from functions.shared.observability import log_and_count_outcome, log_failures, make_logger_and_metrics
 from functions.shared.photo import Photo
@@ -77,7 +78,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if photo.etag is not None:
         logger.append_keys(photo_id=photo.photo_id)
     uploaded_at = datetime.fromisoformat(str(photo.uploaded_at))
-    outcome = classifier.process(photo, uploaded_at, read_execution(event))
+    try:
+        outcome = classifier.process(photo, uploaded_at, read_execution(event))
+    except ModelUnavailable:
+        metrics.add_metric("ModelUnavailable", MetricUnit.Count, 1)
+        raise
     logger.append_keys(photo_id=outcome.photo.photo_id)
     log_and_count(outcome, read_execution(event))
     return outcome.as_state()
@@ -92,6 +97,8 @@ def log_and_count(outcome: Outcome, execution: str) -> None:
     if outcome.answer is None:
         logger.info("too many photos of the driver")
         return
+    # The average is the share of requests that failed.
+    metrics.add_metric("ModelUnavailable", MetricUnit.Count, 0)
     classification = outcome.answer.classification
     earlier = recorded is not None and recorded.outcome["execution"] != execution
     logger.info(
@@ -108,7 +115,7 @@ def log_and_count(outcome: Outcome, execution: str) -> None:
         return
     metrics.add_metric("PhotosClassified", MetricUnit.Count, 1)
     metrics.add_metric("Confidence", MetricUnit.NoUnit, classification.confidence)
-    metrics.add_metric("LowConfidence", MetricUnit.Count, int(outcome.reason == LOW_CONFIDENCE))
+    metrics.add_metric("SentToReview", MetricUnit.Count, int(outcome.reason is not None))
     metrics.add_metric("EndpointLatency", MetricUnit.Milliseconds, outcome.answer.latency_ms)
     metrics.add_metadata("model_version", classification.model_version)
     metrics.add_metadata("photo_id", outcome.photo.photo_id)

@@ -22,7 +22,7 @@ class Settings:
     """Environment variables of the function."""
 
     endpoint_name: str
-    alarm_prefix: str
+    bake_alarms: str
 
 
 EVENT = object_with({"run": object_with({"name": text})}, {"golden": optional(address), "since": optional(time)})
@@ -48,7 +48,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     photos = read_golden_photos(event.get("golden") or "")
     result = probe(settings.endpoint_name, event["run"]["name"], photos or [generate_image()], runtime)
     if since := event.get("since"):
-        check_alarms(settings.alarm_prefix, datetime.fromisoformat(since), cloudwatch)
+        check_alarms(settings.bake_alarms.split(","), datetime.fromisoformat(since), cloudwatch)
     logger.info("endpoint probed", photos=result.photos, right=result.correct, latency_ms=round(result.latency_ms, 1))
     return {"photos": result.photos, "right": result.correct, "latency_ms": result.latency_ms, "began": began}
 

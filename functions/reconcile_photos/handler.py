@@ -31,7 +31,6 @@ class ReconciliationIncomplete(SconesError):
 class Settings:
     """Environment variables of the function."""
 
-    stage: str
     photo_table: str
     uploads_bucket: str
     event_bus: str
@@ -74,7 +73,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def log_and_count(report: Report) -> None:
     """Log the counts; publish the metric of the alarm, as 0 only when the run is complete: that ends the alarm."""
     if report.continuation is None or report.unaccounted:
-        # Several stages of one account must not share an alarm.
-        metrics.add_dimension("stage", settings.stage)
         metrics.add_metric("PhotosUnaccounted", MetricUnit.Count, report.unaccounted)
     logger.info("reconciled", complete=report.continuation is None, **asdict(report.counts))

@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.shared.aws import client
 from functions.shared.events import EventBus
-from functions.shared.observability import log_failures, make_logger_and_metrics
+from functions.shared.observability import count_rejected, log_failures, make_logger_and_metrics
 from functions.shared.outcomes import Recorded, record_and_announce
 from functions.shared.photo import Photo
 from functions.shared.photo_record import REJECTED
@@ -58,6 +58,7 @@ def log_and_count(rejection: Rejection, recorded: Recorded) -> None:
         decided_in=recorded.outcome["execution"],
     )
     if rejected and recorded.announced:
+        count_rejected(True)
         metrics.add_dimension("reason", rejected["reason"])
         metrics.add_metric("PhotosRejected", MetricUnit.Count, 1)
         metrics.add_metadata("photo_id", recorded.outcome["photo"]["photo_id"])

@@ -241,6 +241,10 @@ class ModelTable:
             else:
                 return
 
+    def last_judged_at(self) -> str | None:
+        """Return when a challenger was last judged (ISO 8601), None when that is unknown."""
+        return max(self._judged().values(), default=None)
+
     def _judged(self) -> dict[str, str]:
         """Return when each of the last snapshots was judged."""
         item = self._get("judged")

@@ -36,8 +36,13 @@ warnings.filterwarnings("ignore", message="No application metrics to publish")
 
 
 def make_logger_and_metrics(service: str) -> tuple[Logger, Metrics]:
-    """Return the logger and the metrics of one function; `service` is its name in both."""
-    return Logger(service=service), Metrics(namespace=NAMESPACE, service=service)
+    """Return the logger and the metrics of one function; `service` is its name in both.
+
+    Each metric has the dimensions `service` and `stage`: several stages of one account must not share an alarm.
+    """
+    metrics = Metrics(namespace=NAMESPACE, service=service)
+    metrics.set_default_dimensions(stage=os.environ["STAGE"])
+    return Logger(service=service), metrics
 
 
 def log_failures(logger: Logger) -> Callable[[Handler], Handler]:
@@ -58,14 +63,28 @@ def log_failures(logger: Logger) -> Callable[[Handler], Handler]:
             except (ClientError, BotoCoreError) as error:
                 failed = call_failed(error)
                 logger.error(str(failed), error=type(failed).__name__)
+                count("FunctionErrors")
                 raise failed from error
             except Exception as error:
                 logger.error(str(error), error=type(error).__name__)
+                count("FunctionErrors")
                 raise
 
         return logging_handler
 
     return decorate
+
+
+def count(name: str, value: float = 1, unit: MetricUnit = MetricUnit.Count, **dimensions: str) -> None:
+    """Publish a metric of the stage with other dimensions than those of the function."""
+    dimensions = {**dimensions, "stage": os.environ["STAGE"]}
+    with single_metric(name, unit, value, namespace=NAMESPACE, default_dimensions=dimensions):
+        pass
+
+
+def count_rejected(rejected: bool) -> None:
+    """Count an outcome as a rejection or a decision: the average of the metric is the share of rejected photos."""
+    count("Rejected", int(rejected))
 
 
 def log_and_count_unrecorded(logger: Logger, what: str, model_version: str, error: Exception) -> None:
@@ -74,18 +93,13 @@ def log_and_count_unrecorded(logger: Logger, what: str, model_version: str, erro
     For what must not undo a promotion or a rollback that has happened.
     """
     logger.error(f"{what} not recorded", model_version=model_version, error=str(error))
-    # Several stages of one account must not share an alarm.
-    dimensions = {"service": "model-records", "stage": os.environ["STAGE"]}
-    with single_metric(
-        "ModelRecordsMissing", MetricUnit.Count, 1, namespace=NAMESPACE, default_dimensions=dimensions
-    ) as metric:
-        metric.add_metadata("model_version", model_version)
+    count("ModelRecordsMissing", service="model-records")
 
 
 def log_and_count_outcome(recorded: Recorded, logger: Logger, service: str) -> None:
     """Log the outcome of a photo; count it when its event was published by this call.
 
-    A decision has the dimensions service, loading_bay and decided_by; a rejection service and reason.
+    A decision has the dimensions service, stage, loading_bay and decided_by; a rejection service, stage and reason.
     """
     outcome = recorded.outcome
     routed = "loading_bay" in outcome
@@ -98,15 +112,18 @@ def log_and_count_outcome(recorded: Recorded, logger: Logger, service: str) -> N
         rejected=outcome.get("rejected"),
         decided_in=outcome["execution"],
     )
+    if recorded.announced:
+        count_rejected(not routed)
     if recorded.announced and routed:
-        dimensions = {"service": service, "loading_bay": outcome["loading_bay"], "decided_by": outcome["decided_by"]}
+        dimensions = {"service": service, "stage": os.environ["STAGE"]}
+        dimensions |= {"loading_bay": outcome["loading_bay"], "decided_by": outcome["decided_by"]}
         with single_metric(
             "DriversRouted", MetricUnit.Count, 1, namespace=NAMESPACE, default_dimensions=dimensions
         ) as metric:
             metric.add_metadata("model_version", outcome["model_version"])
             metric.add_metadata("photo_id", outcome["photo"]["photo_id"])
     elif recorded.announced:
-        dimensions = {"service": service, "reason": outcome["rejected"]["reason"]}
+        dimensions = {"service": service, "stage": os.environ["STAGE"], "reason": outcome["rejected"]["reason"]}
         with single_metric(
             "PhotosRejected", MetricUnit.Count, 1, namespace=NAMESPACE, default_dimensions=dimensions
         ) as metric:

@@ -23,7 +23,7 @@ class AuditShareParameter:
         value = self._read()
         try:
             current = float(value)
-        except ValueError:
+        except ValueError:  # `setting`, or a text that ClassifyPhoto reads as the setting too
             current = self._setting
         return value if current < share else None
 

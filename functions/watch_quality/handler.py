@@ -5,7 +5,6 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from aws_lambda_powertools import single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -13,7 +12,7 @@ from functions.shared.aws import client
 from functions.shared.champion import ModelTable
 from functions.shared.drift_state import TOO_FEW, DriftState, DriftTable
 from functions.shared.events import EventBus
-from functions.shared.observability import NAMESPACE, log_failures, make_logger_and_metrics
+from functions.shared.observability import count, log_failures, make_logger_and_metrics
 from functions.shared.photo_reader import PhotoReader
 from functions.shared.settings import read_settings
 from functions.shared.shapes import flag, object_with
@@ -31,7 +30,6 @@ SERVICE = "watch-quality"
 class Settings:
     """Environment variables of the function."""
 
-    stage: str
     photo_table: str
     model_table: str
     ml_bucket: str
@@ -79,7 +77,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     champion = models.champion()
     if champion is None:
         # The metric is also the sign of life of the watch.
-        metrics.add_dimension("stage", settings.stage)
         metrics.add_metric("DriftDetected", MetricUnit.Count, 0)
         return {"model_version": None, "look": None, "drift": None}
     state = watch.run(champion, now(), look=event.get("look", False))
@@ -90,8 +87,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def log_and_count(state: DriftState) -> None:
     """Log the last look; publish whether a drift goes on, the index of each statistic and the review rate."""
-    # Several stages of one account must not share an alarm.
-    metrics.add_dimension("stage", settings.stage)
     metrics.add_metric("DriftDetected", MetricUnit.Count, int(state.drift is not None))
     if (look := state.look) is None:
         return
@@ -110,8 +105,4 @@ def log_and_count(state: DriftState) -> None:
     if look.review_rate is not None:
         metrics.add_metric("ReviewRate", MetricUnit.NoUnit, look.review_rate)
     for one in look.comparisons:
-        dimensions = {"service": SERVICE, "stage": settings.stage, "statistic": one.statistic}
-        with single_metric(
-            "DriftIndex", MetricUnit.NoUnit, one.psi, namespace=NAMESPACE, default_dimensions=dimensions
-        ):
-            pass
+        count("DriftIndex", one.psi, MetricUnit.NoUnit, service=SERVICE, statistic=one.statistic)

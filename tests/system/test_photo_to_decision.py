@@ -151,7 +151,7 @@ def test_the_metrics_of_the_functions_are_in_cloudwatch(upload_stage: UploadStag
     def names() -> set[str]:
         return {metric["MetricName"] for metric in cloudwatch.list_metrics(Namespace="Scones/Vehicles")["Metrics"]}
 
-    expected = {"PhotosClassified", "Confidence", "LowConfidence", "EndpointLatency", "DriversRouted", "PhotosRejected"}
+    expected = {"PhotosClassified", "Confidence", "SentToReview", "EndpointLatency", "DriversRouted", "PhotosRejected"}
     eventually(lambda: names() >= expected, what=f"{expected} in CloudWatch", timeout_s=20)
 
 

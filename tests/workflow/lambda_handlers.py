@@ -44,7 +44,7 @@ ENVIRONMENT = {
     "MODEL_TABLE": "models",
     "MODEL_GROUP": "scones-test",
     "IMAGE": IMAGE,
-    "ALARM_PREFIX": "scones-test-",
+    "BAKE_ALARMS": "scones-test-endpoint-errors,scones-test-failed-executions",
     "MIN_NEW_LABELS": "5",
     "MAX_LABELS_PER_DRIVER": "200",
     "MAX_LABELS_PER_REVIEWER": "5000",

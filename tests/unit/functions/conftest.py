@@ -45,6 +45,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "AWS_SESSION_TOKEN": "testing",
         "AWS_DEFAULT_REGION": REGION,
         "AWS_REGION": REGION,
+        "STAGE": "test",
         "PHOTO_TABLE": PHOTOS,
         "UPLOAD_COUNT_TABLE": UPLOAD_COUNTS,
         "UPLOADS_PER_MINUTE": str(UPLOADS_PER_MINUTE),

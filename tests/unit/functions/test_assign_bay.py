@@ -200,7 +200,12 @@ def test_drivers_are_counted_by_bay_and_decider(
 ) -> None:
     assign_bay(photo=stack.upload().as_state(), **BY_MODEL)
     (line,) = output().metrics("DriversRouted")
-    assert set(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0]) == {"service", "loading_bay", "decided_by"}
+    assert set(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0]) == {
+        "service",
+        "stage",
+        "loading_bay",
+        "decided_by",
+    }
     assert (line["loading_bay"], line["decided_by"], line["DriversRouted"]) == ("Bay A", "model", [1.0])
     assert line["model_version"] == "model-1"
 

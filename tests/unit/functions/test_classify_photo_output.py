@@ -16,26 +16,27 @@ def test_each_classified_photo_is_counted_with_the_models_version_as_metadata(
     (line,) = output().metrics("PhotosClassified")
     definition = line["_aws"]["CloudWatchMetrics"][0]
     assert definition["Namespace"] == "Scones/Vehicles"
-    assert definition["Dimensions"] == [["service"]]
+    assert {*definition["Dimensions"][0]} == {"service", "stage"}
     assert {metric["Name"]: metric["Unit"] for metric in definition["Metrics"]} == {
         "PhotosClassified": "Count",
         "Confidence": "None",
-        "LowConfidence": "Count",
+        "ModelUnavailable": "Count",
+        "SentToReview": "Count",
         "EndpointLatency": "Milliseconds",
     }
     assert (line["service"], line["PhotosClassified"], line["Confidence"]) == ("classify-photo", [1.0], [0.97])
-    assert line["LowConfidence"] == [0.0]
+    assert (line["SentToReview"], line["ModelUnavailable"]) == ([0.0], [0.0])
     assert line["EndpointLatency"][0] > 0
     assert (line["model_version"], line["photo_id"]) == ("model-1", photo.photo_id)
 
 
-def test_low_confidence_is_counted(
+def test_a_photo_that_the_model_is_unsure_of_is_counted(
     stack: Stack, classify: Function, model: ModelServer, output: Callable[[], FunctionOutput]
 ) -> None:
     model.set_probabilities(bicycle=0.6, motorcycle=0.3, other=0.1)
     classify(photo=stack.upload().as_state())
-    (line,) = output().metrics("LowConfidence")
-    assert line["LowConfidence"] == [1.0]
+    (line,) = output().metrics("SentToReview")
+    assert line["SentToReview"] == [1.0]
 
 
 def test_a_decided_photo_is_not_counted_again(
@@ -68,7 +69,7 @@ def test_a_decision_of_the_model_is_counted_by_bay(
     photo = stack.upload()
     classify(photo=photo.as_state())
     (line,) = output().metrics("DriversRouted")
-    assert {*line["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0]} == {"service", "loading_bay", "decided_by"}
+    assert {*line["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0]} == {"service", "stage", "loading_bay", "decided_by"}
     assert (line["service"], line["loading_bay"], line["decided_by"]) == ("classify-photo", "Bay A", "model")
     classify(photo=photo.as_state())
     assert output().metrics("DriversRouted") == []

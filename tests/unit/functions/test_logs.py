@@ -169,7 +169,7 @@ def test_no_metric_has_a_dimension_that_grows_with_photos_or_models(
         for names in definition["Dimensions"]
         for dimension in names
     }
-    assert dimensions <= {"service", "reason", "loading_bay", "decided_by", "function_name"}
+    assert dimensions <= {"service", "stage", "reason", "loading_bay", "decided_by", "function_name"}
 
 
 def test_a_cold_start_is_counted_once(

@@ -69,9 +69,9 @@ def test_a_long_verdict_is_cut_at_its_end() -> None:
 def test_what_could_not_be_recorded_is_counted_for_an_alarm(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("STAGE", "dev")
+    monkeypatch.setenv("STAGE", "test")
     logger, _ = make_logger_and_metrics("record-retraining")
     error = ClientError({"Error": {"Code": "ValidationException", "Message": "no"}}, "CreateModelPackage")
     log_and_count_unrecorded(logger, "challenger", "v2", error)
     (metric,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
-    assert (metric["ModelRecordsMissing"], metric["service"], metric["stage"]) == ([1.0], "model-records", "dev")
+    assert (metric["ModelRecordsMissing"], metric["service"], metric["stage"]) == ([1.0], "model-records", "test")

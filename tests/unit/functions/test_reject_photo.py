@@ -132,7 +132,7 @@ def test_rejections_are_counted_by_reason(
 ) -> None:
     reject_photo(photo=stack.upload(b"").as_state(), error=CAUGHT)
     (line,) = output().metrics("PhotosRejected")
-    assert set(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0]) == {"service", "reason"}
+    assert set(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0]) == {"service", "stage", "reason"}
     assert (line["reason"], line["PhotosRejected"]) == ("UnreadablePhoto", [1.0])
 
 

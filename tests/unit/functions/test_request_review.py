@@ -226,7 +226,7 @@ def test_requests_are_counted_by_reason(
 ) -> None:
     request_review(**review_input(stack.upload()))
     (line,) = output().metrics("ReviewsRequested")
-    assert set(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0]) == {"service", "reason"}
+    assert set(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0]) == {"service", "stage", "reason"}
     assert (line["reason"], line["ReviewsRequested"], line["model_version"]) == ("LowConfidence", [1.0], "model-1")
 
 

@@ -1,0 +1,1 @@
+"""WatchService publishes what alarms need and AWS does not measure."""
