@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from deploy import system
-from deploy.settings import given_settings
+from deploy.settings import BAKE_ALARMS, given_settings
 from deploy.target import Target
 from deploy.templates import load_template, render
-from functions.probe_endpoint.alarms import IGNORED_ALARM
 
 APP: dict[str, Any] = load_template("app")
 DATA: dict[str, Any] = load_template("data")
@@ -225,14 +224,14 @@ def test_a_drift_starts_a_retraining_when_it_has_labels() -> None:
     assert pattern == {"source": ["scones.vehicles"], "detail-type": ["Retraining Needed"]}
 
 
-def test_a_watch_that_does_not_run_raises_an_alarm_that_the_bake_ignores() -> None:
+def test_a_drift_watch_that_does_not_run_raises_an_alarm_that_the_bake_does_not_watch() -> None:
     (target,) = APP["Resources"]["DriftWatchRule"]["Properties"]["Targets"]
     assert target["Arn"] == {"Fn::GetAtt": ["WatchQualityFunction", "Arn"]}
-    drift, missing = (APP["Resources"][f"{name}Alarm"]["Properties"] for name in ("Drift", "MissingDriftWatch"))
+    drift, missing = (APP["Resources"][f"{name}Alarm"]["Properties"] for name in ("Drift", "DriftWatchMissing"))
     assert (missing["Statistic"], missing["TreatMissingData"]) == ("SampleCount", "breaching")
     for alarm in (drift, missing):
         assert (alarm["Namespace"], alarm["MetricName"]) == ("Scones/Vehicles", "DriftDetected")
-        assert IGNORED_ALARM in alarm["AlarmName"]["Fn::Sub"]
+        assert alarm["AlarmName"]["Fn::Sub"].removeprefix("scones-${Stage}-") not in BAKE_ALARMS
 
 
 def test_models_of_drawn_pictures_are_not_allowed_by_default() -> None:
