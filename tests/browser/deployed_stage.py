@@ -231,12 +231,11 @@ class Stage:
         key = f"models/{name}/output/model.tar.gz"
         self.aws.s3.put_object(Bucket=self.deployed.ml_bucket, Key=key, Body=artifact.getvalue())
         role = Stack(f"{self.deployed.app_name}-data").outputs()["EndpointRoleArn"]
-        image = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/pytorch-inference:2.6.0-cpu-py312"
         sagemaker = self.aws.sagemaker
         sagemaker.create_model(
             ModelName=name,
             ExecutionRoleArn=role,
-            PrimaryContainer={"Image": image, "ModelDataUrl": f"s3://{self.deployed.ml_bucket}/{key}"},
+            PrimaryContainer={"Image": self.deployed.image, "ModelDataUrl": f"s3://{self.deployed.ml_bucket}/{key}"},
         )
         variant = {"VariantName": "AllTraffic", "ModelName": name, "InstanceType": "ml.m5.large"}
         sagemaker.create_endpoint_config(
