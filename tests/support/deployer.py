@@ -186,6 +186,7 @@ _HANDLERS = {
         "DeleteTopic",
     ),
     "AWS::SNS::TopicPolicy": ("SetTopicAttributes", "SetTopicAttributes"),
+    "AWS::CloudWatch::CompositeAlarm": (f"PutCompositeAlarm DescribeAlarms {_TAGS}", "DeleteAlarms"),
     "AWS::CloudWatch::Alarm": (f"PutMetricAlarm DescribeAlarms {_TAGS}", "DeleteAlarms"),
     "AWS::Budgets::Budget": ("ModifyBudget ViewBudget TagResource UntagResource ListTagsForResource", "ModifyBudget"),
 }
@@ -206,7 +207,7 @@ _NAMED = {
     "AWS::Lambda::Function": ("FunctionName", "function:"),
     "AWS::StepFunctions::StateMachine": ("StateMachineName", "stateMachine:"),
     "AWS::SNS::Topic": ("TopicName", ""),
-    "AWS::CloudWatch::Alarm": ("AlarmName", "alarm:"),
+    **dict.fromkeys(("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"), ("AlarmName", "alarm:")),
 }
 
 

@@ -54,7 +54,9 @@ def test_a_deployer_may_do_nothing_with_the_same_resource_of_another_stage(key: 
         *other.needs(key.replace("scones-dev", "scones-dev2"), to_delete=False),
         *other.needs(key.replace("scones-dev", "scones-dev2"), to_delete=True),
     ):
-        assert not is_allowed(need, REMOVER), need
+        # `make status` reads alarms by the beginning of their names, which is permission for all of them.
+        if need.action != "cloudwatch:DescribeAlarms":
+            assert not is_allowed(need, REMOVER), need
 
 
 def role(name: str) -> str:
