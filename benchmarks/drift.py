@@ -52,7 +52,7 @@ def false_alarms(pool: Pool, per_day: int, look_days: int, years: int, limit: fl
 def delays(pool: Pool, per_day: int, drift: str, runs: int, limit: float, seed: int) -> dict[str, Any]:
     """Return in how many daily looks a drift is announced that begins at a random time of a day.
 
-    `within_two` and `within_seven` are shares of the runs.
+    `within_two`, `within_seven` and `within_fourteen` are shares of the runs.
     """
     rng, needed, causes = np.random.default_rng(seed), list[int](), dict[str, int]()
     for _ in range(runs):
@@ -61,7 +61,7 @@ def delays(pool: Pool, per_day: int, drift: str, runs: int, limit: float, seed: 
         reference = Reference(pool, np.concatenate(first))
         days = [reference.count(day) for day in first]
         changed = int(rng.integers(1, per_day + 1))
-        for look in range(1, 15):
+        for look in range(1, 2 * WINDOW_DAYS + 1):
             before = stream.photos(per_day - changed) if look == 1 else np.zeros(0, dtype=np.int64)
             day = np.concatenate([before, stream.photos(per_day - len(before), drift)])
             days = [*days[1:], reference.count(day)]
@@ -73,6 +73,7 @@ def delays(pool: Pool, per_day: int, drift: str, runs: int, limit: float, seed: 
     return {
         "within_two": sum(look <= 2 for look in needed) / runs,
         "within_seven": sum(look <= WINDOW_DAYS for look in needed) / runs,
+        "within_fourteen": len(needed) / runs,
         "median_looks": float(np.median(needed)) if needed else None,
         "statistics": causes,
     }
@@ -103,11 +104,11 @@ def _print(report: Mapping[str, Any]) -> None:
         grid.add_row(*map(str, (row["photos_a_day"], days, row["looks"], row["alarms"], f"{row['alarms_a_year']:.2f}")))
     console.print(grid)
     grid = Table(title="Announced after how many daily looks", title_justify="left")
-    for heading in ("drift", "photos a day", "within 2", "within 7", "median", "first seen in"):
+    for heading in ("drift", "photos a day", "within 2", "within 7", "within 14", "median", "first seen in"):
         grid.add_column(heading, justify="right")
     for row in report["drifts"]:
         first = ", ".join(sorted(row["statistics"], key=lambda name: -row["statistics"][name])[:3])
-        shares = (f"{row['within_two']:.1%}", f"{row['within_seven']:.1%}")
+        shares = [f"{row[f'within_{number}']:.1%}" for number in ("two", "seven", "fourteen")]
         cells = (row["drift"], row["photos_a_day"], *shares, row["median_looks"], first)
         grid.add_row(*map(str, cells))
     console.print(grid)
