@@ -49,10 +49,8 @@ SETTINGS = {
     "HOURS_WITHOUT_PHOTO": "HoursWithoutPhoto",
     "DAYS_WITHOUT_RETRAINING": "DaysWithoutRetraining",
 }
-_FRACTIONAL = (
-    *("RollbackWindowHours", "MonthlyBudgetUsd", "EndpointTargetInvocations"),
-    *("AuditShare", "SecondOpinionShare", "AuditErrorLimit"),
-)
+# Beside those whose default is a fraction.
+_FRACTIONAL = ("RollbackWindowHours", "MonthlyBudgetUsd", "EndpointTargetInvocations")
 # The parameter of the data stack with which the uploads bucket accepts (`yes`) or denies (`no`) uploads.
 ACCEPT_UPLOADS = "AcceptUploads"
 
@@ -112,8 +110,9 @@ def _mistake(parameter: str, value: str, declared: Mapping[str, Any]) -> str | N
         except ValueError as error:
             return str(error)
     if declared["Type"] == "Number":
-        if not re.fullmatch(r"\d+(\.\d+)?" if parameter in _FRACTIONAL else r"\d+", value):
-            return "pass a number" if parameter in _FRACTIONAL else "pass a whole number"
+        fractional = parameter in _FRACTIONAL or "." in str(declared.get("Default", ""))
+        if not re.fullmatch(r"\d+(\.\d+)?" if fractional else r"\d+", value):
+            return "pass a number" if fractional else "pass a whole number"
         least, most = declared.get("MinValue", 0), declared.get("MaxValue", math.inf)
         if not least <= float(value) <= most:
             return f"it must be at least {least}" + (f" and at most {most}" if most < math.inf else "")

@@ -14,7 +14,7 @@ from tests.support import uncalled_operations
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 GROUPS = {
-    "in process": ("tests/unit", "tests/contracts", "tests/workflow"),
+    "in process": ("tests/unit", "tests/contracts", "tests/container", "tests/workflow"),
     "on an embedded AWS": ("tests/browser", "tests/local", "tests/system"),
 }
 

@@ -228,7 +228,7 @@ def chi_squared_quantile(freedom: int, probability: float) -> float:
     By the approximation of Wilson and Hilferty ("The distribution of chi-square", 1931); exact up to two degrees.
 
     >>> round(chi_squared_quantile(9, 0.999), 1), round(chi_squared_quantile(1, 0.999), 2)
-    (27.9, 10.83)
+    (28.1, 10.83)
     """
     if freedom < 1:
         return 0.0

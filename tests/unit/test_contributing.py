@@ -58,6 +58,7 @@ def run(checkout: Path, *command: str) -> str:
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": os.environ.get("HOME", "/"),
+        "STAGE": "test",
         "ML_BUCKET": "scones-test-ml",
         "AWS_DEFAULT_REGION": "eu-west-1",
         "PYTHONDONTWRITEBYTECODE": "1",

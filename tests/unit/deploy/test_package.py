@@ -20,6 +20,8 @@ RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "
 VALUES = {
     **dict.fromkeys(("AUDIT_SHARE", "SECOND_OPINION_SHARE", "DRIFT_AUDIT_SHARE", "DRIFT_PSI_LIMIT"), "0.05"),
     **dict.fromkeys(("DRIFT_PERIOD_HOURS", "DRIFT_WINDOW_PERIODS", "DRIFT_MIN_PHOTOS", "DRIFT_LABELS"), "7"),
+    "OPENING_HOURS": "06:00-22:00",
+    "TIME_ZONE": "Europe/Dublin",
     "REVIEW_QUEUE_URL": "http://127.0.0.1:9/queue",
     "UPLOADS_PER_MINUTE": "30",
     "MIN_NEW_LABELS": "25",

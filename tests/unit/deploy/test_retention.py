@@ -103,7 +103,6 @@ def test_the_review_queue_keeps_a_message_as_long_as_its_driver_waits() -> None:
     [
         ("3600", {}, "3600"),
         ("5", {}, "60"),
-        ("9999999", {}, "1209600"),
         ("", {"ReviewTimeoutSeconds": "1800"}, "1800"),
         ("default", {"ReviewTimeoutSeconds": "1800"}, "900"),
     ],
