@@ -26,7 +26,7 @@ from typing import Any
 
 import yaml
 from ministack.core.responses import get_account_id, get_region, json_response
-from ministack.services import codebuild
+from ministack.services import cloudwatch_logs, codebuild
 
 from local import authorization, patches
 from local.authorization import Permission
@@ -58,7 +58,8 @@ class Build:
         self._home = settings.work / "builds" / record["id"].replace(":", "-")
         project = codebuild._projects[record["projectName"]]
         self._role = ServiceRole(project["serviceRole"], "codebuild.amazonaws.com", project["arn"])
-        self._log = LogStream(record["logs"]["groupName"], record["logs"]["streamName"], self._role)
+        group, stream = record["logs"]["groupName"], record["logs"]["streamName"]
+        self._log = LogStream(group, stream, self._role, group_exists=group in cloudwatch_logs._log_groups)
 
     def run(self) -> None:
         """Run the build to its end; never raises."""

@@ -216,15 +216,19 @@ class LogStream:
 
     FLUSH_S = 0.2
 
-    def __init__(self, group: str, stream: str, role: ServiceRole | None = None) -> None:
-        """`role` writes the lines; they are lost when it may not, as on AWS. None is the root user."""
+    def __init__(self, group: str, stream: str, role: ServiceRole | None = None, *, group_exists: bool = False) -> None:
+        """`role` writes the lines; they are lost when it may not, as on AWS. None is the root user.
+
+        The group is created unless it `group_exists`.
+        """
         self._where = {"logGroupName": group, "logStreamName": stream}
         self._role = role
         self._lines: list[dict[str, Any]] = []
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
         self._context = contextvars.copy_context()
-        self._call("CreateLogGroup", {"logGroupName": group})
+        if not group_exists:
+            self._call("CreateLogGroup", {"logGroupName": group})
         self._call("CreateLogStream", self._where)
 
     def write(self, line: str) -> None:

@@ -1,6 +1,7 @@
 """Deployed stages on one embedded AWS, with models that were trained through retrain-model."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from tests.support.upload_stage import UploadStage
 REGION = "eu-west-1"
 # In the folder of the embedded AWS: the calls that were authorized.
 CALLS = "calls.jsonl"
+# `python -m tests` names another file, because it runs these tests in two processes.
+RECORD_CALLS = "TEST_RECORD_CALLS"
 GATE_FOR_SMALL_DATA = {
     "accuracy_minimum": 0.2,
     "ece_maximum": 1.0,
@@ -47,7 +50,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def embedded_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[local.ServerInfo]:
     folder = tmp_path_factory.mktemp("aws")
-    settings = local.Settings(port=free_port(), directory=folder, region=REGION, calls=folder / CALLS)
+    calls = Path(os.environ.get(RECORD_CALLS) or folder / CALLS)
+    settings = local.Settings(port=free_port(), directory=folder, region=REGION, calls=calls)
     checked_calls.watch(settings.violations)
     with embedded.started(settings) as server, embedded.used(server):
         yield server

@@ -1,12 +1,16 @@
 """Every action and every resource that a role allows is needed by a call of the tests, which all run with IAM enforced.
 
-The calls of the whole folder are recorded and matched with the policies of the roles. This test runs last.
+The calls of the whole folder are recorded and matched with the policies of the roles. This test runs last, in a process
+of its own when `python -m tests` runs the others in two.
 """
 
 import json
+import os
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,8 @@ from deploy.outputs import Deployed
 from tests.support.recorded_calls import Call, Statement, parts, read_calls, unneeded
 from tests.system.conftest import CALLS
 
+# The files with the calls of earlier processes that ran all other tests, separated as in PATH.
+RECORDED = "TEST_RECORDED_CALLS"
 # The name of a role of a stack: its stage and its logical id.
 ROLE = re.compile(r"scones-([a-z0-9]+)-(?:data-)?([A-Za-z]+Role)-")
 # What the embedded AWS cannot see: role or `*`, action, and why it is needed on AWS.
@@ -81,10 +87,10 @@ def policies_of_roles(stack: str) -> dict[str, list[Statement]]:
     return found
 
 
-def calls_by_role(file: Path, stage: str) -> dict[str, list[Call]]:
+def calls_by_role(files: Iterable[Path], stage: str) -> dict[str, list[Call]]:
     """The calls of the roles of all stages, by logical id, as if this stage had made them."""
     found = defaultdict(list)
-    for call in read_calls(file):
+    for call in chain.from_iterable(map(read_calls, files)):
         if role := ROLE.match(call.name):
             renamed = re.sub(rf"\b(scones[-/]|vehicles-){role[1]}\b", rf"\g<1>{stage}", call.resource)
             context = {
@@ -106,10 +112,11 @@ def is_excepted(role: str, part: str, statement: Statement) -> bool:
 def test_every_permission_of_every_role_is_needed(
     request: pytest.FixtureRequest, embedded_aws: local.ServerInfo, deployed: Deployed
 ) -> None:
+    files = [Path(name) for name in os.environ.get(RECORDED, "").split(os.pathsep) if name]
     collected = {item.path for item in request.session.items}
-    if not collected >= set(Path(__file__).parent.glob("test_*.py")):
+    if not files and not collected >= set(Path(__file__).parent.glob("test_*.py")):
         pytest.skip("the calls of all tests of this folder are needed: make test ARGS=tests/system")
-    calls = calls_by_role(embedded_aws.directory / CALLS, deployed.stage)
+    calls = calls_by_role(files or [embedded_aws.directory / CALLS], deployed.stage)
     left = [
         f"{logical_id}: {part} in {json.dumps(statements[number], sort_keys=True)}"
         for stack in (deployed.app_name, f"{deployed.app_name}-data")
