@@ -50,7 +50,13 @@ SETTINGS = {
     "DAYS_WITHOUT_RETRAINING": "DaysWithoutRetraining",
 }
 # Beside those whose default is a fraction.
-_FRACTIONAL = ("RollbackWindowHours", "MonthlyBudgetUsd", "EndpointTargetInvocations")
+_FRACTIONAL = (
+    "RollbackWindowHours",
+    "DriftPeriodHours",
+    "HoursWithoutPhoto",
+    "MonthlyBudgetUsd",
+    "EndpointTargetInvocations",
+)
 # The parameter of the data stack with which the uploads bucket accepts (`yes`) or denies (`no`) uploads.
 ACCEPT_UPLOADS = "AcceptUploads"
 

@@ -46,7 +46,7 @@ def registered(result: RetrainingResult) -> dict[str, Any]:
     with Stubber(sagemaker) as answers:
         answers.add_response("create_model_package_group", {"ModelPackageGroupArn": "arn:aws:sagemaker:group"})
         answers.add_response("create_model_package", {"ModelPackageArn": ARN})
-        assert Registry("scones-dev", sagemaker).register(result) == ARN
+        assert Registry("scones-dev", sagemaker).register(result, "0123456789abcdef") == ARN
     (request,) = requests
     validate(service_model().operation_model("CreateModelPackage"), request)
     return request
