@@ -25,7 +25,7 @@ from tests.support import embedded_aws as embedded
 from tests.support.network import free_port
 
 PICTURE = Picture(b"picture", ".jpg", "image/jpeg")
-PREFIXES = ("datasets", "golden", "initial", "models", "retraining", "source", "training")
+PREFIXES = ("datasets", "golden", "initial", "models", "retraining", "training")
 
 
 @dataclass(frozen=True)
