@@ -23,6 +23,7 @@ CONTRACTS: dict[str, tuple[dict[str, Any], ...]] = {
             *("prepare_rollback", "probe_endpoint", "record_rollback", "notify_failure", "reconcile_photos"),
             "audit_decisions",
             "watch_quality",
+            "watch_service",
         )
     },
 }

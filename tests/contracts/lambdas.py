@@ -79,6 +79,7 @@ class Lambdas:
         self._respond = self.stage.respond
         self.events["reconcile_photos"] = [executions.SCHEDULED, *executions.REQUESTED, *self._continuations()]
         self.events["watch_quality"] = [{}, {"look": True}]
+        self.events["watch_service"] = [{}]
         self._put_artifact_of_champion()
         self.reset()
 

@@ -30,6 +30,8 @@ ENVIRONMENT = {
     "UPLOADS_PER_MINUTE": "30",
     "EVENT_BUS": "scones-test",
     "ENDPOINT_NAME": "scones-test",
+    "OPENING_HOURS": "06:00-22:00",
+    "TIME_ZONE": "Europe/Dublin",
     "DRIFT_PERIOD_HOURS": "24",
     "DRIFT_MIN_PHOTOS": "100",
     "DRIFT_PSI_LIMIT": "0.25",

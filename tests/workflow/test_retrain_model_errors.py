@@ -86,7 +86,7 @@ def test_an_alarm_in_the_baking_period_restores_the_champion(with_champion: Retr
         with_champion.evaluate(api, request)
         if api == "UpdateEndpoint" and request["EndpointConfigName"] != CHAMPION:
             alarm = {"Namespace": "x", "MetricName": "y", "Period": 60, "EvaluationPeriods": 1, "Statistic": "Sum"}
-            for name in ("scones-test-model-errors", "scones-test-drift"):
+            for name in ("scones-test-endpoint-errors", "scones-test-drift"):
                 cloudwatch.put_metric_alarm(
                     AlarmName=name, Threshold=1, ComparisonOperator="GreaterThanThreshold", **alarm
                 )
@@ -94,7 +94,7 @@ def test_an_alarm_in_the_baking_period_restores_the_champion(with_champion: Retr
     def respond(image: bytes) -> Any:
         images.append(image)
         if len(images) == 2:
-            for name in ("scones-test-model-errors", "scones-test-drift"):
+            for name in ("scones-test-endpoint-errors", "scones-test-drift"):
                 cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="set by the test")
         return with_champion.respond(image)
 
@@ -102,7 +102,7 @@ def test_an_alarm_in_the_baking_period_restores_the_champion(with_champion: Retr
     cloudwatch = with_champion.stage.aws["cloudwatch"]
     with_champion.sagemaker.on_request, with_champion.stage.respond = create_alarms, respond
     event = with_champion.assert_champion_stays(with_champion.run(), "AlarmAfterPromotion", failed=True)
-    assert "model-errors" in event["verdict"]
+    assert "endpoint-errors" in event["verdict"]
     assert "drift" not in event["verdict"]
 
 
