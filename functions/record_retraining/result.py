@@ -15,6 +15,7 @@ from functions.shared.shapes import (
     flag,
     fraction,
     list_of,
+    matching,
     number,
     object_with,
     one_of,
@@ -54,11 +55,13 @@ _JUDGED = object_with(
         "new_reference": flag,
     },
 )
+# What CustomerMetadataProperties of the model registry accept, in ASCII.
+_VERSION = matching(r"[A-Za-z0-9_.:/=+@-]{1,256}")
 _PREPARED = object_with(
     {"snapshot": optional(address), "image": text},
     {
-        "model_version": optional(text),
-        "champion": optional(CHAMPION_STATE),
+        "model_version": optional(_VERSION),
+        "champion": optional(all_of(CHAMPION_STATE, object_with({"model_version": _VERSION}))),
         **dict.fromkeys(("initial", "candidate"), optional(object_with({}, {"threshold": optional(fraction)}))),
         "training_input": optional(all_of(object_with({}), anything)),
         "golden": optional(address),
@@ -69,7 +72,7 @@ _PREPARED = object_with(
     },
 )
 _STATE = object_with(
-    {"run": object_with({"name": text})},
+    {"run": object_with({"name": _VERSION})},
     {
         "prepared": _PREPARED,
         "trained": object_with({"artifact": text}),

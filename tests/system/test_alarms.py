@@ -31,6 +31,8 @@ def stage(embedded_aws: object) -> Iterator[Deployed]:
     """A stage of its own, whose alarms start no rollback and were not silenced by its deployment."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ROLLBACK_ALARMS", "none")
+        # Nobody uploads to this stage.
+        patch.setenv("OPENING_HOURS", "none")
         patch.setattr(system, "silenced", lambda stage, progress: nullcontext())
         target = Target("local", STAGE)
         yield Deployed.of(system.deploy(target, progress=lambda line: None))
