@@ -56,11 +56,14 @@ class Audit:
         for record in list(self._records.values()):
             if record.label_request is None and (reason := find_reason(record)):
                 self._request(record, LABEL, new_request(record, reason, self.at))
-        answered = self.answers.list_answered(self._days())
-        for photo_id in answered.keys() & self._records.keys():
-            self._record_answers(self._records[photo_id], answered[photo_id])
-        recent = self.answers.list_answered(list(self._days())[:SECOND_OPINION_DAYS])
-        self._request_second_opinions({*recent, *(answered.keys() & self._records.keys())})
+        days = list(self._days())
+        recent = self.answers.list_answered(days[:SECOND_OPINION_DAYS])
+        earlier = self.answers.list_answered(days[SECOND_OPINION_DAYS:])
+        answered = (recent.keys() | earlier.keys()) & self._records.keys()
+        for photo_id in answered:
+            hashes = recent.get(photo_id, set()) | earlier.get(photo_id, set())
+            self._record_answers(self._records[photo_id], hashes)
+        self._request_second_opinions({*recent, *answered})
         for wanted in list(self._records.values()):
             self._send(wanted)
         return AuditFigures.of(self._records.values())
