@@ -198,4 +198,3 @@ sbom: $(READY) $(TOOLS)/.ready  ## build/reports/sbom-*.json: what is installed 
 	@$(TOOLS)/bin/cyclonedx-py environment --validate --output-reproducible -o build/reports/sbom-installed.json $(VENV)
 	@$(TOOLS)/bin/cyclonedx-py requirements --validate --output-reproducible -o build/reports/sbom-functions.json functions/requirements.lock
 	@$(TOOLS)/bin/cyclonedx-py requirements --validate --output-reproducible -o build/reports/sbom-image.json container/requirements.lock
-	@$(TOOLS)/bin/cyclonedx-py requirements --validate --output-reproducible -o build/reports/sbom-image.json container/requirements.lock
