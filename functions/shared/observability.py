@@ -3,7 +3,7 @@
 import functools
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics, single_metric
@@ -75,11 +75,21 @@ def log_failures(logger: Logger) -> Callable[[Handler], Handler]:
     return decorate
 
 
-def count(name: str, value: float = 1, unit: MetricUnit = MetricUnit.Count, **dimensions: str) -> None:
-    """Publish a metric of the stage with other dimensions than those of the function."""
+def count(
+    name: str,
+    value: float = 1,
+    unit: MetricUnit = MetricUnit.Count,
+    metadata: Mapping[str, str] | None = None,
+    **dimensions: str,
+) -> None:
+    """Publish a metric of the stage with other dimensions than those of the function.
+
+    `metadata` is in the log line of the metric only.
+    """
     dimensions = {**dimensions, "stage": os.environ["STAGE"]}
-    with single_metric(name, unit, value, namespace=NAMESPACE, default_dimensions=dimensions):
-        pass
+    with single_metric(name, unit, value, namespace=NAMESPACE, default_dimensions=dimensions) as metric:
+        for key, text in (metadata or {}).items():
+            metric.add_metadata(key, text)
 
 
 def count_rejected(rejected: bool) -> None:
@@ -93,7 +103,7 @@ def log_and_count_unrecorded(logger: Logger, what: str, model_version: str, erro
     For what must not undo a promotion or a rollback that has happened.
     """
     logger.error(f"{what} not recorded", model_version=model_version, error=str(error))
-    count("ModelRecordsMissing", service="model-records")
+    count("ModelRecordsMissing", metadata={"model_version": model_version}, service="model-records")
 
 
 def log_and_count_outcome(recorded: Recorded, logger: Logger, service: str) -> None:
@@ -112,19 +122,13 @@ def log_and_count_outcome(recorded: Recorded, logger: Logger, service: str) -> N
         rejected=outcome.get("rejected"),
         decided_in=outcome["execution"],
     )
-    if recorded.announced:
-        count_rejected(not routed)
-    if recorded.announced and routed:
-        dimensions = {"service": service, "stage": os.environ["STAGE"]}
-        dimensions |= {"loading_bay": outcome["loading_bay"], "decided_by": outcome["decided_by"]}
-        with single_metric(
-            "DriversRouted", MetricUnit.Count, 1, namespace=NAMESPACE, default_dimensions=dimensions
-        ) as metric:
-            metric.add_metadata("model_version", outcome["model_version"])
-            metric.add_metadata("photo_id", outcome["photo"]["photo_id"])
-    elif recorded.announced:
-        dimensions = {"service": service, "stage": os.environ["STAGE"], "reason": outcome["rejected"]["reason"]}
-        with single_metric(
-            "PhotosRejected", MetricUnit.Count, 1, namespace=NAMESPACE, default_dimensions=dimensions
-        ) as metric:
-            metric.add_metadata("photo_id", outcome["photo"]["photo_id"])
+    if not recorded.announced:
+        return
+    count_rejected(not routed)
+    metadata = {"photo_id": outcome["photo"]["photo_id"]}
+    if routed:
+        metadata["model_version"] = outcome["model_version"]
+        dimensions = {name: outcome[name] for name in ("loading_bay", "decided_by")}
+        count("DriversRouted", metadata=metadata, service=service, **dimensions)
+    else:
+        count("PhotosRejected", metadata=metadata, service=service, reason=outcome["rejected"]["reason"])

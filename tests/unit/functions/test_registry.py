@@ -75,3 +75,4 @@ def test_what_could_not_be_recorded_is_counted_for_an_alarm(
     log_and_count_unrecorded(logger, "challenger", "v2", error)
     (metric,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
     assert (metric["ModelRecordsMissing"], metric["service"], metric["stage"]) == ([1.0], "model-records", "test")
+    assert metric["model_version"] == "v2"
