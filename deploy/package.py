@@ -3,12 +3,14 @@
 Builds are reproducible. The key of an artefact contains a hash of its content, so an unchanged one deploys nothing.
 """
 
+import errno
 import hashlib
 import io
 import json
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -88,16 +90,27 @@ def build_layer(build: Path, runtime: str) -> Layer:
     stem = f"layer-{runtime.replace('.', '')}-{dependencies}"
     installed = build / (stem if interpreter else f"{stem}-sources")
     if not installed.exists():
-        unfinished = installed.with_name(f"{installed.name}.unfinished")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        _install(LAYER_LOCK, unfinished)
-        if interpreter:
-            _compile(interpreter, unfinished)
-        unfinished.rename(installed)
+        _build_packages(installed, interpreter)
     files = ((file.relative_to(installed), file) for file in installed.rglob("*") if file.is_file())
     kept = ((name, file) for name, file in files if not _is_skipped(name))
     content = zip_files((f"python/{name.as_posix()}", file.read_bytes()) for name, file in kept)
     return Layer(Artefact("LayerKey", f"{stem}.zip", content), is_compiled=interpreter is not None)
+
+
+def _build_packages(installed: Path, interpreter: str | None) -> None:
+    """Make the folder `installed`, at once and whole, also when several processes do so at the same time."""
+    installed.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=installed.parent, prefix=f"{installed.name}.unfinished-") as unfinished:
+        packages = Path(unfinished, "packages")
+        _install(LAYER_LOCK, packages)
+        if interpreter:
+            _compile(interpreter, packages)
+        try:
+            packages.rename(installed)
+        except OSError as error:
+            # Another process was first; a folder that is not empty is never replaced.
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
 
 
 def find_python(runtime: str) -> str | None:

@@ -22,20 +22,27 @@ _KINDS = {
 def sampled(pid: int) -> Iterator[dict[str, float]]:
     """Yield the largest resident memory in MB by the kind of process, updated during the block.
 
-    The processes are `pid`, the embedded AWS, those that it started, and those of this process.
+    The processes are `pid`, the embedded AWS, those that it started, and those of this process. The embedded AWS keeps
+    in memory what happened before the block too, so what it has at the start is subtracted.
     """
     largest: dict[str, float] = {}
     ended = threading.Event()
+    server = psutil.Process(pid)
+    at_start = server.memory_info().rss
 
     def sample() -> None:
-        server, this = psutil.Process(pid), psutil.Process()
+        this = psutil.Process()
         while not ended.wait(_INTERVAL_S):
             with contextlib.suppress(psutil.Error):
                 for process in {server, *server.children(recursive=True), *this.children(recursive=True)}:
                     with contextlib.suppress(psutil.Error):
-                        kind = "embedded AWS" if process.pid == pid else _kind(process)
+                        used = process.memory_info().rss
+                        if process.pid == pid:
+                            kind, used = "embedded AWS, growth", used - at_start
+                        else:
+                            kind = _kind(process)
                         if kind:
-                            largest[kind] = max(largest.get(kind, 0.0), process.memory_info().rss / 1e6)
+                            largest[kind] = max(largest.get(kind, 0.0), used / 1e6)
 
     thread = threading.Thread(target=sample, daemon=True)
     thread.start()

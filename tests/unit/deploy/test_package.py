@@ -4,12 +4,15 @@ import io
 import json
 import subprocess
 import sys
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import botocore
 import pytest
 
+from deploy import package
 from deploy.names import logical_id
 from deploy.package import FUNCTIONS, THIS_RUNTIME, Artefact, build_artefacts, build_layer, find_python
 from deploy.templates import load_template
@@ -89,6 +92,25 @@ def test_every_handler_imports_from_its_own_zip_and_the_layer_only(
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"
+
+
+def test_processes_that_build_at_the_same_time_do_not_disturb_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = threading.Barrier(2, timeout=60)
+
+    def install(lock: Path, folder: Path) -> None:
+        folder.mkdir()
+        together.wait()
+        (folder / "package.py").write_text("installed = True\n")
+        together.wait()
+
+    monkeypatch.setattr(package, "_install", install)
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(lambda _: build_layer(tmp_path, THIS_RUNTIME), range(2))
+    assert first == second
+    assert "python/package.py" in names_in(first.artefact)
+    assert len(list(tmp_path.iterdir())) == 1, "nothing unfinished is left"
 
 
 def names_in(artefact: Artefact) -> list[str]:
