@@ -7,7 +7,9 @@ from deploy.errors import DeployError
 from deploy.names import logical_id
 
 FIELDS = {"Description", "MemorySize", "Timeout", "Environment", "Statement"}
-OPTIONAL = {"ReservedConcurrentExecutions"}
+OPTIONAL = {"ReservedConcurrentExecutions", "Schedule"}
+# A scheduled run that is delivered late is not needed: the next one does its work.
+RETRY_POLICY = {"MaximumRetryAttempts": 3, "MaximumEventAgeInSeconds": 600}
 METRICS_NAMESPACE = "Scones/Vehicles"
 _POLICY_VERSION = "2012-10-17"
 
@@ -23,6 +25,8 @@ def add_functions(template: dict[str, Any], entries: Mapping[str, Any], folders:
     for name, entry in entries.items():
         template["Parameters"][f"{logical_id(name)}Key"] = {"Type": "String"}
         template["Resources"] |= _resources(name, entry)
+        if "Schedule" in entry:
+            template["Resources"] |= _schedule(name, **entry["Schedule"])
 
 
 def _mistakes(entries: Mapping[str, Any], folders: Collection[str]) -> list[str]:
@@ -79,7 +83,7 @@ def _resources(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
                 "Layers": [{"Ref": "DependencyLayer"}],
                 "MemorySize": entry["MemorySize"],
                 "Timeout": entry["Timeout"],
-                **{field: entry[field] for field in sorted(OPTIONAL & set(entry))},
+                **{field: entry[field] for field in ("ReservedConcurrentExecutions",) if field in entry},
                 "Environment": {
                     "Variables": {
                         "STAGE": {"Ref": "Stage"},
@@ -88,6 +92,57 @@ def _resources(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
                         **entry["Environment"],
                     }
                 },
+            },
+        },
+    }
+
+
+def _schedule(
+    name: str,
+    Expression: str,
+    Input: str,
+    RetryPolicy: Mapping[str, int] = RETRY_POLICY,
+) -> dict[str, Any]:
+    """Return the rule that invokes a function at fixed times; Lambda does not repeat a run that failed.
+
+    A run that cannot be delivered goes to the unrouted queue, unless the policy has no retry.
+    """
+    resource, service = logical_id(name), name.replace("_", "-")
+    dead_letters = {"DeadLetterConfig": {"Arn": {"Fn::GetAtt": ["UnroutedQueue", "Arn"]}}}
+    function = {"Ref": f"{resource}Function"}
+    return {
+        f"{resource}Schedule": {
+            "Type": "AWS::Events::Rule",
+            "Properties": {
+                "Name": {"Fn::Sub": f"scones-${{Stage}}-{service}"},
+                "ScheduleExpression": Expression,
+                "Targets": [
+                    {
+                        "Id": service,
+                        "Arn": {"Fn::GetAtt": [f"{resource}Function", "Arn"]},
+                        "Input": Input,
+                        "RetryPolicy": dict(RetryPolicy),
+                        **(dead_letters if RetryPolicy["MaximumRetryAttempts"] else {}),
+                    }
+                ],
+            },
+        },
+        f"{resource}Invocations": {
+            "Type": "AWS::Lambda::EventInvokeConfig",
+            "Properties": {
+                "FunctionName": function,
+                "Qualifier": "$LATEST",
+                "MaximumRetryAttempts": 0,
+                "MaximumEventAgeInSeconds": RetryPolicy["MaximumEventAgeInSeconds"],
+            },
+        },
+        f"{resource}Permission": {
+            "Type": "AWS::Lambda::Permission",
+            "Properties": {
+                "Action": "lambda:InvokeFunction",
+                "FunctionName": function,
+                "Principal": "events.amazonaws.com",
+                "SourceArn": {"Fn::GetAtt": [f"{resource}Schedule", "Arn"]},
             },
         },
     }

@@ -23,7 +23,7 @@ MACHINE = ENVIRONMENT["CLASSIFY_PHOTO_ARN"]
 WORKFLOWS = ("classify-photo", "retrain-model", "rollback-model")
 STATUSES = ("FAILED", "TIMED_OUT", "ABORTED")
 SCHEDULED: dict[str, Any] = json.loads(
-    load_template("app")["Resources"]["ReconciliationRule"]["Properties"]["Targets"][0]["Input"]
+    load_template("app")["Resources"]["ReconcilePhotosSchedule"]["Properties"]["Targets"][0]["Input"]
 )
 # The request of `make reconcile`, without and with its options.
 REQUESTED: tuple[dict[str, Any], ...] = (

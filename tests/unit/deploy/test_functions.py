@@ -60,6 +60,29 @@ def test_a_mistake_in_an_entry_is_named(entries: dict[str, Any], folders: list[s
         expand(entries, *folders)
 
 
+def test_a_schedule_invokes_its_function_which_lambda_does_not_repeat() -> None:
+    entry = {**ENTRY, "Schedule": {"Expression": "rate(1 hour)", "Input": "{}"}}
+    resources = expand({"count_orders": entry}, "count_orders")["Resources"]
+    rule, permission = (resources[f"CountOrders{name}"]["Properties"] for name in ("Schedule", "Permission"))
+    (target,) = rule["Targets"]
+    assert (rule["ScheduleExpression"], target["Input"]) == ("rate(1 hour)", "{}")
+    assert target["Arn"] == {"Fn::GetAtt": ["CountOrdersFunction", "Arn"]}
+    assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["UnroutedQueue", "Arn"]}}
+    assert permission["SourceArn"] == {"Fn::GetAtt": ["CountOrdersSchedule", "Arn"]}
+    assert permission["FunctionName"] == {"Ref": "CountOrdersFunction"}
+    assert resources["CountOrdersInvocations"]["Properties"]["MaximumRetryAttempts"] == 0
+
+
+def test_a_run_that_is_not_repeated_is_not_kept() -> None:
+    retries = {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}
+    entry = {**ENTRY, "Schedule": {"Expression": "rate(1 minute)", "Input": "{}", "RetryPolicy": retries}}
+    (target,) = expand({"count_orders": entry}, "count_orders")["Resources"]["CountOrdersSchedule"]["Properties"][
+        "Targets"
+    ]
+    assert target["RetryPolicy"] == retries
+    assert "DeadLetterConfig" not in target
+
+
 def test_every_folder_with_a_handler_is_a_function() -> None:
     assert "classify_photo" in FUNCTIONS
     assert "shared" not in FUNCTIONS

@@ -132,7 +132,7 @@ def test_uploads_reach_eventbridge() -> None:
 
 def test_an_undelivered_event_goes_to_the_unrouted_queue() -> None:
     for name, rule in of_type("AWS::Events::Rule").items():
-        if name == "WatchRule":  # the next run, a minute later, measures the same
+        if name == "WatchServiceSchedule":  # the next run, a minute later, measures the same
             continue
         (target,) = rule["Targets"]
         assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["UnroutedQueue", "Arn"]}}, name
@@ -158,13 +158,13 @@ def test_an_event_that_notify_failure_fails_on_goes_to_the_unrouted_queue() -> N
 
 
 def test_lambda_does_not_repeat_a_reconciliation() -> None:
-    assert APP["Resources"]["ReconciliationInvocations"]["Properties"]["MaximumRetryAttempts"] == 0
+    assert APP["Resources"]["ReconcilePhotosInvocations"]["Properties"]["MaximumRetryAttempts"] == 0
 
 
 def test_every_rule_may_send_its_dead_letters_to_the_unrouted_queue() -> None:
     statement, _ = APP["Resources"]["UnroutedQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
     allowed = [source["Fn::GetAtt"][0] for source in statement["Condition"]["ArnEquals"]["aws:SourceArn"]]
-    assert sorted([*allowed, "WatchRule"]) == sorted(of_type("AWS::Events::Rule"))
+    assert sorted([*allowed, "WatchServiceSchedule"]) == sorted(of_type("AWS::Events::Rule"))
 
 
 def test_queues_and_the_topic_deny_requests_without_tls() -> None:
@@ -225,7 +225,7 @@ def test_a_drift_starts_a_retraining_when_it_has_labels() -> None:
 
 
 def test_a_drift_watch_that_does_not_run_raises_an_alarm_that_the_bake_does_not_watch() -> None:
-    (target,) = APP["Resources"]["DriftWatchRule"]["Properties"]["Targets"]
+    (target,) = APP["Resources"]["WatchQualitySchedule"]["Properties"]["Targets"]
     assert target["Arn"] == {"Fn::GetAtt": ["WatchQualityFunction", "Arn"]}
     drift, missing = (APP["Resources"][f"{name}Alarm"]["Properties"] for name in ("Drift", "DriftWatchMissing"))
     assert (missing["Statistic"], missing["TreatMissingData"]) == ("SampleCount", "breaching")

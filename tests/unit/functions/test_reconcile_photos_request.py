@@ -96,10 +96,10 @@ def test_the_continuation_is_bound_to_the_start_of_the_first_call(reconcile: Rec
 
 def test_the_schedule_may_invoke_the_function_and_its_request_is_valid(reconcile: Reconciler) -> None:
     resources = load_template("app")["Resources"]
-    permission = resources["ReconciliationPermission"]["Properties"]
-    assert permission["SourceArn"] == {"Fn::GetAtt": ["ReconciliationRule", "Arn"]}
+    permission = resources["ReconcilePhotosPermission"]["Properties"]
+    assert permission["SourceArn"] == {"Fn::GetAtt": ["ReconcilePhotosSchedule", "Arn"]}
     assert permission["FunctionName"] == {"Ref": "ReconcilePhotosFunction"}
-    (target,) = resources["ReconciliationRule"]["Properties"]["Targets"]
+    (target,) = resources["ReconcilePhotosSchedule"]["Properties"]["Targets"]
     assert target["Arn"] == {"Fn::GetAtt": ["ReconcilePhotosFunction", "Arn"]}
     assert reconcile(**json.loads(target["Input"]))["complete"]
     assert resources["ReconcilePhotosFunction"]["Properties"]["Timeout"] == 15 * 60
