@@ -1,13 +1,15 @@
-"""`python -m tests`: every test, in processes side by side, with branch coverage of all.
+"""`python -m tests`: every test, in processes side by side; `--coverage`: with branch coverage of all.
 
 Tests on an embedded AWS wait more than they compute, so four processes take about as long as the longest of them. They
 share nothing but the record of calls, which a test evaluates after all others.
 """
 
+import argparse
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,13 +48,14 @@ class Group:
         """The calls of AWS that its process makes."""
         return BUILD / f"aws-calls-{self.stem}.json"
 
-    def start(self) -> None:
-        """Start the process."""
+    def start(self, is_measured: bool) -> None:
+        """Start the process; `is_measured`: with branch coverage."""
         for file in (self.calls, self.record):
             if file is not None:
                 file.unlink(missing_ok=True)
         written = {"COVERAGE_FILE": str(BUILD / f"coverage.{self.stem}"), uncalled_operations.VARIABLE: str(self.calls)}
-        command = [sys.executable, "-m", "pytest", *self.paths, "--cov", "--cov-report="]
+        measured = ["--cov", "--cov-report="] if is_measured else []
+        command = [sys.executable, "-m", "pytest", *self.paths, *measured]
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
                 command,
@@ -75,6 +78,11 @@ class Group:
                 if ended:
                     return self.process.returncode == 0
                 time.sleep(0.2)
+
+    def failures(self) -> list[str]:
+        """Return the lines of its summary about tests that failed."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return [line for line in lines if line.startswith(("FAILED ", "ERROR "))]
 
     def stop(self) -> None:
         """End the process if it runs."""
@@ -105,30 +113,39 @@ def evaluation(side_by_side: list[Group]) -> Group:
     return Group("of permissions", (path,), {"TEST_RECORDED_CALLS": os.pathsep.join(records)})
 
 
-def main() -> int:
-    """Run all groups, print the output of each as it comes, one after the other; then report the coverage."""
+def report_coverage(groups: Sequence[Group]) -> None:
+    """Print the branch coverage of all groups together."""
+    coverage = [sys.executable, "-m", "coverage"]
+    data = [str(BUILD / f"coverage.{group.stem}") for group in groups]
+    subprocess.run([*coverage, "combine", "--quiet", *data], cwd=ROOT, check=True)
+    subprocess.run([*coverage, "report", "--skip-covered"], cwd=ROOT, check=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run all groups, print the output of each as it comes, one after the other, and at the end what failed."""
+    parser = argparse.ArgumentParser(prog="python -m tests")
+    parser.add_argument("--coverage", action="store_true", help="measure and report branch coverage")
+    is_measured = parser.parse_args(arguments).coverage
     BUILD.mkdir(exist_ok=True)
     side_by_side = groups()
     last = evaluation(side_by_side)
-    failed = []
+    failed: list[Group] = []
     try:
         for group in side_by_side:
-            group.start()
-        failed += [group.name for group in side_by_side if not group.follow()]
-        last.start()
-        failed += [last.name] if not last.follow() else []
+            group.start(is_measured)
+        failed += [group for group in side_by_side if not group.follow()]
+        last.start(is_measured)
+        failed += [last] if not last.follow() else []
     finally:
         for group in (*side_by_side, last):
             group.stop()
     every = (*side_by_side, last)
-    coverage = [sys.executable, "-m", "coverage"]
-    data = [str(BUILD / f"coverage.{group.stem}") for group in every]
-    subprocess.run([*coverage, "combine", "--quiet", *data], cwd=ROOT, check=True)
-    subprocess.run([*coverage, "report", "--skip-covered"], cwd=ROOT, check=True)
+    if is_measured:
+        report_coverage(every)
     print("Calls of AWS that no test makes through botocore:")
     print(*uncalled_operations.uncalled(uncalled_operations.read([group.calls for group in every])), sep="\n")
-    if failed:
-        print(f"Tests failed: those {' and those '.join(failed)}; see above.")
+    for group in failed:
+        print(f"Tests {group.name} failed ({group.log.relative_to(ROOT)}):", *group.failures(), sep="\n  ")
     return 1 if failed else 0
 
 
