@@ -35,6 +35,10 @@ LAMBDA_TIMEOUT_S = 120
 # takes 107 rounds.
 PENDING_WAIT_S = 15
 
+# An execution may wait for the review of another one, and for its own if nobody decided in the first: each takes 14
+# days at most, which is the largest REVIEW_TIMEOUT_S. Two more days are for the last wait and for retries.
+TIMEOUT_S = (14 + 14 + 2) * 24 * 3600
+
 UNAVAILABLE = (
     *("PhotoUnavailable", "ModelUnavailable", "ThresholdUnavailable"),
     *("RecordUnavailable", "EventNotPublished"),
@@ -263,6 +267,7 @@ def build() -> Any:
     return Graph(
         classify_photo,
         comment="Decides on the loading bay for a photo: by the model, by a reviewer, or by the fallback.",
+        timeout_seconds=TIMEOUT_S,
     )
 
 

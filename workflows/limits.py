@@ -15,6 +15,8 @@ State = dict[str, Any]
 MAX_DEFINITION_BYTES = 1_048_576
 MAX_NAME = 80
 MAX_SECONDS = 99_999_999
+# "Maximum execution time" of a Standard workflow: one year.
+MAX_EXECUTION_S = 31_536_000
 MAX_DELAY_S = 31_622_400
 MAX_ATTEMPTS = 99_999_999
 MAX_ERROR = 256
@@ -30,6 +32,12 @@ def problems(definition: Definition) -> Iterator[str]:
     size = len(text.encode()) + text.count("${") * LONGEST_SUBSTITUTION
     if size > MAX_DEFINITION_BYTES:
         yield f"The definition has up to {size:,} bytes, at most {MAX_DEFINITION_BYTES:,}."
+    seconds = definition.get("TimeoutSeconds", 0)
+    if not 0 < seconds <= MAX_EXECUTION_S:
+        yield (
+            f"TimeoutSeconds of the state machine is {seconds or 'missing'}; it is a number from 1 to "
+            f"{MAX_EXECUTION_S:,}. Without it, an execution that hangs runs for a year."
+        )
     states = list(_all_states(definition))
     for name, count in Counter(name for name, _ in states).items():
         if count > 1:

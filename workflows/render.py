@@ -10,9 +10,9 @@ from workflows import graph
 
 # The order of the fields in the rendered JSON. The SDK's own order is that of its constructors.
 FIELD_ORDER = (
-    *("Comment", "StartAt", "States", "Type", "Resource", "InputPath", "Parameters", "ResultSelector", "ResultPath"),
+    *("Comment", "StartAt", "Type", "Resource", "InputPath", "Parameters", "ResultSelector", "ResultPath"),
     *("OutputPath", "Result", "TimeoutSeconds", "TimeoutSecondsPath", "Seconds", "SecondsPath", "Error", "Cause"),
-    *("ErrorPath", "CausePath", "Choices", "Default", "Retry", "Catch", "Next", "End"),
+    *("ErrorPath", "CausePath", "Choices", "Default", "Retry", "Catch", "Next", "End", "States"),
 )
 
 

@@ -46,6 +46,11 @@ JUDGED = (
 )
 RECORDED = ("event", "output", "failed", "error", "cause")
 
+# Two jobs of 75 minutes, the polls of the endpoint, and a bake take five hours at most, and the functions with their
+# retries minutes. It is not longer than the lock is held (functions/shared/champion.py), so that no execution changes
+# the endpoint after another one took over its lock.
+TIMEOUT_S = 6 * 3600
+
 STARTED = "States.StringSplit($$.Execution.StartTime, '-T:.Z+')"
 NAME = (
     "States.Format('vehicles-${Stage}-{}{}{}-{}{}{}-{}', "
@@ -221,7 +226,9 @@ def build() -> Any:
     Chain([reject_without_record, announce_rejection])
 
     return Graph(
-        name_model, comment="Trains a challenger on the labels and promotes it if it is better than the champion."
+        name_model,
+        comment="Trains a challenger on the labels and promotes it if it is better than the champion.",
+        timeout_seconds=TIMEOUT_S,
     )
 
 

@@ -26,6 +26,9 @@ PREPARED = (
 )
 RECORDED = ("event", "output", "error", "cause")
 
+# The polls of the endpoint, and two updates that are repeated while it changes, take two and a half hours at most.
+TIMEOUT_S = 3 * 3600
+
 
 def build() -> Any:
     """Return the SDK graph of rollback-model."""
@@ -101,7 +104,11 @@ def build() -> Any:
     record_failure.add_catch(endpoint.catch_later_error(fail_without_record))
     Chain([fail_without_record, fail_execution])
 
-    return Graph(read_request, comment="Puts an earlier model back into service and marks the model that it replaces.")
+    return Graph(
+        read_request,
+        comment="Puts an earlier model back into service and marks the model that it replaces.",
+        timeout_seconds=TIMEOUT_S,
+    )
 
 
 def _record(name: str, comment: str, outcome: str) -> Any:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import ConditionCheckTypeDef, TransactWriteItemTypeDef
 
-# Longer than the longest retraining: two jobs of an hour, two endpoint updates of half an hour, and waiting.
+# TimeoutSeconds of retrain-model: its execution has ended by then.
 LOCK_EXPIRES_AFTER = timedelta(hours=6)
 # Each retraining reads the manifests of all of them.
 JUDGED_SNAPSHOTS = 20

@@ -198,6 +198,53 @@ def test_an_execution_that_is_stopped_is_reported_once_and_its_photo_is_queued(
     assert body["execution"] == execution
 
 
+@contextmanager
+def time_limit_exceeded(machine: str) -> Iterator[None]:
+    """Let executions of a workflow that start in the block wait until its time limit, which becomes a second."""
+    states = client("stepfunctions")
+    definition = states.describe_state_machine(stateMachineArn=machine)["definition"]
+    changed = json.loads(definition)
+    assert changed["TimeoutSeconds"] > 1
+    changed["States"]["Pause"] = {"Type": "Wait", "Seconds": 60, "Next": changed["StartAt"]}
+    changed |= {"TimeoutSeconds": 1, "StartAt": "Pause"}
+    states.update_state_machine(stateMachineArn=machine, definition=json.dumps(changed))
+    try:
+        yield
+    finally:
+        states.update_state_machine(stateMachineArn=machine, definition=definition)
+
+
+def test_a_photo_whose_execution_exceeds_its_time_limit_is_reported_once_and_queued(
+    deployed: Deployed, subscription: Subscription
+) -> None:
+    with time_limit_exceeded(deployed.classify_photo_arn):
+        photo = upload(deployed, "late")
+        execution = execution_of(deployed, photo)
+        assert wait_for_execution(execution)["status"] == "TIMED_OUT"
+    notice = subscription.only_notice(photo.photo_id)
+    for part in ("Ended:     TIMED_OUT", "Failed in: Pause", "Error:     States.Timeout", "make redrive STAGE=test"):
+        assert part in notice["Message"], part
+    record = eventually(lambda: record_of(deployed, photo), what="the record")
+    assert (record.status, record.execution) == (UNROUTED, execution)
+    (body,) = queued(deployed, photo)
+    assert body["execution"] == execution
+
+
+@pytest.mark.parametrize(
+    ("workflow", "command"), [("retrain_model_arn", "make retrain"), ("rollback_model_arn", "make rollback")]
+)
+def test_a_retraining_or_a_rollback_that_exceeds_its_time_limit_is_reported_once(
+    deployed: Deployed, subscription: Subscription, workflow: str, command: str
+) -> None:
+    machine = getattr(deployed, workflow)
+    with time_limit_exceeded(machine):
+        started = client("stepfunctions").start_execution(stateMachineArn=machine, input="{}")["executionArn"]
+        assert wait_for_execution(started)["status"] == "TIMED_OUT"
+    notice = subscription.only_notice(started.rpartition(":")[2])
+    for part in ("Ended:     TIMED_OUT", "`make status` shows what the endpoint serves", f"{command} STAGE=test"):
+        assert part in notice["Message"], part
+
+
 def test_a_failed_retraining_is_reported_once(deployed: Deployed, subscription: Subscription) -> None:
     started = client("stepfunctions").start_execution(
         stateMachineArn=deployed.retrain_model_arn, input=json.dumps({"dataset": "not an address"})

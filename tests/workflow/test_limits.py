@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 import workflows
+from deploy.templates import load_template
+from functions.shared.champion import LOCK_EXPIRES_AFTER
 from tests.workflow.stage import Stage
 from workflows import limits
 from workflows.classify_photo import PENDING_WAIT_S
-from workflows.endpoint_states import MAX_POLLS
+from workflows.endpoint_states import MAX_POLLS, POLL_S
 from workflows.limits import MAX_HISTORY_EVENTS, history_events
+from workflows.sagemaker_steps import JOB_START_S, JOB_TIMEOUT_S
 
 State = dict[str, Any]
 
@@ -38,7 +41,7 @@ TASK = {
     "Retry": [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 2, "MaxDelaySeconds": 5}],
     "End": True,
 }
-DEFINITION = {"StartAt": "Work", "States": {"Work": TASK}}
+DEFINITION = {"StartAt": "Work", "States": {"Work": TASK}, "TimeoutSeconds": 60}
 
 
 def rename(definition: dict[str, Any]) -> None:
@@ -58,6 +61,10 @@ def retry(**fields: Any) -> Callable[[dict[str, Any]], None]:
     return lambda definition: definition["States"]["Work"]["Retry"][0].update(fields)
 
 
+def limit_execution(seconds: int | None) -> Callable[[dict[str, Any]], None]:
+    return lambda definition: definition.update(TimeoutSeconds=seconds or 0)
+
+
 @pytest.mark.parametrize(
     ("edit", "problem"),
     [
@@ -75,6 +82,8 @@ def retry(**fields: Any) -> Callable[[dict[str, Any]], None]:
         ),
         (retry(JitterStrategy="SOME"), "JitterStrategy is 'SOME'; it is FULL or NONE."),
         (change(Comment="c" * 1_048_576), "The definition has up to "),
+        (limit_execution(None), "TimeoutSeconds of the state machine is missing"),
+        (limit_execution(31_536_001), "TimeoutSeconds of the state machine is 31536001"),
     ],
 )
 def test_each_limit_is_checked(edit: Callable[[dict[str, Any]], None], problem: str) -> None:
@@ -84,6 +93,40 @@ def test_each_limit_is_checked(edit: Callable[[dict[str, Any]], None], problem: 
     found = list(limits.problems(definition))
     assert found
     assert all(problem in one for one in found)
+
+
+def time_limit(name: str) -> int:
+    seconds: int = workflows.load_definition(name)["TimeoutSeconds"]
+    return seconds
+
+
+def longest(parameter: str) -> int:
+    """The largest value of a setting."""
+    seconds: int = load_template("app")["Parameters"][parameter]["MaxValue"]
+    return seconds
+
+
+def test_an_execution_outlives_the_review_of_another_one_and_its_own() -> None:
+    assert longest("ReviewTimeoutSeconds") == LONGEST_REVIEW_S
+    assert time_limit("classify-photo") > 2 * LONGEST_REVIEW_S + LONGEST_REVIEW_S // 10
+
+
+# Both loops count together, to 2 * MAX_POLLS.
+POLLING_S = 2 * MAX_POLLS * POLL_S
+MARGIN_S = 30 * 60
+
+
+def test_a_retraining_outlives_its_jobs_the_endpoint_and_the_bake_and_keeps_its_lock() -> None:
+    jobs = 2 * (JOB_TIMEOUT_S + JOB_START_S)
+    assert time_limit("retrain-model") > jobs + POLLING_S + longest("BakeSeconds") + MARGIN_S
+    assert time_limit("retrain-model") <= LOCK_EXPIRES_AFTER.total_seconds()
+
+
+def test_a_rollback_outlives_the_endpoint_and_keeps_its_lock() -> None:
+    retriers = workflows.load_definition("rollback-model")["States"]["UpdateEndpoint"]["Retry"]
+    update = sum(retrier["MaxAttempts"] * retrier["MaxDelaySeconds"] for retrier in retriers)
+    assert time_limit("rollback-model") > POLLING_S + 2 * update + MARGIN_S
+    assert time_limit("rollback-model") <= LOCK_EXPIRES_AFTER.total_seconds()
 
 
 def most_events(state: State) -> int:
