@@ -20,13 +20,16 @@ class BrowserTab:
         self,
         browser: Browser,
         console: RunningConsole,
-        width: str = "desktop",
+        width: str | tuple[int, int] = "desktop",
         scheme: Any = "light",
         *,
         signed_in: bool = True,
+        phone: bool = False,
     ) -> None:
-        w, h = WIDTHS[width]
-        self.context = browser.new_context(viewport={"width": w, "height": h}, color_scheme=scheme)
+        w, h = WIDTHS[width] if isinstance(width, str) else width
+        self.context = browser.new_context(
+            viewport={"width": w, "height": h}, color_scheme=scheme, has_touch=phone, is_mobile=phone
+        )
         self.page: Page = self.context.new_page()
         self.address = console.address
         self.errors: list[str] = []

@@ -127,6 +127,7 @@ function showPhoto(request) {
   $("empty").hidden = Boolean(request);
   for (const button of buttons) button.disabled = !request;
   if (!request) {
+    $("photo-name").textContent = "";
     $("empty-title").textContent = "The queue is empty";
     $("empty-text").textContent = "New photos appear here automatically.";
     document.title = document.title.replace(/^\(\d+\) /, "");
