@@ -63,8 +63,8 @@ rehearse: $(READY)  ## walk through deployments, failures and removals on AWS, i
 torture: $(READY)  ## the long tests: faults, hostile files, random inputs; SUITE=faults, files or contracts: one of them
 	@$(PY) -m tests.torture $(SUITE)
 
-deploy: $(READY)  ## create or update the stack; deploy the initial model to a new stage; DRY=1: only print the changes; YES=1: do not ask
-	@$(PY) -m deploy deploy $(if $(filter 1 yes,$(DRY)),--dry-run) $(if $(filter 1 yes,$(YES)),--yes)
+deploy: $(READY)  ## create or update the stack; deploy the initial model to a new stage; DRY=1: only print the changes; YES=1: do not ask; DETAILS=yes: every step
+	@$(PY) -m deploy deploy $(if $(filter 1 yes,$(DRY)),--dry-run) $(if $(filter 1 yes,$(YES)),--yes) $(if $(filter 1 yes,$(DETAILS)),--details)
 	@$(if $(filter 1 yes,$(DRY)),:,$(PY) -m operate initial-model)
 
 destroy: $(READY)  ## remove the stack; photos, records, models and labels only with DATA=yes
@@ -79,7 +79,7 @@ stage: $(READY)  ## copy the training data to build/data
 retrain: $(READY)  ## train, compare and promote a model, followed state by state
 	@$(PY) -m operate retrain $(if $(filter yes,$(FORCE)),--force) $(if $(filter yes,$(DRY_RUN)),--dry-run) $(if $(CLASSES),--classes "$(CLASSES)")
 
-rollback: $(READY)  ## restore the previous model, followed state by state; TO=<model>: another one; REASON="…"
+rollback: $(READY)  ## restore the previous model, followed state by state; TO=<model or the end of its name>: another one; REASON="…"
 	@$(PY) -m operate rollback $(if $(TO),--to "$(TO)") $(if $(REASON),--reason "$(REASON)")
 
 promote: $(READY)  ## FROM=<stage>: bring its approved champion to STAGE, which compares it with its own

@@ -5,12 +5,13 @@ import select
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 
 from botocore.exceptions import BotoCoreError, ClientError
 from PIL import Image
 from rich.console import Console, Group
+from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -43,7 +44,6 @@ def run(deployed: Deployed, aws: Aws, choices: Iterable[Choice], reviewer: Revie
         console.print("[bold]Q[/] quits.")
         with suppress(KeyboardInterrupt):  # Ctrl-C ends the session like `q`
             Terminal(console, desk, session).run(keys)
-        console.print()
     for notice in session.notices:
         console.print(_notice(notice))
     return 0
@@ -61,30 +61,33 @@ class Terminal:
         self._shown: str | None = None  # the id of the lease on the screen
         self._polled = 0.0
         self._leased: list[Lease] = []
+        # The status line, below everything that is printed. Without a terminal there is none.
+        self._live = Live(console=console, auto_refresh=False, transient=True)
 
     def run(self, keys: Iterator[str | None]) -> None:
         """Show the current request and handle each key, until QUIT_KEY or the last key."""
-        self._poll()
-        for key in keys:
-            if key == QUIT_KEY:
-                return
-            if key:
-                self._handle(key.lower())
-            if key or time.monotonic() - self._polled > _POLL_S:
-                self._poll()
-            self._status()
+        with self._live if self._console.is_terminal else nullcontext():
+            self._poll()
+            self._show_status()
+            for key in keys:
+                if key == QUIT_KEY:
+                    return
+                if key:
+                    self._handle(key.lower())
+                if key or time.monotonic() - self._polled > _POLL_S:
+                    self._poll()
+                self._show_status()
 
     def _poll(self) -> None:
         self._polled = time.monotonic()
         try:
             self._leased = self._desk.take(self._session)
         except (RecordUnavailable, ClientError, BotoCoreError) as error:
-            self._console.print(Text(f"\r{explain(error)} Trying again.", "red"))
+            self._console.print(Text(f"{explain(error)} Trying again.", "red"))
             return
         with self._session.lock:
             notices, self._session.notices = self._session.notices, []
         for notice in notices:
-            self._console.print("\r" + " " * 70 + "\r", end="")
             self._console.print(_notice(notice))
         current = self._leased[0] if self._leased else None
         if current and current.id != self._shown:
@@ -94,7 +97,7 @@ class Terminal:
     def _handle(self, key: str) -> None:
         if key == UNDO_KEY:
             undone = self._desk.undo(self._session)
-            self._console.print("\rUndone." if undone else "\rToo late to undo.")
+            self._console.print("Undone." if undone else "Too late to undo.")
             return
         if not self._leased:
             return
@@ -105,25 +108,28 @@ class Terminal:
             elif key in self._keys:
                 self._desk.answer(self._session, lease.id, self._keys[key].vehicle)
         except NotLeased as error:
-            self._console.print(f"\r{error}")
+            self._console.print(Text(str(error), "yellow"))
 
-    def _status(self) -> None:
+    def _show_status(self) -> None:
+        line = self._status()
+        if self._console.is_terminal:
+            self._live.update(Text(line, "dim", no_wrap=True, overflow="ellipsis"), refresh=True)
+
+    def _status(self) -> str:
+        """Return the status line: the answer that can be undone, else how long the driver waits."""
         undoable = [answer for answer in self._session.answers if not answer.delivering]
         if undoable:
             last = undoable[-1]
             left = max(0.0, last.due - time.monotonic())
-            line = f"{self._desk.choices[last.vehicle].name}: Z undoes it, {left:.1f} s left"
-        elif self._leased:
+            return f"{self._desk.choices[last.vehicle].name}: Z undoes it, {whole_seconds(left + 0.5)} left"
+        if self._leased:
             now = datetime.now(UTC)
             request = self._leased[0].request
             left = (request.expires_at - now).total_seconds() if request.expires_at else 0
             waited = (now - request.requested_at).total_seconds()
             expiry = f"expires in {whole_seconds(left)}" if left > 0 else "no driver waits: label only"
-            line = f"waiting for {whole_seconds(waited)}, {expiry}"
-        else:
-            line = "The queue is empty. New photos appear automatically; Q quits."
-        if self._console.is_terminal:
-            self._console.print(f"\r{line:<68}", end="", style="dim")
+            return f"waiting for {whole_seconds(waited)}, {expiry}"
+        return "The queue is empty. New photos appear automatically; Q quits."
 
     def _page(self, lease: Lease) -> Panel:
         request = lease.request
@@ -140,12 +146,8 @@ class Terminal:
             )
             details.add_row(name, bar + Text(f" {share:.1%}"))
         keys = Text("   ").join(
-            [Text(f"[{c.key.upper()}] ", "bold") + Text(c.name) for c in self._keys.values()]
-            + [
-                Text("[S] ", "bold") + Text("Skip"),
-                Text("[Z] ", "bold") + Text("Undo"),
-                Text("[Q] ", "bold") + Text("Quit"),
-            ]
+            [_key(choice.key, choice.name) for choice in self._keys.values()]
+            + [_key(SKIP_KEY, "Skip"), _key(UNDO_KEY, "Undo"), _key(QUIT_KEY, "Quit")]
         )
         # Text, not markup: the name of the file is untrusted.
         title = Text(f" {printable(request.driver_id)} · {printable(request.file_name)} ")
@@ -158,6 +160,11 @@ class Terminal:
             return half_blocks(self._desk.photos.large(lease.request.photo), width, height)
         except PhotoNotShown as error:
             return Text(str(error), "yellow")
+
+
+def _key(key: str, name: str) -> Text:
+    """Return a key and its name, which are not wrapped."""
+    return Text.assemble((f"[{key.upper()}]", "bold"), f" {name}".replace(" ", "\N{NO-BREAK SPACE}"))
 
 
 def half_blocks(image: Image.Image, columns: int, lines: int) -> Text:

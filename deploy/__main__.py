@@ -12,6 +12,7 @@ from deploy.changes import accept, confirm
 from deploy.errors import DeployError
 from deploy.image import build_with_engine
 from deploy.people import deploy_people, remove_people
+from deploy.progress import one_line
 from deploy.target import connect
 from deploy.templates import load_alarms, render
 from deploy.templates.alarms import runbook
@@ -24,6 +25,7 @@ def main() -> int:
     deploying = commands.add_parser("deploy", help="create or update everything")
     deploying.add_argument("--dry-run", action="store_true", help="print what would change, and change nothing")
     deploying.add_argument("--yes", action="store_true", help="change an account without asking")
+    deploying.add_argument("--details", action="store_true", help="print every step, and the outputs of the stack")
     destroy = commands.add_parser("destroy", help="remove everything except the data")
     destroy.add_argument("--data", action="store_true", help="also photos, their records, models and labels")
     people = commands.add_parser("people", help="create or update the policies for people; needs an administrator")
@@ -53,9 +55,14 @@ def main() -> int:
             remove_people(target)
         elif arguments.command in ("deploy", "people"):
             deploy = system.deploy if arguments.command == "deploy" else deploy_people
+            # On AWS the steps are printed, because a person approves changes between them.
+            details = not target.is_local or bool(getattr(arguments, "details", True))
             approve = accept if target.is_local else confirm(f"account {target.account}", yes=arguments.yes)
-            for name, value in deploy(target, approve=approve).items():
-                print(f"  {name:<26} {value}")
+            with one_line(f"Deploying {target.stage}", details=details) as progress:
+                outputs = deploy(target, progress=progress, approve=approve)
+            if details:
+                for name, value in outputs.items():
+                    print(f"  {name:<26} {value}")
         elif arguments.command == "destroy":
             removal.confirm_removal(target, with_data=arguments.data)
             removal.destroy(target, with_data=arguments.data)

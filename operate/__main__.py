@@ -46,7 +46,7 @@ from operate.initial_model import ensure_initial_model
 from operate.photo_folders import describe_left_out
 from operate.stage_data import StagingError
 from operate.terminal import console
-from operate.uploads import find_photos, summary, upload
+from operate.uploads import find_photos, next_steps, summary, upload
 
 MODELS = demo.ROOT / "build" / "champions"
 REPORTS = demo.ROOT / "build" / "reports"
@@ -149,7 +149,9 @@ def _retrain(target: Target, arguments: Arguments) -> None:
     options = {"force": arguments.force, "dry_run": arguments.dry_run}
     if arguments.classes:
         options["classes"] = [name.strip() for name in arguments.classes.split(",")]
-    retrain.print_result(retrain.follow(retrain.start(deployed, {**training_input, **options})))
+    output = retrain.follow(retrain.start(deployed, {**training_input, **options}))
+    retrain.print_result(output)
+    terminal.print_next(retrain.next_steps(output))
 
 
 def _initial_model(target: Target, _arguments: Arguments) -> None:
@@ -274,7 +276,8 @@ def _upload(target: Target, arguments: Arguments) -> None:
     figures = summary(results)
     terminal.print_figures(figures)
     if figures["lost"]:
-        raise CommandError(f"{figures['lost']} photos have no outcome yet. Check the history of their executions.")
+        raise CommandError(f"{figures['lost']} photos have no outcome yet: make reconcile examines them.")
+    terminal.print_next(next_steps(results))
 
 
 if __name__ == "__main__":

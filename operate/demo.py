@@ -6,13 +6,14 @@ from typing import Any
 
 from deploy import system
 from deploy.outputs import Deployed
+from deploy.progress import one_line
 from deploy.target import Target
 from operate import retrain, stage_data, terminal
 from operate.errors import CommandError
 from operate.event_listener import EventListener
 from operate.initial_model import ensure_initial_model
 from operate.terminal import console
-from operate.uploads import LOST, Source, UploadResult, find_photos, summary, upload
+from operate.uploads import LOST, Source, UploadResult, find_photos, next_steps, summary, upload
 from training.vehicles import configured_vehicles
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,7 +33,8 @@ SOURCES = {
 def run(target: Target) -> dict[str, Any]:
     """Run every step once and write the report; returns its figures. Raises CommandError when a photo was lost."""
     console.rule("1/5 Deploy", align="left")
-    deployed = Deployed.of(system.deploy(target, progress=console.print))
+    with one_line(f"Deploying {target.stage}", details=not target.is_local) as progress:
+        deployed = Deployed.of(system.deploy(target, progress=progress))
     console.rule("2/5 Deploy the initial model, where there is no model yet", align="left")
     if not ensure_initial_model(deployed):
         console.print("  There is a champion already.")
@@ -55,6 +57,7 @@ def run(target: Target) -> dict[str, Any]:
         raise CommandError(
             f"{len(lost)} photos have no outcome, the first is {lost[0]}. Check the history of its execution."
         )
+    terminal.print_next([*next_steps(results), "how the stage does now: make status"])
     return figures
 
 

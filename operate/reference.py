@@ -13,6 +13,7 @@ from functions.shared.running import is_running
 from functions.shared.s3 import ABSENT, parse_uri
 from functions.shared.times import now, timestamp
 from operate.errors import CommandError
+from operate.model_names import find_promoted
 from operate.terminal import console
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def replace(deployed: Deployed, name: str) -> Reference:
 
 
 def _find(table: ModelTable, name: str) -> Champion:
-    model = table.champion() if name == CHAMPION else table.promoted(name)
+    model = table.champion() if name == CHAMPION else table.promoted(find_promoted(name, table))
     if model is None:
         raise CommandError(f"No model {name} was ever in production in this stage. List the models: make status")
     if model.rolled_back_at:

@@ -136,6 +136,13 @@ def print_result(output: dict[str, Any]) -> None:
     console.print(f"[{'green' if outcome == 'promoted' else 'yellow'}]{outcome}{reason}[/]: {output['verdict']}")
 
 
+def next_steps(output: dict[str, Any]) -> list[str]:
+    """Return what to do after a retraining, one line for each command."""
+    if output["outcome"] == "promoted":
+        return ["see it decide: make upload PHOTOS=<file or folder>", "if it decides wrongly: make rollback"]
+    return ["the models and the labels since the champion: make status"]
+
+
 def _labels_table(output: dict[str, Any]) -> Table:
     grid = _table("The labels", {"": "left", "labels": "right", "meaning": "left"})
     new = output.get("new_labels") or 0

@@ -6,10 +6,14 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from operate.uploads import IN_REVIEW, LOST, REJECTED, ROUTED, UploadResult
 
 console = Console(highlight=False)
+
+LINE_WIDTH = 80
+NAME_WIDTH = 20
 
 _COLOURS = {ROUTED: "green", IN_REVIEW: "yellow", REJECTED: "magenta", LOST: "bold red"}
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
@@ -36,16 +40,34 @@ def duration(seconds: float) -> str:
 
 
 def print_upload(result: UploadResult, done: int, total: int) -> None:
-    """Print the outcome of a photo; `done` of `total` photos have one."""
-    console.print(f"  {done:>4}/{total}  {_upload_line(result)}", soft_wrap=True)
-
-
-def _upload_line(result: UploadResult) -> str:
+    """Print the outcome of a photo on one line of 80 columns; `done` of `total` photos have one."""
     source = result.source
     name = source.name if source.label is None else f"{source.label}/{source.name}"
-    latency = "" if result.latency_ms is None else f"  {result.latency_ms:,.0f} ms"
-    outcome = f"[{_COLOURS[result.outcome]}]{result.outcome:<9}[/]"
-    return f"{escape(f'{name:<42.42}')} {outcome} {_details(result)}{latency}"
+    latency = "" if result.latency_ms is None else f"{result.latency_ms:,.0f} ms"
+    counter = f"{done:>{len(str(total))}}/{total}"
+    line = Text(f"{counter} {shorten(name, NAME_WIDTH):<{NAME_WIDTH}} ")
+    line += Text(f"{result.outcome:<9} ", _COLOURS[result.outcome])
+    details, free = _details(result), LINE_WIDTH - len(line) - len(latency) - 1
+    console.print(line + Text(f"{details[:free]:<{free}} {latency}".rstrip()), no_wrap=True, crop=False, soft_wrap=True)
+
+
+def shorten(name: str, width: int) -> str:
+    """Return a name in at most `width` columns: without its middle when it is longer, since names differ at the end.
+
+    >>> shorten("bicycle/bike.jpg", 20), shorten("bicycle/20261128-000123-bike.jpg", 20)
+    ('bicycle/bike.jpg', 'bicycle…123-bike.jpg')
+    """
+    return name if len(name) <= width else f"{name[:7]}…{name[len(name) - (width - 8) :]}"
+
+
+def print_next(steps: Sequence[str]) -> None:
+    """Print what to do now, each step on its own line; nothing without a step.
+
+    >>> print_next(["51 photos wait: make review"])
+    Next: 51 photos wait: make review
+    """
+    for number, step in enumerate(steps):
+        print_line(f"{'Next: ' if number == 0 else '      '}{step}")
 
 
 def _details(result: UploadResult) -> str:
@@ -53,7 +75,7 @@ def _details(result: UploadResult) -> str:
         return result.reason
     decision = result.decision
     confidence = "" if decision["confidence"] is None else f" {float(decision['confidence']):.3f}"
-    return f"{decision['vehicle']}{confidence} → {decision['loading_bay']} ({decision['order_range']})"
+    return f"{decision['vehicle']}{confidence} → {decision['loading_bay']}"
 
 
 def print_uploads(results: Sequence[UploadResult]) -> None:

@@ -230,6 +230,20 @@ def _read_outcomes(deployed: Deployed, results: Iterable[UploadResult]) -> None:
             result.reason = record.error["Error"]
 
 
+def next_steps(results: Sequence[UploadResult]) -> list[str]:
+    """Return what to do about photos that have no decision yet, one line for each command."""
+    steps = []
+    if waiting := sum(result.outcome == IN_REVIEW for result in results):
+        steps.append(f"{_photos(waiting)} for a person: make review")
+    if lost := sum(result.outcome == LOST for result in results):
+        steps.append(f"{_photos(lost)} for an outcome: make reconcile")
+    return steps
+
+
+def _photos(count: int) -> str:
+    return "1 photo waits" if count == 1 else f"{count} photos wait"
+
+
 def summary(results: Sequence[UploadResult]) -> dict[str, Any]:
     """Return counts by outcome, the accuracy of the routed photos, and latency in milliseconds.
 

@@ -6,13 +6,15 @@ import pty
 import select
 import subprocess
 import sys
+import termios
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyte
 import pytest
 
 from console.permissions import policy
@@ -22,6 +24,7 @@ from tests.support.reviewers import reviewer as named
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
+COLUMNS, LINES = 80, 40
 COMMAND = [sys.executable, "-m", "console"]
 RUN_TERMINAL = """
 import sys
@@ -35,30 +38,44 @@ sys.exit(run(Deployed(**{deployed}), Aws(), choices(), find_reviewer(Aws().sts),
 
 
 class PseudoTerminal:
-    """A pseudo-terminal with a program."""
+    """A pseudo-terminal with a program. `output` is all that it wrote, `lines` what the screen shows now."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self._screen = pyte.Screen(COLUMNS, LINES)
+        self._stream = pyte.ByteStream(self._screen)
         self.output = ""
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of the screen without the empty ones."""
+        return [line.rstrip() for line in self._screen.display if line.strip()]
 
     def press(self, key: str) -> None:
         """Send a key to the program."""
         os.write(self._descriptor, key.encode())
 
     def read_until(self, text: str, timeout_s: float = 20) -> None:
-        """Read the output until it contains `text`."""
+        """Read the output until it, or a line of the screen, contains `text`."""
+        self.read_while(lambda: text not in "\n".join((self.output, *self.lines)), f"no {text!r}", timeout_s)
+
+    def read_while(self, condition: Callable[[], bool], problem: str, timeout_s: float = 20) -> None:
+        """Read the output while a condition is true."""
         deadline = time.monotonic() + timeout_s
-        while text not in self.output:
-            assert time.monotonic() < deadline, f"no {text!r} in: {self.output[-600:]}"
+        while condition():
+            assert time.monotonic() < deadline, f"{problem} in: {self.output[-600:]}"
             if select.select([self._descriptor], [], [], 0.1)[0]:
-                self.output += os.read(self._descriptor, 65536).decode(errors="replace")
+                read = os.read(self._descriptor, 65536)
+                self._stream.feed(read)
+                self.output += read.decode(errors="replace")
 
 
 @contextmanager
 def terminal(stage: Stage, undo_s: float) -> Iterator[PseudoTerminal]:
     master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (LINES, COLUMNS))
     code = RUN_TERMINAL.format(deployed=stage.deployed.__dict__, undo_s=undo_s)
-    size = {"TERM": "xterm-256color", "COLUMNS": "90", "LINES": "40"}
+    size = {"TERM": "xterm-256color", "COLUMNS": str(COLUMNS), "LINES": str(LINES)}
     environment = {**os.environ, **stage.aws_of("ada").environment, **size}
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdin=slave, stdout=slave, stderr=slave, cwd=ROOT, env=environment
@@ -78,7 +95,7 @@ def test_photos_are_answered_and_undone_in_a_terminal(stage: Stage) -> None:
     requested = stage.request_reviews(2, vehicle="motorcycle")
     stage.wait_for_requests(2)
     with terminal(stage, undo_s=1.5) as screen:
-        screen.read_until("[B] Bicycle")
+        screen.read_until("[B]\N{NO-BREAK SPACE}Bicycle")
         assert "▀" in screen.output
         assert "motorcycle" in screen.output
         screen.press("m")
@@ -96,11 +113,34 @@ def test_photos_are_answered_and_undone_in_a_terminal(stage: Stage) -> None:
     assert {(label or {})["reviewer_name"] for label in labels} == {"ada"}
 
 
+def test_the_status_of_the_terminal_is_one_line_below_the_photo_that_changes_in_place(stage: Stage) -> None:
+    stage.request_reviews()
+    stage.wait_for_requests(1)
+    seen: set[str] = set()
+
+    def seen_fewer_than_three() -> bool:
+        seen.update(line for line in screen.lines if "waiting for" in line)
+        return len(seen) < 3
+
+    with terminal(stage, undo_s=3) as screen:
+        screen.read_until("waiting for")
+        screen.read_while(seen_fewer_than_three, "the time does not pass")
+        assert [line for line in screen.lines if "waiting for" in line] == [screen.lines[-1]]
+        assert screen.lines[-2].startswith("╰")
+        assert "[B]\N{NO-BREAK SPACE}Bicycle" in "\n".join(screen.lines)
+        screen.press("b")
+        screen.read_until("Z undoes it")
+        screen.read_while(lambda: "→ Bay A" not in "\n".join(screen.lines), "no notice")
+        screen.read_while(lambda: "The queue is empty" not in screen.lines[-1], "no status")
+        assert not [line for line in screen.lines if "waiting for" in line or "Z undoes it" in line]
+        screen.press("q")
+
+
 def test_quitting_the_terminal_gives_the_photo_back(stage: Stage) -> None:
     stage.request_reviews()
     stage.wait_for_requests(1)
     with terminal(stage, undo_s=3) as screen:
-        screen.read_until("[B] Bicycle")
+        screen.read_until("[B]\N{NO-BREAK SPACE}Bicycle")
         screen.press("q")
     with stage.desk() as desk:
         assert eventually(lambda: desk.take(desk.open_session(named("ben"))))

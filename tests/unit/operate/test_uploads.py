@@ -3,13 +3,25 @@
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from functions.shared.photo import Photo
 from operate import terminal, uploads
 from operate.errors import CommandError
-from operate.uploads import IN_REVIEW, LOST, REJECTED, ROUTED, Source, UploadResult, find_photos, object_key, summary
+from operate.uploads import (
+    IN_REVIEW,
+    LOST,
+    REJECTED,
+    ROUTED,
+    Source,
+    UploadResult,
+    find_photos,
+    next_steps,
+    object_key,
+    summary,
+)
 from tests.unit import model_stage
 
 
@@ -152,12 +164,40 @@ def test_a_file_name_that_is_not_utf_8_is_printed_and_uploaded(tmp_path: Path) -
     with terminal.console.capture() as shown:
         terminal.print_upload(result, 1, 1)
         terminal.print_uploads([result])
-    assert "v\\xe9lo[red].jpg" in shown.get()
+    assert "lo[red].jpg" in shown.get()
     shown.get().encode()
     key = object_key("20261127", 0, source)
     key.encode()
     assert key.isprintable()
     assert source.media_type == "image/jpeg"
+
+
+def outcome(kind: str, name: str = "a.jpg", **details: Any) -> UploadResult:
+    return UploadResult(Source(name, b"", "motorcycle"), Photo("b", "k", "e"), 0.0, outcome=kind, **details)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "photo-of-a-motorcycle-in-front-of-the-loading-bay-0001.jpg"])
+def test_each_photo_is_one_line_of_eighty_columns(name: str) -> None:
+    decision = {
+        "vehicle": "motorcycle", "confidence": 0.998, "loading_bay": "Help desk", "order_range": "distant",
+        "decided_at": "1970-01-01T00:00:12.345Z",
+    }  # fmt: skip
+    with terminal.console.capture() as shown:
+        terminal.print_upload(outcome("routed", name, decision=decision), 999, 1000)
+        terminal.print_upload(outcome("in review", name, reason="ThresholdUnavailable"), 1000, 1000)
+    lines = shown.get().splitlines()
+    assert len(lines) == 2
+    assert all(len(line) <= 80 for line in lines)
+    assert "motorcycle 0.998 → Help desk" in lines[0]
+    assert "12,345 ms" in lines[0]
+    assert lines[1].endswith("ThresholdUnavailable")
+    assert all(name[-5:] in line for line in lines)
+
+
+def test_what_to_do_next_names_the_photos_that_wait() -> None:
+    steps = next_steps([outcome("routed"), outcome("in review"), outcome("in review"), outcome("lost")])
+    assert steps == ["2 photos wait for a person: make review", "1 photo waits for an outcome: make reconcile"]
+    assert next_steps([outcome("routed"), outcome("rejected")]) == []
 
 
 @pytest.mark.parametrize("variable", ["/srv/$5 bikes", "it's here", "~/bikes", "a $(HOME) b"])
