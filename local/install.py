@@ -31,7 +31,7 @@ from local.lambdas import code, emf, execution, pool, report, roles
 from local.persistence import services
 from local.sagemaker import resource_arns, scaling, service
 from local.settings import Settings
-from local.states import callbacks, executions, intake, nested, sagemaker_tasks, tasks
+from local.states import callbacks, executions, intake, map_runs, nested, sagemaker_tasks, tasks
 
 
 def apply_patches(settings: Settings) -> service.SageMaker:
@@ -56,6 +56,7 @@ def apply_patches(settings: Settings) -> service.SageMaker:
     callbacks.install()
     tasks.install()
     nested.install()
+    map_runs.install()
     images = registry.install(settings)
     builds.install(settings, images)
     sagemaker = service.install(settings, images)

@@ -31,7 +31,9 @@ def current_role() -> ServiceRole | None:
 def authorize(execution: dict[str, Any], resource: str, request: Any) -> None:
     """Raise the error of the integration unless the role of the state machine allows the call of a task."""
     machine = stepfunctions._state_machines.get(execution.get("stateMachineArn", "")) or {}
-    role = ServiceRole(str(machine.get("roleArn", "")), SERVICE, str(execution.get("stateMachineArn", "")))
+    # A child of a Distributed Map runs for the state machine in front of the label.
+    source = str(execution.get("stateMachineArn", "")).partition("/")[0]
+    role = ServiceRole(str(machine.get("roleArn", "")), SERVICE, source)
     _role.set(role)
     try:
         for action, arn, context in _permissions(resource, request if isinstance(request, dict) else {}):

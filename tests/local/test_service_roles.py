@@ -11,6 +11,7 @@ import pytest
 
 import local
 from tests.local.aws import Aws
+from tests.local.definitions import invoke
 from tests.local.fake_application import FakeApplication
 from tests.support import embedded_aws
 from tests.support.network import free_port
@@ -47,11 +48,15 @@ def allow(action: str | list[str], resource: str, **more: Any) -> dict[str, Any]
 
 def run_task(aws: Aws, role: str, resource: str, parameters: dict[str, Any]) -> dict[str, Any]:
     """Run a state machine of one task with a role; returns the description of the ended execution."""
-    task = {"Type": "Task", "Resource": resource, "Parameters": parameters, "End": True}
+    return run_state(aws, role, {"Type": "Task", "Resource": resource, "Parameters": parameters, "End": True})
+
+
+def run_state(aws: Aws, role: str, state: dict[str, Any]) -> dict[str, Any]:
+    """Run a state machine of one state with a role; returns the description of the ended execution."""
     machine = aws.client("stepfunctions").create_state_machine(
         name=f"machine-{uuid.uuid4().hex[:12]}",
         roleArn=role,
-        definition=json.dumps({"StartAt": "Task", "States": {"Task": task}}),
+        definition=json.dumps({"StartAt": "Task", "States": {"Task": state}}),
     )["stateMachineArn"]
     return aws.wait_for_execution(
         aws.client("stepfunctions").start_execution(stateMachineArn=machine, input="{}")["executionArn"]
@@ -94,6 +99,37 @@ def test_the_conditions_of_a_trust_policy_count(
     role = create_role(aws, "states.amazonaws.com", may, condition=condition)
     ended = run_task(aws, role, "arn:aws:states:::lambda:invoke", {"FunctionName": function, "Payload": {}})
     assert ended["status"] == status
+
+
+@pytest.mark.parametrize(
+    ("left_out", "error"),
+    [
+        (None, None),
+        ("states:StartExecution", "States.Permissions"),
+        ("s3:ListBucket", "States.ItemReaderFailed"),
+        ("s3:PutObject", "States.ResultWriterFailed"),
+    ],
+)
+def test_a_distributed_map_needs_the_permissions_of_its_parts(
+    aws: Aws, function: str, left_out: str | None, error: str | None
+) -> None:
+    bucket = aws.create_bucket()
+    aws.client("s3").put_object(Bucket=bucket, Key="photos/1", Body=b"1")
+    needed = {
+        "states:StartExecution": f"arn:aws:states:eu-west-1:{ACCOUNT}:stateMachine:machine-*",
+        "s3:ListBucket": f"arn:aws:s3:::{bucket}",
+        "s3:PutObject": f"arn:aws:s3:::{bucket}/results/*",
+        "lambda:InvokeFunction": function_arn(function),
+    }
+    statements = [allow(action, resource) for action, resource in needed.items() if action != left_out]
+    source = {"ArnLike": {"aws:SourceArn": f"arn:aws:states:*:{ACCOUNT}:stateMachine:machine-????????????"}}
+    role = create_role(aws, "states.amazonaws.com", *statements, condition=source)
+    call = invoke(function, {"key.$": "$.Key"}, TimeoutSeconds=30)
+    child = {"ProcessorConfig": {"Mode": "DISTRIBUTED"}, "StartAt": "Call", "States": {"Call": call}}
+    reader = {"Resource": "arn:aws:states:::s3:listObjectsV2", "Parameters": {"Bucket": bucket, "Prefix": "photos/"}}
+    writer = {"Resource": "arn:aws:states:::s3:putObject", "Parameters": {"Bucket": bucket, "Prefix": "results"}}
+    state = {"Type": "Map", "ItemProcessor": child, "ItemReader": reader, "ResultWriter": writer, "End": True}
+    assert run_state(aws, role, state).get("error") == error
 
 
 def test_a_workflow_sends_and_publishes_only_with_permission(aws: Aws) -> None:
