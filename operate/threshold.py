@@ -16,8 +16,8 @@ from console.photo_records import DAYS, PhotoRecords
 from console.reviews import Reviews
 from console.tradeoff import Policy, TradeOff
 from deploy.outputs import Deployed
-from functions.classify_photo.parameters import MAX_AGE_S
-from functions.classify_photo.threshold import MODELS_OWN
+from functions.shared.parameters import MAX_AGE_S
+from functions.shared.threshold import MODELS_OWN
 from operate.errors import CommandError
 from operate.terminal import console, print_line
 

@@ -2,7 +2,7 @@
 
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 
-from functions.classify_photo.parameters import Parameters
+from functions.shared.parameters import Parameters
 
 SETTING = "setting"
 

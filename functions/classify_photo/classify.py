@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Any
 
 from functions.classify_photo.audit_share import AuditShare
-from functions.classify_photo.endpoint import Answer, Classification, Endpoint
-from functions.classify_photo.threshold import Threshold
 from functions.classify_photo.upload_limit import Excess, UploadLimit
+from functions.shared.assessment import LOW_CONFIDENCE, Assessor
 from functions.shared.decision import MODEL, Decision
-from functions.shared.errors import FolderMarker, UnreadablePhoto, UploadsNotCounted
+from functions.shared.endpoint import Answer, Classification
+from functions.shared.errors import UploadsNotCounted
 from functions.shared.events import EventBus
 from functions.shared.outcomes import Recorded, announce, announce_new
 from functions.shared.photo import Photo
@@ -17,18 +17,11 @@ from functions.shared.photo_record import ROUTED
 from functions.shared.photo_table import PhotoTable, Refused
 from functions.shared.sampling import AUDIT, in_sample
 from functions.shared.times import now, timestamp
-from functions.shared.uploads import Uploads
-from functions.shared.vehicles import OTHER, Vehicles
+from functions.shared.vehicles import Vehicles
 
 UNSURE = "unsure"
 DECIDED = "decided"
 EXCESS = "excess"
-
-NOT_A_VEHICLE = "NotAVehicle"
-LOW_CONFIDENCE = "LowConfidence"
-
-# The brands of HEIC (ISO/IEC 23008-12) and AVIF files; mif1 and msf1 are those of their common container.
-_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis"}
 
 
 @dataclass(frozen=True)
@@ -73,9 +66,7 @@ class Classifier:
 
     limit: UploadLimit
     photos: PhotoTable
-    uploads: Uploads
-    endpoint: Endpoint
-    threshold: Threshold
+    assessor: Assessor
     audit_share: AuditShare
     vehicles: Vehicles
     bus: EventBus
@@ -87,7 +78,7 @@ class Classifier:
         share, for a few milliseconds per photo. Without the table of the limit every photo is classified: the limit
         protects drivers from each other, and must not stop all of them. Raises the errors of `classify`.
         """
-        photo = self.uploads.identify(photo)
+        photo = self.assessor.uploads.identify(photo)
         try:
             excess = self.limit.find_excess(photo, uploaded_at)
         except UploadsNotCounted as error:
@@ -102,17 +93,11 @@ class Classifier:
         The record is not read before: an event is delivered twice so rarely that a second classification costs less
         than a read for every photo.
 
-        Raises PhotoMissing, PhotoTooLarge, PhotoTooComplex, UnreadablePhoto, PhotoUnavailable, FolderMarker;
-        ModelUnavailable, ModelBusy, ModelAnswerInvalid; InvalidThreshold, ThresholdUnavailable; RecordUnavailable;
-        EventNotPublished, AnnouncementPending.
+        Raises the errors of `Assessor.assess`; RecordUnavailable; EventNotPublished, AnnouncementPending.
         """
-        photo, image = self.uploads.read(photo)
-        if not image and photo.key.endswith("/"):
-            raise FolderMarker(f"{photo} is empty and ends in a slash, as a folder does in S3 tools")
-        check_format(photo, image)
-        answer = self.endpoint.classify(image)
-        threshold = self.threshold.resolve(answer.threshold)
-        reason = review_reason(answer, threshold)
+        assessment = self.assessor.assess(photo)
+        photo, answer = assessment.photo, assessment.answer
+        threshold, reason = assessment.threshold, assessment.reason
         at = now()
         classification = answer.classification
         decision = None if reason else self._decide(photo, classification, execution, at).as_state()
@@ -150,25 +135,3 @@ class Classifier:
             execution=execution,
             decided_at=timestamp(at),
         )
-
-
-def review_reason(answer: Answer, threshold: float) -> str | None:
-    """Return why a review is needed: NOT_A_VEHICLE, LOW_CONFIDENCE, or None when it is not."""
-    if answer.classification.vehicle == OTHER:
-        return NOT_A_VEHICLE
-    return LOW_CONFIDENCE if answer.classification.confidence < threshold else None
-
-
-def check_format(photo: Photo, image: bytes) -> None:
-    """Raise UnreadablePhoto unless the content begins as a JPEG, PNG, WebP, HEIC or AVIF file does.
-
-    The endpoint checks the rest when it decodes the photo.
-    """
-    if not image:
-        raise UnreadablePhoto(f"{photo} is empty")
-    jpeg = image.startswith(b"\xff\xd8\xff")
-    png = image.startswith(b"\x89PNG\r\n\x1a\n")
-    webp = image.startswith(b"RIFF") and image[8:12] == b"WEBP"
-    heic_or_avif = image[4:8] == b"ftyp" and image[8:12] in _BRANDS
-    if not (jpeg or png or webp or heic_or_avif):
-        raise UnreadablePhoto(f"{photo} is not a JPEG, PNG, WebP, HEIC or AVIF file; its suffix is not checked")

@@ -9,18 +9,19 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.classify_photo.audit_share import AuditShare
 from functions.classify_photo.classify import Classifier, Outcome
-from functions.classify_photo.endpoint import Endpoint
-from functions.classify_photo.parameters import Parameters
-from functions.classify_photo.threshold import Threshold
 from functions.classify_photo.upload_limit import UploadLimit
+from functions.shared.assessment import Assessor
 from functions.shared.aws import client
+from functions.shared.endpoint import Endpoint
 from functions.shared.errors import ModelUnavailable
 from functions.shared.events import EventBus
 from functions.shared.observability import log_and_count_outcome, log_failures, make_logger_and_metrics
+from functions.shared.parameters import Parameters
 from functions.shared.photo import Photo
 from functions.shared.photo_table import PhotoTable
 from functions.shared.settings import read_settings
 from functions.shared.shapes import read_execution, time
+from functions.shared.threshold import Threshold
 from functions.shared.uploads import Uploads
 from functions.shared.vehicles import load_vehicles
 
@@ -53,10 +54,12 @@ classifier = Classifier(
         client("dynamodb", connect_timeout_s=1, read_timeout_s=1, attempts=1),
     ),
     photos=PhotoTable(settings.photo_table, client("dynamodb")),
-    uploads=Uploads(client("s3")),
-    # One attempt, because the workflow retries.
-    endpoint=Endpoint(settings.endpoint_name, client("sagemaker-runtime", read_timeout_s=15, attempts=1), vehicles),
-    threshold=Threshold(settings.threshold_parameter, parameters),
+    assessor=Assessor(
+        Uploads(client("s3")),
+        # One attempt, because the workflow retries.
+        Endpoint(settings.endpoint_name, client("sagemaker-runtime", read_timeout_s=15, attempts=1), vehicles),
+        Threshold(settings.threshold_parameter, parameters),
+    ),
     audit_share=AuditShare(settings.audit_share_parameter, settings.audit_share, parameters),
     vehicles=vehicles,
     bus=EventBus(settings.event_bus, client("events")),

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from functions.classify_photo.endpoint import Endpoint
 from functions.shared.aws import client
+from functions.shared.endpoint import Endpoint
 from functions.shared.errors import (
     ModelAnswerInvalid,
     ModelBusy,
@@ -89,7 +89,7 @@ def test_an_endpoint_that_does_not_answer_in_time_is_unavailable(model: ModelSer
 
 
 def test_the_endpoint_has_two_seconds_to_connect_and_fifteen_to_answer(classify: Function) -> None:
-    config = classify.module.classifier.endpoint._runtime.meta.config
+    config = classify.module.classifier.assessor.endpoint._runtime.meta.config
     assert (config.connect_timeout, config.read_timeout) == (2, 15)
 
 

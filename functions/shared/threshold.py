@@ -4,8 +4,8 @@ import math
 
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 
-from functions.classify_photo.parameters import Parameters
 from functions.shared.errors import InvalidThreshold, ThresholdUnavailable
+from functions.shared.parameters import Parameters
 
 MODELS_OWN = "model"
 
