@@ -3,8 +3,7 @@
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 
 from functions.shared.parameters import Parameters
-
-SETTING = "setting"
+from functions.shared.sampling import parse_share
 
 
 class AuditShare:
@@ -25,7 +24,7 @@ class AuditShare:
         A driver waits for the decision, and not for the audit.
         """
         try:
-            share = float(self._parameters.find(self._name) or SETTING)
-        except (GetParameterError, ValueError):  # see the docstring
+            value = self._parameters.find(self._name)
+        except GetParameterError:  # see the docstring
             return self._setting
-        return share if 0 <= share <= 1 else self._setting
+        return parse_share(value, self._setting)

@@ -17,3 +17,12 @@ def in_sample(photo_id: str, share: float, purpose: str) -> bool:
     """
     digest = hashlib.sha256(f"{purpose}\0{photo_id}".encode()).digest()
     return int.from_bytes(digest[:8], "big") < share * 2**64
+
+
+def parse_share(value: str | None, setting: float) -> float:
+    """Return the share in [0, 1] that the value of a parameter stands for: `setting` unless it is such a number."""
+    try:
+        share = float(value or "")
+    except ValueError:  # see the docstring
+        return setting
+    return share if 0 <= share <= 1 else setting

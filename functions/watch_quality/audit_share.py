@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from functions.shared.sampling import parse_share
+
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
@@ -21,11 +23,7 @@ class AuditShareParameter:
     def find_lower(self, share: float) -> str | None:
         """Return the value of the parameter when the share in force is lower than `share`, else None."""
         value = self._read()
-        try:
-            current = float(value)
-        except ValueError:  # `setting`, or a text that ClassifyPhoto reads as the setting too
-            current = self._setting
-        return value if current < share else None
+        return value if parse_share(value, self._setting) < share else None
 
     def set(self, value: str) -> None:
         """Set the value."""

@@ -5,7 +5,8 @@ import math
 import pytest
 
 from functions.shared.aws import client
-from functions.shared.sampling import AUDIT, SECOND_OPINION, in_sample
+from functions.shared.sampling import AUDIT, SECOND_OPINION, in_sample, parse_share
+from functions.watch_quality.audit_share import AuditShareParameter
 from tests.unit.functions.stack import (
     ANOTHER_EXECUTION,
     AUDIT_SHARE,
@@ -37,6 +38,17 @@ def test_the_samples_for_two_purposes_are_independent() -> None:
     audited = [photo_id for photo_id in IDS if in_sample(photo_id, 0.1, AUDIT)]
     both = sum(in_sample(photo_id, 0.1, SECOND_OPINION) for photo_id in audited)
     assert within_five_errors(both / len(audited), 0.1, len(audited))
+
+
+@pytest.mark.parametrize("value", ["setting", "", None, "7", "-0.1", "nan", "inf"])
+def test_a_value_that_is_no_share_stands_for_the_setting(value: str | None) -> None:
+    assert parse_share(value, 0.02) == 0.02
+
+
+def test_the_drift_watch_raises_a_share_that_classify_photo_does_not_accept(stack: Stack) -> None:
+    stack.set_audit_share("7")
+    parameter = AuditShareParameter(AUDIT_SHARE, 0.02, client("ssm"))
+    assert parameter.find_lower(0.2) == "7"
 
 
 def test_a_photo_in_the_sample_is_marked_with_its_decision(stack: Stack, classify: Function) -> None:
