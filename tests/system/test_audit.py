@@ -111,7 +111,7 @@ def test_a_decision_is_audited_and_a_wrong_one_sets_off_the_alarm(upload_stage: 
 
 
 def test_the_schedule_invokes_the_audit(upload_stage: UploadStage) -> None:
-    rule = boto3.client("events").describe_rule(Name=f"{upload_stage.deployed.app_name}-audit")
+    rule = boto3.client("events").describe_rule(Name=f"{upload_stage.deployed.app_name}-audit-decisions")
     (target,) = boto3.client("events").list_targets_by_rule(Rule=rule["Name"])["Targets"]
     assert (rule["State"], rule["ScheduleExpression"]) == ("ENABLED", "rate(15 minutes)")
     assert target["Arn"].endswith(":function:scones-test-audit-decisions")

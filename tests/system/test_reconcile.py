@@ -201,7 +201,7 @@ def test_under_a_stream_of_uploads_no_photo_has_two_outcomes(
 
 
 def test_the_schedule_runs_the_function(upload_stage: UploadStage) -> None:
-    rules, name = boto3.client("events"), f"{upload_stage.deployed.app_name}-reconcile"
+    rules, name = boto3.client("events"), f"{upload_stage.deployed.app_name}-reconcile-photos"
     rule = rules.describe_rule(Name=name)
     (target,) = rules.list_targets_by_rule(Rule=name)["Targets"]
     function = boto3.client("lambda").get_function(FunctionName=f"{upload_stage.deployed.app_name}-reconcile-photos")
