@@ -89,8 +89,8 @@ promote: $(READY)  ## FROM=<stage>: bring its approved champion to STAGE, which 
 reference: $(READY)  ## the model that challengers are compared with beside the champion; MODEL=<version or champion>: replace it
 	@$(PY) -m operate reference $(if $(MODEL),--model "$(MODEL)")
 
-status: $(READY)  ## running executions, queue lengths, the champion and its parent
-	@$(PY) -m operate status
+status: $(READY)  ## what is so and what to do, the champion and its parent, the settings; JSON=yes: for other programs
+	@$(PY) -m operate status $(if $(filter yes,$(JSON)),--json)
 
 threshold: $(READY)  ## reviews and errors at the champion's threshold; AT=<value>: at another one
 	@$(PY) -m operate threshold $(if $(AT),--at "$(AT)")

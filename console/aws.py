@@ -7,6 +7,7 @@ import boto3
 from botocore.config import Config
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 class Aws:
     """One client per AWS service, created on first use and shared by all threads."""
 
+    cloudwatch: "CloudWatchClient"
     dynamodb: "DynamoDBClient"
     events: "EventBridgeClient"
     logs: "CloudWatchLogsClient"

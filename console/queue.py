@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from console.aws import Aws
 from console.reviews import Reviews
 from deploy.outputs import Deployed
+from functions.shared.photo_reader import PhotoReader
 from functions.shared.photo_record import IN_REVIEW
 from functions.shared.photo_table import PhotoTable
 from functions.shared.times import now, timestamp
 
 if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.literals import QueueAttributeNameType
 
 _CACHE_S = 3.0
@@ -58,33 +60,38 @@ class Queue:
             return self._figures[1]
 
     def _measure(self) -> QueueFigures:
-        visible, leased = self._count_messages(self._deployed.review_queue_url)
-        drivers, oldest = self._count_waiting_drivers()
+        visible, leased = count_messages(self._aws.sqs, self._deployed.review_queue_url)
+        drivers, oldest = count_waiting_drivers(self._photos)
         moment = now()
         midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
         return QueueFigures(
             waiting=visible,
             leased=leased,
-            audits=self._count_messages(self._deployed.audit_queue_url)[0],
+            audits=count_messages(self._aws.sqs, self._deployed.audit_queue_url)[0],
             drivers=drivers,
             oldest_s=(moment - oldest).total_seconds() if oldest else None,
             answers_today=self._reviews.count_answered_since(midnight),
-            dead=sum(self._count_messages(self._deployed.review_dead_letter_queue_url))
-            + sum(self._count_messages(self._deployed.unrouted_queue_url)),
+            dead=sum(count_messages(self._aws.sqs, self._deployed.review_dead_letter_queue_url))
+            + sum(count_messages(self._aws.sqs, self._deployed.unrouted_queue_url)),
         )
 
-    def _count_messages(self, url: str) -> tuple[int, int]:
-        """Return the numbers of visible and of leased messages."""
-        names: list[QueueAttributeNameType] = [
-            "ApproximateNumberOfMessages",
-            "ApproximateNumberOfMessagesNotVisible",
-        ]
-        found = self._aws.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-        return int(found[names[0]]), int(found[names[1]])
 
-    def _count_waiting_drivers(self) -> tuple[int, datetime | None]:
-        """Return how many photos in review have a waiting execution, and the time of the oldest request."""
-        moment = timestamp(now())
-        reviews = [record.review for record in self._photos.list_by_status(IN_REVIEW) if record.review]
-        requested = [review["requested_at"] for review in reviews if review["expires_at"] > moment]
-        return len(requested), datetime.fromisoformat(min(requested)) if requested else None
+def count_messages(sqs: "SQSClient", url: str) -> tuple[int, int]:
+    """Return the numbers of visible and of received messages of a queue. Raises ClientError, BotoCoreError."""
+    names: list[QueueAttributeNameType] = [
+        "ApproximateNumberOfMessages",
+        "ApproximateNumberOfMessagesNotVisible",
+    ]
+    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return int(found[names[0]]), int(found[names[1]])
+
+
+def count_waiting_drivers(photos: PhotoReader) -> tuple[int, datetime | None]:
+    """Return how many photos in review have a waiting execution, and the time of the oldest request.
+
+    Raises RecordUnavailable.
+    """
+    moment = timestamp(now())
+    reviews = [record.review for record in photos.list_by_status(IN_REVIEW) if record.review]
+    requested = [review["requested_at"] for review in reviews if review["expires_at"] > moment]
+    return len(requested), datetime.fromisoformat(min(requested)) if requested else None

@@ -55,6 +55,16 @@ class Deployed:
         """The stage, such as `dev`."""
         return self.app_name.removeprefix("scones-")
 
+    @property
+    def region(self) -> str:
+        """The region of the stage."""
+        return self.classify_photo_arn.split(":")[3]
+
+    @property
+    def account(self) -> str:
+        """The number of the account of the stage."""
+        return self.classify_photo_arn.split(":")[4]
+
     def log_group(self, function: str) -> str:
         """The log group of a function of the stage, such as `classify-photo`."""
         return f"/aws/lambda/{self.app_name}-{function}"

@@ -1,6 +1,7 @@
 """The commands of `make demo`, `make upload`, `make retrain` and the other targets for a deployed system."""
 
 import argparse
+import contextlib
 import logging
 import os
 import subprocess
@@ -59,7 +60,10 @@ def main() -> int:
     arguments = _parser().parse_args()
     logging.getLogger("botocore.credentials").setLevel(logging.WARNING)
     try:
-        code: int | None = arguments.run(connect(), arguments)
+        # With --json, the standard output is JSON alone.
+        with contextlib.redirect_stdout(sys.stderr if getattr(arguments, "json", False) else sys.stdout):
+            target = connect()
+        code: int | None = arguments.run(target, arguments)
     except (CommandError, DeployError, StagingError, RecordUnavailable, ClientError, BotoCoreError) as error:
         console.print(f"{arguments.command} failed: {error}", style="bold red", markup=False)
         return 1
@@ -89,7 +93,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--dry-run", action="store_true", help="stop after the verdict")
     command.add_argument("--classes", default="", help="the vehicles to classify, comma-separated")
     add("initial-model", _initial_model, "deploy the initial model where there is no champion")
-    add("status", _status, "running executions, queue lengths, the model in production and its parent")
+    command = add("status", _status, "what is so and what to do, the model in production, the settings")
+    command.add_argument("--json", action="store_true", help="print only what is so and what to do, as JSON")
     command = add("rollback", _rollback, "restore an earlier model")
     command.add_argument("--to", default="", help="the model; by default the champion's predecessor")
     command.add_argument("--reason", default=rollback.REASON, help="recorded with the model that is rolled back")
@@ -158,8 +163,8 @@ def _initial_model(target: Target, _arguments: Arguments) -> None:
     ensure_initial_model(_deployed(target))
 
 
-def _status(target: Target, _arguments: Arguments) -> None:
-    status.show(_deployed(target), target)
+def _status(target: Target, arguments: Arguments) -> None:
+    status.show(_deployed(target), target, as_json=arguments.json)
 
 
 def _rollback(target: Target, arguments: Arguments) -> None:

@@ -1,14 +1,20 @@
-"""Print running executions, queue lengths, the model in production, the registered models and the settings."""
+"""Print what the Now page shows, the model in production, the registered models, the audit and the settings."""
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.exceptions import ClientError
 from rich.table import Table
+from rich.text import Text
 
+from console import now
+from console.aws import Aws
+from console.now import State
+from console.now_reader import NowReader
 from deploy.outputs import Deployed
 from deploy.settings import SETTINGS, default_settings
 from deploy.stack import Stack
@@ -26,79 +32,43 @@ from operate import reference
 from operate.terminal import console, duration
 
 if TYPE_CHECKING:
-    from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_sagemaker import SageMakerClient
-    from mypy_boto3_sqs import SQSClient
-    from mypy_boto3_stepfunctions import SFNClient
-    from mypy_boto3_stepfunctions.literals import ExecutionStatusType
 
-QUEUES = (
-    ("review_queue_url", "Review requests"),
-    ("audit_queue_url", "Requests for labels that no driver waits for"),
-    ("review_dead_letter_queue_url", "Failed review requests"),
-    ("unrouted_queue_url", "Photos that could not be routed"),
-)
-STATUSES: "tuple[ExecutionStatusType, ...]" = ("RUNNING", "FAILED", "TIMED_OUT")
+_LOOKS = {
+    State.OK: ("green", "●"),
+    State.UNKNOWN: ("yellow", "?"),
+    State.ATTENTION: ("yellow", "▲"),
+    State.ACT: ("bold red", "■"),
+}
+"""The colour and the shape of each state: readable without colours, too."""
 
 
-def show(deployed: Deployed, target: Target) -> None:
-    """Print the status of a stage."""
-    _print_executions(deployed)
-    _print_queues(deployed)
-    _print_alarms(deployed)
+def show(deployed: Deployed, target: Target, *, as_json: bool = False) -> None:
+    """Print the status of a stage, what to do next last; with `as_json` only that of the Now page, as JSON."""
+    figures = NowReader(deployed, Aws()).read()
+    found = now.rows(figures)
+    if as_json:
+        print(json.dumps(now.as_json(figures, found), indent=2))
+        return
+    console.print(f"Stage {figures.stage}, account {figures.account}, {figures.region}", soft_wrap=True)
+    print_rows(found)
     _print_models(deployed)
     for line in audit_lines(read_audit(deployed)):
         console.print(line, markup=False, soft_wrap=True)
     _print_settings(target)
+    console.print(f"Next: {now.next_step(found)}", markup=False, soft_wrap=True)
 
 
-def _print_executions(deployed: Deployed) -> None:
-    states: SFNClient = boto3.client("stepfunctions")
-    for title, arn in (
-        ("classify-photo", deployed.classify_photo_arn),
-        ("retrain-model", deployed.retrain_model_arn),
-        ("rollback-model", deployed.rollback_model_arn),
-    ):
-        counts = {
-            status: len(states.list_executions(stateMachineArn=arn, statusFilter=status, maxResults=1000)["executions"])
-            for status in STATUSES
-        }
-        console.print(f"{title}: {counts['RUNNING']} running, {counts['FAILED'] + counts['TIMED_OUT']} failed")
-
-
-def _print_queues(deployed: Deployed) -> None:
-    sqs: SQSClient = boto3.client("sqs")
-    for output, title in QUEUES:
-        attributes = sqs.get_queue_attributes(
-            QueueUrl=getattr(deployed, output),
-            AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
-        )["Attributes"]
-        visible = int(attributes["ApproximateNumberOfMessages"])
-        console.print(f"{title}: {_queue_length(visible, int(attributes['ApproximateNumberOfMessagesNotVisible']))}")
-
-
-def _queue_length(visible: int, in_flight: int) -> str:
-    """Return the length of a queue as text.
-
-    >>> _queue_length(0, 0), _queue_length(3, 0), _queue_length(0, 1)
-    ('the queue is empty', '3 waiting', '0 waiting, 1 open in a console')
-    """
-    if not visible and not in_flight:
-        return "the queue is empty"
-    return f"{visible} waiting" + (f", {in_flight} open in a console" if in_flight else "")
-
-
-def _print_alarms(deployed: Deployed) -> None:
-    """Print the alarms that are in ALARM, with what each means and what to do."""
-    cloudwatch: CloudWatchClient = boto3.client("cloudwatch")
-    pages = cloudwatch.get_paginator("describe_alarms").paginate(
-        AlarmNamePrefix=f"{deployed.app_name}-", AlarmTypes=["MetricAlarm"]
-    )
-    alarms = [alarm for page in pages for alarm in page["MetricAlarms"]]
-    in_alarm = [alarm for alarm in alarms if alarm["StateValue"] == "ALARM"]
-    console.print(f"Alarms: {len(in_alarm)} of {len(alarms)} in ALARM")
-    for alarm in in_alarm:
-        console.print(f"  {alarm['AlarmName'].removeprefix(f'{deployed.app_name}-')}: {alarm['AlarmDescription']}")
+def print_rows(found: Sequence[now.Row]) -> None:
+    """Print each row: its state as a shape, a colour and a word, its text, and below it what to do."""
+    grid = Table.grid(padding=(0, 2))
+    for row in found:
+        colour, shape = _LOOKS[row.state]
+        text = Text(row.text)
+        if row.command or row.action:
+            text.append(f"\n→ {row.action or row.command}", style="bold" if row.state is State.ACT else "")
+        grid.add_row(Text(f"{shape} {row.state.value}", style=colour), row.title, text)
+    console.print(grid)
 
 
 def _print_models(deployed: Deployed) -> None:
@@ -153,19 +123,19 @@ def _verdict(approval: str, model: Champion | None) -> str:
     return f"{verdict}, rolled back" if model.rolled_back_at else verdict
 
 
-def _champion_line(champion: Champion, now: datetime) -> str:
+def _champion_line(champion: Champion, at: datetime) -> str:
     """Return one line about the model in production.
 
-    >>> now = datetime(2026, 11, 27, 12, 5, 10, tzinfo=UTC)
-    >>> _champion_line(Champion("v1", "v1", "s3://a", promoted_at="2026-11-27T12:00:00Z"), now)
+    >>> at = datetime(2026, 11, 27, 12, 5, 10, tzinfo=UTC)
+    >>> _champion_line(Champion("v1", "v1", "s3://a", promoted_at="2026-11-27T12:00:00Z"), at)
     'In production: v1, for 5 min 10 s'
-    >>> _champion_line(Champion("v1", "v1", "s3://a", origin="initial"), now)
+    >>> _champion_line(Champion("v1", "v1", "s3://a", origin="initial"), at)
     'In production: v1, an initial model, which was not compared with another'
     """
     since = champion.restored_at or champion.promoted_at
     line = f"In production: {champion.model_version}"
     if since:
-        line += f", for {duration((now - datetime.fromisoformat(since)).total_seconds())}"
+        line += f", for {duration((at - datetime.fromisoformat(since)).total_seconds())}"
     if champion.restored_at:
         line += ", restored by a rollback"
     if champion.is_initial:

@@ -1,5 +1,6 @@
 """Render the templates."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,28 +10,48 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from console.answers import Choice
 from console.identity import Reviewer
+from console.now_figures import Figures
 from console.web import views
+from deploy.outputs import Deployed
 
 # "A server generating a 401 response must send a WWW-Authenticate header field" (RFC 9110, 15.5.2).
 CHALLENGE = {"WWW-Authenticate": 'StartAddress realm="console"'}
+PRODUCTION = "prod"
+"""The stage whose pages look different from all others, so that nobody takes it for another one."""
+
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 class Pages:
     """The pages of one stage."""
 
-    def __init__(self, stage: str, choices: tuple[Choice, ...], csrf_token: str) -> None:
-        """`csrf_token`: the token that pages send with every POST."""
+    def __init__(
+        self,
+        deployed: Deployed,
+        choices: tuple[Choice, ...],
+        csrf_token: str,
+        figures: Callable[[], Figures | None],
+    ) -> None:
+        """`csrf_token`: the token that pages send with every POST. `figures`: those of the last reading, if any."""
+        self._figures = figures
         self._environment = Environment(
             loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
         self._environment.filters.update(views.FILTERS)
-        self._environment.globals.update(stage=stage, choices=choices, token=csrf_token)
+        self._environment.globals.update(
+            stage=deployed.stage,
+            account=deployed.account,
+            region=deployed.region,
+            is_production=deployed.stage == PRODUCTION,
+            choices=choices,
+            token=csrf_token,
+        )
 
     def render(self, name: str, reviewer: Reviewer, *, status_code: int = 200, **values: Any) -> HTMLResponse:
         """Return the page of the template `name` with its values."""
         template = self._environment.get_template(f"{name}.html")
-        html = template.render(page=name, reviewer=reviewer, now=datetime.now(UTC), **values)
+        strip = views.strip(self._figures())
+        html = template.render(page=name, reviewer=reviewer, now=datetime.now(UTC), strip=strip, **values)
         return HTMLResponse(html, status_code=status_code)
 
     def render_sign_in(self, *, used: bool = False) -> HTMLResponse:

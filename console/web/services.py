@@ -15,6 +15,7 @@ from console.execution_history import ExecutionHistory
 from console.failed_requests import FailedRequests
 from console.identity import Reviewer, is_name
 from console.leases import LEASE_S
+from console.now_reader import NowReader
 from console.photo_records import PhotoRecords
 from console.photos import Photos
 from console.queue import Queue
@@ -48,6 +49,7 @@ class Services:
     uploads: Uploads
     champion: ChampionReader
     drift: DriftTable
+    now: NowReader
     pages: Pages
     csrf_token: str = field(repr=False)
 
@@ -66,6 +68,7 @@ class Services:
         """Return the services of one stage; call `close`. The times, in seconds, are those of Desk and Tabs."""
         choices = tuple(choices)
         csrf_token = new_token()
+        now = NowReader(deployed, aws)
         desk = Desk(deployed, aws, choices, undo_s=undo_s, lease_s=lease_s)
         records, history = PhotoRecords(deployed, aws), ExecutionHistory(deployed, aws)
         return cls(
@@ -82,7 +85,8 @@ class Services:
             uploads=Uploads(deployed, aws, records, history),
             champion=ChampionReader(deployed, aws),
             drift=DriftTable(deployed.model_table, aws.dynamodb),
-            pages=Pages(deployed.stage, choices, csrf_token),
+            now=now,
+            pages=Pages(deployed, choices, csrf_token, now.peek),
             csrf_token=csrf_token,
         )
 

@@ -8,11 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from markdown_it import MarkdownIt
+from markupsafe import Markup
 
+from console import now
 from console.champion import Model
 from console.durations import duration
 from console.leases import Lease
 from console.monitoring import Point
+from console.now_figures import Figures
 from console.photo_records import describe_outcome
 from console.queue import QueueFigures
 from console.review_request import REASONS
@@ -175,6 +178,32 @@ def _reason(record: PhotoRecord) -> tuple[str | None, str | None]:
     return None, None
 
 
+def strip(figures: Figures | None) -> dict[str, Any]:
+    """Return the strip at the top of each page: `text` is empty while nothing is wrong or nothing is known."""
+    wrong = [row for row in now.rows(figures) if row.state is now.State.ACT] if figures else []
+    more = f" And {len(wrong) - 1} more." if len(wrong) > 1 else ""
+    return {"text": f"{wrong[0].title}: {wrong[0].text}{more}" if wrong else "", "wrong": len(wrong)}
+
+
+def state_class(state: now.State) -> str:
+    """Return the CSS class of a state.
+
+    >>> state_class(now.State.ACT)
+    'state-act-now'
+    """
+    return f"state-{state.value.replace(' ', '-')}"
+
+
+def commands(text: str) -> Markup:
+    """Return a text with the parts between backticks as code.
+
+    >>> commands("Run `make up`, <b>")
+    Markup('Run <code>make up</code>, &lt;b&gt;')
+    """
+    parts = text.split("`")
+    return Markup().join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))
+
+
 def model_figures(model: Model | None) -> list[dict[str, Any]]:
     """Return the figures of a model's report that FIGURES lists; those that it lacks are left out."""
     if model is None:
@@ -238,8 +267,10 @@ def decided_by(value: str) -> str:
 FILTERS: dict[str, Callable[..., str]] = {
     "bounded": format_with_bound,
     "clock": clock,
+    "commands": commands,
     "decided_by": decided_by,
     "percent": percent,
     "seconds": seconds,
+    "state_class": state_class,
 }
 """The filters of the templates."""

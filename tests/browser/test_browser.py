@@ -190,7 +190,9 @@ def full_stage(session_stage: Stage) -> Stage:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("path", ["/", "/upload", "/drivers", "/drivers/*", "/model", "/dead-letters", "/no-such-page"])
+@pytest.mark.parametrize(
+    "path", ["/", "/now", "/upload", "/drivers", "/drivers/*", "/model", "/dead-letters", "/no-such-page"]
+)
 def test_every_page_has_no_error_and_no_accessibility_violation_at_every_width(
     full_stage: Stage, chromium: Browser, console: RunningConsole, path: str, width: str
 ) -> None:
@@ -226,7 +228,7 @@ def test_every_page_has_no_accessibility_violation_in_dark_mode(
     full_stage: Stage, chromium: Browser, console: RunningConsole
 ) -> None:
     tab = BrowserTab(chromium, console, scheme="dark")
-    for path in ("/", "/upload", "/drivers", "/model", "/dead-letters"):
+    for path in ("/", "/now", "/upload", "/drivers", "/model", "/dead-letters"):
         tab.open(path)
         tab.page.wait_for_timeout(200)
         assert tab.violations() == [], path
@@ -299,11 +301,26 @@ def test_a_label_has_the_identity_of_the_reviewer_whatever_name_is_displayed(sta
     assert eventually(lambda: stage.label(requested))["reviewer_name"] == "Zoë O'Hara"
 
 
-def test_the_pages_and_the_reviewer_fit_beside_each_other_at_360_pixels(tab: BrowserTab) -> None:
-    tab.page.set_viewport_size({"width": 360, "height": 740})
-    page = tab.open("/model")
-    last = page.locator(".bar nav a").last.bounding_box()
-    reviewer = page.locator("#reviewer").bounding_box()
-    assert last
-    assert reviewer
-    assert last["x"] + last["width"] <= reviewer["x"]
+SIZES = [(1920, 1080), (1366, 768), (768, 1024), (640, 360), (360, 640), (320, 568)]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_stage_pages_and_reviewer_fit_beside_each_other_at_every_size(
+    full_stage: Stage, tab: BrowserTab, size: tuple[int, int]
+) -> None:
+    tab.page.set_viewport_size({"width": size[0], "height": size[1]})
+    for path in ("/now", "/model", "/dead-letters"):
+        page = tab.open(path)
+        expect(page.locator(".account")).to_have_text("000000000000 eu-west-1")
+        boxes = page.locator(".bar nav a, #reviewer, .where").evaluate_all(
+            "all => all.map(one => { const box = one.getBoundingClientRect();"
+            " return [box.left, box.top, box.right, box.bottom]; })"
+        )
+        assert all(left >= 0 and right <= size[0] for left, _, right, _ in boxes), path
+        for number, (left, top, right, bottom) in enumerate(boxes):
+            for other in boxes[number + 1 :]:
+                apart = right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top
+                assert apart, (path, number)
+        overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert overflow == 0, path
+        screenshot(page, path.strip("/"), f"{size[0]}")

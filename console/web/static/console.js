@@ -1,4 +1,4 @@
-// For every page: requests with the CSRF token, durations, the banner, the reviewer name, redrive.
+// For every page: requests with the CSRF token, durations, the banner, the strip, the reviewer name, redrive.
 
 const token = document.querySelector('meta[name="csrf-token"]').content;
 
@@ -53,6 +53,27 @@ export function duration(seconds) {
   if (!minutes) return `${whole} s`;
   return minutes < 60 ? `${minutes} min ${whole % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
+
+const STRIP_MS = 15_000;
+const strip = document.getElementById("strip");
+
+/** Show what is wrong in the stage at the top of the page; an unreachable console changes nothing. */
+async function refreshStrip() {
+  if (document.hidden) return;
+  let state;
+  try {
+    state = await get("/api/now");
+  } catch (error) {
+    if (error instanceof TypeError || error instanceof ResponseError) return;
+    throw error;
+  }
+  const text = document.getElementById("strip-text");
+  if (text.textContent !== state.text) text.textContent = state.text;
+  strip.hidden = !state.text || document.body.classList.contains("page-now");
+}
+
+refreshStrip();
+setInterval(refreshStrip, STRIP_MS);
 
 const dialog = document.getElementById("rename");
 const name = document.getElementById("rename-name");
