@@ -232,7 +232,7 @@ class _Rows:
         # A message may be missing, as after somebody removed it: a reconciliation restarts the photo all the same.
         command = "make reconcile" if self._figures.failed == 0 else "make redrive"
         text = f"The executions of {counted(photos, 'photo')} failed."
-        return self._row("unrouted", State.ACT, text, command, "/drivers?status=unrouted")
+        return self._row("unrouted", State.ACT, text, command, "/photos?status=unrouted")
 
     def _failed(self, messages: int) -> Row:
         if not messages:

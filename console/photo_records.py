@@ -1,8 +1,7 @@
-"""The records of a stage's photos, and the filter of the Drivers page."""
+"""The records of a stage's photos."""
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
 
@@ -20,37 +19,6 @@ DAYS = 30
 MAX_LISTED = 5000
 _CACHE_S = 3.0
 _AUDIT_CACHE_S = 60.0
-
-
-@dataclass(frozen=True)
-class Filter:
-    """Which photos to show; None is no restriction.
-
-    `min_confidence` and `max_confidence` are in [0, 1] and inclusive; a photo that the model did not classify does not
-    pass them.
-    """
-
-    status: str | None = None
-    bay: str | None = None
-    decided_by: str | None = None
-    min_confidence: float | None = None
-    max_confidence: float | None = None
-
-    def matches(self, record: PhotoRecord) -> bool:
-        """Whether a photo passes the filter."""
-        outcome = record.outcome or {}
-        if self.status is not None and record.status != self.status:
-            return False
-        if self.bay is not None and outcome.get("loading_bay") != self.bay:
-            return False
-        if self.decided_by is not None and outcome.get("decided_by") != self.decided_by:
-            return False
-        if self.min_confidence is None and self.max_confidence is None:
-            return True
-        confidence = (record.classification or {}).get("confidence")
-        least = 0.0 if self.min_confidence is None else self.min_confidence
-        most = 1.0 if self.max_confidence is None else self.max_confidence
-        return confidence is not None and least <= confidence <= most
 
 
 class PhotoRecords:

@@ -23,7 +23,7 @@ from functions.shared.errors import RecordUnavailable
 
 log = logging.getLogger(__name__)
 
-_NOT_PAGES = ("/api/", "/photos/", "/static/")
+_NOT_PAGES = ("/api/", "/images/", "/static/")
 _TITLES = {404: "Page not found"}
 
 

@@ -16,6 +16,7 @@ from console.failed_requests import FailedRequests
 from console.identity import Reviewer, is_name
 from console.leases import LEASE_S
 from console.now_reader import NowReader
+from console.photo_finder import PhotoFinder
 from console.photo_records import PhotoRecords
 from console.photos import Photos
 from console.queue import Queue
@@ -27,6 +28,7 @@ from console.web.security import new_token
 from console.web.tabs import TAB_TIMEOUT_S, Tabs
 from deploy.outputs import Deployed
 from functions.shared.drift_state import DriftTable
+from functions.shared.photo_reader import PhotoReader
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Services:
     failed_requests: FailedRequests
     photos: Photos
     records: PhotoRecords
+    finder: PhotoFinder
     history: ExecutionHistory
     uploads: Uploads
     champion: ChampionReader
@@ -81,6 +84,7 @@ class Services:
             failed_requests=FailedRequests(deployed, aws),
             photos=desk.photos,
             records=records,
+            finder=PhotoFinder(PhotoReader(deployed.photo_table, aws.dynamodb)),
             history=history,
             uploads=Uploads(deployed, aws, records, history),
             champion=ChampionReader(deployed, aws),

@@ -44,7 +44,7 @@ def photo_notice(stage: str, failure: Failure, photo: Photo | None, record: Phot
             {},
             'Correct what started it: the input is {"photo": {"bucket": …, "key": …}}.',
         )
-    about = {"Photo": photo.photo_id, "More": f"/drivers/{photo.photo_id} of the console: make review STAGE={stage}"}
+    about = {"Photo": photo.photo_id, "More": f"/photos/{photo.photo_id} of the console: make review STAGE={stage}"}
     if record is not None and record.has_outcome:
         decided = record.outcome or {}
         outcome = f"sent to {decided['loading_bay']}" if "loading_bay" in decided else "rejected"

@@ -1,8 +1,10 @@
 """Reading the photo table: one record by its key, and records by status, day or driver."""
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from boto3.dynamodb.conditions import ConditionBase, ConditionExpressionBuilder
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.shared.dynamodb import deserialize, serialize
@@ -18,7 +20,30 @@ BY_DRIVER = "by-driver"
 UNANNOUNCED = "unannounced"
 LABEL_WANTED = "label-wanted"
 
+ORDERS = {
+    BY_STATUS: ("status", "status_at"),
+    BY_DAY: ("day", "first_seen_at"),
+    BY_DRIVER: ("driver_id", "first_seen_at"),
+}
+"""The key of an index, and the time that its records are ordered by."""
+
 _BATCH = 100  # BatchGetItem's limit
+
+
+class Position(NamedTuple):
+    """A place in the order of an index: the time of a record there, and its photo id."""
+
+    at: str
+    photo_id: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """Records of an index, how many were examined for them, and where the next page begins, None at the end."""
+
+    records: list[PhotoRecord]
+    examined: int
+    end: Position | None
 
 
 class PhotoReader:
@@ -64,6 +89,48 @@ class PhotoReader:
     def list_by_driver(self, driver_id: str, *, newest_first: bool = False) -> Iterator[PhotoRecord]:
         """Yield the records of a driver's photos, ordered by `first_seen_at`."""
         return self._query(BY_DRIVER, "driver_id", driver_id, "first_seen_at", "", newest_first)
+
+    def list_page(
+        self,
+        index: str,
+        value: str,
+        limit: int,
+        *,
+        after: Position | None = None,
+        condition: ConditionBase | None = None,
+    ) -> "Page":
+        """Read a page of an index, one of ORDERS, newest first: the records with the key `value`.
+
+        At most `limit` records are read, and of them those that meet `condition` are returned. `after` is the position
+        of the last page; the next one begins after it.
+        """
+        key, order = ORDERS[index]
+        names, values = {"#key": key}, {":key": value}
+        request: dict[str, Any] = {
+            "TableName": self.name,
+            "IndexName": index,
+            "KeyConditionExpression": "#key = :key",
+            "ScanIndexForward": False,
+            "Limit": limit,
+        }
+        if condition is not None:
+            built = ConditionExpressionBuilder().build_expression(condition)
+            request["FilterExpression"] = built.condition_expression
+            names |= built.attribute_name_placeholders
+            values |= built.attribute_value_placeholders
+        if after is not None:
+            request["ExclusiveStartKey"] = serialize({key: value, order: after.at, "photo_id": after.photo_id})
+        request |= {"ExpressionAttributeNames": names, "ExpressionAttributeValues": serialize(values)}
+        try:
+            answer = self._dynamodb.query(**request)
+        except (ClientError, BotoCoreError) as error:
+            raise unavailable(f"index {index}", error) from error
+        last = deserialize(answer.get("LastEvaluatedKey", {}))
+        return Page(
+            records=[PhotoRecord.from_item(deserialize(item)) for item in answer["Items"]],
+            examined=answer["ScannedCount"],
+            end=Position(last[order], last["photo_id"]) if last else None,
+        )
 
     def find_statuses(self, photo_ids: Iterable[str]) -> dict[str, str]:
         """Return the statuses of the photos that have a record, by photo id."""

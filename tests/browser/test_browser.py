@@ -191,7 +191,7 @@ def full_stage(session_stage: Stage) -> Stage:
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize(
-    "path", ["/", "/now", "/upload", "/drivers", "/drivers/*", "/model", "/dead-letters", "/no-such-page"]
+    "path", ["/", "/now", "/upload", "/photos", "/photos/*", "/model", "/dead-letters", "/no-such-page"]
 )
 def test_every_page_has_no_error_and_no_accessibility_violation_at_every_width(
     full_stage: Stage, chromium: Browser, console: RunningConsole, path: str, width: str
@@ -202,10 +202,10 @@ def test_every_page_has_no_error_and_no_accessibility_violation_at_every_width(
         full_stage.request_reviews(3)
         full_stage.wait_for_requests(3)
     tab = BrowserTab(chromium, console, width)
-    page = tab.open("/drivers" if path.endswith("*") else path)
+    page = tab.open("/photos" if path.endswith("*") else path)
     if path.endswith("*"):
         page.locator("a.card:has(.tag-reviewer)").first.click()
-        page.wait_for_url(re.compile("/drivers/[0-9a-f]{32}$"))
+        page.wait_for_url(re.compile("/photos/[0-9a-f]{32}$"))
         expect(page.locator(".timeline li").last).to_contain_text(re.compile("AssignBay|RejectPhoto"))
     if path == "/":
         photo_on_screen(page)
@@ -214,7 +214,7 @@ def test_every_page_has_no_error_and_no_accessibility_violation_at_every_width(
         expect(page.locator("#figure-dead")).to_have_text("1")
     page.wait_for_load_state("networkidle") if path != "/" else page.wait_for_timeout(300)
     overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    name = {"/": "review", "/drivers/*": "driver"}.get(path, path.strip("/"))
+    name = {"/": "review", "/photos/*": "photo"}.get(path, path.strip("/"))
     screenshot(page, name, width)
     violations = tab.violations()
     tab.context.close()
@@ -228,7 +228,7 @@ def test_every_page_has_no_accessibility_violation_in_dark_mode(
     full_stage: Stage, chromium: Browser, console: RunningConsole
 ) -> None:
     tab = BrowserTab(chromium, console, scheme="dark")
-    for path in ("/", "/now", "/upload", "/drivers", "/model", "/dead-letters"):
+    for path in ("/", "/now", "/upload", "/photos", "/model", "/dead-letters"):
         tab.open(path)
         tab.page.wait_for_timeout(200)
         assert tab.violations() == [], path
@@ -257,19 +257,6 @@ def test_the_trade_off_is_drawn_and_its_text_can_be_read(
     assert inside
 
 
-def test_photos_are_filtered_by_status_bay_and_decider(full_stage: Stage, tab: BrowserTab) -> None:
-    page = tab.open("/drivers")
-    page.locator("#decided_by").select_option("fallback")
-    page.get_by_role("button", name="Filter").click()
-    expect(page.locator(".tag").first).to_have_text("timed out")
-    assert set(page.locator(".card .tag").all_text_contents()) == {"timed out"}
-    page.goto(tab.address + "/drivers?bay=Bay+A")
-    assert set(page.locator(".card-bay").all_text_contents()) == {"Bay A"}
-    page.goto(tab.address + "/drivers?status=in_review")
-    expect(page.locator(".card-bay")).to_have_count(0)
-    assert set(page.locator(".card-status").all_text_contents()) == {"In review"}
-
-
 def test_file_names_are_escaped_and_exif_does_not_reach_the_browser(stage: Stage, tab: BrowserTab) -> None:
     def crafted(number: int) -> bytes:
         out, exif = io.BytesIO(), Image.Exif()
@@ -283,7 +270,7 @@ def test_file_names_are_escaped_and_exif_does_not_reach_the_browser(stage: Stage
     photo_id = photo_on_screen(page)
     expect(page.locator("#photo-name")).to_contain_text("<img src=x onerror=")
     assert "stolen" not in page.title()
-    shown = page.request.get(f"{tab.address}/photos/{photo_id}").body()
+    shown = page.request.get(f"{tab.address}/images/{photo_id}").body()
     assert b"stolen" not in shown
     assert dict(Image.open(io.BytesIO(shown)).getexif()) == {}
 
@@ -309,7 +296,7 @@ def test_stage_pages_and_reviewer_fit_beside_each_other_at_every_size(
     full_stage: Stage, tab: BrowserTab, size: tuple[int, int]
 ) -> None:
     tab.page.set_viewport_size({"width": size[0], "height": size[1]})
-    for path in ("/now", "/model", "/dead-letters"):
+    for path in ("/now", "/photos", "/model", "/dead-letters"):
         page = tab.open(path)
         expect(page.locator(".account")).to_have_text("000000000000 eu-west-1")
         boxes = page.locator(".bar nav a, #reviewer, .where").evaluate_all(

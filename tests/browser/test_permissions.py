@@ -61,14 +61,14 @@ def test_a_reviewer_may_do_what_the_pages_do(enforced: Stage, ana: Aws) -> None:
         assert Deployed.of(system.outputs(Target("local", "test"))) == enforced.deployed
         photo_id = uploaded.json()["photo_id"]
         eventually(lambda: browser.get(f"/api/uploads/{photo_id}").json(), lambda found: found.get("steps"))
-        eventually(lambda: browser.get(f"/drivers/{photo_id}").status_code == 200, timeout_s=60)
-        for path in ("/", "/now", "/upload", "/drivers", f"/drivers/{photo_id}", "/model", "/dead-letters"):
+        eventually(lambda: browser.get(f"/photos/{photo_id}").status_code == 200, timeout_s=60)
+        for path in ("/", "/now", "/upload", "/photos", f"/photos/{photo_id}", "/model", "/dead-letters"):
             assert browser.get(path).status_code == 200, path
         assert "state-unknown" not in browser.get("/now").text
         taken = browser.post("/api/take", tab=TAB).json()
         request = taken["leased"][0]
         assert taken["figures"]["dead"] == 1
-        assert browser.get(f"/photos/{request['photo_id']}").status_code == 200
+        assert browser.get(f"/images/{request['photo_id']}").status_code == 200
         assert browser.post("/api/skip", tab=TAB, id=request["id"]).status_code == 200
         assert browser.post("/api/redrive").json()["summary"] == "1 stayed."
 

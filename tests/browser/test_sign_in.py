@@ -34,7 +34,7 @@ def test_the_start_address_signs_a_browser_in_once(
     assert page.url == f"{console.address}/"
     assert page.evaluate("document.cookie") == ""
     assert "token" not in page.evaluate("document.referrer")
-    page.goto(f"{console.address}/drivers")
+    page.goto(f"{console.address}/photos")
     assert page.go_back()
     assert page.url == f"{console.address}/"
     other = BrowserTab(chromium, console, signed_in=False)
@@ -86,7 +86,7 @@ def test_a_page_that_was_open_when_the_console_restarted_says_what_to_do(
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_page_without_a_session_is_readable(chromium: Browser, console: RunningConsole, width: str) -> None:
     tab = BrowserTab(chromium, console, width, signed_in=False)
-    for path, name in (("/drivers", "sign-in"), ("/start?token=old", "start-used")):
+    for path, name in (("/photos", "sign-in"), ("/start?token=old", "start-used")):
         page = tab.open(path)
         screenshot(page, name, width)
         assert tab.violations() == []
@@ -106,7 +106,7 @@ def test_a_page_that_aws_does_not_answer_tries_again_until_aws_does(
     with serve_console(stage, aws) as console:
         tab = BrowserTab(chromium, console, width)
         with patch.object(aws.dynamodb, "get_paginator", fail):
-            page = tab.open("/drivers")
+            page = tab.open("/photos")
             expect(page.locator("h1")).to_have_text("AWS does not answer as expected")
             expect(page.locator("main")).to_contain_text("AWS cannot be reached")
             expect(page.locator("#retry-status")).to_contain_text("Tried again at", timeout=20_000)

@@ -1,30 +1,49 @@
-"""The photos that the pages show."""
+"""The Photos page with its search, and the page of one photo."""
 
-from typing import Annotated
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import HTMLResponse
 
-from fastapi import APIRouter, HTTPException, Query, Response
-
-from console.photos import SIZES, PhotoNotShown
-from console.web.services import CurrentServices, Services
-from functions.shared.photo import Photo
+from console.photo_search import STATUSES, Search, quick_days
+from console.web import photo_views, views
+from console.web.services import CurrentReviewer, CurrentServices
+from functions.shared.label import UNUSABLE
+from functions.shared.times import now
 
 router = APIRouter()
 
 
+@router.get("/photos")
+def page(request: Request, services: CurrentServices, reviewer: CurrentReviewer, after: str = "") -> HTMLResponse:
+    """Return a page of the photos that pass the search in the address, the newest first."""
+    search = Search.of(request.query_params)
+    found = services.finder.find(search, after)
+    return services.pages.render(
+        "photos",
+        reviewer,
+        search=search,
+        photos=[views.photo(record) for record in found.records],
+        found=found,
+        is_first=not after,
+        statuses=STATUSES,
+        days=quick_days(now().date()),
+        reasons=photo_views.REASON_TEXTS,
+        bays=sorted({choice.bay for choice in services.choices if choice.vehicle != UNUSABLE}),
+        vehicles=[choice.vehicle for choice in services.choices if choice.vehicle != UNUSABLE],
+    )
+
+
 @router.get("/photos/{photo_id}")
-def photo(photo_id: str, services: CurrentServices, size: Annotated[str, Query()] = "large") -> Response:
-    """Return a photo as JPEG, in a size of `console.photos.SIZES`. 404 when it is unknown or cannot be shown."""
-    found = _find(services, photo_id) if size in SIZES else None
-    if found is None:
-        raise HTTPException(404, "This stage has no such photo.")
-    try:
-        content = services.photos.jpeg(found, size)
-    except PhotoNotShown as error:
-        raise HTTPException(404, str(error)) from error
-    return Response(content, media_type="image/jpeg")
-
-
-def _find(services: Services, photo_id: str) -> Photo | None:
-    if request := services.desk.find_request(photo_id):
-        return request.photo
-    return services.uploads.find(photo_id) or services.records.find_photo(photo_id)
+def photo_page(photo_id: str, services: CurrentServices, reviewer: CurrentReviewer) -> HTMLResponse:
+    """Return the page of one photo. 404 when it has no record."""
+    record = services.records.get(photo_id)
+    if record is None:
+        raise HTTPException(404, "This photo is unknown: it has no record in the photo table.")
+    photo = views.photo(record)
+    return services.pages.render(
+        "photo",
+        reviewer,
+        photo=photo,
+        story=photo_views.story(record),
+        steps=services.history.read_steps(record.execution),
+        lines=services.history.read_log_lines(photo_id, photo["first_seen_at"]),
+    )

@@ -118,7 +118,7 @@ function showFigures() {
 }
 
 function preload(request) {
-  new Image().src = `/photos/${request.photo_id}`;
+  new Image().src = `/images/${request.photo_id}`;
 }
 
 function showPhoto(request) {
@@ -142,7 +142,7 @@ function showPhoto(request) {
     $("no-picture").hidden = false;
     $("no-picture").textContent = await whyNotShown(request);
   };
-  image.src = `/photos/${request.photo_id}`;
+  image.src = `/images/${request.photo_id}`;
   $("photo-name").textContent = `${request.driver} · ${request.file}`;
   $("reason").textContent = request.reason;
   $("audit").hidden = !request.blind;
@@ -154,7 +154,7 @@ function showPhoto(request) {
 
 async function whyNotShown(request) {
   try {
-    const response = await fetch(`/photos/${request.photo_id}`);
+    const response = await fetch(`/images/${request.photo_id}`);
     return response.ok ? "The photo could not be loaded." : (await response.json()).detail;
   } catch {
     return "The photo could not be loaded.";
@@ -218,7 +218,7 @@ function line(notice) {
   const item = document.createElement("li");
   item.className = `notice ${notice.kind}`;
   const image = document.createElement("img");
-  image.src = `/photos/${notice.photo_id}?size=thumb`;
+  image.src = `/images/${notice.photo_id}?size=thumb`;
   image.alt = "";
   image.width = image.height = 36;
   image.onerror = () => image.remove();

@@ -117,7 +117,7 @@ function result(row, text, status, link) {
     return;
   }
   const anchor = document.createElement("a");
-  anchor.href = `/drivers/${link}`;
+  anchor.href = `/photos/${link}`;
   anchor.textContent = text;
   box.replaceChildren(anchor);
 }

@@ -108,6 +108,10 @@ def _list(stage: Deployed, prefix: str) -> list[dict[str, Any]]:
 class FakeStepFunctions:
     """Executions that wait for task tokens; a token in `expired` is refused."""
 
+    def list_executions(self, **_: Any) -> dict[str, Any]:
+        """Return no execution."""
+        return {"executions": []}
+
     def __init__(self) -> None:
         self.outputs: dict[str, dict[str, Any]] = {}
         self.expired: set[str] = set()

@@ -284,7 +284,7 @@ def test_the_model_page_shows_the_error_with_its_interval(stage: Deployed) -> No
 
 def test_the_page_of_a_photo_shows_an_answer_that_differs_from_its_decision(stage: Deployed) -> None:
     answered(stage, 1, "motorcycle")
-    shown = page(stage, f"/drivers/{model_stage.photo(1).photo_id}")
+    shown = page(stage, f"/photos/{model_stage.photo(1).photo_id}")
     answer = 'motorcycle <span class="tag tag-fallback">differs from the decision</span>'
     assert f"<dt>Audit</dt><dd>{answer}</dd>" in shown
     assert "<dt>Vehicle</dt><dd>bicycle" in shown
@@ -292,7 +292,7 @@ def test_the_page_of_a_photo_shows_an_answer_that_differs_from_its_decision(stag
 
 def test_the_page_of_a_photo_shows_an_answer_that_agrees(stage: Deployed) -> None:
     answered(stage, 1, "bicycle")
-    shown = page(stage, f"/drivers/{model_stage.photo(1).photo_id}")
+    shown = page(stage, f"/photos/{model_stage.photo(1).photo_id}")
     assert "<dt>Audit</dt><dd>bicycle</dd>" in shown
 
 

@@ -27,7 +27,7 @@ def refused(code: str, message: str = "no") -> ClientError:
         (refused("UnrecognizedClientException"), "Stop the console and start it again"),
     ],
 )
-@pytest.mark.parametrize("path", ["/drivers", "/model"])
+@pytest.mark.parametrize("path", ["/photos", "/model"])
 def test_an_error_of_aws_inside_a_page_is_a_page_with_words_and_a_retry(
     stage: Deployed, monkeypatch: pytest.MonkeyPatch, path: str, error: Exception, words: str
 ) -> None:
@@ -36,7 +36,8 @@ def test_an_error_of_aws_inside_a_page_is_a_page_with_words_and_a_retry(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(aws.dynamodb, "get_paginator", fail)
+    for call in ("get_paginator", "query"):
+        monkeypatch.setattr(aws.dynamodb, call, fail)
     with BrowserClient(stage, aws) as browser:
         response = browser.get(path)
     assert_is_page_with_retry(response, words)
@@ -52,7 +53,7 @@ def test_an_error_of_dynamodb_inside_the_page_of_a_photo_is_a_page_with_words_an
 
     monkeypatch.setattr(aws.dynamodb, "get_item", fail)
     with BrowserClient(stage, aws) as browser:
-        response = browser.get("/drivers/unknown")
+        response = browser.get("/photos/unknown")
     assert_is_page_with_retry(response, "AWS denied a request of the console (AccessDenied)")
 
 
@@ -80,10 +81,11 @@ def test_an_error_of_the_console_is_a_page_without_a_traceback(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("of-the-code")
 
-    monkeypatch.setattr(aws.dynamodb, "get_paginator", fail)
+    for call in ("get_paginator", "query"):
+        monkeypatch.setattr(aws.dynamodb, call, fail)
     with BrowserClient(stage, aws) as browser:
         client = browser.new_client(raise_server_exceptions=False, cookies=browser.client.cookies)
-        response = client.get("/drivers")
+        response = client.get("/photos")
     assert response.status_code == 500
     assert "<h1>The console failed</h1>" in response.text
     assert "of-the-code" not in response.text
@@ -106,7 +108,7 @@ def test_an_unknown_page_is_an_html_page(stage: Deployed) -> None:
     assert "<h1>Page not found</h1>" in response.text
 
 
-@pytest.mark.parametrize("path", ["/api/uploads/unknown", "/photos/unknown", "/static/unknown.js"])
+@pytest.mark.parametrize("path", ["/api/uploads/unknown", "/images/unknown", "/static/unknown.js"])
 def test_an_unknown_resource_is_a_json_error(stage: Deployed, path: str) -> None:
     with BrowserClient(stage, FakeAws()) as browser:
         response = browser.get(path)

@@ -49,7 +49,7 @@ def test_every_route_refuses_a_browser_that_is_not_signed_in(console: BrowserCli
         assert response.status_code == 401, path
         assert console.csrf_token not in response.text
         assert "Ada" not in response.text
-        if path.startswith(("/api/", "/photos/")):
+        if path.startswith(("/api/", "/images/")):
             assert "start address" in response.json()["detail"]
         else:
             assert "make review" in response.text
@@ -60,7 +60,7 @@ def test_every_route_refuses_a_browser_that_is_not_signed_in(console: BrowserCli
 def test_no_route_can_be_cached(console: BrowserClient) -> None:
     signed_in = start(console)
     headers = {"origin": f"http://{HOST}", TOKEN_HEADER: console.csrf_token}
-    for method, path in [*routes(console), ("GET", "/unknown"), ("GET", "/photos/unknown")]:
+    for method, path in [*routes(console), ("GET", "/unknown"), ("GET", "/images/unknown")]:
         for client in (signed_in, console.client):
             response = client.request(method, path, headers=headers, json={"tab": TAB}, follow_redirects=False)
             assert response.headers["cache-control"] == "no-store", path
@@ -73,7 +73,7 @@ def test_a_photo_cannot_be_cached(stage: Deployed, monkeypatch: pytest.MonkeyPat
         browser.post("/api/take", tab=TAB)
         monkeypatch.setattr(Photos, "jpeg", lambda *_: b"a photo")
         for size in ("large", "thumb"):
-            response = browser.get(f"/photos/{photo_id}?size={size}")
+            response = browser.get(f"/images/{photo_id}?size={size}")
             assert response.content == b"a photo"
             assert response.headers["cache-control"] == "no-store"
 

@@ -119,7 +119,7 @@ def test_every_page_has_a_strip_while_something_is_wrong(stage: Deployed) -> Non
         strip = browser.get("/api/now").json()
         assert strip["text"].startswith("Alarm audit-error: Reviewers found more wrong decisions")
         assert strip["wrong"] == 1
-        for path in ("/", "/upload", "/drivers", "/model", "/no-such-page"):
+        for path in ("/", "/upload", "/photos", "/model", "/no-such-page"):
             page = browser.get(path).text
             assert not re.search(r'id="strip"[^>]* hidden', page), path
             assert "Alarm audit-error: Reviewers found" in page

@@ -1,4 +1,4 @@
-"""The photos that are listed, and the filter of the Drivers page."""
+"""The photos that are listed."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -7,10 +7,10 @@ import pytest
 
 from console import photo_records
 from console.aws import Aws
-from console.photo_records import DAYS, Filter, PhotoRecords, describe_outcome
+from console.photo_records import DAYS, PhotoRecords, describe_outcome
 from deploy.outputs import Deployed
 from functions.shared.photo import Photo
-from functions.shared.photo_record import IN_REVIEW, PhotoRecord
+from functions.shared.photo_record import PhotoRecord
 from tests.unit import model_stage
 
 
@@ -53,24 +53,6 @@ def test_a_photo_of_another_bucket_is_not_found(records: PhotoRecords) -> None:
     model_stage.photo_table().claim_review(foreign, "arn:any", model_stage.NOW, review={"token_hash": "abc"})
     assert records.find_photo(foreign.photo_id) is None
     assert records.find_photo("0" * 32) is None
-
-
-def test_a_filter_matches_status_bay_decider_and_confidence(records: PhotoRecords) -> None:
-    model_stage.decided(1, 0.95)
-    model_stage.waiting(2)
-    model_stage.rejected(3)
-    routed, waiting, rejected = (get(records, number) for number in (1, 2, 3))
-    assert all(Filter().matches(one) for one in (routed, waiting, rejected))
-    assert Filter(status="routed", bay="Bay A", decided_by="model", min_confidence=0.9, max_confidence=0.96).matches(
-        routed
-    )
-    assert not Filter(status=IN_REVIEW).matches(routed)
-    assert not Filter(bay="Bay B").matches(routed)
-    assert not Filter(decided_by="reviewer").matches(routed)
-    assert not Filter(max_confidence=0.9).matches(routed)
-    assert Filter(status=IN_REVIEW, max_confidence=0.9).matches(waiting)
-    assert not Filter(bay="Bay A").matches(waiting)
-    assert not Filter(min_confidence=0.1).matches(rejected)
 
 
 def test_an_outcome_is_described_for_reviewers(records: PhotoRecords) -> None:

@@ -107,7 +107,7 @@ def test_a_notice_says_which_photo_where_why_and_how_to_replay_it(notify: Notice
     assert text.startswith("A photo was not routed. Its driver waits.\n")
     for line in (
         f"Photo:     {photo.photo_id}",
-        f"More:      /drivers/{photo.photo_id} of the console: make review STAGE=test",
+        f"More:      /photos/{photo.photo_id} of the console: make review STAGE=test",
         "Failed in: AssignBay",
         "Error:     RecordUnavailable",
         "Cause:     DynamoDB did not answer",

@@ -1,0 +1,102 @@
+"""The Photos page in Chromium: find a photo and what became of it."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from console import photo_finder
+from functions.shared.photo import Photo
+from functions.shared.photo_record import REJECTED
+from functions.shared.photo_table import PhotoTable
+from functions.shared.times import now, timestamp
+from tests.browser.browser_tab import BrowserTab
+from tests.browser.conftest import RunningConsole
+from tests.browser.deployed_stage import Stage
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+def tab(chromium: Browser, console: RunningConsole) -> Iterator[BrowserTab]:
+    tab = BrowserTab(chromium, console)
+    yield tab
+    tab.context.close()
+    assert tab.foreign_requests == []
+    assert [error for error in tab.errors if "404" not in error] == []
+
+
+def reject_yesterday(stage: Stage, driver: str, number: int) -> Photo:
+    """Record a photo that was rejected a day ago."""
+    photo = Photo(stage.deployed.uploads_bucket, f"uploads/{driver}/bike-{number}.jpg", f"{number:032x}", 100)
+    at = now() - timedelta(days=1)
+    outcome = {
+        "photo": photo.as_state(),
+        "driver_id": driver,
+        "rejected": {"reason": "UnreadablePhoto", "message": "cannot identify image file"},
+        "execution": "arn:aws:states:eu-west-1:000000000000:execution:requests-reviews:none",
+        "rejected_at": timestamp(at),
+    }
+    table = PhotoTable(stage.deployed.photo_table, stage.aws.dynamodb)
+    table.record_outcome(photo, REJECTED, outcome["execution"], at, outcome=outcome)
+    return photo
+
+
+def test_why_driver_17_got_no_bay_yesterday_takes_four_actions(stage: Stage, tab: BrowserTab) -> None:
+    photo = reject_yesterday(stage, "driver-17", 1)
+    reject_yesterday(stage, "driver-170", 2)
+    page = tab.open("/now")
+    page.get_by_role("link", name="Photos").click()
+    page.get_by_label("Driver, file or photo id").fill("driver-17")
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="Yesterday").click()
+    page.locator(".card").click()
+    page.wait_for_url(f"**/photos/{photo.photo_id}")
+    expect(page.locator("#story-title")).to_have_text("No bay: rejected as UnreadablePhoto")
+    expect(page.locator(".story")).to_contain_text("The driver has to take another one.")
+
+
+def test_photos_are_filtered_by_status_bay_and_decider(stage: Stage, tab: BrowserTab) -> None:
+    requested = stage.request_reviews(1, timeout_s=1) + stage.request_reviews(2)
+    stage.wait_for_requests(3)
+    with stage.desk(undo_s=0) as desk:
+        session = desk.open_session(stage.reviewer("ada"))
+        lease = eventually(lambda: desk.take(session, ahead=1))[0]
+        desk.answer(session, lease.id, "bicycle")
+    eventually(lambda: sum(one.photo_id in stage.decisions() for one in requested), lambda found: found >= 2)
+    page = tab.open("/photos")
+    page.get_by_text("More filters").click()
+    page.get_by_label("Decided by").select_option("fallback")
+    page.get_by_role("button", name="Search").click()
+    expect(page.locator(".tag").first).to_have_text("timed out")
+    assert set(page.locator(".card .tag").all_text_contents()) == {"timed out"}
+    page.goto(tab.address + "/photos?bay=Bay+A")
+    assert set(page.locator(".card-bay").all_text_contents()) == {"Bay A"}
+    page.goto(tab.address + "/photos?status=in_review")
+    expect(page.locator(".card-bay")).to_have_count(0)
+    assert set(page.locator(".card-status").all_text_contents()) == {"In review"}
+
+
+def test_every_photo_is_on_a_page_and_the_keyboard_moves_between_them(
+    stage: Stage, tab: BrowserTab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(photo_finder.PhotoFinder.find, "__defaults__", ("", 2))
+    added = {reject_yesterday(stage, "driver-88", number).photo_id for number in range(10, 15)}
+    page = tab.open("/photos?q=driver-88")
+    shown: list[str] = []
+    while True:
+        shown += page.locator(".card").evaluate_all("all => all.map(one => one.href.split('/').pop())")
+        if not page.locator("#older").count():
+            break
+        page.locator("#older").click()
+        page.wait_for_load_state()
+    assert len(shown) == 5
+    assert set(shown) == added
+    page.get_by_role("link", name="Newest").click()
+    page.locator(".card").first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".card").nth(1)).to_be_focused()
+    page.keyboard.press("Home")
+    expect(page.locator(".card").first).to_be_focused()
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/photos/{shown[0]}")
