@@ -1,5 +1,6 @@
 """AWS Lambda: PrepareRollback, the first step of a rollback."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions.prepare_rollback.alarm_rule import reason_to_ignore
 from functions.prepare_rollback.prepare import ignored_state, ready_state, refused_state
 from functions.prepare_rollback.request import Request
+from functions.prepare_rollback.retraining import Retrainings, is_retraining
 from functions.prepare_rollback.target import RollbackRefused, Target, Targets
 from functions.shared.aws import client
 from functions.shared.champion import Champion, ModelTable, RetrainingRunning
@@ -24,13 +26,16 @@ class Settings:
     """Environment variables of the function."""
 
     model_table: str
+    endpoint_name: str
     rollback_window_hours: float
 
 
 settings = read_settings(Settings)
 logger, metrics = make_logger_and_metrics("prepare-rollback")
 table = ModelTable(settings.model_table, client("dynamodb"))
-targets = Targets(table, client("sagemaker", read_timeout_s=20))
+sagemaker = client("sagemaker", read_timeout_s=20)
+targets = Targets(table, sagemaker)
+retrainings = Retrainings(settings.endpoint_name, sagemaker, client("stepfunctions"))
 window = timedelta(hours=settings.rollback_window_hours)
 
 
@@ -48,7 +53,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         # Checked before the lock too, which a retraining may hold for an hour.
         if why := reason_to_ignore_alarm(request, recorded_champion()):
             return log_outcome(ignored_state(request, table.champion(), why, execution))
-        table.acquire_lock(execution, now(), lambda holder: is_running(client("stepfunctions"), holder))
+        if why := acquire_lock(request, execution):
+            return log_outcome(ignored_state(request, table.champion(), why, execution))
         champion = recorded_champion()
         if why := reason_to_ignore_alarm(request, champion):
             table.release_lock(execution)
@@ -60,6 +66,33 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         table.release_lock(execution)
         return log_outcome(refused_state(request, table.champion(), refusal.reason, str(refusal), execution))
     return log_outcome(ready_state(request, champion, target, execution))
+
+
+def acquire_lock(request: Request, execution: str) -> str | None:
+    """Acquire the lock. For an alarm, stop a retraining that holds it but has not changed the endpoint.
+
+    Returns why the alarm is ignored instead: the retraining is deploying a model, and it monitors the alarms itself.
+    Raises RetrainingRunning for a person, and while another rollback runs.
+    """
+    stopped: set[str] = set()
+    try:
+        table.acquire_lock(execution, now(), has_not_ended(stopped))
+    except RetrainingRunning:
+        holder = table.lock_holder()
+        if request.alarmed_at is None or holder is None or not is_retraining(holder):
+            raise
+        if retrainings.changes_endpoint(recorded_champion()):
+            return f"{holder} is deploying another model, and restores the champion when an alarm goes off"
+        retrainings.stop(holder, execution, request.reason)
+        logger.warning("retraining stopped", stopped=holder)
+        stopped.add(holder)
+        table.acquire_lock(execution, now(), has_not_ended(stopped))
+    return None
+
+
+def has_not_ended(stopped: set[str]) -> Callable[[str], bool]:
+    """Return the function that tells whether an execution runs that is not one of `stopped`."""
+    return lambda holder: holder not in stopped and is_running(client("stepfunctions"), holder)
 
 
 def recorded_champion() -> Champion:

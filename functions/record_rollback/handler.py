@@ -7,6 +7,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
+from functions.record_rollback.registry import Registry
 from functions.record_rollback.result import RollbackResult, check_event, describe_failure
 from functions.shared.aws import client
 from functions.shared.champion import Champion, ModelTable
@@ -23,12 +24,14 @@ class Settings:
 
     ml_bucket: str
     model_table: str
+    model_group: str
     endpoint_name: str
 
 
 settings = read_settings(Settings)
 logger, metrics = make_logger_and_metrics("record-rollback")
 table = ModelTable(settings.model_table, client("dynamodb"))
+registry = Registry(settings.model_group, client("sagemaker", read_timeout_s=20))
 s3 = client("s3")
 
 
@@ -44,6 +47,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     result = RollbackResult(event["state"]["prepared"], execution, settings.endpoint_name, timestamp(now()))
     table.record_rollback(result.target, result.rolled_back, execution)
     restore_training_input(result.target)
+    mark_in_registry(result)
     table.release_lock(execution)
     logger.info(
         "model rolled back",
@@ -68,6 +72,20 @@ def restore_training_input(champion: Champion) -> None:
         write_training_input(s3, settings.ml_bucket, champion.training_input)
     except (ClientError, BotoCoreError) as error:
         log_and_count_unrecorded(logger, "training input", champion.model_version, error)
+
+
+def mark_in_registry(result: RollbackResult) -> None:
+    """Reject the model that was rolled back in the registry, and approve the restored one; an error is reported."""
+    restored, rolled_back = result.target.model_version, result.rolled_back.model_version
+    rejection = f"Rolled back at {result.at}: {result.reason}"
+    approval = f"Restored at {result.at} in place of {rolled_back}: {result.reason}"
+    try:
+        package = registry.set_approval(rolled_back, "Rejected", rejection)
+        registry.set_approval(restored, "Approved", approval)
+    except (ClientError, BotoCoreError) as error:
+        log_and_count_unrecorded(logger, "approval", rolled_back, error)
+    else:
+        logger.info("model rejected in the registry", model_version=rolled_back, package=package)
 
 
 def record_failure(state: dict[str, Any], execution: str) -> dict[str, Any]:

@@ -268,6 +268,11 @@ class ModelTable:
         if not self._put_if(lock, "attribute_not_exists(id) OR execution = :execution", holder):
             raise RetrainingRunning("another execution took over the lock at the same time; this one ends")
 
+    def lock_holder(self) -> str | None:
+        """Return the execution that holds the lock, None when it is free."""
+        held = self._get("lock")
+        return str(held["execution"]) if held else None
+
     def release_lock(self, execution: str) -> None:
         """Release the lock; do nothing when another execution holds it."""
         try:

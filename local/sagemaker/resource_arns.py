@@ -54,7 +54,9 @@ def _of_action(action: str, request: Any) -> str | None:
         return f"model-package/{request['ModelPackageGroupName']}/1"
     for noun, field, kind in _RESOURCES:
         if action.endswith(noun):
-            name = request.get(field) if isinstance(request, dict) else None
+            # Some requests name a resource by its ARN, as UpdateModelPackage does.
+            names = [request.get(key) for key in (field, f"{noun}Arn")] if isinstance(request, dict) else []
+            name = next((found for found in names if found), None)
             if not isinstance(name, str) or not name:
                 return None
             return name if name.startswith("arn:") else f"{kind}/{name.lower()}"

@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local import users
+from local.sagemaker.resource_arns import named
 from tests.local.aws import Aws
 from tests.local.http_requests import client_with_key
 
@@ -54,3 +55,11 @@ def test_an_endpoint_is_invoked_only_with_permission(aws: Aws, name: str, expect
     key = users.access_key(aws.server, "callers", {"Version": "2012-10-17", "Statement": [statement]})
     runtime = client_with_key(aws, "sagemaker-runtime", key.access_key_id, key.secret_access_key)
     assert code(runtime.invoke_endpoint, EndpointName=name, Body="x") == expected
+
+
+def test_a_request_that_names_a_package_by_its_arn_needs_the_permission_on_it() -> None:
+    """Actions, resources, and condition keys for Amazon SageMaker, Service Authorization Reference."""
+    arn = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/vehicles/3"
+    assert named("UpdateModelPackage", {"ModelPackageArn": arn}, "eu-west-1", "123456789012") == arn
+    assert named("DescribeModelPackage", {"ModelPackageName": arn}, "eu-west-1", "123456789012") == arn
+    assert named("UpdateModelPackage", {}, "eu-west-1", "123456789012") is None

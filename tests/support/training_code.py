@@ -1,5 +1,7 @@
 """Files that replace parts of the image, to train fast or to fail."""
 
+from pathlib import Path
+
 from deploy.package import ROOT
 
 # Writes the model in the folder `ready` of the package under the name of this job, without training.
@@ -46,3 +48,20 @@ def classify(photo, model):
     return {**_classify(photo, model), "vehicle": "other"}
 """
 }
+
+
+def server_that_fails_after(sign: Path) -> dict[str, str]:
+    """A server that answers every request with HTTP 500 once the file `sign` exists."""
+    return {
+        "container/app.py": (ROOT / "container" / "app.py").read_text(encoding="utf-8")
+        + f"""
+_classify = classify
+
+def classify(photo, model):
+    if os.path.exists({str(sign)!r}):
+        raise RuntimeError("this server has lost its model")
+    return _classify(photo, model)
+
+import os
+"""
+    }

@@ -29,7 +29,7 @@ class FakeSageMaker:
     changes; then the update is complete. The status "rolled back" stands for InService with the old configuration.
     `on_request` is called with the API name and the request before each call. `is_scaled` is whether the endpoint is a
     scalable target; then no update is accepted, because it may change the instance type. `on_deleted` is called when
-    the endpoint was deleted.
+    the endpoint was deleted. `packages` are the model packages: the model version of each ARN, newest first.
     """
 
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -38,6 +38,7 @@ class FakeSageMaker:
     status: str = "InService"
     config: str | None = None
     pending_config: str | None = None
+    packages: dict[str, str] = field(default_factory=dict)
     on_request: Callable[[str, dict[str, Any]], None] = field(default=lambda api, request: None)
     is_scaled: Callable[[], bool] = field(default=lambda: False)
     on_deleted: Callable[[], None] = field(default=lambda: None)
@@ -123,6 +124,17 @@ class FakeSageMaker:
             "EndpointConfigName": name, "ProductionVariants": variants, "EndpointConfigArn": "arn:config",
             "CreationTime": _TIME,
         }  # fmt: skip
+
+    def _ListModelPackages(self, api: str, request: dict[str, Any]) -> dict[str, Any]:
+        about = {"ModelPackageStatus": "Completed", "CreationTime": _TIME}
+        return {"ModelPackageSummaryList": [{"ModelPackageArn": arn, **about} for arn in self.packages]}
+
+    def _DescribeModelPackage(self, api: str, request: dict[str, Any]) -> dict[str, Any]:
+        arn = request["ModelPackageName"]
+        about = {"ModelPackageName": "scones-test", "CreationTime": _TIME, "ModelPackageStatus": "Completed"}
+        details = {"ModelPackageStatusDetails": {"ValidationStatuses": []}}
+        metadata = {"model_version": self.packages[arn]}
+        return {**about, **details, "ModelPackageArn": arn, "CustomerMetadataProperties": metadata}
 
     def _DescribeModel(self, api: str, request: dict[str, Any]) -> dict[str, Any]:
         artifact = f"s3://scones-ml/models/{request['ModelName']}/output/model.tar.gz"

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 from moto.awslambda_simple.models import LambdaSimpleBackend
+from moto.core.responses import ActionResult
 from moto.dynamodb.models import DynamoDBBackend
 from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
@@ -42,6 +43,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.backend import execution_worker
+from moto.stepfunctions.responses import StepFunctionResponse
 
 from tests.workflow.fake_sagemaker import FakeSageMaker, JobFailed
 from tests.workflow.fake_scaling import FakeScaling
@@ -97,7 +99,16 @@ def _patch_services(patches: ExitStack, stage: Stage) -> None:
             return answer.status, {"x-amzn-ErrorType": answer.code}, json.dumps({"message": answer.message})
         return 200, {"Content-Type": "application/json"}, json.dumps(answer)
 
+    def stop_execution(response: StepFunctionResponse) -> ActionResult:
+        """Stop an execution and return the time, which moto does not; keep error and cause, which it loses."""
+        arn, error, cause = (response._get_param(name) for name in ("executionArn", "error", "cause"))
+        now = datetime.now(UTC)
+        stage.stopped.append((arn, error, cause))
+        response.stepfunction_backend.describe_execution(arn).stop(stop_date=now, error=error, cause=cause)
+        return ActionResult({"stopDate": now})
+
     patches.enter_context(patch.object(LambdaSimpleBackend, "invoke", invoke))
+    patches.enter_context(patch.object(StepFunctionResponse, "stop_execution", stop_execution))
     patches.enter_context(patch.object(SageMakerRuntimeResponse, "_dispatch", invoke_endpoint))
     patches.enter_context(patch.object(SageMakerResponse, "_dispatch", _http_api(stage.sagemaker)))
     patches.enter_context(patch.object(ApplicationAutoScalingResponse, "_dispatch", _http_api(stage.scaling)))

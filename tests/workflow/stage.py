@@ -91,7 +91,7 @@ class Stage:
 
     `respond` is the endpoint's response to an image. `invocations` are the Lambda invocations so far, `retry_delays`
     and `waits` the seconds that retriers and Wait states would have waited. `lambda_errors` are the errors of the next
-    invocations of a function.
+    invocations of a function. `stopped` has execution, error and cause of each StopExecution.
     """
 
     handlers: dict[str, Handler]
@@ -102,6 +102,7 @@ class Stage:
     lambda_errors: dict[str, list[Exception]] = field(default_factory=dict)
     sagemaker: FakeSageMaker = field(default_factory=FakeSageMaker)
     executions: list[Execution] = field(default_factory=list)
+    stopped: list[tuple[str, str | None, str | None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Create the resources."""

@@ -24,6 +24,29 @@ def test_the_previous_model_serves_again_and_the_champion_is_marked(three_models
     assert run.states()[-2:] == ["AnnounceRollback", "ReturnRollback"]
 
 
+def test_the_registry_rejects_the_model_that_was_rolled_back_and_approves_the_restored_one(
+    three_models: RollbackStage,
+) -> None:
+    package = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/scones-test"
+    three_models.sagemaker.packages = {f"{package}/{number}": f"vehicles-test-{number}" for number in (4, 3, 2, 1)}
+    three_models.run(reason="bicycles are\nrouted as motorcycles").output()
+    updates = three_models.sagemaker.requests_to("UpdateModelPackage")
+    assert [(one["ModelPackageArn"], one["ModelApprovalStatus"]) for one in updates] == [
+        (f"{package}/3", "Rejected"),
+        (f"{package}/2", "Approved"),
+    ]
+    assert updates[0]["ApprovalDescription"].endswith("bicycles are routed as motorcycles")
+
+
+def test_a_registry_that_fails_does_not_undo_a_rollback(
+    three_models: RollbackStage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    three_models.sagemaker.failures["ListModelPackages"] = ["ModelPackageGroup scones-test does not exist."]
+    assert three_models.run().output()["champion"] == SECOND
+    three_models.assert_serves(SECOND)
+    assert "ModelRecordsMissing" in capsys.readouterr().out
+
+
 def test_a_second_rollback_goes_to_the_model_before_and_skips_marked_models(three_models: RollbackStage) -> None:
     assert [three_models.run().output()["champion"] for _ in range(2)] == [SECOND, FIRST]
     three_models.assert_serves(FIRST)

@@ -1,6 +1,9 @@
 """A rollback and a retraining do not run at the same time."""
 
+import json
 from typing import Any
+
+import pytest
 
 from tests.workflow.retrain_stage import DATA
 from tests.workflow.rollback_stage import SECOND, THIRD, RollbackStage
@@ -26,6 +29,63 @@ def test_while_a_retraining_runs_a_rollback_is_refused(three_models: RollbackSta
     retraining[0].wait()
     assert len(refused) == 1
     three_models.assert_serves(THIRD)
+
+
+def test_an_alarm_stops_a_retraining_that_has_not_changed_the_endpoint(three_models: RollbackStage) -> None:
+    states = three_models.stage.aws["stepfunctions"]
+    queue = three_models.stage.aws["sqs"].get_queue_url(QueueName="audit")["QueueUrl"]
+    message = {"QueueUrl": queue, "MessageBody.$": "$$.Task.Token"}
+    train = {"Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken", "Parameters": message}
+    machine = states.create_state_machine(
+        name="scones-test-retrain-model",
+        definition=json.dumps({"StartAt": "Train", "States": {"Train": {**train, "End": True}}}),
+        roleArn=three_models.stage.role,
+    )["stateMachineArn"]
+    retraining = three_models.stage.start(machine, {})
+    three_models.put_item("lock", execution=retraining.arn, expires_at="2999-01-01T00:00:00.000Z")
+    output = three_models.run_on_alarm().output()
+    assert (output["outcome"], output["champion"], output["rolled_back"]) == ("rolled back", SECOND, THIRD)
+    ((stopped, error, cause),) = three_models.stage.stopped
+    assert (stopped, error) == (retraining.arn, "StoppedByRollback")
+    assert output["execution"] in str(cause)
+    assert "alarm scones-test-errors: 5 errors" in str(cause)
+    three_models.assert_serves(SECOND)
+
+
+@pytest.mark.parametrize(
+    ("status", "config"), [("Updating", THIRD), ("InService", "vehicles-test-challenger"), ("InService", None)]
+)
+def test_an_alarm_while_a_retraining_changes_the_endpoint_is_not_about_the_champion(
+    three_models: RollbackStage, status: str, config: str | None
+) -> None:
+    def go_off(api: str, request: dict[str, Any]) -> None:
+        if api == "CreateTrainingJob":
+            before = (three_models.sagemaker.status, three_models.sagemaker.config)
+            three_models.sagemaker.status, three_models.sagemaker.config = status, config
+            outputs.append(three_models.run_on_alarm().output())
+            three_models.sagemaker.status, three_models.sagemaker.config = before
+
+    outputs: list[dict[str, Any]] = []
+    three_models.sagemaker.on_request = go_off
+    three_models.sagemaker.failures["CreateTrainingJob"] = ["AlgorithmError: the end of this test"]
+    ended = three_models.stage.start(three_models.stage.deploy_retrain(), DATA).wait()
+    assert (ended["status"], ended["error"]) == ("FAILED", "TrainingFailed")
+    (output,) = outputs
+    assert (output["outcome"], output["reason"]) == ("ignored", "Ignored")
+    assert "is deploying another model" in output["verdict"]
+    three_models.assert_serves(THIRD)
+
+
+def test_of_two_alarms_at_once_one_rolls_the_champion_back(three_models: RollbackStage) -> None:
+    def go_off(api: str, request: dict[str, Any]) -> None:
+        if api == "UpdateEndpoint":
+            outputs.append(three_models.run_on_alarm().output())
+
+    outputs: list[dict[str, Any]] = []
+    three_models.sagemaker.on_request = go_off
+    assert three_models.run_on_alarm().output()["champion"] == SECOND
+    assert [(output["outcome"], output["reason"]) for output in outputs] == [("refused", "RetrainingRunning")]
+    three_models.assert_serves(SECOND)
 
 
 def test_while_a_rollback_runs_a_retraining_is_rejected(three_models: RollbackStage) -> None:

@@ -54,6 +54,7 @@ def test_after_a_rollback_retrainings_use_the_training_input_of_the_restored_mod
 ) -> None:
     monkeypatch.setenv("ML_BUCKET", "scones-ml")
     monkeypatch.setenv("MODEL_TABLE", "models")
+    monkeypatch.setenv("MODEL_GROUP", "scones-test")
     old = replace(OLD, training_input=training_input("old") if known else None)
     table.promote(old)
     table.promote(replace(NEW, training_input=training_input("new")))
