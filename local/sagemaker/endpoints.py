@@ -11,6 +11,7 @@ from ministack.core.responses import get_account_id, get_region, request_scope
 
 from local.lambdas import emf
 from local.sagemaker.aws import DataError, Storage, arn, prepare_instance, sagemaker_role, start_thread
+from local.sagemaker.deployments import Deployment, read_deployment
 from local.sagemaker.errors import SageMakerError, validation_error
 from local.sagemaker.jobs import logger
 from local.sagemaker.models import EndpointConfigs, Models
@@ -20,16 +21,22 @@ from local.settings import Settings
 
 # "Real-time inference ... payload sizes up to 25 MB", Amazon SageMaker AI Developer Guide, Inference options.
 MAX_BODY_BYTES = 25 * 1024 * 1024
+AT_ONCE = Deployment()
+
+
+class RolledBack(Exception):
+    """An alarm ended the deployment; the message is the FailureReason."""
 
 
 class Endpoint:
     """An endpoint: its variants in service, and its pending configuration, if any. `SAVED` survives a restart.
 
     `counts` has the number of instances of each variant in service, `targets` the scalable target of each variant that
-    is registered with Application Auto Scaling.
+    is registered with Application Auto Scaling. `incoming` are the variants of the pending configuration that get
+    `share` of the traffic, in [0, 1]; `stage` is the status of the pending variants, and since when.
     """
 
-    SAVED = ("name", "status", "failure_reason", "created", "modified", "config", "counts", "targets")
+    SAVED = ("name", "status", "failure_reason", "created", "modified", "config", "counts", "targets", "deployment")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -39,7 +46,11 @@ class Endpoint:
         self.created = self.modified = time.time()
         self.config: dict[str, Any] = {}
         self.pending: dict[str, Any] | None = None
+        self.deployment: dict[str, Any] = {}
         self.variants: list[Variant] = []
+        self.incoming: list[Variant] = []
+        self.share = 0.0
+        self.stage: tuple[str, float] = ("Creating", self.created)
         self.counts: dict[str, int] = {}
         self.targets: dict[str, dict[str, Any]] = {}
         self.deleted = threading.Event()
@@ -51,13 +62,18 @@ class Endpoint:
         self.failure_reason = failure_reason
         self.modified = time.time()
 
+    def set_stage(self, status: str) -> None:
+        """Set the status of the variants of the pending configuration."""
+        self.stage = (status, time.time())
+
     def instance_types(self) -> dict[str, str]:
         """Return the instance type of each variant of the configuration in service."""
         return _instance_types(self.config)
 
     def choose_variant(self, target: str) -> Variant:
         """Return the target variant, or without one a variant chosen by weight. Raises ValidationError."""
-        variants = self.variants
+        incoming = self.incoming
+        variants = incoming if incoming and random.random() < self.share else self.variants  # noqa: S311 (traffic)
         if target:
             for variant in variants:
                 if variant.name == target:
@@ -100,9 +116,13 @@ class Endpoints:
                 excluded = request.get("ExcludeRetainedVariantProperties", [])
                 if {"VariantPropertyType": "DesiredInstanceCount"} not in excluded:
                     counts |= {name: count for name, count in endpoint.counts.items() if name in counts}
+            retained = endpoint.deployment if request.get("RetainDeploymentConfig") else {}
+            endpoint.deployment = request.get("DeploymentConfig", retained)
+            deployment = read_deployment(endpoint.deployment, counts)
             endpoint.set_status("Updating")
+            endpoint.set_stage("Creating")
             endpoint.pending = config
-        start_thread(f"update {endpoint.name}", self._deploy, endpoint, config, counts)
+        start_thread(f"update {endpoint.name}", self._deploy, endpoint, config, counts, deployment)
         return {"EndpointArn": endpoint.arn}
 
     def delete_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -132,10 +152,17 @@ class Endpoints:
             ]
         if endpoint.failure_reason:
             answer["FailureReason"] = endpoint.failure_reason
+        if endpoint.deployment:
+            answer["LastDeploymentConfig"] = endpoint.deployment
         if endpoint.pending is not None:
+            status, since = endpoint.stage
             answer["PendingDeploymentSummary"] = {
                 "EndpointConfigName": endpoint.pending["EndpointConfigName"],
                 "StartTime": endpoint.modified,
+                "ProductionVariants": [
+                    {"VariantName": name, "VariantStatus": [{"Status": status, "StartTime": since}]}
+                    for name in _instance_counts(endpoint.pending)
+                ],
             }
         return answer
 
@@ -210,10 +237,12 @@ class Endpoints:
         }
         emf.put_metrics("AWS/SageMaker", where, values)
 
-    def _deploy(self, endpoint: Endpoint, config: dict[str, Any], counts: dict[str, int]) -> None:
-        """Start the variants of `config`, each with its number of instances in `counts`.
+    def _deploy(
+        self, endpoint: Endpoint, config: dict[str, Any], counts: dict[str, int], deployment: Deployment = AT_ONCE
+    ) -> None:
+        """Start the variants of `config`, each with its number of instances in `counts`, and shift the traffic to them.
 
-        The old ones serve until all new ones are healthy, and stay if one fails.
+        The old ones stay if one of them fails, or when an alarm of the deployment is in ALARM.
         """
         started: list[Variant] = []
         try:
@@ -226,10 +255,13 @@ class Endpoints:
                 )
                 variant.start()
                 started.append(variant)
+            if tripped := _shift_traffic(endpoint, started, deployment):
+                raise RolledBack(f"Deployment rolled back, because alarms were in ALARM: {', '.join(tripped)}.")
         except Exception as error:
+            endpoint.share, endpoint.incoming = 0.0, []
             for variant in started:
                 variant.stop()
-            if not isinstance(error, NotHealthy | DataError | SageMakerError):
+            if not isinstance(error, NotHealthy | DataError | SageMakerError | RolledBack):
                 logger.exception("endpoint %s", endpoint.name)
             with endpoint.lock:
                 endpoint.pending = None
@@ -238,6 +270,7 @@ class Endpoints:
             return
         with endpoint.lock:
             previous, endpoint.variants = endpoint.variants, started
+            endpoint.share, endpoint.incoming = 0.0, []
             endpoint.config, endpoint.pending, endpoint.counts = config, None, counts
             endpoint.set_status("InService")
         for variant in previous:
@@ -247,6 +280,22 @@ class Endpoints:
         for variant in endpoint.variants:
             variant.stop()
         self.endpoints.remove(endpoint.name)
+
+
+def _shift_traffic(endpoint: Endpoint, started: list[Variant], deployment: Deployment) -> list[str]:
+    """Shift the traffic to the started variants step by step; return the alarms that went off, which end it."""
+    if not endpoint.variants:
+        return []
+    for step in deployment.steps:
+        # An alarm that the old fleet tripped before the deployment ends it too.
+        if tripped := deployment.tripped():
+            return tripped
+        endpoint.set_stage("ActivatingTraffic")
+        endpoint.incoming, endpoint.share = started, step.share
+        endpoint.set_stage("Baking")
+        if tripped := deployment.bake(step, endpoint.deleted):
+            return tripped
+    return []
 
 
 def _instance_counts(config: dict[str, Any]) -> dict[str, int]:

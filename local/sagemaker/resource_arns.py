@@ -82,6 +82,9 @@ def permissions(
     yield f"sagemaker:{action}", arn, {}
     if action in ("CreateEndpoint", "UpdateEndpoint"):
         yield f"sagemaker:{action}", named("EndpointConfig", request, region, account) or "*", {}
+    rollback = request.get("DeploymentConfig", {}).get("AutoRollbackConfiguration", {})
+    for alarm in rollback.get("Alarms", ()):
+        yield "cloudwatch:DescribeAlarms", f"arn:aws:cloudwatch:{region}:{account}:alarm:{alarm['AlarmName']}", {}
     if action == "CreateModelPackage" and request.get("ModelPackageGroupName"):
         yield f"sagemaker:{action}", named("CreateModelPackageGroup", request, region, account) or "*", {}
     if request.get("Tags"):

@@ -290,13 +290,13 @@ class FakeApplication:
         self.sagemaker.create_model(ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container, **options)
         return name
 
-    def create_endpoint_config(self, model: str, **options: Any) -> str:
+    def create_endpoint_config(self, model: str, instances: int = 1, **options: Any) -> str:
         name = unique_name("config")
         variant = {
             "VariantName": "AllTraffic",
             "ModelName": model,
             "InstanceType": "ml.m5.large",
-            "InitialInstanceCount": 1,
+            "InitialInstanceCount": instances,
         }
         self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], **options)
         return name
