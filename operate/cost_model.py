@@ -193,10 +193,13 @@ class Cost:
         )
         fixed = self.usage["metrics"]["value"] * self._price("metric_month")
         fixed += (self.stage.alarms + self.usage["scaling_alarms"]["value"]) * self._price("alarm_month")
+        fixed += self._price("dashboard_month")
         usd = self.photos * logged / 1e6 * self._price("log_gb")
         first_of_seconds = min(self.photos, HOURS * 3600)
         usd += (first_of_seconds + (self.photos - first_of_seconds) * traces["share"]) * self._price("trace")
-        return Part("CloudWatch and X-Ray", usd + fixed, fixed, f"{logged:.0f} kB of logs per photo, traces, metrics")
+        return Part(
+            "CloudWatch and X-Ray", usd + fixed, fixed, f"{logged:.0f} kB of logs, traces, metrics, alarms, dashboard"
+        )
 
     def _retraining(self) -> Part:
         usd = self.usage["retraining"]["hours_per_month"] * self._price("training_hour")

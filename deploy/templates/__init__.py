@@ -11,6 +11,7 @@ import yaml
 import events
 from deploy.package import FUNCTIONS
 from deploy.templates.alarms import add_alarms
+from deploy.templates.dashboard import add_dashboard
 from deploy.templates.functions import add_functions
 
 NAMES = ("people", "data", "app")
@@ -42,16 +43,18 @@ _Loader.add_multi_constructor("!", _short_tag)
 
 def load_template(name: str) -> dict[str, Any]:
     """Return the template `data` or `app` as JSON values. Raises DeployError for a mistake in what it contains."""
-    loaded = copy.deepcopy(_load(name))
+    loaded: dict[str, Any] = copy.deepcopy(_load(name))
     if name == "app":
         add_functions(loaded, copy.deepcopy(_load("functions")), FUNCTIONS)
         add_alarms(loaded, load_alarms())
+        add_dashboard(loaded, copy.deepcopy(_load("dashboard")), load_alarms())
     return loaded
 
 
 def load_alarms() -> dict[str, Any]:
     """Return the entries of alarms.yaml by name."""
-    return copy.deepcopy(_load("alarms"))
+    entries: dict[str, Any] = copy.deepcopy(_load("alarms"))
+    return entries
 
 
 def render(folder: Path) -> list[Path]:
@@ -66,7 +69,6 @@ def render(folder: Path) -> list[Path]:
 
 
 @cache
-def _load(name: str) -> dict[str, Any]:
+def _load(name: str) -> Any:
     text = (_HERE / f"{name}.yaml").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader
-    return loaded
+    return yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader

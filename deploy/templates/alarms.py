@@ -63,6 +63,8 @@ def runbook(entries: Mapping[str, Mapping[str, Any]]) -> str:
         "`page`: somebody has to act now, and `scones-{stage}-page` notifies the topic of alerts. `inform`: within",
         "days, and `scones-{stage}-inform` notifies the topic of notices. `ALERT_EMAIL` subscribes to both topics,",
         "`ALERT_URL` to alerts. Neither notifies while a deployment runs. `make status` lists the alarms in ALARM.",
+        "The CloudWatch dashboard `scones-{stage}` shows their states and their metrics; on AWS, `make deploy` prints",
+        "its address (`DashboardUrl`).",
         "",
         "This page is written by `make alarms` from deploy/templates/alarms.yaml.",
         "",

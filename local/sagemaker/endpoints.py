@@ -231,6 +231,7 @@ class Endpoints:
         where = {"EndpointName": endpoint.name, "VariantName": variant.name}
         values = {
             "Invocations": (1.0, "None"),
+            "InvocationsPerInstance": (1 / endpoint.counts.get(variant.name, 1), "None"),
             "Invocation4XXErrors": (float(400 <= status < 500), "None"),
             "Invocation5XXErrors": (float(status >= 500 or status == 0), "None"),
             "ModelLatency": (seconds * 1e6, "Microseconds"),

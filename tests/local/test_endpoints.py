@@ -37,6 +37,21 @@ def test_an_endpoint_invokes_its_model(application: FakeApplication, endpoint: s
     eventually(lambda: "loading" in application.aws.log_messages(f"/aws/sagemaker/Endpoints/{endpoint}"))
 
 
+def test_an_invocation_counts_once_and_by_its_share_of_the_instances(application: FakeApplication) -> None:
+    """Of two instances, each gets half of the invocations ("Amazon SageMaker AI metrics in Amazon CloudWatch")."""
+    name = application.create_endpoint("hello", count=2)
+    application.invoke(name, "x")
+    sums = {}
+    for metric in ("Invocations", "InvocationsPerInstance"):
+        dimensions = [{"Name": "EndpointName", "Value": name}, {"Name": "VariantName", "Value": "AllTraffic"}]
+        query = {"Namespace": "AWS/SageMaker", "MetricName": metric, "Dimensions": dimensions}
+        points = application.aws.client("cloudwatch").get_metric_statistics(
+            **query, StartTime=time.time() - 600, EndTime=time.time() + 60, Period=60, Statistics=["Sum"]
+        )["Datapoints"]
+        sums[metric] = sum(point["Sum"] for point in points)
+    assert sums == {"Invocations": 1.0, "InvocationsPerInstance": 0.5}
+
+
 def test_an_error_of_the_model_is_a_model_error(application: FakeApplication, endpoint: str) -> None:
     runtime = application.aws.client("sagemaker-runtime")
     with pytest.raises(runtime.exceptions.ModelError) as caught:

@@ -189,6 +189,7 @@ _HANDLERS = {
     ),
     "AWS::SNS::TopicPolicy": ("SetTopicAttributes", "SetTopicAttributes"),
     "AWS::CloudWatch::CompositeAlarm": (f"PutCompositeAlarm DescribeAlarms {_TAGS}", "DeleteAlarms"),
+    "AWS::CloudWatch::Dashboard": ("PutDashboard GetDashboard", "GetDashboard DeleteDashboards"),
     "AWS::CloudWatch::Alarm": (f"PutMetricAlarm DescribeAlarms {_TAGS}", "DeleteAlarms"),
     "AWS::Budgets::Budget": ("ModifyBudget ViewBudget TagResource UntagResource ListTagsForResource", "ModifyBudget"),
 }
@@ -274,6 +275,8 @@ class Stacks:
             return arn("kms", "key/00000000-0000-0000-0000-000000000000")
         if kind == "AWS::Budgets::Budget":
             return arn("budgets", f"budget/{properties['Budget']['BudgetName']}", region="")
+        if kind == "AWS::CloudWatch::Dashboard":
+            return arn("cloudwatch", f"dashboard/{properties['DashboardName']}", region="")
         if kind in ("AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy"):
             owner = logical_id.removesuffix("Policy")
             return self._arn(

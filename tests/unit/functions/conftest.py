@@ -12,11 +12,15 @@ from typing import Any
 
 import boto3
 import pytest
+from aws_lambda_powertools.metrics.base import MetricManager
+from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
 from moto import mock_aws
 
 from functions.shared.aws import client
 from functions.shared.champion import ModelTable
 from functions.shared.photo_table import PhotoTable
+from local.lambdas.emf import parse_metrics
+from tests.support.dashboard_body import Metric
 from tests.support.photo_table import create_photo_table, create_upload_count_table
 from tests.unit.functions.reconciler import Reconciler
 from tests.unit.functions.stack import (
@@ -35,6 +39,37 @@ from tests.unit.functions.stack import (
     ModelServer,
     Stack,
 )
+
+# The tests of this folder that evaluate what the others have published.
+LAST = "test_published_metrics.py"
+
+
+@pytest.fixture(scope="session")
+def published() -> set[Metric]:
+    """The metrics that functions have published in the tests so far."""
+    return set()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def published_metrics(published: set[Metric]) -> Iterator[None]:
+    """Record every metric that a function writes to its log."""
+
+    def recorded(serialize: Callable[..., Any]) -> Callable[..., Any]:
+        def serialize_and_record(*args: Any, **named: Any) -> Any:
+            line = serialize(*args, **named)
+            for namespace, data in parse_metrics(json.dumps(line)):
+                for datum in data:
+                    dimensions = {one["Name"]: one["Value"] for one in datum["Dimensions"]}
+                    published.add(Metric.of(namespace, datum["MetricName"], dimensions))
+            return line
+
+        return serialize_and_record
+
+    with pytest.MonkeyPatch.context() as patch:
+        # That of the metrics of a handler, and that of single metrics.
+        for owner in (AmazonCloudWatchEMFProvider, MetricManager):
+            patch.setattr(owner, "serialize_metric_set", recorded(owner.serialize_metric_set))
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -225,6 +260,7 @@ def reconcile(stack: Stack, function: Callable[[str], Function], monkeypatch: py
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name == LAST)
     # pytest resets the warning filter of functions/shared/observability.py.
     for item in items:
         if Path(__file__).parent in item.path.parents:

@@ -1,8 +1,12 @@
 """The result of a retraining."""
 
+from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from functions.record_retraining.result import RetrainingResult
+from tests.unit.functions.stack import Function, FunctionOutput
 
 
 def result_of(promoted: bool = False, **state: Any) -> RetrainingResult:
@@ -89,3 +93,24 @@ def test_only_a_promotion_whose_verdict_says_so_replaces_the_reference() -> None
         result = RetrainingResult(promoted, run, "arn:run", "scones-dev", "at", "v1", has_reference=True)
         assert (result.new_reference and result.new_reference.model_version) == expected
         assert result.as_output()["new_reference"] == expected
+
+
+@pytest.mark.parametrize(("promoted", "reason"), [(True, "Promoted"), (False, "NotBetter")])
+def test_a_retraining_is_counted_by_its_result(
+    promoted: bool,
+    reason: str,
+    function: Callable[[str], Function],
+    output: Callable[[], FunctionOutput],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("MODEL_TABLE", "ML_BUCKET", "MODEL_GROUP"):
+        monkeypatch.setenv(name, "scones-test")
+    module = function("record_retraining").module
+    champion = {"model_version": "v1", "endpoint_config": "v1", "artifact": "s3://ml/v1"}
+    state: dict[str, Any] = {"prepared": {**PREPARED, "champion": champion}, "judged": {"promote": promoted}}
+    if not promoted:
+        state["error"] = {"Error": reason, "Cause": "equal"}
+    module.log_and_count(result_of(promoted, **state))
+    module.metrics.flush_metrics()
+    (line,) = output().metrics("Retrainings")
+    assert (line["reason"], line["service"], line["stage"]) == (reason, "record-retraining", "test")

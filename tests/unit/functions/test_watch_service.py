@@ -142,9 +142,15 @@ def test_the_metrics_have_the_dimensions_of_their_alarms(
     output: Callable[[], FunctionOutput],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name, value in (("MODEL_TABLE", "models"), ("OPENING_HOURS", "none"), ("TIME_ZONE", "UTC")):
+    for name, value in (("MODEL_TABLE", "models"), ("OPENING_HOURS", "00:00-23:59"), ("TIME_ZONE", "UTC")):
         monkeypatch.setenv(name, value)
-    assert function("watch_service")() == {"LongestDriverWait": 0.0}
-    (line,) = output().metrics("LongestDriverWait")
-    assert (line["service"], line["stage"]) == ("watch-service", "test")
-    assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["stage", "service"]]
+    promote(table, datetime.now(UTC) - timedelta(days=1))
+    measured = function("watch_service")()
+    assert set(measured) == {
+        *("LongestDriverWait", "HoursWithoutPhoto", "EndpointInService", "DaysSinceSuccessfulRetraining")
+    }
+    written = output()
+    for name in measured:
+        (line,) = written.metrics(name)
+        assert (line["service"], line["stage"]) == ("watch-service", "test")
+        assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["stage", "service"]]
