@@ -119,8 +119,8 @@ evaluate: $(READY)  ## PHOTOS=<folder of class folders>: evaluate the champion o
 	@test -n $(call quoted,PHOTOS) || { echo 'PHOTOS is not set. Run: make evaluate PHOTOS=<folder of class folders>'; exit 1; }
 	@$(PY) -m operate evaluate -- $(call quoted,PHOTOS)
 
-review: $(READY)  ## the reviewers' console on 127.0.0.1:8080 (REVIEW_PORT); REVIEWER=<name>; PLAIN=1: in the terminal; POLICY=yes: print the IAM policy of reviewers
-	@$(PY) -m console $(if $(PLAIN),--plain) $(if $(filter yes,$(POLICY)),--policy)
+review: $(READY)  ## the reviewers' console on 127.0.0.1:8080 (REVIEW_PORT); REVIEWER=<name>; PLAIN=1: in the terminal (BLIND=yes: without predictions); POLICY=yes: print the IAM policy of reviewers
+	@$(PY) -m console $(if $(PLAIN),--plain) $(if $(filter yes,$(BLIND)),--blind) $(if $(filter yes,$(POLICY)),--policy)
 
 redrive: $(READY)  ## replay failed photos and review requests; LIST=yes: only list; ID=<message>: one; DROP=<message>: remove one
 	@$(PY) -m operate redrive $(if $(filter yes,$(LIST)),--list) $(if $(ID),--id $(call quoted,ID)) $(if $(DROP),--drop $(call quoted,DROP)) $(if $(filter yes,$(FORCE)),--force)

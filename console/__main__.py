@@ -42,6 +42,11 @@ def main() -> int:
         default=float(os.environ.get("REVIEW_UNDO_S") or UNDO_S),
         help="seconds in which an answer can be undone; 0 disables undo",
     )
+    parser.add_argument(
+        "--blind",
+        action="store_true",
+        help="in the terminal, do not show the model's prediction before the answer",
+    )
     arguments = parser.parse_args()
     wanted = os.environ.get("REVIEWER", "")
     try:
@@ -63,7 +68,7 @@ def main() -> int:
     if arguments.plain:
         from console.terminal import run
 
-        return run(deployed, aws, choices(), reviewer, undo_s=arguments.undo_s)
+        return run(deployed, aws, choices(), reviewer, undo_s=arguments.undo_s, blind=arguments.blind)
     return serve(deployed, aws, reviewer, arguments.port, arguments.undo_s)
 
 

@@ -106,7 +106,9 @@ class Delivery:
             message = "This photo was deleted while you answered. Your answer was not kept."
             return Outcome(DELETED, answer.photo_id, answer.vehicle, message)
         if answer.label is None:
-            label = Label.of(request, answer.vehicle, answer.reviewer, answer.answered_at, answer_id=lease.id)
+            label = Label.of(
+                request, answer.vehicle, answer.reviewer, answer.answered_at, lease.id, blind=not lease.opinion_shown
+            )
             answer.label = self._reviews.labels.save(label, self._picture(label, answer))
         label = answer.label
         counting = self._claim(request, label, record)
@@ -128,6 +130,8 @@ class Delivery:
             return Outcome(LABEL_ONLY, answer.photo_id, answer.vehicle, f"{outcome} Your answer is kept as a label.")
         bay = self._choices[answer.vehicle].bay
         message = "the photo is rejected" if answer.vehicle == UNUSABLE else f"{request.driver_id} → {bay}"
+        if label.blind and request.vehicle:
+            message += f". The model's answer was {request.vehicle} ({request.confidence or 0:.1%})."
         return Outcome(ROUTED, answer.photo_id, answer.vehicle, message)
 
     def find_answer(self, request: ReviewRequest, record: PhotoRecord) -> Label | None:

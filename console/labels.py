@@ -38,8 +38,9 @@ class Label:
 
     `vehicle` is a configured one, `other` or `unusable`; `model_vehicle` and `model_version` belong to the prediction.
     `reviewer` is the id of a Reviewer, `reviewer_name` the name for display. `seconds` is the time from the request to
-    the answer. `answer_id` identifies the answer. `picture` is the name of the picture beside the label, None without
-    one. `number` counts the labels of this reviewer for this photo from 1; it is 0 before the label is saved.
+    the answer. `answer_id` identifies the answer. `blind` is whether the reviewer answered before seeing what the
+    model, or another reviewer, answered. `picture` is the name of the picture beside the label, None without one.
+    `number` counts the labels of this reviewer for this photo from 1; it is 0 before the label is saved.
     """
 
     photo: dict[str, Any]
@@ -61,12 +62,20 @@ class Label:
     requested_at: str
     token_hash: str
     answer_id: str
+    blind: bool
     picture: str | None = None
     number: int = 0
 
     @classmethod
     def of(
-        cls, request: ReviewRequest, vehicle: str, reviewer: Reviewer, answered_at: datetime, answer_id: str
+        cls,
+        request: ReviewRequest,
+        vehicle: str,
+        reviewer: Reviewer,
+        answered_at: datetime,
+        answer_id: str,
+        *,
+        blind: bool = False,
     ) -> "Label":
         """Return the label of an answer to a request."""
         return cls(
@@ -89,6 +98,7 @@ class Label:
             requested_at=timestamp(request.requested_at),
             token_hash=request.token_hash,
             answer_id=answer_id,
+            blind=blind,
         )
 
     @classmethod

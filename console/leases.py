@@ -33,7 +33,7 @@ class Lease:
     """A request whose message is invisible to other consumers of the queue.
 
     `queue_url` is the URL of that queue. `record` is the record of the photo as it was when the message was received,
-    None for a photo without one.
+    None for a photo without one. `opinion_shown` is whether the reviewer has seen the prediction.
     """
 
     id: str
@@ -42,6 +42,7 @@ class Lease:
     receipt_handle: str = field(repr=False)
     receive_count: int
     record: PhotoRecord | None = None
+    opinion_shown: bool = False
 
     def is_label_only(self, now: datetime) -> bool:
         """Whether an answer becomes a label only, because the execution no longer waits for it."""

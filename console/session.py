@@ -99,7 +99,7 @@ class Session:
 
         The answer that is being delivered keeps its lease.
         """
-        newer = replace(newer, id=older.id)
+        newer = replace(newer, id=older.id, opinion_shown=older.opinion_shown)
         if older in self.leased:
             self.leased[self.leased.index(older)] = newer
             return True

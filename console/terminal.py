@@ -36,14 +36,25 @@ _BAR_WIDTH = 24
 _TEXT_LINES = 18  # lines of the terminal above and below the photo
 
 
-def run(deployed: Deployed, aws: Aws, choices: Iterable[Choice], reviewer: Reviewer, *, undo_s: float) -> int:
-    """Review until `q`, Ctrl-C or the end of the input, then deliver all answers and give back the rest. Returns 0."""
+def run(
+    deployed: Deployed,
+    aws: Aws,
+    choices: Iterable[Choice],
+    reviewer: Reviewer,
+    *,
+    undo_s: float,
+    blind: bool = False,
+) -> int:
+    """Review until `q`, Ctrl-C or the end of the input, then deliver all answers and give back the rest. Returns 0.
+
+    With `blind`, the model's prediction is not shown before the answer.
+    """
     console = Console(highlight=False)
     with Desk(deployed, aws, choices, undo_s=undo_s) as desk, keyboard() as keys:
         session = desk.open_session(reviewer)
         console.print("[bold]Q[/] quits.")
         with suppress(KeyboardInterrupt):  # Ctrl-C ends the session like `q`
-            Terminal(console, desk, session).run(keys)
+            Terminal(console, desk, session, blind=blind).run(keys)
     for notice in session.notices:
         console.print(_notice(notice))
     return 0
@@ -52,8 +63,9 @@ def run(deployed: Deployed, aws: Aws, choices: Iterable[Choice], reviewer: Revie
 class Terminal:
     """The terminal of one reviewer."""
 
-    def __init__(self, console: Console, desk: Desk, session: Session) -> None:
-        """Print to `console` and take requests from `desk` for `session`."""
+    def __init__(self, console: Console, desk: Desk, session: Session, *, blind: bool = False) -> None:
+        """Print to `console` and take requests from `desk` for `session`; without predictions with `blind`."""
+        self._hides_opinion = blind
         self._console = console
         self._desk = desk
         self._session = session
@@ -139,7 +151,8 @@ class Terminal:
             details.add_row(
                 "Note", Text("The driver no longer waits. Your answer is kept as a label for training.", "yellow")
             )
-        probabilities = {} if request.is_blind else request.probabilities or {}
+        probabilities = {} if self._hides_opinion or request.is_blind else request.probabilities or {}
+        lease.opinion_shown |= bool(probabilities)
         for name, share in sorted(probabilities.items(), key=lambda item: -item[1]):
             bar = Text("█" * round(share * _BAR_WIDTH), "cyan") + Text(
                 "░" * (_BAR_WIDTH - round(share * _BAR_WIDTH)), "dim"

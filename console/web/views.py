@@ -53,12 +53,15 @@ DECIDED_BY = {"model": "model", "reviewer": "reviewer", "fallback": "timed out"}
 """Display texts of `decided_by`."""
 
 
-def session(state: Session, leased: Sequence[Lease], undo_s: float) -> dict[str, Any]:
-    """Return a session for its page: leased requests, answers that can be undone, and notices."""
+def session(state: Session, leased: Sequence[Lease], undo_s: float, *, blind: bool) -> dict[str, Any]:
+    """Return a session for its page: leased requests, answers that can be undone, and notices.
+
+    The prediction is that of the first request only, and not if the reviewer answers `blind`.
+    """
     now = datetime.now(UTC)
     moment = time.monotonic()
     return {
-        "leased": [leased_request(lease, now) for lease in leased],
+        "leased": [leased_request(lease, now, blind=blind or number > 0) for number, lease in enumerate(leased)],
         "undoable": [
             {
                 "photo_id": answer.photo_id,
@@ -73,13 +76,14 @@ def session(state: Session, leased: Sequence[Lease], undo_s: float) -> dict[str,
     }
 
 
-def leased_request(lease: Lease, now: datetime) -> dict[str, Any]:
+def leased_request(lease: Lease, now: datetime, *, blind: bool) -> dict[str, Any]:
     """Return a leased request for its page, without the task token.
 
-    One that is answered blind has neither the prediction nor the outcome of the photo.
+    One that is answered blind, which an audit always is, has no prediction; an audit has no outcome either.
     """
     request = lease.request
-    blind = request.is_blind
+    blind = blind or request.is_blind
+    lease.opinion_shown |= not blind and request.vehicle is not None
     shown = replace(request, vehicle=None, confidence=None, probabilities=None, threshold=None) if blind else request
     return {
         "id": lease.id,
@@ -96,7 +100,8 @@ def leased_request(lease: Lease, now: datetime) -> dict[str, Any]:
         "expires_in_s": (request.expires_at - now).total_seconds() if request.expires_at else None,
         "label_only": lease.is_label_only(now),
         "blind": blind,
-        "ended": None if blind else describe_outcome(lease.record),
+        "audit": request.is_blind,
+        "ended": None if request.is_blind else describe_outcome(lease.record),
     }
 
 

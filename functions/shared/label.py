@@ -51,6 +51,7 @@ _LABEL = object_with(
         "probabilities": optional(all_of(object_with({OTHER: fraction}), values(fraction))),
         "agrees": optional(flag),
         "token_hash": matching("[0-9a-f]{64}"),
+        "blind": flag,
         "picture": optional(matching(r"[1-9][0-9]*\.(jpg|png)")),
     },
     closed=True,

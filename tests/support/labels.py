@@ -111,6 +111,7 @@ def label_of(
         "requested_at": request["requested_at"],
         "token_hash": request["token_hash"],
         "answer_id": f"{reviewer}-{number}",
+        "blind": False,
         "picture": f"{number}.png" if usable else None,
     }
     return PlantedLabel(reviewer, number, content, picture if usable else None)

@@ -230,6 +230,7 @@ def labelled(number: int, confidence: float, model_vehicle: str = "bicycle", veh
         requested_at=timestamp(requested),
         token_hash=hashlib.sha256(b"").hexdigest(),
         answer_id=str(number),
+        blind=False,
     )
     reviews = Reviews("scones-ml", aws("s3"))
     saved = reviews.labels.save(label)

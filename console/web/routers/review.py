@@ -18,9 +18,13 @@ _COOKIE_S = 365 * 86400
 
 
 class TabRequest(BaseModel):
-    """The body of a request from a browser tab, which is identified by 32 hexadecimal digits."""
+    """The body of a request from a browser tab, which is identified by 32 hexadecimal digits.
+
+    With `blind`, the response has no prediction of the model.
+    """
 
     tab: str = Field(pattern="^[0-9a-f]{32}$")
+    blind: bool = False
 
 
 class LeaseRequest(TabRequest):
@@ -51,7 +55,7 @@ def page(services: CurrentServices, reviewer: CurrentReviewer) -> HTMLResponse:
 def take(body: TabRequest, services: CurrentServices, reviewer: CurrentReviewer) -> dict[str, Any]:
     """Return the session of a tab with its current and next request, and the figures of the queue."""
     session = services.tabs.session(body.tab, reviewer)
-    return _state(services, session, ahead=2) | {"figures": views.figures(services.queue.figures())}
+    return _state(services, session, body, ahead=2) | {"figures": views.figures(services.queue.figures())}
 
 
 @router.post("/api/answer")
@@ -59,7 +63,7 @@ def answer(body: AnswerRequest, services: CurrentServices, reviewer: CurrentRevi
     """Answer a request. 409 when the session does not hold it, 422 for an unknown answer."""
     session = services.tabs.session(body.tab, reviewer)
     services.desk.answer(session, body.id, body.vehicle)
-    return _state(services, session)
+    return _state(services, session, body)
 
 
 @router.post("/api/skip")
@@ -67,7 +71,7 @@ def skip(body: LeaseRequest, services: CurrentServices, reviewer: CurrentReviewe
     """Give a request back to the queue. 409 when the session does not hold it."""
     session = services.tabs.session(body.tab, reviewer)
     services.desk.skip(session, body.id)
-    return _state(services, session)
+    return _state(services, session, body)
 
 
 @router.post("/api/undo")
@@ -75,7 +79,7 @@ def undo(body: TabRequest, services: CurrentServices, reviewer: CurrentReviewer)
     """Undo the last answer; `undone` is false when it is too late."""
     session = services.tabs.session(body.tab, reviewer)
     undone = services.desk.undo(session)
-    return _state(services, session) | {"undone": undone is not None}
+    return _state(services, session, body) | {"undone": undone is not None}
 
 
 @router.post("/api/close-session")
@@ -95,6 +99,7 @@ def rename(body: RenameRequest, response: Response, logins: CurrentLogins) -> di
     return {"reviewer": name}
 
 
-def _state(services: Services, session: Session, *, ahead: int = 1) -> dict[str, Any]:
+def _state(services: Services, session: Session, body: TabRequest, *, ahead: int = 1) -> dict[str, Any]:
     """Return the state of a session. `ahead` is 1 after an action, because the next request is leased already."""
-    return views.session(session, services.desk.take(session, ahead=ahead), services.desk.undo_s)
+    leased = services.desk.take(session, ahead=ahead)
+    return views.session(session, leased, services.desk.undo_s, blind=body.blind)

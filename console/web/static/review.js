@@ -12,6 +12,9 @@ const names = Object.fromEntries(
   buttons.filter((button) => button.dataset.vehicle).map((button) => [button.dataset.vehicle, button.dataset.name]),
 );
 
+const optionsKey = `review-options:${$("review").dataset.reviewer}`;
+const options = { blind: false, keys: true, ...JSON.parse(localStorage.getItem(optionsKey) ?? "{}") };
+
 let tab = newTab();
 let current = null; // the request on the screen
 let loaded = false; // whether the first response has arrived
@@ -31,7 +34,7 @@ function newTab() {
 async function send(action, body = {}) {
   const number = ++sent;
   try {
-    const session = await post(`/api/${action}`, { tab, ...body });
+    const session = await post(`/api/${action}`, { tab, blind: options.blind, ...body });
     banner("");
     if (number === sent) show(session);
     return session;
@@ -97,6 +100,7 @@ function show(session) {
   const changed = !loaded || first?.id !== current?.id;
   loaded = true;
   current = first;
+  if (first) showDetails(first);
   if (changed) {
     showPhoto(first);
     document.body.classList.add("fresh");
@@ -144,8 +148,12 @@ function showPhoto(request) {
   };
   image.src = `/images/${request.photo_id}`;
   $("photo-name").textContent = `${request.driver} · ${request.file}`;
+}
+
+function showDetails(request) {
   $("reason").textContent = request.reason;
-  $("audit").hidden = !request.blind;
+  $("audit").hidden = !request.audit;
+  $("hidden-model").hidden = request.audit || !request.blind;
   $("model").hidden = !request.probabilities.length;
   $("probabilities").replaceChildren(...request.probabilities.map((pair) => bar(pair, request)));
   $("model-version").textContent =
@@ -242,7 +250,7 @@ function tick() {
   $("expires").textContent = left === null ? "–" : late ? "timed out" : duration(left);
   $("expires").classList.toggle("urgent", !late && left < 120);
   $("label-only").hidden = !late;
-  $("label-only").textContent = current.blind
+  $("label-only").textContent = current.audit
     ? "No driver waits. You see the other opinion after your answer."
     : `${current.ended ?? "The review timed out, so the driver was sent to the help desk."} Your answer is kept as a label.`;
 }
@@ -251,6 +259,12 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   if (event.target.closest("input, select, textarea, dialog")) return;
   const key = event.key.toLowerCase();
+  if (!options.keys) return;
+  if (key === "?") {
+    event.preventDefault();
+    $("help").showModal();
+    return;
+  }
   if (key === "z") {
     event.preventDefault();
     undo();
@@ -269,6 +283,27 @@ for (const button of buttons) {
   button.addEventListener("click", () => (button.id === "skip" ? skip() : answer(button.dataset.vehicle)));
 }
 $("undo-button").addEventListener("click", undo);
+
+$("help-button").addEventListener("click", () => $("help").showModal());
+$("help-close").addEventListener("click", () => $("help").close());
+for (const name of ["blind", "keys"]) {
+  $(`option-${name}`).checked = options[name];
+  $(`option-${name}`).addEventListener("change", (event) => {
+    options[name] = event.target.checked;
+    localStorage.setItem(optionsKey, JSON.stringify(options));
+    applyOptions();
+    if (name === "blind") poll();
+  });
+}
+
+function applyOptions() {
+  document.body.classList.toggle("without-keys", !options.keys);
+  for (const button of [...buttons, $("undo-button")]) {
+    if (options.keys) button.setAttribute("aria-keyshortcuts", button.dataset.key);
+    else button.removeAttribute("aria-keyshortcuts");
+  }
+}
+applyOptions();
 
 // A page that is hidden for HIDDEN_MS gives its photos back to the queue.
 document.addEventListener("visibilitychange", () => {

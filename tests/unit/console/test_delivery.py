@@ -89,10 +89,23 @@ def label(stage: Deployed) -> dict[str, Any] | None:
     return labels(stage).get(model_stage.photo(1).photo_id)
 
 
+@pytest.mark.parametrize("shown", [False, True])
+def test_a_label_says_whether_it_was_answered_blind_and_then_the_opinion_of_the_model_follows(
+    stage: Deployed, sender: ConsoleProcess, shown: bool
+) -> None:
+    lease = sender.receive()
+    lease.opinion_shown = shown
+    outcome = sender.deliver(lease, "motorcycle")
+    assert ("The model's answer was bicycle (" in outcome.message) is not shown
+    assert (label(stage) or {})["blind"] is not shown
+
+
 def test_an_answer_becomes_a_label_an_output_and_an_event_and_the_message_is_deleted(
     stage: Deployed, sender: ConsoleProcess
 ) -> None:
-    outcome = sender.deliver(sender.receive(), "motorcycle")
+    lease = sender.receive()
+    lease.opinion_shown = True
+    outcome = sender.deliver(lease, "motorcycle")
     assert (outcome.kind, outcome.message) == (ROUTED, "driver-1 → Bay B")
     output = sender.aws.stepfunctions.outputs["token-1"]
     assert (output["vehicle"], output["reviewer"]) == ("motorcycle", "ada")
@@ -107,7 +120,7 @@ def test_an_answer_becomes_a_label_an_output_and_an_event_and_the_message_is_del
 
 
 def test_an_unusable_photo_is_rejected(sender: ConsoleProcess) -> None:
-    assert sender.deliver(sender.receive(), "unusable").message == "the photo is rejected"
+    assert sender.deliver(sender.receive(), "unusable").message.startswith("the photo is rejected")
 
 
 def test_without_a_label_nothing_else_is_sent(

@@ -27,6 +27,44 @@ def test_a_tab_takes_a_request_answers_it_undoes_the_answer_and_answers_again(st
     assert labels(stage)[photo_id]["vehicle"] == "bicycle"
 
 
+def test_a_tab_in_blind_mode_gets_no_prediction_and_the_label_says_so(stage: Deployed) -> None:
+    photo_id = send(stage, 1)
+    with BrowserClient(stage, FakeAws()) as browser:
+        taken = browser.post("/api/take", tab=TAB, blind=True)
+        (request,) = taken.json()["leased"]
+        assert (request["blind"], request["audit"]) == (True, False)
+        assert not any(request[name] for name in ("vehicle", "confidence", "probabilities", "threshold"))
+        assert "bicycle" not in taken.text
+        browser.post("/api/answer", tab=TAB, blind=True, id=request["id"], vehicle="motorcycle")
+    assert labels(stage)[photo_id]["blind"] is True
+
+
+def test_who_saw_the_prediction_before_changing_to_blind_mode_does_not_answer_blind(stage: Deployed) -> None:
+    photo_id = send(stage, 1)
+    with BrowserClient(stage, FakeAws()) as browser:
+        (request,) = browser.post("/api/take", tab=TAB).json()["leased"]
+        assert request["vehicle"] == "bicycle"
+        (hidden,) = browser.post("/api/take", tab=TAB, blind=True).json()["leased"]
+        assert hidden["vehicle"] is None
+        browser.post("/api/answer", tab=TAB, blind=True, id=request["id"], vehicle="motorcycle")
+    assert labels(stage)[photo_id]["blind"] is False
+
+
+def test_only_the_photo_on_the_screen_has_a_prediction(stage: Deployed) -> None:
+    ids = {send(stage, 1), send(stage, 2)}
+    with BrowserClient(stage, FakeAws()) as browser:
+        first, following = browser.post("/api/take", tab=TAB).json()["leased"]
+        assert (first["vehicle"], following["vehicle"]) == ("bicycle", None)
+        browser.post("/api/answer", tab=TAB, id=first["id"], vehicle="other")
+        browser.post("/api/take", tab=TAB, blind=True)
+        browser.post("/api/answer", tab=TAB, blind=True, id=following["id"], vehicle="other")
+    assert {photo_id: label["blind"] for photo_id, label in labels(stage).items()} == {
+        first["photo_id"]: False,
+        following["photo_id"]: False,
+    }
+    assert set(labels(stage)) == ids
+
+
 def test_no_response_has_a_task_token(stage: Deployed) -> None:
     send(stage, 1)
     with BrowserClient(stage, FakeAws()) as browser:
