@@ -28,7 +28,7 @@ from functions.shared.audit import SECOND
 from functions.shared.aws import error_code
 from functions.shared.errors import EventNotPublished
 from functions.shared.events import EventBus
-from functions.shared.label import UNUSABLE
+from functions.shared.label import NOT_LEARNT, UNUSABLE
 from functions.shared.photo_record import PhotoRecord
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class Delivery:
 
         Raises PhotoNotRead when S3 does not return the photo, except in the last attempt: the driver waits.
         """
-        if label.vehicle == UNUSABLE:
+        if label.vehicle in NOT_LEARNT:
             return None
         try:
             return self._photos.picture(answer.lease.request.photo)

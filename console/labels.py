@@ -19,7 +19,7 @@ from console.pictures import Picture
 from console.review_request import RequestId, ReviewRequest
 from functions.shared.aws import call_failed, error_code
 from functions.shared.errors import AwsRefused
-from functions.shared.label import LABELS, LARGEST_LABEL_BYTES, LabelKey, NotALabel, read_label
+from functions.shared.label import AMBIGUOUS, LABELS, LARGEST_LABEL_BYTES, LabelKey, NotALabel, read_label
 from functions.shared.s3 import ABSENT, create_once, list_objects
 from functions.shared.times import timestamp
 
@@ -36,7 +36,7 @@ _MAX_CACHED = 5000
 class Label:
     """An answer about a photo.
 
-    `vehicle` is a configured one, `other` or `unusable`; `model_vehicle` and `model_version` belong to the prediction.
+    `vehicle` is a configured one, `other` or one of NOT_LEARNT; `model_vehicle`, `model_version` are of the prediction.
     `reviewer` is the id of a Reviewer, `reviewer_name` the name for display. `seconds` is the time from the request to
     the answer. `answer_id` identifies the answer. `blind` is whether the reviewer answered before seeing what the
     model, or another reviewer, answered. `picture` is the name of the picture beside the label, None without one.
@@ -93,7 +93,7 @@ class Label:
             probabilities=dict(request.probabilities) if request.probabilities else None,
             model_version=request.model_version,
             threshold=request.threshold,
-            agrees=None if request.vehicle is None else request.vehicle == vehicle,
+            agrees=_agreement(request.vehicle, vehicle),
             execution=request.execution,
             requested_at=timestamp(request.requested_at),
             token_hash=request.token_hash,
@@ -118,6 +118,10 @@ class Label:
     def request_id(self) -> RequestId:
         """The request that was answered."""
         return RequestId(self.photo_id, self.token_hash, datetime.fromisoformat(self.requested_at))
+
+    def agreement_with(self, vehicle: str) -> bool | None:
+        """Return what `agrees` is for another answer."""
+        return _agreement(self.model_vehicle, vehicle)
 
     def as_json(self) -> bytes:
         """Return the content of the object, as in events/contracts/label.json."""
@@ -231,6 +235,11 @@ def read_object(s3: "S3Client", bucket: str, key: str, most_bytes: int) -> bytes
             "an object under %s is ignored: S3 refuses to return it (%s)", key.partition("/")[0], error_code(error)
         )
         return None
+
+
+def _agreement(predicted: str | None, vehicle: str) -> bool | None:
+    """Whether an answer is the prediction; None without one, and for an answer that says nothing about it."""
+    return None if predicted is None or vehicle == AMBIGUOUS else predicted == vehicle
 
 
 def _is_label(key: str) -> bool:

@@ -16,7 +16,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from console.answers import SKIP_KEY, UNDO_KEY, Choice
+from console.answers import QUIT_KEY, SKIP_KEY, UNDO_KEY, Choice
 from console.aws import Aws
 from console.aws_errors import explain
 from console.desk import Desk
@@ -28,7 +28,6 @@ from console.session import ROUTED, NotLeased, Outcome, Session
 from deploy.outputs import Deployed
 from functions.shared.errors import RecordUnavailable
 
-QUIT_KEY = "q"
 _POLL_S = 2.0
 _KEY_TIMEOUT_S = 0.2
 _UPPER_HALF = "▀"

@@ -47,6 +47,7 @@ SKIPPED_LABELS = {
     "Outvoted": "most reviewers gave another answer, or as many, and theirs routed the driver",
     "Contested": "reviewers disagree, without a majority, and no answer routed the driver",
     "Unusable": "the reviewers found the photo unusable",
+    "Ambiguous": "several vehicles, and the reviewers could not say which counts",
     "UnknownVehicle": "names no vehicle of this retraining",
     "OverDriverLimit": "older than the newest MAX_LABELS_PER_DRIVER of the driver",
 }

@@ -129,7 +129,8 @@ def build() -> Any:
         ],
     )
     reviewer_answered = Choice(
-        "ReviewerAnswered?", comment="Branch on the answer: a vehicle or `other`, `unusable`, or invalid."
+        "ReviewerAnswered?",
+        comment="Branch on the answer: a vehicle or `other`, `unusable`, `ambiguous`, or invalid.",
     )
     decide_by_reviewer = _decide(
         "DecideByReviewer",
@@ -137,6 +138,15 @@ def build() -> Any:
         decided_by="reviewer",
         photo="$.review.photo",
         vehicle="$.reviewer.vehicle",
+        confidence=None,
+        model_version="$.review.model_version",
+    )
+    decide_ambiguous_photo = _decide(
+        "DecideAmbiguousPhoto",
+        "The reviewer cannot say which of several vehicles is the driver's: the help desk can ask.",
+        decided_by="reviewer",
+        photo="$.review.photo",
+        vehicle=None,
         confidence=None,
         model_version="$.review.model_version",
     )
@@ -232,10 +242,15 @@ def build() -> Any:
         report_unusable_photo,
     )
     reviewer_answered.add_choice(
+        ChoiceRule.And([ChoiceRule.IsPresent(answer, True), ChoiceRule.StringEquals(answer, "ambiguous")]),
+        decide_ambiguous_photo,
+    )
+    reviewer_answered.add_choice(
         ChoiceRule.And([ChoiceRule.IsPresent(answer, True), ChoiceRule.IsString(answer, True)]), decide_by_reviewer
     )
     reviewer_answered.default_choice(decide_by_fallback)
     Chain([decide_by_reviewer, assign_bay])
+    Chain([decide_ambiguous_photo, assign_bay])
     Chain([decide_by_fallback, assign_bay])
     Chain([report_unusable_photo, reject_photo])
 

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from console.answers import Choice
+from console.answers import Choice, several_vehicles
 from console.identity import Reviewer
 from console.now_figures import Figures
 from console.web import views
@@ -44,6 +44,7 @@ class Pages:
             region=deployed.region,
             is_production=deployed.stage == PRODUCTION,
             choices=choices,
+            several_vehicles=several_vehicles(),
             token=csrf_token,
         )
 

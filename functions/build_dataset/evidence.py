@@ -13,7 +13,7 @@ from typing import Any
 
 from functions.build_dataset.skipped import Reason
 from functions.shared.label import (
-    UNUSABLE,
+    NOT_LEARNT,
     LabelKey,
     LabelOfAnotherPhoto,
     LabelOfAnotherReviewer,
@@ -65,7 +65,7 @@ class Answer:
         photo = Photo.from_state(label["photo"])
         if not _ETAG.fullmatch(photo.etag or ""):
             raise NoEvidence(Reason.MALFORMED)
-        picture = None if label["vehicle"] == UNUSABLE else label["picture"]
+        picture = None if label["vehicle"] in NOT_LEARNT else label["picture"]
         answered_at = datetime.fromisoformat(label["answered_at"])
         return cls(photo, label["vehicle"], answered_at, label["token_hash"], picture)
 

@@ -15,7 +15,7 @@ from functions.build_dataset.skipped import Reason, SkippedLabels
 from functions.shared.aws import call_failed, error_code
 from functions.shared.decision import REVIEWER
 from functions.shared.errors import AwsRefused
-from functions.shared.label import LABELS, LARGEST_LABEL_BYTES, UNUSABLE, LabelKey
+from functions.shared.label import LABELS, LARGEST_LABEL_BYTES, NOT_LEARNT, LabelKey
 from functions.shared.photo_reader import PhotoReader
 from functions.shared.photo_record import REJECTED
 from functions.shared.s3 import ABSENT, list_objects
@@ -137,8 +137,8 @@ def _check(
 
 
 def _find_picture(label: _Found, answer: Answer, pictures: Mapping[str, str]) -> Picture | None:
-    """Return the picture beside a label; None for `unusable`. Raises NoEvidence when it is missing."""
-    if answer.vehicle == UNUSABLE:
+    """Return the picture beside a label; None for an answer of NOT_LEARNT. Raises NoEvidence when it is missing."""
+    if answer.vehicle in NOT_LEARNT:
         return None
     key = f"{label.name.rpartition('/')[0]}/{answer.picture}"
     if key not in pictures:

@@ -9,7 +9,7 @@ The rules:
    reviewer routed the driver: otherwise one reviewer could take every photo of the others out of the training by
    contradicting them later. It is read from the record of the photo, which no reviewer can write. When no answer routed
    the driver, or photos with the same bytes were routed by different ones of these vehicles, the photo is contested and
-   not used. Nor is one whose label is `unusable` or a vehicle that is not configured; `other` is used.
+   not used. Nor is one whose label is `unusable`, `ambiguous` or a vehicle that is not configured; `other` is used.
 4. The picture that models are trained on is the one that most reviewers of the majority saw: the console encodes equal
    pixels into equal bytes, and equal bytes have equal ETags. Of several, it is the one whose label S3 stored first. Of
    the labels with this picture, the effective one is that of the photo that was seen first, and there the one that S3
@@ -25,7 +25,7 @@ from datetime import datetime
 from typing import Any
 
 from functions.build_dataset.skipped import Reason, SkippedLabels
-from functions.shared.label import UNUSABLE
+from functions.shared.label import AMBIGUOUS, UNUSABLE
 from functions.shared.photo import Photo
 from functions.shared.times import timestamp
 from functions.shared.vehicles import OTHER
@@ -57,7 +57,7 @@ class Label:
 
     `number` counts the labels of this reviewer about this photo, `written_at` is when S3 stored it, and `seen_at` when
     the photo was first seen. `routed` is the vehicle of the answer that routed the driver, None when no answer did.
-    `picture` is None for `unusable`.
+    `picture` is None for `unusable` and `ambiguous`.
     """
 
     photo: Photo
@@ -77,7 +77,7 @@ class Label:
 
     @property
     def used_picture(self) -> Picture:
-        """The picture that models are trained on. Raises ValueError for `unusable`, which no snapshot contains."""
+        """The picture that models are trained on. Raises ValueError for an answer that no snapshot contains."""
         if self.picture is None:
             raise ValueError(f"photo {self.photo.photo_id} is {self.vehicle}, so there is no picture to train on")
         return self.picture
@@ -97,6 +97,9 @@ class Label:
             "labelled_at": timestamp(self.answered_at),
             "use": self.use,
         }
+
+
+_NOT_LEARNT = {UNUSABLE: Reason.UNUSABLE, AMBIGUOUS: Reason.AMBIGUOUS}
 
 
 def effective_labels(
@@ -128,7 +131,7 @@ def _effective_label(labels: Iterable[Label], usable: set[str], skipped: Skipped
         elif label.vehicle != vehicle:
             _skip([label], Reason.OUTVOTED, skipped)
     if vehicle not in usable:
-        _skip(majority, Reason.UNUSABLE if vehicle == UNUSABLE else Reason.UNKNOWN_VEHICLE, skipped)
+        _skip(majority, _NOT_LEARNT.get(vehicle, Reason.UNKNOWN_VEHICLE), skipped)
         return None
     return min(_with_common_picture(majority), key=lambda label: (label.seen_at, label.photo.photo_id, *_stored(label)))
 

@@ -28,6 +28,7 @@ class Reason(StrEnum):
     OUTVOTED = "Outvoted"  # most gave another answer, or as many, and theirs routed the driver
     CONTESTED = "Contested"  # no majority, and no answer routed the driver
     UNUSABLE = "Unusable"
+    AMBIGUOUS = "Ambiguous"  # several vehicles, and the reviewers could not say which counts
     UNKNOWN_VEHICLE = "UnknownVehicle"  # not configured, or not among the classes of this retraining
     OVER_DRIVER_LIMIT = "OverDriverLimit"
 

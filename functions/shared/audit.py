@@ -8,7 +8,7 @@ from typing import Any
 
 from functions.shared.decision import MODEL
 from functions.shared.intervals import clopper_pearson
-from functions.shared.label import UNUSABLE
+from functions.shared.label import NOT_LEARNT
 from functions.shared.photo_record import ROUTED, PhotoRecord
 
 WINDOW = timedelta(days=28)
@@ -70,11 +70,11 @@ def estimate(photos: Iterable[AuditedPhoto]) -> Estimate:
     Kish's effective sample size if that is smaller, as Korn and Graubard (Survey Methodology 24, 1998) do.
     """
     photos = list(photos)
-    usable = [photo for photo in photos if photo.answer not in (None, UNUSABLE)]
+    usable = [photo for photo in photos if photo.answer not in (None, *NOT_LEARNT)]
     counts = Estimate(
         answered=len(usable),
         wrong=sum(photo.answer != photo.vehicle for photo in usable),
-        unusable=sum(photo.answer == UNUSABLE for photo in photos),
+        unusable=sum(photo.answer in NOT_LEARNT for photo in photos),
         open=sum(photo.answer is None for photo in photos),
     )
     if not usable:

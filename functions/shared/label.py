@@ -28,6 +28,10 @@ from functions.shared.vehicles import OTHER
 
 LABELS = "labels/"
 UNUSABLE = "unusable"
+# The photo shows several vehicles, and nobody can say which one the driver came with.
+AMBIGUOUS = "ambiguous"
+NOT_LEARNT = (UNUSABLE, AMBIGUOUS)
+"""Answers that no model learns from. Their labels have no picture."""
 LARGEST_LABEL_BYTES = 64 * 1024
 
 # A segment of dots would be removed from the path of a request.
@@ -109,6 +113,10 @@ def read_label(content: bytes, key: LabelKey) -> dict[str, Any]:
         raise LabelOfAnotherReviewer("the content names another reviewer than the key")
     if label["driver_id"] != photo.driver_id:
         raise NotALabel("the driver is not that of the photo")
-    if label["vehicle"] != UNUSABLE and label["picture"] and label["picture"].partition(".")[0] != str(key.number):
+    if (
+        label["vehicle"] not in NOT_LEARNT
+        and label["picture"]
+        and label["picture"].partition(".")[0] != str(key.number)
+    ):
         raise NotALabel("the picture is that of another label")
     return label

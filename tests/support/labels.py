@@ -16,7 +16,6 @@ from functions.shared.vehicles import load_vehicles
 
 EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:scones-test-classify-photo:planted"
 PICTURE = b"\x89PNG\r\n\x1a\n a picture that nobody decodes"
-UNUSABLE = "unusable"
 
 
 def photo_of(content: bytes, key: str, bucket: str = "uploads") -> Photo:
@@ -90,7 +89,7 @@ def label_of(
     (request,) = record.review_requests
     requested_at = datetime.fromisoformat(request["requested_at"])
     answered_at = answered_at or requested_at + timedelta(seconds=5)
-    usable = vehicle != UNUSABLE
+    usable = vehicle not in ("unusable", "ambiguous")
     content = {
         "photo": record.photo.as_state(),
         "photo_id": record.photo.photo_id,

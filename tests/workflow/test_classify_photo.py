@@ -77,6 +77,15 @@ def test_a_photo_the_reviewer_cannot_use_is_rejected(stage: Stage) -> None:
     assert stage.record(photo).status == "rejected"
 
 
+def test_a_driver_whose_vehicle_the_reviewer_cannot_name_goes_to_the_help_desk_at_once(stage: Stage) -> None:
+    stage.respond = lambda image: classification("bicycle", 0.5)
+    run = stage.classify(stage.upload())
+    stage.answer_review(stage.review_request(), review_answer("ambiguous"))
+    decision = run.output()
+    assert (decision["decided_by"], decision["vehicle"], decision["order_range"]) == ("reviewer", None, "help-desk")
+    assert len(stage.events("Driver Routed")) == 1
+
+
 @pytest.mark.parametrize("answer", [{}, {"vehicle": None}, "bicycle", [], {"vehicle": 7}])
 def test_an_invalid_answer_sends_the_driver_to_the_help_desk(stage: Stage, answer: Any) -> None:
     stage.respond = lambda image: classification("bicycle", 0.5)

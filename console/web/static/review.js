@@ -1,26 +1,26 @@
 // The Review page: the requests of this tab's session, and one key for each answer.
 
 import { banner, duration, post, ResponseError } from "./console.js";
+import * as photoView from "./photo-view.js";
+import { buttons, names } from "./review-answers.js";
+import { showDetails } from "./review-details.js";
+import { options, startOptions } from "./review-options.js";
 
 const POLL_MS = 2000;
 const HIDDEN_MS = 20000;
+const SAID_MS = 5000;
+const OFFLINE = "Not connected: nothing was sent. The photo goes back to the queue; this page tries again automatically.";
 const FRESH_MS = 150; // a key press before that was meant for the previous photo
 
 const $ = (id) => document.getElementById(id);
-const buttons = [...document.querySelectorAll(".answer")];
-const names = Object.fromEntries(
-  buttons.filter((button) => button.dataset.vehicle).map((button) => [button.dataset.vehicle, button.dataset.name]),
-);
-
-const optionsKey = `review-options:${$("review").dataset.reviewer}`;
-const options = { blind: false, keys: true, ...JSON.parse(localStorage.getItem(optionsKey) ?? "{}") };
-
 let tab = newTab();
 let current = null; // the request on the screen
 let loaded = false; // whether the first response has arrived
 let since = performance.now(); // when the durations in `current` were measured
 let figures = null;
 let busy = false;
+let offline = false;
+let silence = null; // the timer that hides what was said
 let sent = 0; // number of requests so far: the response to an older one is not shown
 let notified = 0; // the number of the last notice shown
 let undoEnds = null;
@@ -36,15 +36,21 @@ async function send(action, body = {}) {
   try {
     const session = await post(`/api/${action}`, { tab, blind: options.blind, ...body });
     banner("");
+    setOffline(false);
     if (number === sent) show(session);
     return session;
   } catch (error) {
     if (error instanceof ResponseError) {
-      announce(error.message);
+      setOffline(false);
       banner(error.status === 409 ? "" : error.message);
-      if (error.status === 409) setTimeout(poll, 0);
+      if (error.status === 409) {
+        say(error.message);
+        setTimeout(poll, 0);
+      } else {
+        announce(error.message);
+      }
     } else {
-      banner("The console cannot be reached. The photo goes back to the queue. This page tries again automatically.");
+      setOffline(true);
     }
     return null;
   }
@@ -54,7 +60,23 @@ async function poll() {
   if (!busy && !hiddenSince) await send("take");
 }
 
+function setOffline(now) {
+  if (offline === now) return;
+  offline = now;
+  enableAnswers();
+  if (offline) banner("The console cannot be reached. The photo goes back to the queue. This page tries again automatically.");
+}
+
+function enableAnswers() {
+  for (const button of buttons) button.disabled = offline || !current;
+  $("undo-button").disabled = offline;
+}
+
 async function act(action, body) {
+  if (offline) {
+    say(OFFLINE);
+    return null;
+  }
   if (busy) return null;
   busy = true;
   document.body.classList.add("busy");
@@ -77,17 +99,26 @@ async function answer(vehicle) {
 async function skip() {
   if (!current) return;
   const session = await act("skip", { id: current.id });
-  if (session) announce(session.leased.length ? "Skipped. Next photo." : "Skipped.");
+  if (session) say(session.leased.length ? "Skipped, for another reviewer. Next photo." : "Skipped, for another reviewer.");
 }
 
 async function undo() {
   const session = await act("undo");
-  if (session) announce(session.undone ? "Undone. Answer again." : "Too late to undo.");
+  if (session) say(session.undone ? "Undone. Answer again." : "Too late to undo: the answer was sent.");
 }
 
 /** Announce a text to screen readers. */
 function announce(text) {
   $("status").textContent = text;
+}
+
+/** Show a text for some seconds, and announce it. */
+function say(text) {
+  announce(text);
+  $("said").textContent = text;
+  $("said").hidden = false;
+  clearTimeout(silence);
+  silence = setTimeout(() => ($("said").hidden = true), SAID_MS);
 }
 
 function show(session) {
@@ -129,9 +160,10 @@ function showPhoto(request) {
   $("photo-box").hidden = !request;
   $("details").hidden = !request;
   $("empty").hidden = Boolean(request);
-  for (const button of buttons) button.disabled = !request;
+  enableAnswers();
   if (!request) {
     $("photo-name").textContent = "";
+    photoView.reset();
     $("empty-title").textContent = "The queue is empty";
     $("empty-text").textContent = "New photos appear here automatically.";
     document.title = document.title.replace(/^\(\d+\) /, "");
@@ -147,17 +179,8 @@ function showPhoto(request) {
     $("no-picture").textContent = await whyNotShown(request);
   };
   image.src = `/images/${request.photo_id}`;
+  photoView.reset();
   $("photo-name").textContent = `${request.driver} · ${request.file}`;
-}
-
-function showDetails(request) {
-  $("reason").textContent = request.reason;
-  $("audit").hidden = !request.audit;
-  $("hidden-model").hidden = request.audit || !request.blind;
-  $("model").hidden = !request.probabilities.length;
-  $("probabilities").replaceChildren(...request.probabilities.map((pair) => bar(pair, request)));
-  $("model-version").textContent =
-    request.threshold === null ? request.model_version ?? "" : `Threshold ${request.threshold.toFixed(3)} · ${request.model_version}`;
 }
 
 async function whyNotShown(request) {
@@ -167,20 +190,6 @@ async function whyNotShown(request) {
   } catch {
     return "The photo could not be loaded.";
   }
-}
-
-function bar([name, share], request) {
-  const row = $("bar").content.firstElementChild.cloneNode(true);
-  const title = name === "other" ? "Other" : names[name] ?? name;
-  row.querySelector(".probability-name").textContent = title;
-  const meter = row.querySelector(".share");
-  meter.setAttribute("aria-label", title);
-  meter.setAttribute("aria-valuenow", (share * 100).toFixed(1));
-  meter.setAttribute("aria-valuetext", `${(share * 100).toFixed(0)}%`);
-  meter.firstElementChild.style.width = `${share * 100}%`;
-  row.querySelector(".probability-share").textContent = `${(share * 100).toFixed(1)}%`;
-  row.classList.toggle("top", name === request.vehicle);
-  return row;
 }
 
 function showUndo(undoable) {
@@ -219,7 +228,7 @@ function showNotices(notices) {
   log.length = Math.min(log.length, 8);
   $("log").replaceChildren(...log.map(line));
   const notRouted = fresh.find((notice) => notice.kind !== "routed");
-  if (notRouted) announce(notRouted.message);
+  if (notRouted) say(notRouted.message);
 }
 
 function line(notice) {
@@ -270,6 +279,16 @@ document.addEventListener("keydown", (event) => {
     undo();
     return;
   }
+  if (key === "g") {
+    event.preventDefault();
+    $("guide").open = !$("guide").open;
+    if ($("guide").open) $("guide").scrollIntoView({ block: "nearest" });
+    return;
+  }
+  if (!(key.startsWith("arrow") && event.target.closest(".side")) && photoView.handleKey(key)) {
+    event.preventDefault();
+    return;
+  }
   const button = buttons.find((one) => one.dataset.key === key);
   if (!button) return;
   event.preventDefault();
@@ -283,27 +302,6 @@ for (const button of buttons) {
   button.addEventListener("click", () => (button.id === "skip" ? skip() : answer(button.dataset.vehicle)));
 }
 $("undo-button").addEventListener("click", undo);
-
-$("help-button").addEventListener("click", () => $("help").showModal());
-$("help-close").addEventListener("click", () => $("help").close());
-for (const name of ["blind", "keys"]) {
-  $(`option-${name}`).checked = options[name];
-  $(`option-${name}`).addEventListener("change", (event) => {
-    options[name] = event.target.checked;
-    localStorage.setItem(optionsKey, JSON.stringify(options));
-    applyOptions();
-    if (name === "blind") poll();
-  });
-}
-
-function applyOptions() {
-  document.body.classList.toggle("without-keys", !options.keys);
-  for (const button of [...buttons, $("undo-button")]) {
-    if (options.keys) button.setAttribute("aria-keyshortcuts", button.dataset.key);
-    else button.removeAttribute("aria-keyshortcuts");
-  }
-}
-applyOptions();
 
 // A page that is hidden for HIDDEN_MS gives its photos back to the queue.
 document.addEventListener("visibilitychange", () => {
@@ -320,6 +318,7 @@ window.addEventListener("pageshow", (event) => {
   if (event.persisted) poll();
 });
 window.addEventListener("online", poll);
+window.addEventListener("offline", () => setOffline(true));
 
 function closeSession() {
   const closed = tab;
@@ -328,6 +327,7 @@ function closeSession() {
   post("/api/close-session", { tab: closed }, { keepalive: true }).catch(() => {});
 }
 
+startOptions(poll);
 setInterval(poll, POLL_MS);
 setInterval(tick, 500);
 poll();

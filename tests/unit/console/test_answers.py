@@ -2,12 +2,22 @@
 
 from pathlib import Path
 
-from console.answers import choices
+from console.answers import choices, several_vehicles
 
 
 def test_every_configured_answer_has_a_key_of_its_own() -> None:
     keys = [choice.key for choice in choices()]
-    assert keys == ["b", "m", "n", "u"]
+    assert keys == ["b", "m", "n", "u", "x"]
+
+
+def test_every_answer_has_a_guide_and_a_vehicle_without_one_has_an_empty_guide(tmp_path: Path) -> None:
+    assert all(choice.guide for choice in choices())
+    assert several_vehicles()
+    guide = tmp_path / "labelling.toml"
+    guide.write_text('bicycle = ["Also with a motor."]\n')
+    found = {choice.vehicle: choice.guide for choice in choices(guide=guide)}
+    assert (found["bicycle"], found["motorcycle"]) == (("Also with a motor.",), ())
+    assert several_vehicles(guide) == ()
 
 
 def test_a_vehicle_whose_key_is_missing_or_taken_gets_a_free_one(tmp_path: Path) -> None:
@@ -24,4 +34,5 @@ def test_a_vehicle_whose_key_is_missing_or_taken_gets_a_free_one(tmp_path: Path)
         ("sun", "2"),
         ("other", "n"),
         ("unusable", "u"),
+        ("ambiguous", "x"),
     ]

@@ -119,6 +119,14 @@ def test_an_answer_becomes_a_label_an_output_and_an_event_and_the_message_is_del
     assert depth(stage.review_queue_url) == (0, 0)
 
 
+def test_an_answer_that_no_vehicle_counts_says_nothing_about_the_model_and_keeps_no_picture(
+    stage: Deployed, sender: ConsoleProcess
+) -> None:
+    assert sender.deliver(sender.receive(), "ambiguous").message.startswith("driver-1 → Help desk")
+    content = label(stage) or {}
+    assert (content["vehicle"], content["agrees"], content["picture"]) == ("ambiguous", None, None)
+
+
 def test_an_unusable_photo_is_rejected(sender: ConsoleProcess) -> None:
     assert sender.deliver(sender.receive(), "unusable").message.startswith("the photo is rejected")
 

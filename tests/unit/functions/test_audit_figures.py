@@ -20,6 +20,7 @@ RIGHT = AuditedPhoto("bicycle", "v1", 0.02, "bicycle")
 WRONG = replace(RIGHT, answer="motorcycle")
 OPEN = replace(RIGHT, answer=None)
 UNUSABLE = replace(RIGHT, answer="unusable")
+AMBIGUOUS = replace(RIGHT, answer="ambiguous")
 
 
 @examples(100)
@@ -39,8 +40,8 @@ def test_the_interval_contains_the_share_also_for_fractions(number: float, part:
 
 
 def test_the_error_is_the_share_of_the_usable_answers() -> None:
-    found = estimate([*[RIGHT] * 97, *[WRONG] * 3, OPEN, UNUSABLE])
-    assert (found.answered, found.wrong, found.open, found.unusable, found.error) == (100, 3, 1, 1, pytest.approx(0.03))
+    found = estimate([*[RIGHT] * 97, *[WRONG] * 3, OPEN, UNUSABLE, AMBIGUOUS])
+    assert (found.answered, found.wrong, found.open, found.unusable, found.error) == (100, 3, 1, 2, pytest.approx(0.03))
     assert (found.lower, found.upper) == pytest.approx(clopper_pearson(3, 100))
 
 

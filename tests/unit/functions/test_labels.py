@@ -27,7 +27,9 @@ def label(
 ) -> Label:
     """`minute`, `seen` and `written` are minutes after START; S3 stored the label when it was answered by default."""
     etag = hashlib.md5((content or key).encode(), usedforsecurity=False).hexdigest()
-    saw = None if vehicle == "unusable" else Picture(f"labels/…/{by}/{number}.png", f'"{picture}"', "png")
+    saw = (
+        None if vehicle in ("unusable", "ambiguous") else Picture(f"labels/…/{by}/{number}.png", f'"{picture}"', "png")
+    )
     seen_at = (START + timedelta(minutes=seen)).isoformat()
     answered_at, written_at = (START + timedelta(minutes=at) for at in (minute, minute if written is None else written))
     photo = Photo("uploads", key, etag, 10)
@@ -51,6 +53,12 @@ def test_the_label_that_a_reviewer_wrote_last_counts_whatever_time_it_claims() -
 
 def test_a_photo_that_its_reviewer_later_found_unusable_is_not_used() -> None:
     assert used(label("bicycle"), label("unusable", number=2)) == ([], {"Corrected": 1, "Unusable": 1})
+
+
+def test_a_photo_of_several_vehicles_of_which_none_counts_is_never_used() -> None:
+    assert used(label("ambiguous")) == ([], {"Ambiguous": 1})
+    votes = [label("bicycle"), label("ambiguous", by="bob"), label("ambiguous", by="cyd")]
+    assert used(*votes) == ([], {"Ambiguous": 2, "Outvoted": 1})
 
 
 def test_many_labels_of_one_reviewer_are_one_vote() -> None:
