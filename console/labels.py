@@ -115,6 +115,11 @@ class Label:
         return f"{_folder(self.photo_id, self.reviewer)}{self.number}.json"
 
     @property
+    def answered(self) -> datetime:
+        """When the answer was given."""
+        return datetime.fromisoformat(self.answered_at)
+
+    @property
     def request_id(self) -> RequestId:
         """The request that was answered."""
         return RequestId(self.photo_id, self.token_hash, datetime.fromisoformat(self.requested_at))

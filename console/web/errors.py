@@ -1,7 +1,8 @@
 """Exception handlers: the HTTP status of each error, and its text as a page for browsers and as JSON for scripts.
 
-An AWS error becomes 502 Bad Gateway, an unknown page 404, an answer to a request that the session does not hold 409
-Conflict, an unknown answer 422 Unprocessable Content, and an error of the console itself 500.
+An AWS error becomes 502 Bad Gateway, an unknown page 404, an answer to a request that the session does not hold and a
+correction of an answer that the reviewer did not give 409 Conflict, an unknown answer 422 Unprocessable Content, and an
+error of the console itself 500.
 """
 
 import logging
@@ -12,6 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from console.aws_errors import error_of_aws, explain
+from console.corrections import NotCorrectable
 from console.desk import InvalidAnswer
 from console.session import NotLeased
 from console.web.logins import SIGN_IN
@@ -34,6 +36,7 @@ def add_exception_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RecordUnavailable, _bad_gateway)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(NotLeased, _conflict)
+    app.add_exception_handler(NotCorrectable, _conflict)
     app.add_exception_handler(InvalidAnswer, _unprocessable)
     app.add_exception_handler(Exception, _internal_error)
 

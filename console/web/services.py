@@ -8,8 +8,10 @@ from urllib.parse import unquote
 from fastapi import Depends, Request
 
 from console.answers import Choice
+from console.attention import Attention
 from console.aws import Aws
 from console.champion import ChampionReader
+from console.corrections import Corrections
 from console.desk import UNDO_S, Desk
 from console.execution_history import ExecutionHistory
 from console.failed_requests import FailedRequests
@@ -28,6 +30,7 @@ from console.web.security import new_token
 from console.web.tabs import TAB_TIMEOUT_S, Tabs
 from deploy.outputs import Deployed
 from functions.shared.drift_state import DriftTable
+from functions.shared.events import EventBus
 from functions.shared.photo_reader import PhotoReader
 
 
@@ -43,6 +46,8 @@ class Services:
     desk: Desk
     tabs: Tabs
     reviews: Reviews
+    corrections: Corrections
+    attention: Attention
     queue: Queue
     failed_requests: FailedRequests
     photos: Photos
@@ -80,6 +85,10 @@ class Services:
             desk=desk,
             tabs=Tabs(desk, tab_timeout_s),
             reviews=desk.reviews,
+            corrections=Corrections(
+                desk.reviews, records, desk.photos, EventBus(deployed.event_bus, aws.events), desk.choices
+            ),
+            attention=Attention(deployed, aws),
             queue=Queue(deployed, aws, desk.reviews),
             failed_requests=FailedRequests(deployed, aws),
             photos=desk.photos,

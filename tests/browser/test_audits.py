@@ -10,9 +10,12 @@ from playwright.sync_api import Browser, expect
 import events
 from functions.audit_decisions.requests import LABEL, AuditQueue, LabelRequests, new_request
 from functions.shared.audit import AUDITED
+from functions.shared.champion import Champion, ModelTable
+from functions.shared.drift import Comparison
+from functions.shared.drift_state import Drift, DriftState, DriftTable
 from functions.shared.photo import Photo
 from tests.browser.browser_tab import BrowserTab, screenshot
-from tests.browser.conftest import RunningConsole
+from tests.browser.conftest import RunningConsole, serve_console
 from tests.browser.deployed_stage import Requested, Stage, draw_photo
 from tests.support.waiting import eventually
 
@@ -76,3 +79,32 @@ def test_a_driver_who_begins_to_wait_replaces_an_audit_on_the_screen(stage: Stag
     page.wait_for_function("id => document.getElementById('photo').src.endsWith(id)", arg=waiting.photo_id)
     expect(page.locator("#audit")).to_be_hidden()
     expect(page.locator("#figure-audits")).to_have_text("1")
+
+
+def test_a_drift_is_said_beside_the_photo_and_moves_no_answer(stage: Stage, chromium: Browser) -> None:
+    at = "2026-11-26T10:00:00.000Z"
+    compared = Comparison("brightness", 1.3, 0.3, 412, "production", "under 0.3: 20.0% before, 86.2% now", False)
+    drift = Drift(at, at, at, at, 412, (compared,), required=100, labels=31, share="0.2")
+    table = DriftTable(stage.deployed.model_table, stage.aws.dynamodb)
+    places = "[...document.querySelectorAll('.answer')].map(one => one.getBoundingClientRect().y)"
+    with serve_console(stage) as running:
+        tab = BrowserTab(chromium, running, (360, 640), phone=True)
+        page = tab.open("/")
+        expect(page.locator("#empty-title")).to_have_text("The queue is empty")
+        before = page.evaluate(places)
+        tab.context.close()
+    ModelTable(stage.deployed.model_table, stage.aws.dynamodb).promote(Champion("v1", "v1", "s3://a/b", promoted_at=at))
+    table.write(DriftState("v1", 0.93, at, at, drift=drift))
+    try:
+        with serve_console(stage) as running:
+            tab = BrowserTab(chromium, running, (360, 640), phone=True)
+            page = tab.open("/")
+            expect(page.locator("#attention")).to_contain_text("The photos have changed since 2026-11-26 10:00 UTC")
+            expect(page.locator("#attention")).to_be_in_viewport()
+            assert page.evaluate(places) == before
+            assert tab.violations() == []
+            tab.context.close()
+    finally:
+        items = stage.aws.dynamodb.scan(TableName=stage.deployed.model_table)["Items"]
+        for item in items:
+            stage.aws.dynamodb.delete_item(TableName=stage.deployed.model_table, Key={"id": item["id"]})

@@ -53,9 +53,10 @@ def page(services: CurrentServices, reviewer: CurrentReviewer) -> HTMLResponse:
 
 @router.post("/api/take")
 def take(body: TabRequest, services: CurrentServices, reviewer: CurrentReviewer) -> dict[str, Any]:
-    """Return the session of a tab with its current and next request, and the figures of the queue."""
+    """Return the session of a tab with its current and next request, the figures of the queue, and a text or null."""
     session = services.tabs.session(body.tab, reviewer)
-    return _state(services, session, body, ahead=2) | {"figures": views.figures(services.queue.figures())}
+    more = {"figures": views.figures(services.queue.figures()), "attention": services.attention.text()}
+    return _state(services, session, body, ahead=2) | more
 
 
 @router.post("/api/answer")

@@ -126,6 +126,8 @@ function show(session) {
   if (session.figures) {
     figures = { ...session.figures, at: since };
     showFigures();
+    $("attention").hidden = !session.attention;
+    if ($("attention").textContent !== (session.attention ?? "")) $("attention").textContent = session.attention ?? "";
   }
   const [first = null, next = null] = session.leased;
   const changed = !loaded || first?.id !== current?.id;
