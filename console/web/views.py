@@ -123,7 +123,7 @@ def progress(upload: Progress) -> dict[str, Any]:
 
 
 def photo(record: PhotoRecord) -> dict[str, Any]:
-    """Return a photo for its card on the Drivers page and for its own page, in whatever status it is.
+    """Return a photo for its card on the Photos page and for its own page, in whatever status it is.
 
     `vehicle` and `confidence` are the decision's, else the model's. `reason` and `message` are why the photo has no
     decision, None when it is decided or classified.

@@ -69,6 +69,8 @@ async function refreshStrip() {
   }
   const text = document.getElementById("strip-text");
   if (text.textContent !== state.text) text.textContent = state.text;
+  document.getElementById("now-link").classList.toggle("wrong", Boolean(state.text));
+  document.getElementById("now-word").textContent = state.text ? ", act now" : "";
   strip.hidden = !state.text || document.body.classList.contains("page-now");
 }
 
