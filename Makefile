@@ -25,7 +25,7 @@ INSTALL_LOCKED := -m pip install --disable-pip-version-check --require-hashes --
 quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage rehearse deploy destroy people stage retrain rollback promote reference status threshold \
+.PHONY: help setup demo test coverage rehearse deploy destroy people stage retrain rollback promote reference status report threshold \
 	upload bench load cost evaluate review redrive reconcile forget restore torture pretrain image up credentials down \
 	asl format lint lock audit sbom scan simulate-audit simulate-drift alarms
 
@@ -91,6 +91,9 @@ reference: $(READY)  ## the model that challengers are compared with beside the 
 
 status: $(READY)  ## what is so and what to do, the champion and its parent, the settings; JSON=yes: for other programs
 	@$(PY) -m operate status $(if $(filter yes,$(JSON)),--json)
+
+report: $(READY)  ## confidence, reviews, errors, drift and models of the last 28 days (DAYS=<n>): build/reports/<stage>-<time>/
+	@$(PY) -m operate report $(if $(DAYS),--days "$(DAYS)")
 
 threshold: $(READY)  ## reviews and errors at the champion's threshold; AT=<value>: at another one
 	@$(PY) -m operate threshold $(if $(AT),--at "$(AT)")

@@ -45,6 +45,7 @@ from operate.errors import CommandError
 from operate.event_listener import EventListener
 from operate.initial_model import ensure_initial_model
 from operate.photo_folders import describe_left_out
+from operate.report import run as report
 from operate.stage_data import StagingError
 from operate.terminal import console
 from operate.uploads import find_photos, next_steps, summary, upload
@@ -95,6 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     add("initial-model", _initial_model, "deploy the initial model where there is no champion")
     command = add("status", _status, "what is so and what to do, the model in production, the settings")
     command.add_argument("--json", action="store_true", help="print only what is so and what to do, as JSON")
+    command = add("report", _report, "figures of the last weeks: a page, PNG files and JSON")
+    command.add_argument("--days", type=float, default=report.DAYS, help="the number of days, at most 365")
     command = add("rollback", _rollback, "restore an earlier model")
     command.add_argument("--to", default="", help="the model; by default the champion's predecessor")
     command.add_argument("--reason", default=rollback.REASON, help="recorded with the model that is rolled back")
@@ -165,6 +168,10 @@ def _initial_model(target: Target, _arguments: Arguments) -> None:
 
 def _status(target: Target, arguments: Arguments) -> None:
     status.show(_deployed(target), target, as_json=arguments.json)
+
+
+def _report(target: Target, arguments: Arguments) -> None:
+    report.run(_deployed(target), REPORTS, arguments.days)
 
 
 def _rollback(target: Target, arguments: Arguments) -> None:
