@@ -106,7 +106,8 @@ OPTIONS = {"expression", "id", "label", "stat", "period", "visible", "yAxis", "c
 _STATISTIC = re.compile(r"Average|Sum|Minimum|Maximum|SampleCount|p\d{1,2}(\.\d+)?")
 _ID = re.compile(r"[a-z][A-Za-z0-9_]*")
 _SEARCH = re.compile(r"SEARCH\('\{([^}]+)\} ([^']*)', '(\w+)', (\d+)\)")
-_TERM = re.compile(r'(NOT )?(\w+)="([^"]*)"')
+# A term with a designator, which matches the value of a dimension, or without, which matches any text exactly.
+_TERM = re.compile(r'(NOT )?(?:([A-Za-z0-9]+)=)?"([^"]*)"')
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,10 @@ class Metric:
 
 @dataclass(frozen=True)
 class Search:
-    """A search: metrics whose dimensions have exactly the names `dimensions`, and the values `wanted`."""
+    """A search: metrics whose dimensions have exactly the names `dimensions`, and the values `wanted`.
+
+    The name in `wanted` is empty for the value of any dimension.
+    """
 
     namespace: str
     name: str
@@ -139,8 +143,12 @@ class Search:
             for one in metrics
             if (one.namespace, one.name) == (self.namespace, self.name)
             and {name for name, _ in one.dimensions} == self.dimensions
-            and self.wanted <= one.dimensions
+            and all(self._has(one, *term) for term in self.wanted)
         ]
+
+    @staticmethod
+    def _has(metric: Metric, name: str, value: str) -> bool:
+        return any(value == found and name in ("", key) for key, found in metric.dimensions)
 
 
 def named(body: Mapping[str, Any]) -> Iterator[tuple[str, Metric | Search]]:
@@ -176,12 +184,15 @@ def _searches(expression: str, ids: Collection[str], title: str) -> Iterator[Sea
     found = _SEARCH.search(expression)
     assert found, f"{title}: {expression} is no search"
     assert re.fullmatch(r"(SUM\()?@\)?", expression.replace(found[0], "@")), f"{title}: {expression}"
-    namespace, *dimensions = found[1].split(",")
+    # "If a namespace or dimension name includes spaces or non-alphanumeric characters, enclose it with double quotes".
+    names = found[1].split(",")
+    assert all(name.isalnum() or re.fullmatch(r'"[^"]+"', name) for name in names), f"{title}: names without quotes"
+    namespace, *dimensions = [name.strip('"') for name in names]
     assert _STATISTIC.fullmatch(found[3]), title
     assert int(found[4]) % 60 == 0, title
     terms = _TERM.findall(found[2])
     assert _TERM.sub("", found[2]).strip() == "", f"{title}: {found[2]}"
     ((_, _, name),) = [term for term in terms if term[1] == "MetricName"]
     wanted = {(key, value) for excluded, key, value in terms if key != "MetricName" and not excluded}
-    assert {key for _, key, _ in terms} - {"MetricName"} <= set(dimensions), f"{title}: a dimension that has no name"
+    assert {key for _, key, _ in terms} - {"MetricName", ""} <= set(dimensions), f"{title}: an unknown dimension"
     yield Search(namespace, name, frozenset(dimensions), frozenset(wanted))
