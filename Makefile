@@ -26,7 +26,7 @@ quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test coverage rehearse deploy destroy people stage retrain rollback promote reference status report threshold \
-	upload bench load cost evaluate review redrive reconcile forget restore torture pretrain image up credentials down \
+	upload batch bench load cost evaluate review redrive reconcile forget restore torture pretrain image up credentials down \
 	asl format lint lock audit sbom scan simulate-audit simulate-drift alarms
 
 help:  ## list the commands
@@ -101,6 +101,10 @@ threshold: $(READY)  ## reviews and errors at the champion's threshold; AT=<valu
 upload: $(READY)  ## PHOTOS=<file or folder>: upload, follow, print each decision
 	@test -n $(call quoted,PHOTOS) || { echo 'PHOTOS is not set. Run: make upload PHOTOS=<file or folder>'; exit 1; }
 	@$(PY) -m operate upload -- $(call quoted,PHOTOS)
+
+batch: $(READY)  ## PHOTOS=<folder or s3://…>: classify many photos, decide none; BATCH=<id>: another batch of the same photos
+	@test -n $(call quoted,PHOTOS) || { echo 'PHOTOS is not set. Run: make batch PHOTOS=<folder or s3://…>'; exit 1; }
+	@$(PY) -m operate batch $(if $(BATCH),--batch $(call quoted,BATCH)) -- $(call quoted,PHOTOS)
 
 bench: $(READY)  ## speed, memory, sizes, each with a baseline; BURST=<n>: photos sent at once; PHOTOS=<folder>: JPEGs
 	@$(PY) -m operate bench $(if $(BURST),--burst "$(BURST)") $(if $(PHOTOS),--photos $(call quoted,PHOTOS))

@@ -20,6 +20,7 @@ class Deployed:
     photo_table: str
     model_table: str
     upload_count_table: str
+    batch_result_table: str
     review_queue_url: str
     review_dead_letter_queue_url: str
     audit_queue_url: str
@@ -28,6 +29,7 @@ class Deployed:
     classify_photo_arn: str
     retrain_model_arn: str
     rollback_model_arn: str
+    classify_batch_arn: str
     endpoint_name: str
     image: str
     threshold_parameter: str

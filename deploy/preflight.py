@@ -26,7 +26,13 @@ _QUOTAS = (
 # "You can reserve up to the Unreserved account concurrency value minus 100" ("Configuring reserved concurrency", AWS
 # Lambda); an account with a smaller quota cannot reserve any.
 _UNRESERVED = 100
-_RELEVANT = ("TrainingInstanceType", "EndpointInstanceType", "EndpointMaxInstances", "ExcessConcurrency")
+_RELEVANT = (
+    "TrainingInstanceType",
+    "EndpointInstanceType",
+    "EndpointMaxInstances",
+    "ExcessConcurrency",
+    "BatchConcurrency",
+)
 _VARIABLES = {parameter: name for name, parameter in SETTINGS.items()}
 
 
@@ -59,17 +65,23 @@ def _region_problems() -> Iterator[str]:
 
 
 def _concurrency_problems(wanted: Mapping[str, str], present: Mapping[str, str]) -> Iterator[str]:
-    more = int(wanted["ExcessConcurrency"]) - int(present.get("ExcessConcurrency", 0))
+    more = _reserved(wanted) - _reserved(present)
     client: LambdaClient = boto3.client("lambda")
     limits = client.get_account_settings()["AccountLimit"]
     quota, unreserved = limits["ConcurrentExecutions"], limits["UnreservedConcurrentExecutions"]
     if more > 0 and unreserved - more < min(_UNRESERVED, quota):
         yield (
-            f"Lambda's quota of {quota} concurrent executions leaves none to reserve, and EXCESS_CONCURRENCY is "
-            f"{wanted['ExcessConcurrency']}. Set EXCESS_CONCURRENCY=0, or request a quota of 1000: "
+            f"Lambda's quota of {quota} concurrent executions does not leave {more} to reserve, for EXCESS_CONCURRENCY "
+            f"and BATCH_CONCURRENCY. Set EXCESS_CONCURRENCY=0, or request a quota of 1000: "
             "`aws service-quotas request-service-quota-increase --service-code lambda --quota-code L-B99A9384 "
             "--desired-value 1000`."
         )
+
+
+def _reserved(parameters: Mapping[str, str]) -> int:
+    """The reserved concurrency of all functions. Without that of RejectExcessPhoto, ClassifyBatch has none either."""
+    excess = int(parameters.get("ExcessConcurrency", 0))
+    return excess + int(parameters.get("BatchConcurrency", 0)) if excess else 0
 
 
 def _quota_problems(wanted: Mapping[str, str], progress: Progress) -> Iterator[str]:

@@ -17,6 +17,8 @@ SETTINGS = {
     "REVIEW_TIMEOUT_S": "ReviewTimeoutSeconds",
     "UPLOADS_PER_MINUTE": "UploadsPerMinute",
     "EXCESS_CONCURRENCY": "ExcessConcurrency",
+    "BATCH_CONCURRENCY": "BatchConcurrency",
+    "BATCH_TOLERATED_FAILURES": "BatchToleratedFailures",
     "AUDIT_SHARE": "AuditShare",
     "SECOND_OPINION_SHARE": "SecondOpinionShare",
     "AUDIT_ERROR_LIMIT": "AuditErrorLimit",

@@ -16,6 +16,7 @@ DETAIL_TYPES = (
     "Model Rolled Back",
     "Drift Detected",
     "Retraining Needed",
+    "Batch Completed",
 )
 
 _HERE = Path(__file__).parent

@@ -20,6 +20,7 @@ from deploy.stack import Stack
 from deploy.target import Target, connect, read_stage
 from functions.shared.errors import RecordUnavailable
 from operate import (
+    batch,
     bench,
     cost,
     cost_model,
@@ -138,6 +139,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--shares", default="", help="shares of outcomes, such as reviewer=0.05,rejected=0.01")
     command = add("evaluate", _evaluate, "evaluate the champion on a folder of class folders")
     command.add_argument("photos", type=Path)
+    command = add("batch", _batch, "classify many photos without deciding about them")
+    command.add_argument("photos", help="a folder or a file, or an s3:// address of a folder, a list or an inventory")
+    command.add_argument("--batch", default="", help="the id of the batch; by default one of these photos")
     command = add("upload", _upload, "upload photos and follow each to its decision")
     command.add_argument("photos", type=Path)
     return parser
@@ -271,6 +275,10 @@ def _evaluate(target: Target, arguments: Arguments) -> int:
     command = [sys.executable, "-m", "operate.evaluate", "--model", str(champion.download(MODELS))]
     command += ["--photos", str(arguments.photos.expanduser()), "--out", str(REPORTS / "evaluation.json")]
     return subprocess.run(command).returncode
+
+
+def _batch(target: Target, arguments: Arguments) -> None:
+    batch.run(_deployed(target), arguments.photos, REPORTS, arguments.batch)
 
 
 def _upload(target: Target, arguments: Arguments) -> None:

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-NAMES = ("classify-photo", "retrain-model", "rollback-model")
+NAMES = ("classify-photo", "retrain-model", "rollback-model", "classify-batch")
 ASL_FOLDER = Path(__file__).parent / "asl"
 PAGE_FOLDER = Path(__file__).parent.parent / "docs" / "workflows"
 

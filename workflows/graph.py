@@ -15,6 +15,16 @@ Definition = dict[str, Any]
 State = dict[str, Any]
 
 PAYLOAD_TEMPLATES = ("Parameters", "ResultSelector", "ItemSelector")
+# Fields of a Map with a payload template inside.
+NESTED_TEMPLATES = (("ItemReader", "Parameters"), ("ItemBatcher", "BatchInput"), ("ResultWriter", "Parameters"))
+DISTRIBUTED_FIELDS = (
+    *("ItemReader", "ItemBatcher", "ResultWriter", "Label", "ToleratedFailurePercentage", "ToleratedFailureCount"),
+    *("ToleratedFailurePercentagePath", "ToleratedFailureCountPath"),
+)
+INPUT_TYPES = ("CSV", "JSON", "JSONL", "MANIFEST", "PARQUET")
+BATCH_LIMITS = {
+    *("MaxItemsPerBatch", "MaxItemsPerBatchPath", "MaxInputBytesPerBatch", "MaxInputBytesPerBatchPath"),
+}
 CONTEXT_PATH = re.compile(r"\$\$\.[A-Za-z.]+")
 TERMINAL = ("Succeed", "Fail")
 WILDCARDS = ("States.ALL", "States.TaskFailed")
@@ -129,6 +139,8 @@ def _state_problems(name: str, state: State, prefix: str) -> Iterator[str]:
     found = [*_transition_problems(state), *_wildcard_problems(state), *_payload_problems(state)]
     if state.get("Type") == "Task":
         found += _task_problems(state)
+    if state.get("Type") == "Map":
+        found += _map_problems(state)
     yield from (f"{prefix}{name}: {problem}" for problem in found)
     for label, definition in nested_definitions(state):
         yield from problems(definition, f"{prefix}{name}, {label}: ")
@@ -166,6 +178,35 @@ def _task_problems(state: State) -> Iterator[str]:
         yield f"does not retry the transient errors {', '.join(missing)}."
 
 
+def _map_problems(state: State) -> Iterator[str]:
+    """Mistakes of a Map, most of which AWS reports only when the state runs."""
+    processor = state.get("ItemProcessor") or state.get("Iterator")
+    if not processor:
+        yield "has no ItemProcessor."
+        return
+    distributed = processor.get("ProcessorConfig", {}).get("Mode") == "DISTRIBUTED"
+    if distributed and not {"MaxConcurrency", "MaxConcurrencyPath"} & state.keys():
+        yield "has no MaxConcurrency, so everything behind it gets up to 10,000 requests at a time."
+    for field in DISTRIBUTED_FIELDS:
+        if field in state and not distributed:
+            yield f"{field} needs the mode DISTRIBUTED."
+    for field in ("MaxConcurrency", "ToleratedFailurePercentage", "ToleratedFailureCount"):
+        if field in state and f"{field}Path" in state:
+            yield f"has both {field} and {field}Path."
+    if distributed and "ResultWriter" not in state:
+        yield "has no ResultWriter, so results of more than 256 KiB fail it."
+    reader = state.get("ItemReader", {})
+    config = reader.get("ReaderConfig", {})
+    if reader and not str(reader.get("Resource")).endswith((":s3:getObject", ":s3:listObjectsV2")):
+        yield f"its ItemReader cannot call {reader.get('Resource')}."
+    elif str(reader.get("Resource")).endswith(":s3:getObject") and config.get("InputType") not in INPUT_TYPES:
+        yield f"its InputType is {config.get('InputType')!r}; it is one of {', '.join(INPUT_TYPES)}."
+    if config.get("InputType") == "CSV" and "CSVHeaderLocation" not in config:
+        yield "its ItemReader has no CSVHeaderLocation."
+    if "ItemBatcher" in state and not state["ItemBatcher"].keys() & BATCH_LIMITS:
+        yield "its ItemBatcher has no limit."
+
+
 def _wildcard_problems(state: State) -> Iterator[str]:
     for field in ("Retry", "Catch"):
         entries = state.get(field, ())
@@ -177,7 +218,9 @@ def _wildcard_problems(state: State) -> Iterator[str]:
 
 def _payload_problems(state: State) -> Iterator[str]:
     """Mistakes in payload templates: unknown context paths, tokens without a wait, keys that do not fit the values."""
-    texts = [pair for field in PAYLOAD_TEMPLATES for pair in _texts(state.get(field))]
+    templates = [state.get(field) for field in PAYLOAD_TEMPLATES]
+    templates += [state.get(field, {}).get(inner) for field, inner in NESTED_TEMPLATES]
+    texts = [pair for template in templates for pair in _texts(template)]
     context_paths = {path for _, text in texts for path in CONTEXT_PATH.findall(text)}
     for path in sorted(context_paths):
         if not _exists_in_context(path):

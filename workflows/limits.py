@@ -1,10 +1,12 @@
 """The limits of Step Functions that a definition can exceed.
 
-Sources: "Step Functions service quotas", "Handling errors in Step Functions workflows" and "Task workflow state", AWS
-Step Functions Developer Guide; CreateStateMachine and StopExecution, AWS Step Functions API Reference.
+Sources: "Step Functions service quotas", "Handling errors in Step Functions workflows", "Task workflow state" and
+"Using Map state in Distributed mode", AWS Step Functions Developer Guide; CreateStateMachine and StopExecution, AWS
+Step Functions API Reference.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +16,9 @@ State = dict[str, Any]
 
 MAX_DEFINITION_BYTES = 1_048_576
 MAX_NAME = 80
+MAX_LABEL = 40
+MAX_CONCURRENCY = 10_000
+MAX_BATCH_BYTES = 262_144
 MAX_SECONDS = 99_999_999
 # "Maximum execution time" of a Standard workflow: one year.
 MAX_EXECUTION_S = 31_536_000
@@ -79,8 +84,22 @@ def _state_problems(name: str, state: State) -> Iterator[str]:
     for field, longest in (("Error", MAX_ERROR), ("Cause", MAX_CAUSE)):
         if len(state.get(field, "")) > longest:
             yield f"{field} has {len(state[field])} characters, at most {longest:,}."
+    if state["Type"] == "Map":
+        yield from _map_problems(state)
     for retrier in state.get("Retry", ()):
         yield from _retrier_problems(retrier)
+
+
+def _map_problems(state: State) -> Iterator[str]:
+    label = state.get("Label", "Map")
+    if not re.fullmatch(rf"[A-Za-z0-9_-]{{1,{MAX_LABEL}}}", label):
+        yield f"Label is {label!r}; it has 1 to {MAX_LABEL} letters, digits, hyphens and underscores."
+    if not 0 <= state.get("MaxConcurrency", 0) <= MAX_CONCURRENCY:
+        yield f"MaxConcurrency is {state['MaxConcurrency']}, at most {MAX_CONCURRENCY:,}."
+    if not 0 <= state.get("ToleratedFailurePercentage", 0) <= 100:
+        yield f"ToleratedFailurePercentage is {state['ToleratedFailurePercentage']}; it is a number from 0 to 100."
+    if state.get("ItemBatcher", {}).get("MaxInputBytesPerBatch", 1) > MAX_BATCH_BYTES:
+        yield f"MaxInputBytesPerBatch is over {MAX_BATCH_BYTES:,}."
 
 
 def _retrier_problems(retrier: dict[str, Any]) -> Iterator[str]:

@@ -15,6 +15,7 @@ MAX_CATCH_ARROWS = 2
 
 # Opening and closing bracket of the node, by the type of the state.
 SHAPES = {
+    "Map": ("[[", "]]"),
     "Choice": ("{{", "}}"),
     "Wait": ("[/", "/]"),
     "Succeed": ("([", "])"),
@@ -27,6 +28,7 @@ COLOURS = {
     "lambda": ("#fff4e0", "#c77700"),
     "sagemaker": ("#e3f5ef", "#0b8a68"),
     "messaging": ("#fde8f0", "#b81f63"),
+    "Map": ("#efe9fb", "#6b45b0"),
     "Choice": ("#e8effc", "#3465b4"),
     "Pass": ("#f4f4f2", "#8a8a84"),
     "Wait": ("#f4f4f2", "#8a8a84"),
@@ -34,7 +36,7 @@ COLOURS = {
     "Fail": ("#fbe3e1", "#b3261e"),
 }
 LEGEND = (
-    "Orange: Lambda. Green: SageMaker. Pink: SQS and EventBridge. Blue: Choice. Grey: Pass and Wait."
+    "Orange: Lambda. Green: SageMaker. Pink: SQS and EventBridge. Violet: Map. Blue: Choice. Grey: Pass and Wait."
     " Dashed arrow: a caught error."
 )
 

@@ -11,7 +11,9 @@ from workflows import graph
 # The order of the fields in the rendered JSON. The SDK's own order is that of its constructors.
 FIELD_ORDER = (
     *("Comment", "StartAt", "Type", "Resource", "InputPath", "Parameters", "ResultSelector", "ResultPath"),
-    *("OutputPath", "Result", "TimeoutSeconds", "TimeoutSecondsPath", "Seconds", "SecondsPath", "Error", "Cause"),
+    *("OutputPath", "Label", "ItemReader", "ItemSelector", "ItemBatcher", "MaxConcurrency", "MaxConcurrencyPath"),
+    *("ToleratedFailurePercentage", "ToleratedFailurePercentagePath", "ItemProcessor", "ResultWriter"),
+    *("Result", "TimeoutSeconds", "TimeoutSecondsPath", "Seconds", "SecondsPath", "Error", "Cause"),
     *("ErrorPath", "CausePath", "Choices", "Default", "Retry", "Catch", "Next", "End", "States"),
 )
 
@@ -19,12 +21,13 @@ FIELD_ORDER = (
 def render(name: str) -> str:
     """Return the text of the `.asl.json` file of workflow `name`, the same in every region."""
     with _fixed_region():
-        from workflows import classify_photo, retrain_model, rollback_model
+        from workflows import classify_batch, classify_photo, retrain_model, rollback_model
 
         builders = {
             "classify-photo": classify_photo.build,
             "retrain-model": retrain_model.build,
             "rollback-model": rollback_model.build,
+            "classify-batch": classify_batch.build,
         }
         definition: dict[str, Any] = builders[name]().to_dict()
     definition["States"] = {state: _in_order(definition["States"][state]) for state in graph.reachable(definition)}

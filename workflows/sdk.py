@@ -1,7 +1,8 @@
 """The Step Functions Data Science SDK, imported without its log output, plus the fields that it does not support.
 
-SDK 2.3.0 has no ResultSelector on most states, no MaxDelaySeconds and JitterStrategy on retriers, and no ErrorPath and
-CausePath on Fail. The classes exported here take them as `asl={...}`, which is merged over what the SDK renders.
+SDK 2.3.0 has no ResultSelector on most states, no MaxDelaySeconds and JitterStrategy on retriers, no ErrorPath and
+CausePath on Fail, and no Distributed Map. The classes exported here take such fields as `asl={...}`, which is merged
+over what the SDK renders.
 """
 
 import importlib
@@ -55,6 +56,17 @@ class RawFields:
         """Return the block as the SDK renders it, updated with the raw fields."""
         rendered: dict[str, Any] = super().to_dict()  # type: ignore[misc]  # defined by the SDK's class
         return {**rendered, **self.__dict__["asl"]}
+
+
+class DistributedMap(RawFields, states.Map):  # type: ignore[misc,name-defined]  # the SDK ships no type hints
+    """A Map state in Distributed mode: its `iterator` becomes the ItemProcessor, which the SDK does not know."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the state with an ItemProcessor, whose children are Standard executions."""
+        rendered = super().to_dict()
+        processor: dict[str, Any] = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}
+        processor |= rendered.pop("Iterator")
+        return {**rendered, "ItemProcessor": processor}
 
 
 def _with_raw_fields(step: Any) -> Any:

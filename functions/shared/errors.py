@@ -85,6 +85,10 @@ class EventNotPublished(SconesError):
     """EventBridge did not accept an event. A retry can help."""
 
 
+class BatchUnfinished(SconesError):
+    """The time of a function did not suffice for its part of a batch. A retry continues where it ended."""
+
+
 class AwsUnavailable(SconesError):
     """An AWS service throttled a call, failed or did not answer. A retry can help."""
 

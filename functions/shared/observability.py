@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from functions.shared.aws import call_failed
 from functions.shared.errors import (
     AnnouncementPending,
+    BatchUnfinished,
     FolderMarker,
     ModelBusy,
     PhotoDecided,
@@ -27,7 +28,10 @@ from functions.shared.shapes import read_event
 NAMESPACE = "Scones/Vehicles"
 
 # Errors that the workflow expects and that nobody has to look at.
-_EXPECTED = (PhotoFault, FolderMarker, ModelBusy, ReviewPending, PhotoInProgress, PhotoDecided, AnnouncementPending)
+_EXPECTED = (
+    *(PhotoFault, FolderMarker, ModelBusy, ReviewPending, PhotoInProgress, PhotoDecided, AnnouncementPending),
+    BatchUnfinished,
+)
 
 Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 

@@ -21,6 +21,7 @@ CONTRACTS: dict[str, tuple[dict[str, Any], ...]] = {
         for name in (
             *("classify_photo", "build_dataset", "judge_challenger", "record_retraining"),
             *("prepare_rollback", "probe_endpoint", "record_rollback", "notify_failure", "reconcile_photos"),
+            *("prepare_batch", "classify_batch", "summarize_batch"),
             "audit_decisions",
             "watch_quality",
             "watch_service",
@@ -53,8 +54,9 @@ def mistakes(folder: str, answer: Any) -> list[str]:
 
 
 def _event_mistakes(folder: str, answer: dict[str, Any]) -> Iterator[str]:
-    """What is wrong with the event in an answer: the workflow publishes that of a `record_*` function."""
-    name = "event" if folder.startswith("record_") else "recorded" if folder == "classify_photo" else None
+    """What is wrong with the event in an answer: the workflow publishes that of some functions."""
+    published = folder.startswith(("record_", "summarize_"))
+    name = "event" if published else "recorded" if folder == "classify_photo" else None
     if name is None or not answer[name]:
         return
     validator = jsonschema.Draft202012Validator(
@@ -67,6 +69,8 @@ def _event_mistakes(folder: str, answer: dict[str, Any]) -> Iterator[str]:
 def _event_schema(folder: str, answer: dict[str, Any]) -> dict[str, Any]:
     if folder == "classify_photo":
         return events.schema("Driver Routed" if "loading_bay" in answer["recorded"] else "Photo Rejected")
+    if folder == "summarize_batch":
+        return events.schema("Batch Completed")
     if folder == "record_rollback":
         return events.schema("Model Rolled Back")
     return events.schema("Model Promoted" if answer["output"]["outcome"] == "promoted" else "Model Rejected")

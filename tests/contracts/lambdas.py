@@ -24,6 +24,7 @@ FUNCTIONS = Path(__file__).parents[2] / "functions"
 FOLDERS = sorted(handler.parent.name for handler in FUNCTIONS.glob("*/handler.py"))
 INITIAL = "initial/abc/model.tar.gz"
 INITIAL_VERSION = "initial-1"
+BATCH_MANIFEST = "batches/yard/map-runs/1/manifest.json"
 PLENTY_MS = 900_000
 
 # Fields that a workflow passes, in the forms that its executions below do not produce.
@@ -60,6 +61,7 @@ class Lambdas:
             _run_classify_photo(self.stage)
             _run_retrain_model(self.stage)
             _run_rollback_model(self.stage)
+            self._run_classify_batch()
         for folder, event in self.stage.invocations:
             known = self.events.setdefault(folder, [])
             if len(known) < 12 and event not in known:
@@ -82,6 +84,33 @@ class Lambdas:
         self.events["watch_service"] = [{}]
         self._put_artifact_of_champion()
         self.reset()
+
+    def _run_classify_batch(self) -> None:
+        """The calls of a batch, without the Distributed Map, which moto's parser refuses."""
+        execution = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:classify-batch:yard"
+        photos = [self.stage.upload(key=f"batches/yard/{name}.jpg") for name in ("one", "two")]
+        photos.append(self.stage.upload(b"no photo", "batches/yard/three.jpg"))
+        requests = [{"id": "yard", "prefix": "s3://uploads/batches/yard/"}, {"csv": "s3://uploads/batches/list.csv"}]
+        requests.append({"inventory": "s3://uploads/a/manifest.json", "tolerated_failure_percentage": 7})
+        items = [{"Key": photo["key"], "Etag": f'"{photo["etag"]}"', "Size": photo["size"]} for photo in photos]
+        for request in requests:
+            prepared = {"request": request, "execution": execution}
+            batch = self.stage_call("prepare_batch", prepared)
+            self.stage_call("classify_batch", {"batch": batch, "items": items, "execution": execution})
+        child = {"Input": json.dumps({"Items": items}), "Error": "ModelUnavailable", "Cause": "no answer"}
+        self.put("batches/yard/map-runs/1/FAILED_0.json", json.dumps([child]).encode())
+        manifest = {"ResultFiles": {"FAILED": [{"Key": "batches/yard/map-runs/1/FAILED_0.json", "Size": 9}]}}
+        self.put(BATCH_MANIFEST, json.dumps(manifest).encode())
+        for ended in (
+            {"manifest": BATCH_MANIFEST, "error": None},
+            {"manifest": None, "error": {"Error": "x", "Cause": "y"}},
+        ):
+            self.stage_call("summarize_batch", {"batch": batch, "execution": execution, **ended})
+
+    def stage_call(self, folder: str, event: dict[str, Any]) -> Any:
+        """Invoke a Lambda, and keep the event."""
+        self.events.setdefault(folder, []).append(event)
+        return self.call(folder, event)
 
     def _put_artifact_of_champion(self) -> None:
         item = self.stage.aws["dynamodb"].get_item(TableName="models", Key={"id": {"S": "champion"}})["Item"]
@@ -119,7 +148,8 @@ class Lambdas:
         self.stage.sagemaker.finish_update()
         if self._respond:
             self.stage.respond = self._respond
-        self.globals("classify_photo")["parameters"].clear_cache()
+        for folder in ("classify_photo", "classify_batch"):
+            self.globals(folder)["parameters"].clear_cache()
 
     def without_records(self) -> None:
         """Forget every photo."""

@@ -28,7 +28,14 @@ from tests.support.examples import examples
 from tests.workflow.stage import classification
 
 GARBAGE = (b"", b"\0", b"{", b"[" * 100_000, b"\xff\xfe{}", b'{"a": 1', b"NaN", b"1e999", b"9" * 5000, b"null", b"[1]")
-READERS = ("build_dataset", "judge_challenger", "probe_endpoint", "record_retraining", "record_rollback")
+READERS = (
+    "build_dataset",
+    "judge_challenger",
+    "probe_endpoint",
+    "record_retraining",
+    "record_rollback",
+    "summarize_batch",
+)
 
 
 def check(lambdas: Lambdas, folder: str, event: Any, *, must_answer: bool = False) -> None:
@@ -94,7 +101,7 @@ def test_an_odd_object_in_s3_is_answered_by_the_contract(lambdas: Lambdas, folde
             lambdas.restore(key)
 
 
-@pytest.mark.parametrize("folder", ["classify_photo", "probe_endpoint"])
+@pytest.mark.parametrize("folder", ["classify_photo", "classify_batch", "probe_endpoint"])
 @examples(60)
 @given(data=st.data())
 def test_an_odd_answer_of_the_endpoint_is_answered_by_the_contract(lambdas: Lambdas, folder: str, data: Any) -> None:

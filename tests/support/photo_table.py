@@ -1,4 +1,4 @@
-"""The tables of photos and of uploads per minute from the templates, for tests without CloudFormation."""
+"""The tables of photos, uploads per minute and batch results from the templates, for tests without CloudFormation."""
 
 from typing import Any
 
@@ -15,6 +15,11 @@ def create_photo_table(dynamodb: Any, name: str) -> None:
 def create_upload_count_table(dynamodb: Any, name: str) -> None:
     """Create the table that counts the uploads of drivers."""
     _create_table(dynamodb, name, load_template("app")["Resources"]["UploadCountTable"]["Properties"])
+
+
+def create_batch_result_table(dynamodb: Any, name: str) -> None:
+    """Create the table of the results of batches."""
+    _create_table(dynamodb, name, load_template("app")["Resources"]["BatchResultTable"]["Properties"])
 
 
 def _create_table(dynamodb: Any, name: str, properties: dict[str, Any]) -> None:

@@ -43,6 +43,9 @@ ENVIRONMENT = {
     "AUDIT_SHARE": "0",
     "SECOND_OPINION_SHARE": "1",
     "ML_BUCKET": "scones-ml",
+    "BATCH_RESULT_TABLE": "batch-results",
+    "BATCH_CONCURRENCY": "2",
+    "BATCH_TOLERATED_FAILURES": "5",
     "MODEL_TABLE": "models",
     "MODEL_GROUP": "scones-test",
     "IMAGE": IMAGE,
@@ -67,7 +70,7 @@ CONTEXT = {
     "memory_limit_in_mb": 256,
     "invoked_function_arn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:any",
     "aws_request_id": "00000000-0000-0000-0000-000000000000",
-    "get_remaining_time_in_millis": lambda: 30_000,
+    "get_remaining_time_in_millis": lambda: 300_000,
 }
 
 

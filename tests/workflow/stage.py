@@ -18,7 +18,7 @@ import workflows
 from functions.shared.photo import Photo
 from functions.shared.photo_record import PhotoRecord
 from functions.shared.photo_table import PhotoTable
-from tests.support.photo_table import create_photo_table, create_upload_count_table
+from tests.support.photo_table import create_batch_result_table, create_photo_table, create_upload_count_table
 from tests.support.waiting import eventually
 from tests.workflow.fake_sagemaker import FakeSageMaker
 from tests.workflow.fake_scaling import FakeScaling
@@ -112,6 +112,7 @@ class Stage:
             self.aws["s3"].create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         create_photo_table(self.aws["dynamodb"], "photos")
         create_upload_count_table(self.aws["dynamodb"], "uploads-per-minute")
+        create_batch_result_table(self.aws["dynamodb"], ENVIRONMENT["BATCH_RESULT_TABLE"])
         self.aws["dynamodb"].create_table(
             TableName="models",
             KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],

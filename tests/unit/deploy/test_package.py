@@ -27,6 +27,7 @@ VALUES = {
     "TIME_ZONE": "Europe/Dublin",
     "REVIEW_QUEUE_URL": "http://127.0.0.1:9/queue",
     "UPLOADS_PER_MINUTE": "30",
+    **dict.fromkeys(("BATCH_CONCURRENCY", "BATCH_TOLERATED_FAILURES"), "5"),
     "MIN_NEW_LABELS": "25",
     "MAX_LABELS_PER_DRIVER": "200",
     "MAX_LABELS_PER_REVIEWER": "5000",
@@ -183,6 +184,7 @@ def test_the_state_machines_are_valid_json_with_only_known_placeholders(built: d
     for workflow, parameter in (
         ("ClassifyPhotoWorkflow", "ClassifyPhotoAslKey"),
         ("RetrainModelWorkflow", "RetrainModelAslKey"),
+        ("ClassifyBatchWorkflow", "ClassifyBatchAslKey"),
     ):
         text = built[parameter].content.decode()
         json.loads(text)

@@ -272,9 +272,11 @@ def test_a_deployment_sets_every_parameter_without_a_default() -> None:
     assert {name for name in required - given if not name.endswith("Key")} == set()
 
 
-def test_the_photos_of_floods_have_a_small_share_of_the_concurrency() -> None:
+def test_floods_and_batches_have_a_small_share_of_the_concurrency() -> None:
     functions = of_type("AWS::Lambda::Function")
     reserved = functions.pop("RejectExcessPhotoFunction")["ReservedConcurrentExecutions"]
     assert reserved == {"Fn::If": ["LimitExcess", {"Ref": "ExcessConcurrency"}, {"Ref": "AWS::NoValue"}]}
     assert APP["Parameters"]["ExcessConcurrency"]["Default"] == 2
+    reserved = functions.pop("ClassifyBatchFunction")["ReservedConcurrentExecutions"]
+    assert reserved == {"Fn::If": ["LimitExcess", {"Ref": "BatchConcurrency"}, {"Ref": "AWS::NoValue"}]}
     assert not [name for name, properties in functions.items() if "ReservedConcurrentExecutions" in properties]

@@ -144,7 +144,7 @@ def test_the_message_of_a_rejection_names_the_photo_id_and_no_key() -> None:
 def test_an_execution_of_a_workflow_that_ends_without_success_is_reported(status: str, matching: bool) -> None:
     event = events.sample("step_functions_execution_status_change")
     machine = event["detail"]["stateMachineArn"]
-    workflows = {"RetrainModelWorkflow": "a", "RollbackModelWorkflow": "b"}
+    workflows = {"RetrainModelWorkflow": "a", "RollbackModelWorkflow": "b", "ClassifyBatchWorkflow": "c"}
     pattern = events.rule("execution_failed", ClassifyPhotoWorkflow=machine, **workflows)["EventPattern"]
     event["detail"]["status"] = status
     assert matches(pattern, event) is matching

@@ -131,9 +131,10 @@ class Stack:
 
 @dataclass
 class Function:
-    """A function, called as the workflow calls it."""
+    """A function, called as the workflow calls it; `remaining_ms` is the time that it has left."""
 
     module: ModuleType
+    remaining_ms: int = 900_000
 
     def __call__(self, execution: str = EXECUTION, **event: Any) -> dict[str, Any]:
         context = SimpleNamespace(
@@ -142,6 +143,7 @@ class Function:
             memory_limit_in_mb=256,
             invoked_function_arn="arn:aws:lambda:eu-west-1:123456789012:function:scones-test",
             aws_request_id="52fdfc07-2182-454f-963f-5f0f9a621d72",
+            get_remaining_time_in_millis=lambda: self.remaining_ms,
         )
         for log in self.module.logger.handlers:
             # pytest replaces stdout for each test; setStream would flush the closed stream of the previous test.

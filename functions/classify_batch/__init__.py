@@ -1,0 +1,1 @@
+"""ClassifyBatch: classify some photos of a batch, and record the result of each."""

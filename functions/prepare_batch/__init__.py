@@ -1,0 +1,1 @@
+"""PrepareBatch: check the input of classify-batch."""

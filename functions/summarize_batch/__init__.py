@@ -1,0 +1,1 @@
+"""SummarizeBatch: write the results of a batch as JSON Lines, and their summary."""
