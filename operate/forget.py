@@ -180,6 +180,8 @@ def _steps(stores: Stores) -> Mapping[str, Callable[..., int]]:
         "delivery state of answers": stores.reviews,
         "copies for training": stores.training_copies,
         "feature caches of models": stores.feature_caches,
+        "results of batches": stores.batches.items,
+        "files of batches (versions)": stores.batches.files,
         "uploads (versions)": stores.uploads,
         "unfinished uploads": stores.unfinished_uploads,
         "reports on this machine": stores.local_reports,
@@ -231,6 +233,11 @@ def _kept(
             "histories of executions of classify-photo, with the key of the photo, 90 days after their end",
             last + HISTORY_KEPT,
             sorted(executions),
+        )
+    if stores.batches.found:
+        yield _entry(
+            "histories of executions of classify-batch, with the keys of their photos, 90 days after their end",
+            now + HISTORY_KEPT,
         )
     yield _entry("backup of the photo table by point-in-time recovery, 35 days", now + BACKUP_KEPT)
     yield from _kept_logs(stores.deployed, now)

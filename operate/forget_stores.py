@@ -28,6 +28,7 @@ from functions.shared.photo_reader import PhotoReader
 from functions.shared.photo_record import IN_REVIEW, PhotoRecord
 from functions.shared.running import PHOTO_FORGOTTEN
 from functions.shared.s3 import list_objects, read_json
+from operate.forget_batches import BatchStore
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -87,6 +88,8 @@ class Stores:
         self.states: SFNClient = boto3.client("stepfunctions")
         self.dynamodb: DynamoDBClient = boto3.client("dynamodb")
         self.reader = PhotoReader(self.deployed.photo_table, self.dynamodb)
+        driver_id = Photo("", f"{self.prefix}1").driver_id if self.prefix else ""
+        self.batches = BatchStore(self.deployed, self.is_ours, driver_id)
 
     def running_executions(self, photos: Photos, *, delete: bool) -> int:
         """Executions of classify-photo that run: they would write again, so they are stopped first."""

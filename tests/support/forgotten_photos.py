@@ -13,7 +13,8 @@ from PIL import Image
 from deploy.outputs import Deployed
 from functions.audit_decisions.requests import LABEL, LabelRequests, new_request
 from functions.shared.audit import AUDITED
-from functions.shared.photo import Photo
+from functions.shared.batch_results import BatchResults
+from functions.shared.photo import UNKNOWN_DRIVER, Photo
 from functions.shared.photo_table import PhotoTable
 from functions.shared.times import timestamp
 
@@ -100,6 +101,18 @@ class Planter:
         self.put(f"datasets/snapshots/{model}/manifest.json", json.dumps({"photos": entries}).encode())
         self.put(f"models/{model}/output/model.tar.gz", archive_with("model.json", b"{}"))
         self.put(f"models/{model}/output/output.tar.gz", archive_with("features.npz", b"features"))
+
+    def batch(self, photo: Photo) -> None:
+        """Write what a batch keeps about a photo: its result, its line, and the input of a child that failed."""
+        table = BatchResults(self.deployed.batch_result_table, boto3.client("dynamodb"))
+        driver = None if photo.driver_id == UNKNOWN_DRIVER else photo.driver_id
+        table.add("yard", photo.photo_id, driver, {"photo": photo.as_state()}, datetime.now(UTC))
+        folder = f"batches/{photo.photo_id[:8]}"
+        stranger = Photo(photo.bucket, "batches/yard/1.jpg", "0")
+        lines = [json.dumps({"photo": one.as_state()}) + "\n" for one in (stranger, photo)]
+        self.put(f"{folder}/results.jsonl", "".join([*lines, '{"photo": null}\n']).encode())
+        child = {"Input": json.dumps({"Items": [{"Key": photo.key}, "odd", {"key": 3}]})}
+        self.put(f"{folder}/map-runs/1/FAILED_0.json", json.dumps([child]).encode())
 
     def messages(self, photo: Photo) -> None:
         """Send a message about a photo to each queue, in the format of its sender."""

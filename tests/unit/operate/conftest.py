@@ -12,7 +12,7 @@ from console.held_messages import HeldMessages
 from deploy.outputs import Deployed
 from operate import forget, forget_stores
 from tests.support.forgotten_photos import Planter
-from tests.support.photo_table import create_photo_table, create_upload_count_table
+from tests.support.photo_table import create_batch_result_table, create_photo_table, create_upload_count_table
 from tests.unit.operate.forget_stage import BUCKETS, QUEUES
 
 REGION = "eu-west-1"
@@ -30,6 +30,7 @@ def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
     with mock_aws():
         create_photo_table(boto3.client("dynamodb"), "photos")
         create_upload_count_table(boto3.client("dynamodb"), "counts")
+        create_batch_result_table(boto3.client("dynamodb"), "batch-results")
         sqs, s3 = boto3.client("sqs"), boto3.client("s3")
         urls = {name: sqs.create_queue(QueueName=name.replace("_", "-"))["QueueUrl"] for name in QUEUES}
         for bucket in BUCKETS:
@@ -43,7 +44,7 @@ def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
             for name in ("classify-photo", "retrain-model")
         }
         outputs = Deployed(**{field.name: field.name for field in fields(Deployed)})
-        tables = {"photo_table": "photos", "upload_count_table": "counts"}
+        tables = {"photo_table": "photos", "upload_count_table": "counts", "batch_result_table": "batch-results"}
         names = {"uploads_bucket": BUCKETS[0], "ml_bucket": BUCKETS[1], **tables}
         yield replace(outputs, **urls, **arns, **names)
 

@@ -25,6 +25,7 @@ def plant_everything(plant: Planter, driver: str, name: str = "1.jpg") -> Photo:
     plant.label(photo, "AIDAREVIEWER")
     plant.training(photo, model=f"model-{photo.photo_id[:6]}")
     plant.messages(photo)
+    plant.batch(photo)
     minute = {"driver_id": {"S": photo.driver_id}, "minute": {"S": "2026-11-27T10:00:00.000Z"}}
     boto3.client("dynamodb").put_item(TableName="counts", Item={**minute, "photos": {"SS": [photo.photo_id]}})
     return photo
@@ -44,6 +45,8 @@ def stored(deployed: Deployed) -> dict[str, list[str]]:
         found[bucket] = sorted(item["Key"] for kind in ("Versions", "DeleteMarkers") for item in answer.get(kind, []))
     items = boto3.client("dynamodb").scan(TableName="photos")["Items"]
     found["records"] = sorted(item["photo_id"]["S"] for item in items)
+    items = boto3.client("dynamodb").scan(TableName="batch-results")["Items"]
+    found["batch results"] = sorted(item["photo_id"]["S"] for item in items)
     items = boto3.client("dynamodb").scan(TableName="counts")["Items"]
     found["counts"] = sorted(f"{item['driver_id']['S']}: {item['photos']['SS']}" for item in items)
     for name in QUEUES:

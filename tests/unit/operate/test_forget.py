@@ -35,6 +35,8 @@ def test_a_dry_run_deletes_nothing_and_says_what_there_is(deployed: Deployed, pl
         "delivery state of answers": 1,
         "copies for training": 1,
         "feature caches of models": 1,
+        "results of batches": 1,
+        "files of batches (versions)": 2,
         "uploads (versions)": 1,
         "unfinished uploads": 0,
         "reports on this machine": 0,
