@@ -60,7 +60,7 @@ coverage: $(READY)  ## every test, and which lines and branches they run; takes 
 rehearse: $(READY)  ## walk through deployments, failures and removals on AWS, in an account in this process
 	@$(PY) -m pytest -q tests/unit/deploy/test_plan.py tests/unit/deploy/test_rehearsal.py tests/unit/deploy/test_protection.py tests/unit/deploy/test_deployer.py
 
-torture: $(READY)  ## the long tests: faults, hostile files, random inputs; SUITE=faults, files or contracts: one of them
+torture: $(READY)  ## the long tests: faults, hostile files, random inputs, a large batch; SUITE=faults, files, contracts or batch: one of them
 	@$(PY) -m tests.torture $(SUITE)
 
 deploy: $(READY)  ## create or update the stack; deploy the initial model to a new stage; DRY=1: only print the changes; YES=1: do not ask; DETAILS=yes: every step

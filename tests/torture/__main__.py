@@ -1,4 +1,4 @@
-"""`python -m tests.torture [files|faults|contracts]`: the long tests; without a name, every suite that there is.
+"""`python -m tests.torture [files|faults|contracts|batch]`: the long tests; without a name, every suite that there is.
 
 Prints one table and writes build/reports/torture.json. Exit status 1 when a suite found a fault.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 from operate.terminal import console
 
-SUITES = {"files": "tests.torture.files", "faults": "tests.torture.faults", "contracts": "tests.torture.contracts"}
+SUITES = {name: f"tests.torture.{name}" for name in ("files", "faults", "contracts", "batch")}
 """The modules of the suites. `run(folder)` of each returns (figures by name, lines about faults)."""
 
 REPORT = Path(__file__).resolve().parents[2] / "build" / "reports" / "torture.json"
