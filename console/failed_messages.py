@@ -30,6 +30,33 @@ _TRIGGERS = {"retrain-weekly": "schedule", "retrain-on-labels": "labels", "retra
 _NOT_JSON = "The body is not a JSON object."
 
 
+# The errors of executions of classify-photo, by what a person does about them.
+_PASSING = "AWS did not answer at that time. Replay it: if it fails again, look at the AWS Health Dashboard."
+_ADVICE = {
+    **dict.fromkeys(("RecordUnavailable", "EventNotPublished", "ReviewNotSent", "AwsUnavailable"), _PASSING),
+    **dict.fromkeys(("PhotoUnavailable", "Lambda.TooManyRequestsException", "Lambda.ServiceException"), _PASSING),
+    "ModelUnavailable": "The endpoint did not answer. Look at the page Now whether it is in service, then replay.",
+    "ModelAnswerInvalid": "The model in production gives wrong answers: roll it back (`make rollback`), then replay.",
+    "InvalidThreshold": "The threshold is not set correctly: `make threshold` shows and sets it. Then replay.",
+    "ThresholdUnavailable": _PASSING,
+    "States.Timeout": "The execution took too long. Replay it.",
+    "TIMED_OUT": "The execution took too long. Replay it.",
+    "ABORTED": "Somebody stopped the execution. Replay it unless that was on purpose.",
+    "Lambda.Unknown": "A function ended without a word. Its log group names the cause; then replay.",
+    "PhotoUnrouted": "The history of the execution names the state that failed. Replay it.",
+}
+_UNKNOWN_ERROR = "This error is not expected. Read the log of the function before you replay it."
+
+
+def advice_on(error: str) -> str:
+    """Return what to do about an execution of classify-photo that ended with an error, in a sentence or two.
+
+    >>> advice_on("ABORTED")
+    'Somebody stopped the execution. Replay it unless that was on purpose.'
+    """
+    return _ADVICE.get(error, _UNKNOWN_ERROR)
+
+
 class Action(Enum):
     """What a replay does with a message."""
 
@@ -43,8 +70,9 @@ class FailedMessage:
     """A message of one of the two queues.
 
     `title` says what failed, `error` why, as far as the message tells. `action` is None for a message that is not
-    replayed; `advice` is then what to do instead. `execution` is the ARN of the execution that failed, if one did,
-    `trigger` that of a retraining. `body` is for display, without task tokens.
+    replayed. `advice` is what to do. `execution` is the ARN of the execution that failed, if one did,
+    `trigger` that of a retraining. `body` is for display, without task tokens. `outcome` is what became of the photo by
+    now, empty while it has none: then a replay only removes the message.
     """
 
     message_id: str
@@ -57,6 +85,17 @@ class FailedMessage:
     photo: Photo | None = None
     execution: str | None = None
     trigger: str | None = None
+    outcome: str = ""
+
+    @property
+    def is_repaired(self) -> bool:
+        """Whether nothing is left to do but to remove the message."""
+        return bool(self.outcome)
+
+    @property
+    def has_advice(self) -> bool:
+        """Whether `advice` says more than what a replay does."""
+        return self.action is None or self.advice != f"{self.action.value}."
 
 
 def parse_review_letter(message: "MessageTypeDef", deployed: Deployed) -> FailedMessage:
@@ -67,7 +106,7 @@ def parse_review_letter(message: "MessageTypeDef", deployed: Deployed) -> Failed
     except MalformedRequest as error:
         advice = f"It cannot be answered, because {error}. {_drop(message, deployed)}"
         return _failed(message, "Review request", advice=advice, photo=_find_photo(_parse(message["Body"])))
-    why = "It was received five times without an answer"
+    why = "It was received five times without an answer: reviewers skipped it, or their consoles were closed"
     return _failed(message, "Review request", error=why, action=Action.REVIEW, photo=request.photo)
 
 
@@ -88,9 +127,16 @@ def parse_unrouted(message: "MessageTypeDef", deployed: Deployed) -> FailedMessa
         return _failed(message, "Unknown message", advice=f"{reason} {_drop(message, deployed)}")
     error = body.get("error")
     caught: Mapping[str, Any] = error if isinstance(error, dict) else {}
-    why = f"{caught.get('Error', 'unknown error')}: {error_message(str(caught.get('Cause', '')))}"
+    name = str(caught.get("Error", "unknown error"))
+    why = f"{name}: {error_message(str(caught.get('Cause', '')))}"
     return _failed(
-        message, "Photo not routed", error=why, action=Action.CLASSIFY, photo=photo, execution=body.get("execution")
+        message,
+        "Photo not routed",
+        error=why,
+        action=Action.CLASSIFY,
+        advice=advice_on(name),
+        photo=photo,
+        execution=body.get("execution"),
     )
 
 
@@ -102,7 +148,8 @@ def _parse_dead_letter(
         title, photo = "Upload that did not start an execution", _find_photo(event)
         if photo is None:
             return _failed(message, title, error=why, advice=f"It names no photo. {_drop(message, deployed)}")
-        return _failed(message, title, error=why, action=Action.CLASSIFY, photo=photo)
+        advice = "EventBridge could not start the execution. Read the error, correct it, then replay."
+        return _failed(message, title, error=why, action=Action.CLASSIFY, advice=advice, photo=photo)
     if target == deployed.retrain_model_arn:
         title, trigger = "Retraining that did not start", _find_trigger(event, rule, deployed.app_name)
         if trigger is None:
@@ -133,7 +180,10 @@ def _parse_status_change(
     photo = _find_photo(_parse(str(ended.get("input"))))
     arn, title = ended.get("executionArn"), f"Execution {status}, without a notice"
     if machine == deployed.classify_photo_arn and photo:
-        return _failed(message, title, error=error, action=Action.CLASSIFY, photo=photo, execution=arn)
+        name = str(ended.get("error") or status)
+        return _failed(
+            message, title, error=error, action=Action.CLASSIFY, advice=advice_on(name), photo=photo, execution=arn
+        )
     commands = {deployed.retrain_model_arn: "retrain", deployed.rollback_model_arn: "rollback"}
     if machine in commands:
         advice = f"Run `make {commands[machine]} STAGE={deployed.stage}`. {_drop(message, deployed)}"

@@ -1,10 +1,10 @@
 """The failed requests of a stage: the review dead-letter queue and the unrouted queue, listed, replayed and removed."""
 
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -88,28 +88,50 @@ class FailedRequests:
         with ThreadPoolExecutor(2, thread_name_prefix="failed-requests") as pool:
             review = pool.submit(self._list, self._deployed.review_dead_letter_queue_url, parse_review_letter)
             unrouted = pool.submit(self._list, self._deployed.unrouted_queue_url, parse_unrouted)
-            return review.result(), unrouted.result()
+            return self._with_outcomes(review.result()), self._with_outcomes(unrouted.result())
+
+    def _with_outcomes(self, messages: list[FailedMessage]) -> list[FailedMessage]:
+        """Return the messages with the outcomes that their photos have by now. Raises RecordUnavailable."""
+        ids = {message.photo.photo_id for message in messages if message.photo and message.photo.etag}
+        records = self._photos.find_attributes(ids, ("status", "outcome", "announced_at"))
+        return [
+            replace(message, outcome=_describe(records.get(message.photo.photo_id, {})))
+            if message.photo and message.photo.etag
+            else message
+            for message in messages
+        ]
 
     def replay(
-        self, message_id: str | None = None, progress: Callable[[Replayed], None] = lambda _: None
+        self,
+        message_id: str | None = None,
+        progress: Callable[[Replayed], None] = lambda _: None,
+        *,
+        only: Collection[str] | None = None,
     ) -> list[Replayed]:
         """Replay each message that can be replayed, or only the one with an id; the others stay.
 
-        `progress` is called after each message. An error of AWS about one message is a result, not an exception.
+        With `only`, those of these ids, as far as they are still there. `progress` is called after each message. An
+        error of AWS about one message is a result, not an exception.
         Raises MessageNotFound, and ClientError or BotoCoreError when a queue cannot be read.
         """
         started, results = _Started(), []
         with closing(self._receive(message_id)) as received:
             for held, raw, message in received:
+                if only is not None and message.message_id not in only:
+                    continue
                 results.append(self._replay(held, raw, message, started))
                 progress(results[-1])
         return results
 
     def remove(self, message_id: str, *, force: bool = False) -> FailedMessage:
-        """Delete a message that cannot be replayed, with `force` any; return it. Raises NotRemoved, MessageNotFound."""
+        """Delete a message that cannot be replayed or whose photo has an outcome, with `force` any; return it.
+
+        Raises NotRemoved, MessageNotFound, and RecordUnavailable.
+        """
         with closing(self._receive(message_id)) as received:
             held, raw, message = next(received)
-            if message.action and not force:
+            (message,) = self._with_outcomes([message])
+            if message.action and not message.is_repaired and not force:
                 raise NotRemoved(
                     f"{message_id} can be replayed: make redrive STAGE={self._deployed.stage} ID={message_id}. "
                     "FORCE=yes removes it all the same."
@@ -156,6 +178,8 @@ class FailedRequests:
 
     def _act(self, raw: "MessageTypeDef", message: FailedMessage, started: _Started) -> tuple[Result, str]:
         """Replay a message; return what was done. Raises ClientError, BotoCoreError, RecordUnavailable."""
+        if message.photo and (outcome := self._announced_outcome(message.photo)):
+            return Result.REMOVED, f"removed: the photo has its outcome by now ({outcome})"
         if message.action is Action.REVIEW:
             self._aws.sqs.send_message(QueueUrl=self._deployed.review_queue_url, MessageBody=raw["Body"])
             return Result.REPLAYED, "sent back to the reviewers"
@@ -167,8 +191,6 @@ class FailedRequests:
             return Result.REPLAYED, f"retraining {name} started"
         photo = message.photo
         assert photo is not None  # parsed with this action only
-        if outcome := self._announced_outcome(photo):
-            return Result.REMOVED, f"removed: the photo has its outcome by now ({outcome})"
         identity = (photo.bucket, photo.key, photo.etag)
         if identity in started.executions:
             return Result.REMOVED, "removed: this command has started an execution for the photo"
@@ -177,10 +199,10 @@ class FailedRequests:
         return Result.REPLAYED, f"execution {name} started"
 
     def _announced_outcome(self, photo: Photo) -> str | None:
-        record = self._photos.get(photo.photo_id) if photo.etag else None
-        if record is None or not record.announced or record.outcome is None:
+        if not photo.etag:
             return None
-        return str(record.outcome.get("loading_bay") or record.status)
+        found = self._photos.find_attributes([photo.photo_id], ("status", "outcome", "announced_at"))
+        return _describe(found.get(photo.photo_id, {})) or None
 
     def _start(self, machine: str, message: FailedMessage, given: dict[str, Any]) -> str:
         """Start an execution that is named after the message, unless there is one; return its name."""
@@ -192,3 +214,10 @@ class FailedRequests:
             if error_code(error) != "ExecutionAlreadyExists":
                 raise
         return name
+
+
+def _describe(record: Mapping[str, Any]) -> str:
+    """Return the announced outcome in the attributes of a record: the bay, or `rejected`; empty without one."""
+    if "announced_at" not in record or not record.get("outcome"):
+        return ""
+    return str(record["outcome"].get("loading_bay") or record["status"])

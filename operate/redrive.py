@@ -20,7 +20,13 @@ def list_failed(deployed: Deployed) -> None:
             _print_message(message)
             if message.action is None:
                 _print_body(message)
-            print_line(f"  {'Replay: ' if message.action else ''}{printable(message.advice)}")
+            if message.is_repaired:
+                print_line(f"  Repaired: the photo has its outcome by now ({message.outcome}). A replay removes this.")
+                continue
+            if message.has_advice:
+                print_line(f"  {printable(message.advice)}")
+            if message.action:
+                print_line(f"  Replay: {message.action.value}.")
     if any(message.action for message in (*review, *unrouted)):
         command = f"make redrive STAGE={deployed.stage}"
         print_line(f"\nReplay all: {command}   One: {command} ID=<message>")

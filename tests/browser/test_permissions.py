@@ -1,5 +1,6 @@
 """The policy of a reviewer, with IAM enforced: everything on the pages works, and nothing else."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -70,7 +71,9 @@ def test_a_reviewer_may_do_what_the_pages_do(enforced: Stage, ana: Aws) -> None:
         assert taken["figures"]["dead"] == 1
         assert browser.get(f"/images/{request['photo_id']}").status_code == 200
         assert browser.post("/api/skip", tab=TAB, id=request["id"]).status_code == 200
-        assert browser.post("/api/redrive").json()["summary"] == "1 stayed."
+        (message,) = re.findall(r'data-message="([^"]+)"', browser.get("/dead-letters").text)
+        assert browser.post("/api/redrive", ids=[message]).json()["summary"] == "1 stayed."
+        assert browser.post("/api/failed/remove", id=message).json() == {"id": message}
 
 
 def test_a_reviewer_labels_under_their_own_identity_only(enforced: Stage, ana: Aws) -> None:

@@ -1,5 +1,6 @@
 """The page of failed requests: the review dead-letter queue and the unrouted queue."""
 
+import logging
 from collections import Counter
 from typing import Any
 
@@ -7,16 +8,23 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
-from console.failed_requests import MessageNotFound
+from console.failed_requests import MessageNotFound, NotRemoved
 from console.web.services import CurrentReviewer, CurrentServices
 
 router = APIRouter()
+log = logging.getLogger(__name__)
 
 
 class RedriveRequest(BaseModel):
-    """The body of a request to replay the message with an id, or with None all that can be replayed."""
+    """The body of a request to replay the messages with these ids: those on the screen, or one of them."""
 
-    id: str | None = None
+    ids: list[str]
+
+
+class RemovalRequest(BaseModel):
+    """The body of a request to remove the message with an id, because nothing is left to do about it."""
+
+    id: str
 
 
 @router.get("/dead-letters")
@@ -28,14 +36,27 @@ def page(services: CurrentServices, reviewer: CurrentReviewer) -> HTMLResponse:
 
 @router.post("/api/redrive")
 def redrive(body: RedriveRequest, services: CurrentServices) -> dict[str, Any]:
-    """Replay messages; return what was done with each, and a summary. 404 for an id that is in neither queue."""
-    try:
-        results = services.failed_requests.replay(body.id)
-    except MessageNotFound as error:
-        raise HTTPException(404, str(error)) from error
+    """Replay messages; return what was done with each, and a summary. One that is gone by now is left out."""
+    results = services.failed_requests.replay(only=body.ids)
+    gone = len(body.ids) - len(results)
     counts = Counter(one.result.value for one in results)
+    if gone:
+        counts["gone: replayed or removed by somebody else, or held by another command"] = gone
     summary = ", ".join(f"{count} {result}" for result, count in counts.items()) or "no failed requests"
     return {
         "results": [{"id": one.message.message_id, "result": one.result.value, "text": one.text} for one in results],
         "summary": f"{summary.capitalize()}.",
     }
+
+
+@router.post("/api/failed/remove")
+def remove(body: RemovalRequest, services: CurrentServices) -> dict[str, str]:
+    """Remove a message. 404 when it is in neither queue, 409 when it can be replayed and its photo has no outcome."""
+    try:
+        message = services.failed_requests.remove(body.id)
+    except MessageNotFound as error:
+        raise HTTPException(404, str(error)) from error
+    except NotRemoved as error:
+        raise HTTPException(409, str(error)) from error
+    log.warning("%s removed the failed request %s", services.reviewer.id, message.message_id)
+    return {"id": message.message_id}

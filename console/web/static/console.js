@@ -1,4 +1,4 @@
-// For every page: requests with the CSRF token, durations, the banner, the strip, the reviewer name, redrive.
+// For every page: requests with the CSRF token, durations, the banner, the strip, the reviewer name.
 
 const token = document.querySelector('meta[name="csrf-token"]').content;
 
@@ -95,32 +95,6 @@ dialog.querySelector("form").addEventListener("submit", async (event) => {
     document.getElementById("rename-problem").textContent = error.message;
   }
 });
-
-async function redrive(button, id) {
-  const result = document.getElementById("redrive-result");
-  button.disabled = true;
-  result.textContent = "Replaying …";
-  try {
-    const { results, summary } = await post("/api/redrive", { id });
-    for (const one of results) showReplayed(one);
-    result.textContent = summary;
-  } catch (error) {
-    result.textContent = error.message;
-  }
-  button.disabled = false;
-}
-
-function showReplayed({ id, result, text }) {
-  const message = document.querySelector(`[data-message="${CSS.escape(id)}"]`);
-  if (!message || result === "stayed") return;
-  message.querySelector(".redrive-done").textContent = result === "failed" ? `Failed: ${text}` : `${text[0].toUpperCase()}${text.slice(1)}.`;
-  if (result !== "failed") message.querySelector(".redrive-one")?.remove();
-}
-
-document.getElementById("redrive")?.addEventListener("click", (event) => redrive(event.currentTarget, null));
-for (const button of document.querySelectorAll(".redrive-one")) {
-  button.addEventListener("click", () => redrive(button, button.closest("[data-message]").dataset.message));
-}
 
 for (const image of document.querySelectorAll("img.thumb, img.whole")) {
   const replace = () => image.replaceWith(placeholder());

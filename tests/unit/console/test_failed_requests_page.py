@@ -1,12 +1,13 @@
 """The page of failed requests."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from console.aws import Aws
 from deploy.outputs import Deployed
-from tests.support.failed_requests import depth, failed_stage, photo, send, unrouted_body
+from tests.support.failed_requests import announced, depth, failed_stage, photo, send, unrouted_body
 from tests.unit.console.browser_client import BrowserClient
 from tests.unit.console.review_requests import body as review_body
 
@@ -42,25 +43,68 @@ def test_empty_queues_have_nothing_to_replay(browser: BrowserClient) -> None:
     page = browser.get("/dead-letters").text
     assert "No failed requests" in page
     assert 'id="redrive"' not in page
-    assert browser.post("/api/redrive").json() == {"results": [], "summary": "No failed requests."}
+    assert browser.post("/api/redrive", ids=[]).json() == {"results": [], "summary": "No failed requests."}
 
 
-def test_replay_all_after_looking_replays_what_was_shown(stage: Deployed, browser: BrowserClient) -> None:
+def shown(page: str) -> list[str]:
+    return re.findall(r'data-message="([^"]+)"', page)
+
+
+def test_replay_all_replays_what_was_shown_and_nothing_that_came_later(stage: Deployed, browser: BrowserClient) -> None:
     ids = {send(stage.unrouted_queue_url, unrouted_body(number)) for number in range(3)}
-    browser.get("/dead-letters")
-    replayed = browser.post("/api/redrive").json()
+    on_screen = shown(browser.get("/dead-letters").text)
+    assert set(on_screen) == ids
+    send(stage.unrouted_queue_url, unrouted_body(7))
+    replayed = browser.post("/api/redrive", ids=on_screen).json()
     assert {one["id"] for one in replayed["results"]} == ids
     assert replayed["summary"] == "3 replayed."
-    assert depth(stage.unrouted_queue_url) == (0, 0)
+    assert depth(stage.unrouted_queue_url) == (1, 0)
 
 
-def test_one_message_is_replayed(stage: Deployed, browser: BrowserClient) -> None:
+def test_one_message_is_replayed_and_one_that_is_gone_is_said_to_be(stage: Deployed, browser: BrowserClient) -> None:
     send(stage.unrouted_queue_url, unrouted_body(1))
     message_id = send(stage.unrouted_queue_url, unrouted_body(2))
-    (replayed,) = browser.post("/api/redrive", id=message_id).json()["results"]
+    (replayed,) = browser.post("/api/redrive", ids=[message_id]).json()["results"]
     assert replayed == {"id": message_id, "result": "replayed", "text": f"execution redrive-{message_id} started"}
     assert depth(stage.unrouted_queue_url) == (1, 0)
-    assert browser.post("/api/redrive", id=message_id).status_code == 404
+    again = browser.post("/api/redrive", ids=[message_id]).json()
+    assert again["results"] == []
+    assert again["summary"].startswith("1 gone: replayed or removed by somebody else")
+
+
+def test_the_message_of_a_repaired_photo_is_shown_as_such_and_removed_with_one_click(
+    stage: Deployed, browser: BrowserClient
+) -> None:
+    repaired = send(stage.unrouted_queue_url, unrouted_body(1))
+    letter = send(stage.review_dead_letter_queue_url, review_body(photo=photo(2).as_state()))
+    open_one = send(stage.unrouted_queue_url, unrouted_body(3))
+    announced(stage, 1)
+    announced(stage, 2)
+    page = browser.get("/dead-letters").text
+    assert page.count("the photo has its outcome by now") == 2
+    assert page.count(">Bay A</a>") == 2
+    assert (page.count("remove-one"), page.count("redrive-one")) == (2, 1)
+    assert browser.post("/api/failed/remove", id=repaired).json() == {"id": repaired}
+    assert depth(stage.unrouted_queue_url) == (1, 0)
+    refused = browser.post("/api/failed/remove", id=open_one)
+    assert refused.status_code == 409
+    assert "can be replayed" in refused.json()["detail"]
+    assert browser.post("/api/failed/remove", id=repaired).status_code == 404
+    (removed,) = browser.post("/api/redrive", ids=[letter]).json()["results"]
+    assert (removed["result"], depth(stage.review_queue_url)) == ("removed", (0, 0))
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("RecordUnavailable", "AWS did not answer at that time. Replay it"),
+        ("ModelUnavailable", "The endpoint did not answer."),
+        ("KeyError", "This error is not expected. Read the log"),
+    ],
+)
+def test_each_failed_photo_has_advice(stage: Deployed, browser: BrowserClient, error: str, words: str) -> None:
+    send(stage.unrouted_queue_url, unrouted_body() | {"error": {"Error": error, "Cause": "{}"}})
+    assert words in browser.get("/dead-letters").text
 
 
 def test_a_key_cannot_hide_its_characters(stage: Deployed, browser: BrowserClient) -> None:
