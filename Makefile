@@ -25,7 +25,7 @@ INSTALL_LOCKED := -m pip install --disable-pip-version-check --require-hashes --
 quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage rehearse deploy destroy people stage retrain rollback promote reference status report threshold \
+.PHONY: help setup demo test coverage rehearse deploy destroy people stage retrain rollback repair promote reference status report threshold \
 	upload batch bench load cost evaluate review redrive reconcile forget restore torture pretrain image up credentials down \
 	asl format lint lock audit sbom scan simulate-audit simulate-drift alarms
 
@@ -82,6 +82,9 @@ retrain: $(READY)  ## train, compare and promote a model, followed state by stat
 rollback: $(READY)  ## restore the previous model, followed state by state; TO=<model or the end of its name>: another one; REASON="…"
 	@$(PY) -m operate rollback $(if $(TO),--to "$(TO)") $(if $(REASON),--reason "$(REASON)")
 
+repair: $(READY)  ## put the endpoint of the champion back when it is gone, failed or serves another model
+	@$(PY) -m operate repair
+
 promote: $(READY)  ## FROM=<stage>: bring its approved champion to STAGE, which compares it with its own
 	@test -n "$(FROM)" || { echo 'FROM is not set. Run: make promote FROM=dev STAGE=prod'; exit 1; }
 	@$(PY) -m operate promote -- "$(FROM)"
@@ -126,8 +129,8 @@ evaluate: $(READY)  ## PHOTOS=<folder of class folders>: evaluate the champion o
 	@test -n $(call quoted,PHOTOS) || { echo 'PHOTOS is not set. Run: make evaluate PHOTOS=<folder of class folders>'; exit 1; }
 	@$(PY) -m operate evaluate -- $(call quoted,PHOTOS)
 
-review: $(READY)  ## the reviewers' console on 127.0.0.1:8080 (REVIEW_PORT); REVIEWER=<name>; PLAIN=1: in the terminal (BLIND=yes: without predictions); POLICY=yes: print the IAM policy of reviewers
-	@$(PY) -m console $(if $(PLAIN),--plain) $(if $(filter yes,$(BLIND)),--blind) $(if $(filter yes,$(POLICY)),--policy)
+review: $(READY)  ## the reviewers' console on 127.0.0.1:8080 (REVIEW_PORT); REVIEWER=<name>; PLAIN=1: in the terminal (BLIND=yes: without predictions); ROLE=operator: with the buttons of operators; POLICY=yes: print the IAM policy of reviewers
+	@$(PY) -m console $(if $(PLAIN),--plain) $(if $(filter yes,$(BLIND)),--blind) $(if $(filter operator,$(ROLE)),--operator) $(if $(filter yes,$(POLICY)),--policy)
 
 redrive: $(READY)  ## replay failed photos and review requests; LIST=yes: only list; ID=<message>: one; DROP=<message>: remove one
 	@$(PY) -m operate redrive $(if $(filter yes,$(LIST)),--list) $(if $(ID),--id $(call quoted,ID)) $(if $(DROP),--drop $(call quoted,DROP)) $(if $(filter yes,$(FORCE)),--force)

@@ -47,6 +47,7 @@ def main() -> int:
         action="store_true",
         help="in the terminal, do not show the model's prediction before the answer",
     )
+    parser.add_argument("--operator", action="store_true", help="show the buttons of operators, too")
     arguments = parser.parse_args()
     wanted = os.environ.get("REVIEWER", "")
     try:
@@ -58,7 +59,7 @@ def main() -> int:
             print(json.dumps(policy(deployed), indent=2))
             return 0
         if target.is_local:
-            use_own_identity(target, wanted or user_name(), policy(deployed))
+            use_own_identity(target, wanted or user_name(), policy(deployed, operator=arguments.operator))
         aws = Aws()
         reviewer = find_reviewer(aws.sts, wanted if is_name(wanted) else "")
     except (DeployError, ClientError, BotoCoreError, ValueError) as error:
@@ -69,7 +70,7 @@ def main() -> int:
         from console.terminal import run
 
         return run(deployed, aws, choices(), reviewer, undo_s=arguments.undo_s, blind=arguments.blind)
-    return serve(deployed, aws, reviewer, arguments.port, arguments.undo_s)
+    return serve(deployed, aws, reviewer, arguments.port, arguments.undo_s, operator=arguments.operator)
 
 
 def user_name() -> str:
@@ -80,7 +81,7 @@ def user_name() -> str:
         return "reviewer"
 
 
-def serve(deployed: Deployed, aws: Aws, reviewer: Reviewer, port: int, undo_s: float) -> int:
+def serve(deployed: Deployed, aws: Aws, reviewer: Reviewer, port: int, undo_s: float, *, operator: bool = False) -> int:
     """Serve the pages until interrupted. Returns the exit status: 0, or 1 when the port is in use."""
     import socket
 
@@ -103,7 +104,9 @@ def serve(deployed: Deployed, aws: Aws, reviewer: Reviewer, port: int, undo_s: f
             return 1
     hosts = [f"{name}:{port}" for name in (HOST, "localhost")]
     logins = Logins(f"http://{HOST}:{port}", announce=lambda line: print(line, flush=True))
-    app = create_app(Services.of(deployed, aws, choices(), reviewer, undo_s=undo_s), logins, hosts=hosts)
+    app = create_app(
+        Services.of(deployed, aws, choices(), reviewer, undo_s=undo_s, operator=operator), logins, hosts=hosts
+    )
     print(
         f"The console runs (Ctrl-C stops it). Open it with this address, which works once:\n{logins.start_address}",
         flush=True,

@@ -74,7 +74,7 @@ class Row:
     """One line: what it is about, how urgent it is, what is so, and what to do.
 
     `action` is a sentence or empty, `command` the command to run, `link` the page of the console to open; both are
-    empty where there is none. `restores_endpoint`: the console can do it.
+    empty where there is none. `is_repair`: the command puts the endpoint back, which operators can also do on the page.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Row:
     action: str = ""
     command: str = ""
     link: str = ""
-    restores_endpoint: bool = False
+    is_repair: bool = False
 
 
 def rows(figures: Figures) -> list[Row]:
@@ -200,7 +200,7 @@ class _Rows:
             return self._row("endpoint", State.ATTENTION, text, "make retrain")
         what = "is gone" if endpoint.status is None else f"is {endpoint.status}"
         text = f"{name} {what}, so every photo goes to review. It should serve {champion.model_version}."
-        return self._row("endpoint", State.ACT, text, "make deploy")
+        return self._row("endpoint", State.ACT, text, "make repair", is_repair=True)
 
     def _serving(self, endpoint: Endpoint, champion: Champion | None) -> Row:
         text = f"{endpoint.status} with {counted(endpoint.instances, 'instance')}, serving {endpoint.config}."
@@ -210,7 +210,7 @@ class _Rows:
         if isinstance(retraining, Execution) and retraining.status == "RUNNING":
             return self._row("endpoint", State.OK, f"{text} A retraining tries a new model.")
         text += f" The recorded champion is {champion.model_version}."
-        return self._row("endpoint", State.ATTENTION, text, f"make rollback TO={champion.model_version}")
+        return self._row("endpoint", State.ATTENTION, text, "make repair", is_repair=True)
 
     def _waiting(self, waiting: Waiting) -> Row:
         if waiting.oldest_s is None:

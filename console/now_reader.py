@@ -167,7 +167,10 @@ class NowReader:
             return None
         last = self._aws.stepfunctions.describe_execution(executionArn=listed[0]["executionArn"])
         output = json.loads(last.get("output") or "{}")
-        outcome = output.get("outcome") if isinstance(output, dict) else None
+        if not isinstance(output, dict):
+            output = {}
+        reason = f" ({output['reason']})" if output.get("reason") else ""
+        outcome = f"{output['outcome']}{reason}" if output.get("outcome") else None
         return Execution(last["status"], last["startDate"], last.get("stopDate"), outcome)
 
 

@@ -33,6 +33,7 @@ from operate import (
     reconcile,
     redrive,
     reference,
+    repair,
     restore,
     retrain,
     rollback,
@@ -99,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--json", action="store_true", help="print only what is so and what to do, as JSON")
     command = add("report", _report, "figures of the last weeks: a page, PNG files and JSON")
     command.add_argument("--days", type=float, default=report.DAYS, help="the number of days, at most 365")
+    add("repair", _repair, "put the endpoint of the champion back")
     command = add("rollback", _rollback, "restore an earlier model")
     command.add_argument("--to", default="", help="the model; by default the champion's predecessor")
     command.add_argument("--reason", default=rollback.REASON, help="recorded with the model that is rolled back")
@@ -176,6 +178,10 @@ def _status(target: Target, arguments: Arguments) -> None:
 
 def _report(target: Target, arguments: Arguments) -> None:
     report.run(_deployed(target), REPORTS, arguments.days)
+
+
+def _repair(target: Target, _arguments: Arguments) -> None:
+    repair.run(_deployed(target))
 
 
 def _rollback(target: Target, arguments: Arguments) -> None:

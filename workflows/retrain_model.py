@@ -6,6 +6,7 @@ Data, image and hyperparameters default to those of the last promotion. The imag
 `{"initial_model": "s3://…/model.tar.gz", "golden": "s3://…/"}` instead puts an existing model into service, without
 training or comparison, in a stage without a champion. `golden` is the prefix of the photos for the probe.
 With `"candidate": "s3://…/model.tar.gz"`, that model is compared and promoted in place of one that is trained.
+`{"trigger": "repair"}` trains nothing: the endpoint is made to serve the champion, which every retraining does first.
 
 Output: `{"outcome": "promoted" | "rejected", "model_version", "reason", "verdict", "checks", …}`. The execution also
 succeeds when the challenger is not better, when there are too few new labels or when another retraining is running; it

@@ -1,6 +1,6 @@
 """The objects that the routers share, as FastAPI dependencies."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Annotated
 from urllib.parse import unquote
@@ -22,6 +22,7 @@ from console.photo_finder import PhotoFinder
 from console.photo_records import PhotoRecords
 from console.photos import Photos
 from console.queue import Queue
+from console.repair import start_repair
 from console.reviews import Reviews
 from console.uploads import Uploads
 from console.web.logins import Logins
@@ -39,6 +40,7 @@ class Services:
     """The objects that the routers share.
 
     `reviewer` is the identity of the console at AWS. `csrf_token` is what the pages send with every POST.
+    `repair` puts the endpoint back and returns the ARN of the execution, None for a reviewer who is no operator.
     """
 
     reviewer: Reviewer
@@ -59,6 +61,7 @@ class Services:
     drift: DriftTable
     now: NowReader
     pages: Pages
+    repair: Callable[[], str] | None
     csrf_token: str = field(repr=False)
 
     @classmethod
@@ -69,6 +72,7 @@ class Services:
         choices: Iterable[Choice],
         reviewer: Reviewer,
         *,
+        operator: bool = False,
         undo_s: float = UNDO_S,
         lease_s: int = LEASE_S,
         tab_timeout_s: float = TAB_TIMEOUT_S,
@@ -99,6 +103,7 @@ class Services:
             champion=ChampionReader(deployed, aws),
             drift=DriftTable(deployed.model_table, aws.dynamodb),
             now=now,
+            repair=(lambda: start_repair(deployed, aws.stepfunctions, reviewer.id)) if operator else None,
             pages=Pages(deployed, choices, csrf_token, now.peek),
             csrf_token=csrf_token,
         )

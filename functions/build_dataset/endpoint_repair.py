@@ -54,6 +54,13 @@ class ChampionEndpoint:
             )
         return recorded
 
+    def check_in_service(self, champion: Champion) -> None:
+        """Raise EndpointBusy while the endpoint does not serve the champion yet: a retry waits for it."""
+        endpoint = self._describe()
+        status, config = (endpoint["EndpointStatus"], endpoint["EndpointConfigName"]) if endpoint else ("missing", "")
+        if (status, config) != ("InService", champion.endpoint_config):
+            raise EndpointBusy(f"endpoint {self.name} is {status}; a retry waits until it serves the champion")
+
     def _stop_scaling(self) -> None:
         """Deregister the endpoint's variant, or SageMaker refuses another instance type; the workflow registers it."""
         try:

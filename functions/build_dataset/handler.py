@@ -12,7 +12,7 @@ from functions.build_dataset.endpoint_repair import ChampionEndpoint
 from functions.build_dataset.initial import InitialModel, accepted_state, refused_state
 from functions.build_dataset.labels import Limits
 from functions.build_dataset.prepare import Prepared, find_obstacle, required_labels
-from functions.build_dataset.request import Request
+from functions.build_dataset.request import REPAIR, Request
 from functions.build_dataset.skipped import SkippedLabels
 from functions.build_dataset.snapshot import SnapshotStore
 from functions.shared.aws import client, error_code
@@ -83,6 +83,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if request.initial_model:
         return prepare_initial_model(request, request.initial_model)
     champion = endpoint.restore_champion()
+    if champion and request.trigger == REPAIR:
+        endpoint.check_in_service(champion)
     candidate = read_candidate(request, champion)
     classes = request.classes or tuple(vehicles.bays)
     base, snapshot, features, new_labels, unjudged = BaseData(), None, None, 0, 0

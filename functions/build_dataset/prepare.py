@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from functions.build_dataset.initial import InitialModel
-from functions.build_dataset.request import Request
+from functions.build_dataset.request import REPAIR, Request
 from functions.build_dataset.snapshot import Snapshot
 from functions.shared.champion import Champion, Reference
 
@@ -35,6 +35,8 @@ def find_obstacle(request: Request, champion: Champion | None) -> tuple[str, str
             "NoChampion",
             f"the trigger {request.trigger} needs a champion, and there is none; train one with `make retrain`",
         )
+    if request.trigger == REPAIR:
+        return "EndpointRepaired", f"the endpoint serves the champion {champion.model_version}; nothing was trained"
     if not request.dataset:
         return (
             "NoTrainingData",

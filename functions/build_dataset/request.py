@@ -20,7 +20,9 @@ from functions.shared.shapes import (
 from functions.shared.vehicles import Vehicles
 
 MANUAL = "manual"
-TRIGGERS = (MANUAL, "schedule", "labels", "drift")
+# Only restores the endpoint of the champion, as each retraining does before it trains.
+REPAIR = "repair"
+TRIGGERS = (MANUAL, "schedule", "labels", "drift", REPAIR)
 
 # The prefixes of the ML bucket that operators write, and no reviewer or job does. A model is trained on data from there
 # only. The role of ProbeEndpoint may read the golden photos.

@@ -27,7 +27,7 @@ from functions.shared.shapes import (
 # Expected outcomes; any other reason is a failure.
 EXPECTED_OUTCOMES = {
     *("NothingNew", "NoChampion", "NoTrainingData", "TrainingDataRefused", "RetrainingRunning", "DryRun"),
-    "ChampionExists",
+    *("ChampionExists", "EndpointRepaired"),
     *("BelowMinimum", "WorseThanChampion", "BlindToAClass", "WorseThanReference", "NotBetter"),
 }
 

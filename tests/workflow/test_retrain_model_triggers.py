@@ -87,3 +87,21 @@ def test_after_a_dry_run_its_labels_still_start_a_retraining(with_champion: Retr
         with_champion.put_label(f"photo-{number}", "bicycle")
     assert with_champion.run(dry_run=True).output()["reason"] == "DryRun"
     assert with_champion.run(trigger="labels").output()["outcome"] == "promoted"
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_a_repair_puts_the_endpoint_back_and_trains_nothing(with_champion: RetrainStage, missing: bool) -> None:
+    for number in range(5):
+        with_champion.put_label(f"photo-{number}", "bicycle")
+    sagemaker = with_champion.sagemaker
+    sagemaker.config = None if missing else "left-by-a-stopped-retraining"
+    output = with_champion.run_with_input({"trigger": "repair"}).output()
+    assert (output["outcome"], output["reason"]) == ("rejected", "EndpointRepaired")
+    assert (sagemaker.status, sagemaker.config) == ("InService", CHAMPION)
+    assert sagemaker.requests_to("CreateTrainingJob") == []
+    assert with_champion.lock is None
+
+
+def test_a_repair_without_a_champion_changes_nothing(without_champion: RetrainStage) -> None:
+    assert without_champion.run_with_input({"trigger": "repair"}).output()["reason"] == "NoChampion"
+    assert without_champion.sagemaker.requests_to("CreateEndpoint") == []

@@ -1,15 +1,26 @@
 """The Now page: what is so in the stage, and what to do."""
 
+import logging
 from typing import Any
 
-from fastapi import APIRouter
+from botocore.exceptions import ClientError
+from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse
+from pydantic import BaseModel
 
 from console import now
 from console.web import views
 from console.web.services import CurrentReviewer, CurrentServices
+from functions.shared.aws import error_code
 
 router = APIRouter()
+log = logging.getLogger(__name__)
+
+
+class RepairRequest(BaseModel):
+    """The body of a request to put the endpoint back; `confirm` is the name of the stage."""
+
+    confirm: str
 
 
 @router.get("/now")
@@ -17,7 +28,31 @@ def page(services: CurrentServices, reviewer: CurrentReviewer) -> HTMLResponse:
     """Return the page. A figure that AWS does not return is shown as unknown."""
     figures = services.now.read()
     found = now.rows(figures)
-    return services.pages.render("now", reviewer, rows=found, worst=now.worst(found), read_at=figures.read_at)
+    return services.pages.render(
+        "now", reviewer, rows=found, read_at=figures.read_at, may_repair=services.repair is not None
+    )
+
+
+@router.post("/api/repair")
+def repair(body: RepairRequest, services: CurrentServices) -> dict[str, str]:
+    """Put the endpoint of the champion back; return the ARN of the execution that does it.
+
+    403 for a reviewer who is no operator or whom AWS denies it, 409 when `confirm` is not the name of the stage.
+    """
+    stage = services.now.read().stage
+    if body.confirm != stage:
+        raise HTTPException(409, f"This is stage {stage}. Type its name to confirm.")
+    denied = f"You may not put the endpoint back; an operator has to do it: make repair STAGE={stage}"
+    if services.repair is None:
+        raise HTTPException(403, denied)
+    try:
+        execution = services.repair()
+    except ClientError as error:
+        if error_code(error) != "AccessDeniedException":
+            raise
+        raise HTTPException(403, denied) from error
+    log.warning("%s started %s to put the endpoint back", services.reviewer.id, execution)
+    return {"execution": execution}
 
 
 @router.get("/api/now")

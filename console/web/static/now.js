@@ -1,5 +1,7 @@
 // The Now page: reads itself again every few seconds, and says how old the figures are.
 
+import { post } from "./console.js";
+
 const REFRESH_MS = 10_000;
 const OLD_S = 30;
 
@@ -34,3 +36,23 @@ showAge();
 setInterval(showAge, 1000);
 setInterval(refresh, REFRESH_MS);
 document.addEventListener("visibilitychange", refresh);
+
+const dialog = document.getElementById("repair");
+rows.addEventListener("click", (event) => {
+  if (!event.target.closest("[data-opens=repair]")) return;
+  document.getElementById("repair-problem").textContent = "";
+  dialog.showModal();
+});
+document.getElementById("repair-cancel").addEventListener("click", () => dialog.close());
+dialog.querySelector("form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  try {
+    const { execution } = await post("/api/repair", { confirm: document.getElementById("repair-stage").value.trim() });
+    document.getElementById("repair-progress").textContent = `Started. The row Endpoint shows the progress; execution ${execution}`;
+    dialog.close();
+    document.activeElement?.blur();
+    await refresh();
+  } catch (error) {
+    document.getElementById("repair-problem").textContent = error.message;
+  }
+});

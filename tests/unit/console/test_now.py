@@ -56,8 +56,8 @@ def test_a_quiet_stage_is_green_in_every_row_and_nothing_is_to_do() -> None:
 @pytest.mark.parametrize(
     ("name", "changed", "state", "words", "command"),
     [
-        ("endpoint", {"endpoint": Endpoint(None)}, State.ACT, f"It should serve {MODEL}", "make deploy"),
-        ("endpoint", {"endpoint": Endpoint("Failed", MODEL)}, State.ACT, "is Failed", "make deploy"),
+        ("endpoint", {"endpoint": Endpoint(None)}, State.ACT, f"It should serve {MODEL}", "make repair"),
+        ("endpoint", {"endpoint": Endpoint("Failed", MODEL)}, State.ACT, "is Failed", "make repair"),
         ("endpoint", {"endpoint": Endpoint("Creating", MODEL)}, State.ATTENTION, "is being created", ""),
         ("endpoint", {"endpoint": Endpoint(None), "champion": None}, State.ATTENTION, "No model", "make retrain"),
         ("endpoint", {"endpoint": Endpoint("Updating", "x", 1)}, State.OK, "Updating with 1 instance", ""),
@@ -66,7 +66,7 @@ def test_a_quiet_stage_is_green_in_every_row_and_nothing_is_to_do() -> None:
             {"endpoint": Endpoint("InService", "x")},
             State.ATTENTION,
             "serving x. The recorded champion is",
-            f"make rollback TO={MODEL}",
+            "make repair",
         ),
         (
             "endpoint",

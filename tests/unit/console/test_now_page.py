@@ -12,7 +12,7 @@ from console.now_figures import Endpoint, Execution, Messages, Unreadable, Waiti
 from console.now_reader import NowReader
 from deploy.outputs import Deployed
 from tests.unit import model_stage
-from tests.unit.console.browser_client import BrowserClient
+from tests.unit.console.browser_client import ADA, BrowserClient
 from tests.unit.console.review_requests import send
 
 
@@ -91,7 +91,57 @@ def test_the_page_says_that_the_endpoint_is_gone_and_what_to_do(stage: Deployed)
     with BrowserClient(stage, Aws()) as browser:
         page = browser.get("/now").text
     assert "act now Endpoint scones-test-vehicles is gone, so every photo goes to review." in text_of(page)
-    assert "make deploy STAGE=test" in page
+    assert "make repair STAGE=test" in page
+    assert "Put it back</button>" not in page.partition("<dialog")[0].partition('id="rows"')[2]
+
+
+def gone(stage: Deployed) -> None:
+    """Delete the endpoint of the champion."""
+    model_stage.serve()
+    model_stage.aws("sagemaker").delete_endpoint(EndpointName=stage.endpoint_name)
+
+
+def test_an_operator_puts_the_endpoint_back_from_the_page(stage: Deployed, caplog: pytest.LogCaptureFixture) -> None:
+    gone(stage)
+    states = model_stage.aws("stepfunctions")
+    with BrowserClient(stage, Aws(), operator=True) as browser:
+        assert "Put it back</button>" in browser.get("/now").text.partition('id="rows"')[2].partition("</ul>")[0]
+        refused = browser.post("/api/repair", confirm="prod")
+        assert (refused.status_code, states.list_executions(stateMachineArn=stage.retrain_model_arn)["executions"]) == (
+            409,
+            [],
+        )
+        execution = browser.post("/api/repair", confirm="test").json()["execution"]
+    assert states.describe_execution(executionArn=execution)["input"] == '{"trigger": "repair"}'
+    assert execution.rpartition(":")[2].startswith("repair-")
+    assert f"{ADA.id} started {execution} to put the endpoint back" in caplog.text
+
+
+def test_a_reviewer_who_is_no_operator_does_not_put_the_endpoint_back(
+    stage: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone(stage)
+    with BrowserClient(stage, Aws()) as browser:
+        refused = browser.post("/api/repair", confirm="test")
+        assert (refused.status_code, "make repair STAGE=test" in refused.json()["detail"]) == (403, True)
+    aws = Aws()
+
+    def deny(**_: object) -> None:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "StartExecution")
+
+    monkeypatch.setattr(aws.stepfunctions, "start_execution", deny)
+    with BrowserClient(stage, aws, operator=True) as browser:
+        refused = browser.post("/api/repair", confirm="test")
+        assert (refused.status_code, "make repair STAGE=test" in refused.json()["detail"]) == (403, True)
+
+
+def test_the_name_of_prod_is_typed_to_confirm(stage: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+    field = re.compile(r'<p( hidden)?><label for="repair-stage">.*?value="(\w*)"')
+    with BrowserClient(stage, Aws(), operator=True) as browser:
+        assert field.findall(browser.get("/now").text) == [(" hidden", "test")]
+    monkeypatch.setattr(Deployed, "stage", "prod")
+    with BrowserClient(stage, Aws(), operator=True) as browser:
+        assert field.findall(browser.get("/now").text) == [("", "")]
 
 
 def test_a_figure_that_aws_denies_is_unknown_and_the_page_is_shown(

@@ -63,6 +63,22 @@ def test_only_a_person_starts_the_first_retraining(trigger: str) -> None:
     assert find_obstacle(manual, None) is None
 
 
+def test_a_repair_needs_no_data_and_trains_nothing() -> None:
+    request = Request.from_state({"trigger": "repair"}, None, load_vehicles(), DEPLOYED)
+    assert (find_obstacle(request, CHAMPION) or ("",))[0] == "EndpointRepaired"
+    assert (find_obstacle(request, None) or ("",))[0] == "NoChampion"
+
+
+@pytest.mark.parametrize("status", [None, "Creating", "InService"])
+def test_a_repair_waits_until_the_endpoint_serves_the_champion(table: ModelTable, status: str | None) -> None:
+    sagemaker = _SageMaker(status)
+    endpoint = ChampionEndpoint("vehicles", table, sagemaker, _Scaling(sagemaker, True))
+    with pytest.raises(EndpointBusy, match=f"vehicles is {status or 'missing'}"):
+        endpoint.check_in_service(Champion("v1", "v1", "s3://a"))
+    if status == "InService":
+        endpoint.check_in_service(Champion("v2", "another-model", "s3://a"))
+
+
 def test_a_trigger_without_recorded_data_is_no_error() -> None:
     """An initial model has no training data, and the schedule must not fail every hour because of that."""
     request = Request.from_state({"trigger": "labels"}, None, load_vehicles(), DEPLOYED)
