@@ -48,7 +48,7 @@ def failed_stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
             name: client("stepfunctions").create_state_machine(
                 name=f"scones-test-{name}", definition=definition, roleArn=f"arn:aws:iam::{ACCOUNT}:role/any"
             )["stateMachineArn"]
-            for name in ("classify-photo", "retrain-model", "rollback-model")
+            for name in ("classify-photo", "retrain-model", "rollback-model", "classify-batch")
         }
         queues = {
             name: client("sqs").create_queue(QueueName=name)["QueueUrl"]
@@ -69,6 +69,8 @@ def failed_stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
             "ClassifyPhotoArn": machines["classify-photo"],
             "RetrainModelArn": machines["retrain-model"],
             "RollbackModelArn": machines["rollback-model"],
+            "ClassifyBatchArn": machines["classify-batch"],
+            "BatchResultTable": "batch-results",
             "EndpointName": "scones-test-vehicles",
             "ThresholdParameter": "/scones/test/threshold",
             "Image": "scones@sha256:0",

@@ -90,6 +90,8 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
             classify_photo_arn=f"arn:aws:states:{REGION}:123456789012:stateMachine:classify",
             retrain_model_arn=f"arn:aws:states:{REGION}:123456789012:stateMachine:retrain",
             rollback_model_arn=f"arn:aws:states:{REGION}:123456789012:stateMachine:rollback",
+            classify_batch_arn=f"arn:aws:states:{REGION}:123456789012:stateMachine:batch",
+            batch_result_table="batch-results",
             endpoint_name="scones-test-vehicles",
             threshold_parameter=PARAMETER,
             image="scones@sha256:0",

@@ -71,7 +71,7 @@ def test_older_photos_are_on_further_pages(stage: Deployed, monkeypatch: pytest.
 def test_the_page_of_a_photo_in_review_shows_the_classification_and_the_reason(stage: Deployed) -> None:
     model_stage.waiting(2)
     text = page(stage, f"/photos/{model_stage.photo(2).photo_id}")
-    assert "No bay yet: waits for a reviewer The confidence is below the threshold. Answer it now. Answer now" in text
+    assert "No bay yet: waits for a reviewer The confidence is below the threshold. Its request is" in text
     assert "Classification bicycle, confidence 0.400, threshold 0.935" in text
     assert f"Model {model_stage.CHAMPION}" in text
 
