@@ -12,6 +12,8 @@ from tests.browser.conftest import RunningConsole
 from tests.browser.deployed_stage import Stage
 from tests.support.waiting import eventually
 
+CONTROLS = "main button:enabled:visible, main summary:visible, main a:visible, .side"
+
 
 @pytest.fixture
 def tab(chromium: Browser, console: RunningConsole) -> Iterator[BrowserTab]:
@@ -134,3 +136,60 @@ def test_what_a_key_did_or_did_not_do_is_said_on_the_screen(stage: Stage, tab: B
     expect(page.locator("#banner")).to_be_hidden()
     expect(page.locator("[data-vehicle=bicycle]")).to_be_enabled()
     tab.errors[:] = [error for error in tab.errors if "ERR_INTERNET_DISCONNECTED" not in error]
+
+
+def test_a_screen_reader_hears_the_photo_its_details_and_the_answers_in_this_order(
+    stage: Stage, tab: BrowserTab
+) -> None:
+    stage.request_reviews()
+    stage.wait_for_requests(1)
+    page = tab.open("/")
+    expect(page.locator("body:not(.fresh) #photo-box")).to_be_visible()
+    expect(page.locator("main")).to_match_aria_snapshot("""
+        - main:
+          - heading "Review" [level=1]
+          - term: In queue
+          - region "Photo":
+            - figure:
+              - img /Photo of driver driver-\\d, to be classified/
+            - button "Smaller" [disabled]
+            - button "Larger"
+            - button "Rotate"
+            - button "Keys and options"
+          - complementary "Photo details and recent answers":
+            - heading "Reason for review" [level=2]
+            - paragraph: The confidence is below the threshold.
+            - heading "Model prediction" [level=2]
+            - meter "Bicycle"
+            - region "Your recent answers":
+              - heading "Your recent answers" [level=2]
+              - button "Correct an earlier answer"
+          - group "Answers":
+            - button "Bicycle Bay A"
+            - button "Motorcycle Bay B"
+            - button "Neither Help desk"
+            - button "Unusable Rejected"
+            - button "Cannot say Help desk"
+            - button "Skip for others"
+    """)
+
+
+def test_every_control_is_reached_by_tab_and_shows_the_focus(stage: Stage, tab: BrowserTab) -> None:
+    stage.request_reviews()
+    stage.wait_for_requests(1)
+    page = tab.open("/")
+    expect(page.locator("body:not(.fresh) #photo-box")).to_be_visible()
+    page.locator("#main").focus()
+    reached = []
+    for _ in range(page.locator(CONTROLS).count()):
+        page.keyboard.press("Tab")
+        found = page.evaluate(
+            """() => {
+                const { id, dataset, tagName } = document.activeElement;
+                return [id || dataset.vehicle || tagName, getComputedStyle(document.activeElement).outlineStyle];
+            }"""
+        )
+        assert found[1] == "solid", found
+        reached.append(found[0])
+    assert {"zoom-in", "rotate", "help-button", "SUMMARY", "history-button", "skip"} <= set(reached)
+    assert {choice.vehicle for choice in choices()} <= set(reached)

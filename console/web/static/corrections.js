@@ -10,8 +10,10 @@ async function showList() {
   corrected = null;
   $("correction").hidden = $("history-back").hidden = true;
   $("history-list").hidden = false;
+  if (!$("history-result").textContent) $("history-result").textContent = "Loading…";
   try {
     const { answers } = await get("/api/answers");
+    if ($("history-result").textContent === "Loading…") $("history-result").textContent = "";
     $("history-list").replaceChildren(...answers.map(line));
     if (!answers.length) $("history-result").textContent = "You have given no answer in the last week.";
   } catch (error) {
@@ -48,7 +50,7 @@ function choose(answer) {
   $("correction-photo").src = `/images/${answer.photo_id}`;
   $("correction-photo").alt = `Photo of driver ${answer.driver}`;
   $("correction-text").textContent = `You answered ${names[answer.vehicle] ?? answer.vehicle}. What is right?`;
-  for (const button of buttons) button.disabled = button.dataset.vehicle === answer.vehicle;
+  for (const button of buttons) button.disabled = button.dataset.answer === answer.vehicle;
   buttons.find((button) => !button.disabled).focus();
 }
 
@@ -64,7 +66,7 @@ async function correct(vehicle) {
 }
 
 const buttons = [...document.querySelectorAll(".answer-correct")];
-for (const button of buttons) button.addEventListener("click", () => correct(button.dataset.vehicle));
+for (const button of buttons) button.addEventListener("click", () => correct(button.dataset.answer));
 $("history-button").addEventListener("click", () => {
   $("history-result").textContent = "";
   $("history").showModal();
