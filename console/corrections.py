@@ -6,6 +6,7 @@ same reviewer about the photo, and BuildDataset uses the latest label of each re
 
 import uuid
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -22,8 +23,9 @@ from functions.shared.photo import Photo
 from functions.shared.times import now, timestamp
 
 LISTED = 20
-_SEARCHED = 400  # answers of all reviewers, of which those of one are listed
+_SEARCHED = 500  # answers of all reviewers, of which those of one are listed
 _DAYS = 7
+_READ_THREADS = 8
 
 
 class NotCorrectable(LookupError):
@@ -58,10 +60,9 @@ class Corrections:
 
     def recent(self, reviewer: Reviewer) -> list[Given]:
         """Return the last LISTED answers of a reviewer of the last week, the newest first."""
-        photos = dict.fromkeys(
-            label.photo_id for label in self._reviews.recent(_SEARCHED, days=_DAYS) if label.reviewer == reviewer.id
-        )
-        given = [found for photo_id in [*photos][:LISTED] if (found := self._find(photo_id, reviewer))]
+        photos = self._reviews.photos_of(reviewer.id, LISTED, days=_DAYS, searched=_SEARCHED)
+        with ThreadPoolExecutor(_READ_THREADS) as pool:
+            given = [found for found in pool.map(lambda photo_id: self._find(photo_id, reviewer), photos) if found]
         return sorted(given, key=lambda one: one.label.answered_at, reverse=True)
 
     def correct(self, photo_id: str, vehicle: str, reviewer: Reviewer) -> Label:
@@ -102,8 +103,7 @@ class Corrections:
 
     def _find(self, photo_id: str, reviewer: Reviewer) -> Given | None:
         """Return the latest answer of a reviewer about a photo."""
-        found = [self._reviews.labels.get(key) for key in self._reviews.labels.keys(photo_id)]
-        own = sorted(
-            (label for label in found if label and label.reviewer == reviewer.id), key=lambda label: label.number
-        )
+        labels = self._reviews.labels
+        found = (labels.get(key) for key in labels.keys(photo_id) if f"/{reviewer.id}/" in key)
+        own = sorted((label for label in found if label), key=lambda label: label.number)
         return Given(own[-1], tuple(label.vehicle for label in own[:-1])) if own else None

@@ -93,23 +93,48 @@ class Reviews:
                     yield from labels
                     left -= len(labels)
 
+    def photos_of(self, reviewer: str, limit: int, *, days: int, searched: int) -> list[str]:
+        """Return the ids of the last `limit` photos for which an answer of `reviewer`, the id of a Reviewer, counts.
+
+        They are among the last `searched` answers of all reviewers, of requests of the last `days` days.
+        """
+        found: dict[str, None] = {}
+        today = datetime.now(UTC).date()
+        with ThreadPoolExecutor(_READ_THREADS) as pool:
+            for days_ago in range(days):
+                listing = [*self._list_answers(today - timedelta(days=days_ago))]
+                listing.sort(key=lambda one: one["LastModified"], reverse=True)
+                keys = [one["Key"] for one in listing[:searched]]
+                searched -= len(keys)
+                while keys and len(found) < limit:
+                    batch, keys = keys[:_READ_THREADS], keys[_READ_THREADS:]
+                    named = [LabelKey.parse(name) for name in pool.map(self._name_label, batch) if name]
+                    found.update({one.photo_id: None for one in named if one and one.reviewer == reviewer})
+        return list(found)[:limit]
+
     def _list_answers(self, day: date) -> "Iterator[ObjectTypeDef]":
         found = list_objects(self._s3, self.labels.bucket, _day_prefix(day))
         return (one for one in found if _ANSWER_KEY.fullmatch(one["Key"]))
 
     def _label_of(self, key: str) -> Label | None:
         """Return the label that the object at a key names; None without one of the same photo."""
+        named = self._name_label(key)
+        label = self.labels.get(named) if named else None
+        if named is None or label is None:
+            return None
+        if len(self._answers) >= _MAX_CACHED:
+            self._answers.clear()
+        self._answers[key] = named
+        return label
+
+    def _name_label(self, key: str) -> str | None:
+        """Return the key of the label that the object at a key names; None without one of the same photo."""
         named = self._answers.get(key) or self._read_key(key)
         parsed = LabelKey.parse(named) if named else None
         answer = _ANSWER_KEY.fullmatch(key)
-        if named is None or parsed is None or answer is None or parsed.photo_id != answer["photo_id"]:
+        if parsed is None or answer is None or parsed.photo_id != answer["photo_id"]:
             return None
-        label = self.labels.get(named)
-        if label:
-            if len(self._answers) >= _MAX_CACHED:
-                self._answers.clear()
-            self._answers[key] = named
-        return label
+        return named
 
     def _read_key(self, key: str) -> str | None:
         """Return the key of the label that an object names; None without an object that names any."""

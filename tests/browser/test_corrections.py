@@ -40,7 +40,7 @@ def test_an_answer_that_cannot_be_undone_any_more_is_corrected_with_at_most_four
         page.get_by_role("button", name=name).first.click()
 
     click("Correct an earlier answer")
-    expect(page.locator("#history-list li").first).to_contain_text("Bicycle")
+    expect(page.locator("#history-list li").first).to_contain_text("Bicycle", timeout=15_000)
     assert tab.violations() == []
     click("Correct Bicycle for")
     assert tab.violations() == []
