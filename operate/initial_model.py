@@ -89,6 +89,6 @@ def _publish(bucket: str, artifact: Path) -> dict[str, Any]:
     s3: S3Client = boto3.client("s3")
     for key, file in files.items():
         s3.upload_file(str(file), bucket, key)
-    console.print(f"  {artifact.stat().st_size / 1e6:,.1f} MB to s3://{bucket}/{prefix}/model.tar.gz", soft_wrap=True)
+    console.print(f"  {artifact.stat().st_size / 1e6:,.1f} MB uploaded: {prefix[:16]}…/model.tar.gz")
     request = {"initial_model": f"s3://{bucket}/{prefix}/model.tar.gz"}
     return request | ({"golden": f"s3://{bucket}/{prefix}/{GOLDEN}/"} if photos else {})

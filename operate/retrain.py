@@ -74,7 +74,7 @@ def publish_training_input(deployed: Deployed, train: Path) -> dict[str, Any]:
         if s3.list_objects_v2(Bucket=deployed.ml_bucket, Prefix=key)["KeyCount"]:
             continue
         s3.upload_file(str(file), deployed.ml_bucket, key)
-        console.print(f"  {file.stat().st_size / 1e6:,.1f} MB to s3://{deployed.ml_bucket}/{key}", soft_wrap=True)
+        console.print(f"  {file.stat().st_size / 1e6:,.1f} MB uploaded: datasets/base/{name[:8]}…/{file.name}")
     existing = {
         found["Key"]
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=deployed.ml_bucket, Prefix=f"{golden}/")
