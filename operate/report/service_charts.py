@@ -99,7 +99,7 @@ def models(figures: Figures) -> Plan:
             threshold = "" if service.threshold is None else f", threshold {service.threshold:.3f}"
             axes.annotate(
                 f"{service.model_version}{threshold}", (x_of(figures.observed.since), y + 0.42), (2, 0),
-                textcoords="offset points", fontsize=7.5, va="center", bbox=OVER, zorder=4,
+                textcoords="offset points", fontsize=8, va="center", bbox=OVER, zorder=4,
             )  # fmt: skip
         if rejected:
             axes.scatter(

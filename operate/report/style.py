@@ -21,8 +21,8 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from functions.shared.vehicles import OTHER
 from operate.report.figures import Figures
 
-# Inches. 1,012 pixels, which a phone shows at about a third of their size.
-WIDTH, HEIGHT, DPI = 4.6, 3.3, 220
+# Inches. 924 pixels, which a phone shows at about a third of their size.
+WIDTH, HEIGHT, DPI = 4.2, 3.2, 220
 BLACK, BLUE, ORANGE, SKY, GREEN, GREY, LIGHT = (
     "#1a1a1a",
     "#0a4f80",
