@@ -10,6 +10,7 @@ from local import (
     bucket_policies,
     cloudformation,
     conditional_writes,
+    dashboards,
     encrypted_topics,
     event_buses,
     event_conditions,
@@ -49,6 +50,7 @@ def apply_patches(settings: Settings) -> service.SageMaker:
     logs.install()
     alarms.install()
     metrics.install()
+    dashboards.install()
     events.install()
     event_buses.install()
     executions.install()

@@ -43,7 +43,14 @@ class Look:
     hatch: str
 
 
-_LOOKS = (Look(BLUE, "o", ""), Look(ORANGE, "^", "////"), Look(SKY, "s", "...."), Look(GREEN, "D", "xxxx"))
+_LOOKS = (
+    Look(BLUE, "o", ""),
+    Look(ORANGE, "^", "////"),
+    Look(SKY, "s", "...."),
+    Look(GREEN, "D", "xxxx"),
+    Look("#cc79a7", "v", "++++"),
+    Look("#5c3d00", "P", "oo"),
+)
 _OTHER = Look(LIGHT, "x", "\\\\\\\\")
 
 
