@@ -71,7 +71,7 @@ def latency(figures: Figures) -> Plan:
     """Plan the times of the requests to the endpoint."""
 
     def plot(axes: Axes) -> None:
-        x = [x_of(one.start) for one in figures.latency]
+        x = [x_of(one.at) for one in figures.latency]
         axes.plot(
             x, [one.p95 for one in figures.latency], color=ORANGE, marker="^", markersize=4, label="95th percentile"
         )

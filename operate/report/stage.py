@@ -71,9 +71,9 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Latency:
-    """Percentiles of the time that requests to the endpoint took in the bucket that begins at `start`, in ms."""
+    """Percentiles of the time that requests to the endpoint took in a period whose middle is `at`, in ms."""
 
-    start: datetime
+    at: datetime
     median: float
     p95: float
 
@@ -247,7 +247,7 @@ def _read_rejected(group: str) -> list[Rejected]:
 
 
 def _read_latency(stage: str, since: datetime, until: datetime, width: timedelta) -> list[Latency]:
-    """Return the percentiles of each bucket in which CloudWatch has the metric, oldest first."""
+    """Return the percentiles of each period of which CloudWatch has the metric, oldest first."""
     cloudwatch: CloudWatchClient = boto3.client("cloudwatch")
     period = max(width, _MINUTE if until - since < _MINUTES_KEPT else 5 * _MINUTE)
     dimensions = [{"Name": "service", "Value": "classify-photo"}, {"Name": "stage", "Value": stage}]
@@ -263,4 +263,16 @@ def _read_latency(stage: str, since: datetime, until: datetime, width: timedelta
     for page in pages:
         for result in page["MetricDataResults"]:
             values[result["Id"]].update(zip(result["Timestamps"], result["Values"], strict=True))
-    return [Latency(at, median, values["p95"][at]) for at, median in values["p50"].items() if at in values["p95"]]
+    return [
+        Latency(middle(start, period, since, until), median, values["p95"][start])
+        for start, median in values["p50"].items()
+        if start in values["p95"]
+    ]
+
+
+def middle(start: datetime, period: timedelta, since: datetime, until: datetime) -> datetime:
+    """Return the middle of a period, or the end of the report's time that is nearest to it.
+
+    A period of CloudWatch begins at a full minute, which may be before the first photo.
+    """
+    return min(max(start + period / 2, since), until)

@@ -30,3 +30,4 @@ def test_an_operator_gets_a_report_of_what_was_uploaded(
     # The time that the endpoint took, of the metrics that the function has published.
     assert figures["latency_ms"]
     assert all(0 < one["median"] <= one["p95"] for one in figures["latency_ms"])
+    assert all(figures["since"] <= one["at"] <= figures["until"] for one in figures["latency_ms"])

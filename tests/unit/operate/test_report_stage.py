@@ -93,3 +93,11 @@ def test_without_photos_the_report_is_about_the_last_hour(filled: Deployed) -> N
     assert observed.since == NOW - timedelta(hours=1)
     assert observed.latency == []
     assert observed.rejected == []
+
+
+def test_the_latency_of_a_minute_that_began_before_the_first_photo_is_in_the_time() -> None:
+    """The photos of `make demo` take seconds: their minute began before them, and the chart was empty."""
+    minute, since, until = timedelta(minutes=1), NOW + timedelta(seconds=42), NOW + timedelta(seconds=58)
+    assert stage.middle(NOW, minute, since, until) == since
+    assert stage.middle(NOW, minute, NOW - minute, until) == NOW + timedelta(seconds=30)
+    assert stage.middle(NOW, minute, NOW - minute, NOW + timedelta(seconds=9)) == NOW + timedelta(seconds=9)
