@@ -32,6 +32,8 @@ SETTINGS = {
     "MAX_LABELS_PER_DRIVER": "MaxLabelsPerDriver",
     "MAX_LABELS_PER_REVIEWER": "MaxLabelsPerReviewer",
     "BAKE_SECONDS": "BakeSeconds",
+    "CANARY_PERCENT": "CanaryPercent",
+    "ROLLOUT_SECONDS": "RolloutSeconds",
     "GATE": "Gate",
     "BAKE_ALARMS": "BakeAlarms",
     "ROLLBACK_ALARMS": "RollbackAlarms",
@@ -69,6 +71,9 @@ BAKE_ALARMS = (
     *("endpoint-errors", "endpoint-latency", "endpoint-out-of-service", "model-unavailable"),
     *("failed-executions", "timed-out-executions"),
 )
+
+# The limit of AutoRollbackConfiguration (Amazon SageMaker API Reference).
+MOST_BAKE_ALARMS = 10
 
 DEFAULT = "default"
 """The value of an environment variable that sets its parameter back to the default."""
@@ -126,6 +131,8 @@ def _mistake(parameter: str, value: str, declared: Mapping[str, Any]) -> str | N
             return f"it must be at least {least}" + (f" and at most {most}" if most < math.inf else "")
     if value not in declared.get("AllowedValues", [value]):
         return f"this version has {', '.join(declared['AllowedValues'])}"
+    if parameter == "BakeAlarms" and value.count(",") >= MOST_BAKE_ALARMS:
+        return f"SageMaker monitors at most {MOST_BAKE_ALARMS} alarms"
     if not re.fullmatch(declared.get("AllowedPattern", ".*"), value):
         return f"it must match {declared['AllowedPattern']}"
     return None
@@ -135,6 +142,12 @@ def _contradictions(values: Mapping[str, str]) -> Iterator[str]:
     least, most = (int(values[f"Endpoint{end}Instances"]) for end in ("Min", "Max"))
     if least > most:
         yield f"ENDPOINT_MIN_INSTANCES is {least}, more than ENDPOINT_MAX_INSTANCES, which is {most}"
+    percent = int(values["CanaryPercent"])
+    if least > 1 and percent * least < 100:
+        yield (
+            f"CANARY_PERCENT is {percent}, less than one of ENDPOINT_MIN_INSTANCES={least}; "
+            f"pass {math.ceil(100 / least)} to 50"
+        )
 
 
 def _retention(timeout_s: str) -> str:
@@ -159,4 +172,5 @@ def default_settings(target: Target, template: Mapping[str, Any]) -> dict[str, s
         values["Runtime"] = THIS_RUNTIME
         # The embedded AWS has no traffic to monitor.
         values["BakeSeconds"] = "5"
+        values["RolloutSeconds"] = "2"
     return values

@@ -163,7 +163,7 @@ def _retrain(target: Target, arguments: Arguments) -> None:
     options = {"force": arguments.force, "dry_run": arguments.dry_run}
     if arguments.classes:
         options["classes"] = [name.strip() for name in arguments.classes.split(",")]
-    output = retrain.follow(retrain.start(deployed, {**training_input, **options}))
+    output = retrain.follow(deployed, retrain.start(deployed, {**training_input, **options}))
     retrain.print_result(output)
     terminal.print_next(retrain.next_steps(output))
 

@@ -41,7 +41,7 @@ def run(target: Target) -> dict[str, Any]:
     console.rule("3/5 Stage data", align="left")
     training_input = staged_input(deployed, target)
     console.rule("4/5 Train, compare and promote (retrain-model)", align="left")
-    retrain.print_result(retrain.follow(retrain.start(deployed, training_input)))
+    retrain.print_result(retrain.follow(deployed, retrain.start(deployed, training_input)))
     console.rule("5/5 Drivers upload photos", align="left")
     sources = demo_photos(DATA / "photos")
     with EventListener(deployed.event_bus) as listener:

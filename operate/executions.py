@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import boto3
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -30,8 +30,23 @@ def start(state_machine: str, execution_input: dict[str, Any]) -> str:
     return states.start_execution(stateMachineArn=state_machine, input=json.dumps(execution_input))["executionArn"]
 
 
-def follow(execution: str, workflow: str, failure_note: str = "") -> dict[str, Any]:
+class Display(Protocol):
+    """What is shown of an execution, apart from its states."""
+
+    def see(self, event: "HistoryEventTypeDef") -> None:
+        """Take notice of an event."""
+
+    def poll(self) -> list[str]:
+        """Return the lines to print since the last call."""
+
+    def note(self) -> str:
+        """Return what to show beside the progress bar; empty for the state."""
+
+
+def follow(execution: str, workflow: str, failure_note: str = "", display: Display | None = None) -> dict[str, Any]:
     """Print each state when it is first entered, and the progress of a training job; returns the execution's output.
+
+    `display` sees every event, and is asked for lines at each poll.
 
     Raises CommandError with error, cause and `failure_note` when the execution did not succeed.
     """
@@ -54,6 +69,13 @@ def follow(execution: str, workflow: str, failure_note: str = "") -> dict[str, A
                     console.print(f"  {duration(time.monotonic() - started):>12}  {state}")
                     bar.update(task, description=state, total=None)
                 training.find_job(event)
+                if display:
+                    display.see(event)
+            if display:
+                for line in display.poll():
+                    console.print(f"  {'':>12}  {line}", markup=False, soft_wrap=True)
+                if note := display.note():
+                    bar.update(task, description=note, total=None)
             for computed, total in training.progress():
                 bar.update(task, description=f"features {computed}/{total}", total=total, completed=computed)
             if status != "RUNNING":

@@ -36,7 +36,7 @@ def ensure_initial_model(deployed: Deployed, artifact: Path | None = None) -> bo
         return False
     if artifact is None:
         artifact = build_artifact(FOLDER)
-    output = retrain.follow(retrain.start(deployed, _publish(deployed.ml_bucket, artifact)))
+    output = retrain.follow(deployed, retrain.start(deployed, _publish(deployed.ml_bucket, artifact)))
     if output["reason"] == "ChampionExists":
         return False
     if output["outcome"] != "promoted":

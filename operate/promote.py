@@ -72,7 +72,7 @@ def promote(source: Target, target: Target) -> dict[str, Any]:
     request = {"image": find_image(approved.image, stages[0], deployed), **copy_data(approved, *stages)}
     request["candidate"] = copy_model(approved, artifact, deployed)
     console.print(f"{approved.champion.model_version}: approved in stage {source.stage}: {approved.verdict}")
-    return retrain.follow(retrain.start(deployed, request))
+    return retrain.follow(deployed, retrain.start(deployed, request))
 
 
 def _deployed(target: Target) -> Deployed:

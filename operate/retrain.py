@@ -15,6 +15,7 @@ from deploy.outputs import Deployed
 from functions.shared.checks import Check
 from operate import executions
 from operate.errors import CommandError
+from operate.rollout import RolloutDisplay
 from operate.terminal import console
 from training import dataset
 from training.holdout import split_holdout
@@ -109,9 +110,13 @@ def start(deployed: Deployed, training_input: dict[str, Any]) -> str:
     return executions.start(deployed.retrain_model_arn, training_input)
 
 
-def follow(execution: str) -> dict[str, Any]:
-    """Follow an execution of retrain-model; returns its output. Raises CommandError when it did not succeed."""
-    return executions.follow(execution, WORKFLOW, "The previous model, if there was one, is still in production. ")
+def follow(deployed: Deployed, execution: str) -> dict[str, Any]:
+    """Follow an execution of retrain-model; returns its output. Raises CommandError when it did not succeed.
+
+    While the new model is put into service, it prints the share of the traffic, the time left and the alarms.
+    """
+    note = "The previous model, if there was one, is still in production. "
+    return executions.follow(execution, WORKFLOW, note, RolloutDisplay(deployed.endpoint_name))
 
 
 def print_result(output: dict[str, Any]) -> None:

@@ -18,8 +18,8 @@ from workflows.sdk import Catch, Chain, Choice, ChoiceRule, Pass, Wait
 from workflows.tasks import on_error, set_error
 
 POLL_S = 5
-# Half an hour. A SageMaker endpoint takes five to ten minutes.
-MAX_POLLS = 360
+# 50 minutes. SageMaker takes five to ten for new instances, and waits twice for ROLLOUT_SECONDS, ten minutes at most.
+MAX_POLLS = 600
 FAILED_STATUSES = ("Failed", "UpdateRollbackFailed")
 CHANGING_STATUSES = ("Creating", "Updating", "SystemUpdating", "RollingBack")
 # The AWS SDK integration's name for the ValidationException "Could not find endpoint".
@@ -27,14 +27,22 @@ NOT_FOUND = "SageMaker.SageMakerException"
 
 
 def deploy(
-    config: str, *, then: Any, on_unchanged: Any, on_unscaled: Any, on_changed: Any, retry_while_changing: bool = False
+    config: str,
+    *,
+    then: Any,
+    on_unchanged: Any,
+    on_unscaled: Any,
+    on_changed: Any,
+    rollout: str | None = None,
+    retry_while_changing: bool = False,
 ) -> Any:
     """Return the first of the states that put the configuration at the path `config` into service.
 
     A missing endpoint is created, a failed one deleted and created again. `then` follows when the endpoint is in
     service and scaled. An error before the endpoint is changed continues at `on_unchanged`, or at `on_unscaled` when
-    it is not scaled any more; a later one at `on_changed`. `retry_while_changing` waits for an endpoint that is still
-    changing when the update begins.
+    it is not scaled any more; a later one at `on_changed`. `rollout` is the path of the DeploymentConfig with which an
+    endpoint is updated; without it, all traffic shifts at once, and no alarm is monitored. `retry_while_changing` waits
+    for an endpoint that is still changing when the update begins.
     """
     find = sagemaker.describe_endpoint("FindEndpoint", "Look up the endpoint to update.")
     usable = Choice("EndpointUsable?", comment="A failed endpoint cannot be updated; delete it.")
@@ -43,6 +51,7 @@ def deploy(
         "UpdateEndpoint",
         "Blue/green deployment: the old model serves until the new one is healthy.",
         config=config,
+        rollout=rollout,
         retry_while_changing=retry_while_changing,
     )
     delete = sagemaker.delete_endpoint("DeleteOldEndpoint", "The endpoint failed before this execution changed it.")
@@ -55,9 +64,10 @@ def deploy(
     )
     not_in_service = set_error(
         "ReportEndpointNotInService",
-        "SageMaker rolled back, the endpoint failed, or half an hour passed.",
+        "SageMaker rolled back, the endpoint failed, or 50 minutes passed.",
         error="EndpointNotInService",
-        cause="States.Format('Endpoint ${EndpointName} is {} with configuration {}.',"
+        cause="States.Format('Endpoint ${EndpointName} is {} with configuration {}. SageMaker returns to the old one"
+        " when an alarm of BAKE_ALARMS goes off or the new instances do not start.',"
         " $.endpoint.status, $.endpoint.config)",
     )
 
@@ -111,7 +121,7 @@ def restore(config: str, *, then: Any) -> Any:
         "DescribeRestoredEndpoint", "Status and configuration of the endpoint.", result_path="$.restored"
     )
     count = _count_polls("CountRestorePolls")
-    restored = Choice("Restored?", comment="Poll for at most another half hour.")
+    restored = Choice("Restored?", comment="Poll for at most another 50 minutes.")
 
     Chain([inspect, needed])
     needed.add_choice(_is_in_service("$.restored", config), then)

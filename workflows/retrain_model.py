@@ -39,7 +39,7 @@ PREPARED = (
     *("proceed", "reason", "words", "dataset", "image", "hyperparameters", "drawn", "training_input"),
     *("snapshot", "labelled", "features", "labels", "new_labels", "skipped_labels", "disagreeing_reviewers"),
     *("champion", "baseline", "reference", "rollback_config", "force", "dry_run", "bake_s"),
-    *("initial", "candidate", "model_version", "golden"),
+    *("rollout", "initial", "candidate", "model_version", "golden"),
 )
 JUDGED = (
     *("promote", "reason", "words", "checks", "challenger", "champion", "reference", "new_reference"),
@@ -47,9 +47,9 @@ JUDGED = (
 )
 RECORDED = ("event", "output", "failed", "error", "cause")
 
-# Two jobs of 75 minutes, the polls of the endpoint, and a bake take five hours at most, and the functions with their
-# retries minutes. It is not longer than the lock is held (functions/shared/champion.py), so that no execution changes
-# the endpoint after another one took over its lock.
+# Two jobs of 75 minutes, the polls of the endpoint, and a bake take a little over five hours at most, and the functions
+# with their retries minutes. The lock is held as long (functions/shared/champion.py), so that no execution changes the
+# endpoint after another one took over its lock.
 TIMEOUT_S = 6 * 3600
 
 STARTED = "States.StringSplit($$.Execution.StartTime, '-T:.Z+')"
@@ -183,7 +183,12 @@ def build() -> Any:
 
     scale = endpoint.ensure_scaling(then=reject)
     deploy = endpoint.deploy(
-        "$.run.name", then=probe, on_unchanged=reject, on_unscaled=scale, on_changed=rollback_needed
+        "$.run.name",
+        rollout="$.prepared.rollout",
+        then=probe,
+        on_unchanged=reject,
+        on_unscaled=scale,
+        on_changed=rollback_needed,
     )
     restore = endpoint.restore("$.prepared.rollback_config", then=scale)
 

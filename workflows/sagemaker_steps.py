@@ -197,14 +197,16 @@ def create_endpoint(name: str, comment: str, *, config: str) -> Any:
     return _change_endpoint(name, comment, config, RETRY_WHILE_CHANGING, update=False)
 
 
-def update_endpoint(name: str, comment: str, *, config: str, retry_while_changing: bool = False) -> Any:
+def update_endpoint(
+    name: str, comment: str, *, config: str, rollout: str | None = None, retry_while_changing: bool = False
+) -> Any:
     """Return the step that updates the endpoint to the configuration at the path `config`.
 
-    It keeps the number of instances to which the endpoint was scaled.
+    It keeps the number of instances to which the endpoint was scaled. `rollout` is the path of the DeploymentConfig.
     """
     retrier = RETRY_WHILE_CHANGING if retry_while_changing else RETRY
     step = _change_endpoint(name, comment, config, retrier, update=True)
-    set_fields(step, RetainAllVariantProperties=True)
+    set_fields(step, RetainAllVariantProperties=True, **({"DeploymentConfig": rollout} if rollout else {}))
     return step
 
 

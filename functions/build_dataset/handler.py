@@ -13,6 +13,7 @@ from functions.build_dataset.initial import InitialModel, accepted_state, refuse
 from functions.build_dataset.labels import Limits
 from functions.build_dataset.prepare import Prepared, find_obstacle, required_labels
 from functions.build_dataset.request import REPAIR, Request
+from functions.build_dataset.rollout import Rollout, usable_alarms
 from functions.build_dataset.skipped import SkippedLabels
 from functions.build_dataset.snapshot import SnapshotStore
 from functions.shared.aws import client, error_code
@@ -51,6 +52,10 @@ class Settings:
     max_labels_per_driver: int
     max_labels_per_reviewer: int
     bake_seconds: int
+    bake_alarms: str
+    canary_percent: int
+    rollout_seconds: int
+    endpoint_min_instances: int
     allow_drawn_training_data: bool
 
 
@@ -110,6 +115,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         required=required_labels(request, settings.min_new_labels),
         champion=champion,
         bake_s=settings.bake_seconds,
+        rollout=plan_rollout(),
         reference=table.reference(),
         candidate=candidate,
     )
@@ -128,6 +134,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     )
     metrics.add_metric("NewLabels", MetricUnit.Count, new_labels)
     return prepared.as_state()
+
+
+def plan_rollout() -> Rollout:
+    """Return how the challenger is put into service."""
+    alarms = usable_alarms(settings.bake_alarms.split(","), client("cloudwatch"))
+    return Rollout(settings.canary_percent, settings.rollout_seconds, settings.endpoint_min_instances, alarms)
 
 
 def read_candidate(request: Request, champion: Champion | None) -> InitialModel | None:

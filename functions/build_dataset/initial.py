@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from functions.build_dataset.request import Request
+from functions.build_dataset.rollout import Rollout
 from functions.shared.aws import error_code
 from functions.shared.champion import Champion
 from functions.shared.errors import InvalidInput
@@ -89,6 +90,7 @@ def _state(request: Request) -> dict[str, Any]:
         "dry_run": False,
         # There is no champion to restore when an alarm goes off.
         "bake_s": 0,
+        "rollout": Rollout(canary_percent=0, seconds=0, instances=1).as_deployment_config(),
         "golden": request.golden,
     }
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from functions.build_dataset.initial import InitialModel
 from functions.build_dataset.request import REPAIR, Request
+from functions.build_dataset.rollout import Rollout
 from functions.build_dataset.snapshot import Snapshot
 from functions.shared.champion import Champion, Reference
 
@@ -71,6 +72,7 @@ class Prepared:
     required: int
     champion: Champion | None
     bake_s: int
+    rollout: Rollout
     reference: Reference | None = None
     candidate: InitialModel | None = None
 
@@ -133,6 +135,7 @@ class Prepared:
             "force": self.request.force,
             "dry_run": self.request.dry_run,
             "bake_s": self.bake_s,
+            "rollout": self.rollout.as_deployment_config(),
             "initial": None,
             "candidate": asdict(self.candidate) if self.candidate else None,
             "model_version": self.candidate.version if self.candidate else self.model_version,

@@ -107,7 +107,9 @@ def recorded_champion() -> Champion:
 
 def reason_to_ignore_alarm(request: Request, champion: Champion) -> str | None:
     """Return why the alarm is ignored; None when it is not, and for a person."""
-    return reason_to_ignore(champion, request.alarmed_at, now(), window) if request.alarmed_at else None
+    if request.alarmed_at is None:
+        return None
+    return reason_to_ignore(champion, request.alarmed_at, now(), window, table.last_judged_at())
 
 
 def find_target(request: Request, champion: Champion) -> Target:

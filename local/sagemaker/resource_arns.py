@@ -83,8 +83,9 @@ def permissions(
     if action in ("CreateEndpoint", "UpdateEndpoint"):
         yield f"sagemaker:{action}", named("EndpointConfig", request, region, account) or "*", {}
     rollback = request.get("DeploymentConfig", {}).get("AutoRollbackConfiguration", {})
-    for alarm in rollback.get("Alarms", ()):
-        yield "cloudwatch:DescribeAlarms", f"arn:aws:cloudwatch:{region}:{account}:alarm:{alarm['AlarmName']}", {}
+    if rollback.get("Alarms"):
+        # It is authorized for all alarms ("Actions, resources, and condition keys for Amazon CloudWatch").
+        yield "cloudwatch:DescribeAlarms", f"arn:aws:cloudwatch:{region}:{account}:alarm:*", {}
     if action == "CreateModelPackage" and request.get("ModelPackageGroupName"):
         yield f"sagemaker:{action}", named("CreateModelPackageGroup", request, region, account) or "*", {}
     if request.get("Tags"):

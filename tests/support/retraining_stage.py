@@ -85,6 +85,11 @@ class RetrainingStage:
             return "None", ""
         return found["EndpointStatus"], found["EndpointConfigName"]
 
+    def failure_reason(self) -> str:
+        """Return why the last update of the endpoint failed; empty when it did not."""
+        found = client("sagemaker").describe_endpoint(EndpointName=self.deployed.endpoint_name)
+        return str(found.get("FailureReason", ""))
+
     def wait_for_endpoint(self) -> tuple[str, str]:
         """Wait until the endpoint is not changing; returns status and configuration."""
         settled: tuple[str, str] = eventually(

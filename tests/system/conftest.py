@@ -100,7 +100,7 @@ def training_input(deployed: Deployed, drawn_data: Path) -> dict[str, Any]:
 def upload_stage(deployed: Deployed, drawn_data: Path, training_input: dict[str, Any]) -> UploadStage:
     """A stage with a champion and the threshold 0, so that no photo of a vehicle goes to review."""
     boto3.client("ssm").put_parameter(Name=deployed.threshold_parameter, Value="0.0", Overwrite=True)
-    first = retrain.follow(retrain.start(deployed, training_input))
+    first = retrain.follow(deployed, retrain.start(deployed, training_input))
     assert first["outcome"] == "promoted", first
     return UploadStage(deployed, find_photos(drawn_data / "photos").sources)
 

@@ -89,7 +89,7 @@ def test_a_stage_with_a_champion_gets_no_initial_model(fresh: RetrainingStage, a
     champion = fresh.champion
     assert not ensure_initial_model(fresh.deployed, artifact)
     # The execution checks again: another one may have promoted a champion since.
-    output = retrain.follow(retrain.start(fresh.deployed, {"initial_model": champion.artifact}))
+    output = retrain.follow(fresh.deployed, retrain.start(fresh.deployed, {"initial_model": champion.artifact}))
     assert (output["outcome"], output["reason"]) == ("rejected", "ChampionExists")
     assert fresh.champion == champion
     assert fresh.serves_champion()

@@ -46,6 +46,7 @@ INVISIBLE = {
             "xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets",
         )
     },
+    ("EndpointRole", "cloudwatch:DescribeAlarms"): "SageMaker monitors the alarms of a deployment with it",
 }  # fmt: skip
 
 # Branches that no test of this folder enters, because each needs an execution that is stopped, or an endpoint that

@@ -15,7 +15,7 @@ from operate.errors import CommandError
 from operate.event_listener import EventListener
 from operate.rollback import roll_back
 from operate.terminal import console
-from tests.support.retraining_stage import RetrainingStage, client
+from tests.support.retraining_stage import PAUSE_STATE, RetrainingStage, client
 from tests.support.training_code import FAILING_SERVER
 from tests.support.upload_stage import wait_for_execution
 from tests.support.waiting import eventually
@@ -175,6 +175,24 @@ def test_an_alarm_rolls_back_a_new_champion_only_once(
         (arn,) = eventually(lambda: executions(retraining_stage) - known, what="a rollback to start")
         assert json.loads(wait_for_execution(arn)["output"])["outcome"] == "ignored"
     assert retraining_stage.champion.model_version == before
+
+
+def test_an_alarm_stops_a_retraining_that_has_not_changed_the_endpoint(
+    retraining_stage: RetrainingStage, chain: list[str], fast_image: str
+) -> None:
+    before = retraining_stage.champion.model_version
+    newest = retraining_stage.retrain(image=fast_image, force=True)["model_version"]
+    known = executions(retraining_stage)
+    with retraining_stage.pause_before("Evaluate"):
+        retraining = retraining_stage.start(image=fast_image, dry_run=True)
+        retraining_stage.wait_for_state(retraining, PAUSE_STATE)
+    with alarm_state(retraining_stage, "endpoint-errors"):
+        (arn,) = eventually(lambda: executions(retraining_stage) - known, what="a rollback to start")
+        output = json.loads(wait_for_execution(arn)["output"])
+    assert (output["outcome"], output["champion"], output["rolled_back"]) == ("rolled back", before, newest)
+    stopped = retraining_stage.wait_for_execution(retraining)
+    assert (stopped["status"], stopped["error"]) == ("ABORTED", "StoppedByRollback")
+    assert retraining_stage.serves_champion()
 
 
 def test_a_stopped_rollback_can_be_started_again(

@@ -1,14 +1,16 @@
-"""A promoted model fails while photos are uploaded: an alarm rolls it back, and every photo has one outcome."""
+"""A new model fails while photos are uploaded: an alarm brings the one before back, and every photo has one outcome."""
 
 import json
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from deploy.settings import BAKE_ALARMS
 from functions.shared.photo import Photo
 from functions.shared.photo_record import IN_REVIEW, ROUTED, PhotoRecord
 from functions.shared.photo_table import PhotoTable
@@ -37,6 +39,7 @@ def photos_arriving(stage: RetrainingStage) -> Iterator[list[Future[Photo]]]:
     images = [png(image) for image in stage.photos.with_labels(["bicycle", "motorcycle"]).images]
     bucket, stopped = stage.deployed.uploads_bucket, threading.Event()
     photos: list[Future[Photo]] = []
+    name = uuid.uuid4().hex[:8]
 
     def put(key: str, content: bytes) -> Photo:
         etag = client("s3").put_object(Bucket=bucket, Key=key, Body=content)["ETag"]
@@ -48,7 +51,7 @@ def photos_arriving(stage: RetrainingStage) -> Iterator[list[Future[Photo]]]:
             for number in range(LONGEST_STREAM):
                 if stopped.wait(max(0.0, began + number / RATE - time.monotonic())):
                     return
-                key = f"uploads/driver-{number % 10:02}/rollback-{number:04}.png"
+                key = f"uploads/driver-{number % 10:02}/{name}-{number:04}.png"
                 photos.append(pool.submit(put, key, images[number % len(images)]))
 
     thread = threading.Thread(target=stream, name="stream")
@@ -107,6 +110,77 @@ def approval(stage: RetrainingStage, model_version: str) -> str:
         if package["CustomerMetadataProperties"]["model_version"] == model_version
     ]
     return str(status)
+
+
+def in_alarm(stage: RetrainingStage) -> list[str]:
+    """The alarms of a new model that are in ALARM: a retraining leaves them out."""
+    names = [f"{stage.deployed.app_name}-{name}" for name in BAKE_ALARMS]
+    found = client("cloudwatch").describe_alarms(AlarmNames=names, StateValue="ALARM")
+    return [alarm["AlarmName"] for alarm in found["MetricAlarms"]]
+
+
+def pending_status(stage: RetrainingStage) -> list[str]:
+    """The status of the variants that an update puts into service; empty without an update."""
+    found = client("sagemaker").describe_endpoint(EndpointName=stage.deployed.endpoint_name)
+    variants = found.get("PendingDeploymentSummary", {}).get("ProductionVariants", ())
+    return [status["Status"] for variant in variants for status in variant["VariantStatus"]]
+
+
+@contextmanager
+def canary_deployments(stage: RetrainingStage) -> Iterator[None]:
+    """Run the endpoint with two instances during the block, and give a new model half of the traffic for a minute."""
+    name = f"{stage.deployed.app_name}-build-dataset"
+    lambdas, scaling = client("lambda"), client("application-autoscaling")
+    before = lambdas.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    canary = {"ENDPOINT_MIN_INSTANCES": "2", "ROLLOUT_SECONDS": "60"}
+    target = {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": f"endpoint/{stage.deployed.endpoint_name}/variant/AllTraffic",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }
+    scaling.register_scalable_target(**target, MinCapacity=2, MaxCapacity=2)
+    lambdas.update_function_configuration(FunctionName=name, Environment={"Variables": {**before, **canary}})
+    try:
+        yield
+    finally:
+        lambdas.update_function_configuration(FunctionName=name, Environment={"Variables": before})
+        scaling.register_scalable_target(**target, MinCapacity=1, MaxCapacity=2)
+
+
+def test_a_canary_that_fails_is_withdrawn_and_no_photo_is_lost(
+    retraining_stage: RetrainingStage, tmp_path: Path
+) -> None:
+    eventually(
+        lambda: in_alarm(retraining_stage), lambda names: not names, what="no alarm that is left out", timeout_s=360
+    )
+    sign = tmp_path / "fail"
+    failing = retraining_stage.files_without_comparison() | server_that_fails_after(sign)
+    champion = retraining_stage.champion.model_version
+    image = retraining_stage.publish_image(failing)
+    known = executions(retraining_stage)
+    with canary_deployments(retraining_stage):
+        retraining = retraining_stage.start(image=image, force=True)
+        eventually(lambda: pending_status(retraining_stage) == ["Baking"], what="the canary", timeout_s=180)
+        with photos_arriving(retraining_stage) as arriving:
+            sign.touch()
+            ended = retraining_stage.wait_for_execution(retraining)
+    assert (ended["status"], ended["error"]) == ("FAILED", "EndpointNotInService")
+    # SageMaker returned to the champion by itself: the workflow had nothing to restore.
+    assert "RestoreEndpoint" not in retraining_stage.entered_states(retraining)
+    assert "alarms were in ALARM" in retraining_stage.failure_reason()
+    assert retraining_stage.champion.model_version == champion
+    assert retraining_stage.serves_champion()
+    # An alarm that starts a rollback is not about the champion.
+    for rollback in executions(retraining_stage) - known:
+        assert json.loads(wait_for_execution(rollback)["output"])["outcome"] == "ignored"
+
+    photos = [future.result() for future in arriving]
+    records = outcomes(retraining_stage, photos)
+    decided = [dict(record.outcome or {}) for record in records.values()]
+    people = sum(one["decided_by"] == "reviewer" for one in decided)
+    assert {one["model_version"] for one in decided if one["decided_by"] == "model"} == {champion}
+    assert len(decided) == len({photo.photo_id for photo in photos}) == len(photos)
+    print(f"{len(photos)} photos, {people} of them to a reviewer")
 
 
 def test_a_promoted_model_that_fails_is_rolled_back_and_no_photo_is_lost(

@@ -295,7 +295,7 @@ class Stage:
 
 
 # Ten polls instead of half an hour of them, and twice as many for both loops.
-FEWER_POLLS = {f'"NumericLessThan": {polls}': f'"NumericLessThan": {polls // 36}' for polls in (360, 720)}
+FEWER_POLLS = {f'"NumericLessThan": {polls}': f'"NumericLessThan": {polls // 60}' for polls in (600, 1200)}
 
 
 def substitute(text: str, values: dict[str, str]) -> str:

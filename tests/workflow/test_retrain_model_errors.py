@@ -45,6 +45,24 @@ def test_an_update_that_fails_restores_the_champion(with_champion: RetrainStage,
     with_champion.assert_champion_stays(with_champion.run(), "EndpointNotInService", failed=True)
 
 
+def test_a_challenger_is_deployed_with_the_alarms_and_the_champion_without(with_champion: RetrainStage) -> None:
+    cloudwatch = with_champion.stage.aws["cloudwatch"]
+    for name in ("scones-test-endpoint-errors", "scones-test-failed-executions"):
+        cloudwatch.put_metric_alarm(
+            AlarmName=name, Namespace="Test", MetricName="m", Statistic="Sum", Period=60, EvaluationPeriods=1,
+            Threshold=0, ComparisonOperator="GreaterThanThreshold",
+        )  # fmt: skip
+    with_champion.stage.respond = lambda image: {**classification(), "model_version": "another-model"}
+    with_champion.assert_champion_stays(with_champion.run(), "ProbeFailed", failed=True)
+    update, restored = with_champion.sagemaker.requests_to("UpdateEndpoint")
+    config = update["DeploymentConfig"]
+    alarms = [alarm["AlarmName"] for alarm in config["AutoRollbackConfiguration"]["Alarms"]]
+    assert alarms == ["scones-test-endpoint-errors", "scones-test-failed-executions"]
+    assert config["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]["Type"] == "CANARY"
+    # The alarms may have gone off because of the challenger: they must not keep it in service.
+    assert "DeploymentConfig" not in restored
+
+
 def test_an_update_that_does_not_end_restores_the_champion(with_champion: RetrainStage) -> None:
     def end_update_after_three_attempts(api: str, request: dict[str, Any]) -> None:
         with_champion.evaluate(api, request)

@@ -111,6 +111,10 @@ WRONG_SETTINGS = {
     "ROLLBACK_WINDOW_HOURS": {"a day": "pass a number"},
     "UPLOADS_PER_MINUTE": {"5000": "at least 1 and at most 1000"},
     "ROLLBACK_ALARMS": {"one, two": "it must match"},
+    "BAKE_SECONDS": {"3601": "at least 0 and at most 3600"},
+    "BAKE_ALARMS": {",".join("abcdefghijk"): "SageMaker monitors at most 10 alarms"},
+    "CANARY_PERCENT": {"51": "at least 1 and at most 50", "0": "at least 1"},
+    "ROLLOUT_SECONDS": {"601": "at least 0 and at most 600"},
     "RUNTIME": {"python3.9": r"this version has python3.11, .*python3.14"},
     "ENDPOINT_MIN_INSTANCES": {"3": "is 3, more than ENDPOINT_MAX_INSTANCES, which is 2"},
 }
@@ -127,6 +131,17 @@ def test_a_setting_that_cannot_work_is_refused_before_anything_is_changed(
     with pytest.raises(DeployError, match=f"{variable} .*{WRONG_SETTINGS[variable][value]}.*Nothing was changed"):
         account.deploy()
     assert everything(account) == before
+
+
+def test_a_canary_that_is_smaller_than_an_instance_is_refused(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANARY_PERCENT", "30")
+    account.deploy()
+    monkeypatch.setenv("ENDPOINT_MIN_INSTANCES", "2")
+    refused = "CANARY_PERCENT is 30, less than one of ENDPOINT_MIN_INSTANCES=2; pass 50 to 50. Nothing was changed"
+    with pytest.raises(DeployError, match=refused):
+        account.deploy()
 
 
 def test_an_account_that_lacks_quotas_is_not_touched(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:

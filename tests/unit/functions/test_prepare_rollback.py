@@ -78,6 +78,19 @@ def test_an_alarm_is_ignored_unless_it_follows_a_promotion_soon(
     assert reason is None if message is None else message in str(reason)
 
 
+@pytest.mark.parametrize(
+    ("judged_h_ago", "alarmed_h_ago", "ignored"),
+    [(0.02, 0.01, True), (0.5, 0.01, False), (1, 0.99, False), (2, 0.1, False)],
+)
+def test_the_errors_of_a_challenger_that_was_withdrawn_do_not_roll_the_champion_back(
+    judged_h_ago: float, alarmed_h_ago: float, ignored: bool
+) -> None:
+    judged_at, alarmed_at = (NOW - timedelta(hours=hours) for hours in (judged_h_ago, alarmed_h_ago))
+    reason = reason_to_ignore(champion(1), alarmed_at, NOW, WINDOW, timestamp(judged_at))
+    assert bool(reason) == ignored
+    assert not ignored or "may be about its errors" in str(reason)
+
+
 def test_the_time_of_an_alarm_is_read_as_eventbridge_writes_it() -> None:
     request = Request.from_state({"trigger": "alarm", "alarm": "a", "alarmed_at": "2026-11-26T10:00:00.000+0000"})
     assert (request.alarmed_at, request.reason) == (NOW, "alarm a: no reason was given")
