@@ -55,8 +55,9 @@ def page(services: CurrentServices, reviewer: CurrentReviewer) -> HTMLResponse:
 def take(body: TabRequest, services: CurrentServices, reviewer: CurrentReviewer) -> dict[str, Any]:
     """Return the session of a tab with its current and next request, the figures of the queue, and a text or null."""
     session = services.tabs.session(body.tab, reviewer)
-    more = {"figures": views.figures(services.queue.figures()), "attention": services.attention.text()}
-    return _state(services, session, body, ahead=2) | more
+    state = _state(services, session, body, ahead=2)
+    figures = views.figures(services.queue.figures())
+    return {**state, "figures": figures, "attention": services.attention.text()}
 
 
 @router.post("/api/answer")
