@@ -74,11 +74,66 @@ def valid_definition() -> graph.Definition:
     }
 
 
+def test_a_valid_distributed_map_has_no_problems() -> None:
+    definition = valid_definition()
+    distributed(definition["States"], ItemReader=reader(InputType="JSONL"), ItemBatcher={"MaxItemsPerBatch": 5})
+    assert graph.problems(definition) == []
+
+
 def nested_task(states: States) -> State:
     return states["Each"]["ItemProcessor"]["States"]["One"]  # type: ignore[no-any-return]  # as built above
 
 
+def distributed(states: States, **fields: Any) -> None:
+    """Make the Map a distributed one, with these fields changed; None removes one."""
+    each = states["Each"]
+    each["ItemProcessor"]["ProcessorConfig"] = {"Mode": "DISTRIBUTED"}
+    each.update({"MaxConcurrency": 2, "ResultWriter": {"Parameters": {"Bucket": "b"}}, **fields})
+    states["Each"] = {name: value for name, value in each.items() if value is not None}
+
+
+def reader(resource: str = "getObject", **config: str) -> dict[str, Any]:
+    return {"Resource": f"arn:aws:states:::s3:{resource}", "ReaderConfig": config, "Parameters": {"Bucket.$": "$.b"}}
+
+
 MISTAKES: dict[str, tuple[Callable[[States], Any], str]] = {
+    "a distributed Map without a limit": (
+        lambda s: distributed(s, MaxConcurrency=None),
+        "Each: has no MaxConcurrency, so everything behind it gets up to 10,000 requests at a time.",
+    ),
+    "a distributed Map whose results stay in the state": (
+        lambda s: distributed(s, ResultWriter=None),
+        "Each: has no ResultWriter, so results of more than 256 KiB fail it.",
+    ),
+    "two limits": (
+        lambda s: distributed(s, MaxConcurrencyPath="$.most"),
+        "Each: has both MaxConcurrency and MaxConcurrencyPath.",
+    ),
+    "an inline Map that reads a list": (
+        lambda s: s["Each"].update(ItemReader=reader(InputType="JSONL")),
+        "Each: ItemReader needs the mode DISTRIBUTED.",
+    ),
+    "a list of an unknown type": (
+        lambda s: distributed(s, ItemReader=reader(InputType="XML")),
+        "Each: its InputType is 'XML'; it is one of CSV, JSON, JSONL, MANIFEST, PARQUET.",
+    ),
+    "a list from another call": (
+        lambda s: distributed(s, ItemReader=reader("headObject")),
+        "Each: its ItemReader cannot call arn:aws:states:::s3:headObject.",
+    ),
+    "a CSV file without a header": (
+        lambda s: distributed(s, ItemReader=reader(InputType="CSV")),
+        "Each: its ItemReader has no CSVHeaderLocation.",
+    ),
+    "batches of any size": (
+        lambda s: distributed(s, ItemBatcher={"BatchInput": {}}),
+        "Each: its ItemBatcher has no limit.",
+    ),
+    "a path in the input of batches without its suffix": (
+        lambda s: distributed(s, ItemBatcher={"MaxItemsPerBatch": 1, "BatchInput": {"batch": "$.batch"}}),
+        "Each: 'batch' is the text '$.batch'; a path needs the key 'batch.$'.",
+    ),
+    "a Map without states": (lambda s: s["Each"].pop("ItemProcessor"), "Each: has no ItemProcessor."),
     "dangling Next": (lambda s: s["Work"].update(Next="Eahc"), "Work: its Next names 'Eahc', which does not exist."),
     "dangling Catch": (
         lambda s: s["Work"]["Catch"][0].update(Next="Gone"),

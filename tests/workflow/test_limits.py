@@ -61,6 +61,14 @@ def retry(**fields: Any) -> Callable[[dict[str, Any]], None]:
     return lambda definition: definition["States"]["Work"]["Retry"][0].update(fields)
 
 
+def map_with(**fields: Any) -> Callable[[dict[str, Any]], None]:
+    def edit(definition: dict[str, Any]) -> None:
+        child = {"StartAt": "One", "States": {"One": {"Type": "Succeed"}}}
+        definition["States"]["Each"] = {"Type": "Map", "ItemProcessor": child, **fields}
+
+    return edit
+
+
 def limit_execution(seconds: int | None) -> Callable[[dict[str, Any]], None]:
     return lambda definition: definition.update(TimeoutSeconds=seconds or 0)
 
@@ -81,6 +89,11 @@ def limit_execution(seconds: int | None) -> Callable[[dict[str, Any]], None]:
             "MaxDelaySeconds is 2; it is greater than IntervalSeconds and less than 31,622,400.",
         ),
         (retry(JitterStrategy="SOME"), "JitterStrategy is 'SOME'; it is FULL or NONE."),
+        (map_with(Label="a b"), "Label is 'a b'; it has 1 to 40 letters, digits, hyphens and underscores."),
+        (map_with(Label="a" * 41), "it has 1 to 40 letters"),
+        (map_with(MaxConcurrency=10_001), "MaxConcurrency is 10001, at most 10,000."),
+        (map_with(ToleratedFailurePercentage=101), "ToleratedFailurePercentage is 101; it is a number from 0 to 100."),
+        (map_with(ItemBatcher={"MaxInputBytesPerBatch": 262_145}), "MaxInputBytesPerBatch is over 262,144."),
         (change(Comment="c" * 1_048_576), "The definition has up to "),
         (limit_execution(None), "TimeoutSeconds of the state machine is missing"),
         (limit_execution(31_536_001), "TimeoutSeconds of the state machine is 31536001"),
