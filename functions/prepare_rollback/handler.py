@@ -81,8 +81,8 @@ def acquire_lock(request: Request, execution: str) -> str | None:
         holder = table.lock_holder()
         if request.alarmed_at is None or holder is None or not is_retraining(holder):
             raise
-        if retrainings.changes_endpoint(recorded_champion()):
-            return f"{holder} is deploying another model, and restores the champion when an alarm goes off"
+        if retrainings.changes_endpoint(recorded_champion(), now()):
+            return f"{holder} is deploying or has withdrawn another model, which the alarm may be about"
         retrainings.stop(holder, execution, request.reason)
         logger.warning("retraining stopped", stopped=holder)
         stopped.add(holder)

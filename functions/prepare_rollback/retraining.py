@@ -1,9 +1,11 @@
 """A retraining that holds the lock when an alarm is about the champion."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from functions.prepare_rollback.alarm_rule import LONGEST_ALARM_PERIOD
 from functions.shared.champion import Champion
 from functions.shared.sagemaker import is_missing
 
@@ -24,10 +26,10 @@ class Retrainings:
         self._sagemaker = sagemaker
         self._stepfunctions = stepfunctions
 
-    def changes_endpoint(self, champion: Champion) -> bool:
+    def changes_endpoint(self, champion: Champion, now: datetime) -> bool:
         """Whether the endpoint does not just serve the champion: then the alarm may be about a new model.
 
-        Raises ClientError.
+        That is so for some minutes after a new model was withdrawn, too. Raises ClientError.
         """
         try:
             found = self._sagemaker.describe_endpoint(EndpointName=self._endpoint)
@@ -35,7 +37,11 @@ class Retrainings:
             if is_missing(error):
                 return True
             raise
-        return (found["EndpointStatus"], found["EndpointConfigName"]) != ("InService", champion.endpoint_config)
+        if (found["EndpointStatus"], found["EndpointConfigName"]) != ("InService", champion.endpoint_config):
+            return True
+        changed, promoted_at = found["LastModifiedTime"], champion.promoted_at
+        since_promotion = promoted_at is None or changed > datetime.fromisoformat(promoted_at)
+        return since_promotion and now - changed < LONGEST_ALARM_PERIOD
 
     def stop(self, execution: str, rollback: str, reason: str) -> None:
         """Stop a retraining, which can be stopped in every state. Raises ClientError."""

@@ -13,7 +13,7 @@ from botocore.validate import ParamValidator
 from local.service_models import constraint_problems
 
 # A time as the API sends it, in seconds since 1970.
-_TIME = 1_800_000_000
+_TIME = 1_700_000_000
 
 
 class JobFailed(Exception):
@@ -38,6 +38,7 @@ class FakeSageMaker:
     status: str = "InService"
     config: str | None = None
     pending_config: str | None = None
+    modified: float = _TIME
     packages: dict[str, str] = field(default_factory=dict)
     on_request: Callable[[str, dict[str, Any]], None] = field(default=lambda api, request: None)
     is_scaled: Callable[[], bool] = field(default=lambda: False)
@@ -94,7 +95,7 @@ class FakeSageMaker:
         shown = self.config or self.pending_config
         return {
             **request, "EndpointStatus": self.status, "EndpointConfigName": shown, "EndpointArn": "arn:endpoint",
-            "CreationTime": _TIME, "LastModifiedTime": _TIME,
+            "CreationTime": _TIME, "LastModifiedTime": self.modified,
         }  # fmt: skip
 
     def _CreateEndpoint(self, api: str, request: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A rollback and a retraining do not run at the same time."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -53,11 +54,19 @@ def test_an_alarm_stops_a_retraining_that_has_not_changed_the_endpoint(three_mod
 
 
 @pytest.mark.parametrize(
-    ("status", "config"), [("Updating", THIRD), ("InService", "vehicles-test-challenger"), ("InService", None)]
+    ("status", "config", "changed_s_ago"),
+    [
+        ("Updating", THIRD, 1e9),
+        ("InService", "vehicles-test-challenger", 1e9),
+        ("InService", None, 1e9),
+        ("InService", THIRD, 60),
+    ],
 )
 def test_an_alarm_while_a_retraining_changes_the_endpoint_is_not_about_the_champion(
-    three_models: RollbackStage, status: str, config: str | None
+    three_models: RollbackStage, status: str, config: str | None, changed_s_ago: float
 ) -> None:
+    three_models.sagemaker.modified = time.time() - changed_s_ago
+
     def go_off(api: str, request: dict[str, Any]) -> None:
         if api == "CreateTrainingJob":
             before = (three_models.sagemaker.status, three_models.sagemaker.config)
@@ -72,7 +81,7 @@ def test_an_alarm_while_a_retraining_changes_the_endpoint_is_not_about_the_champ
     assert (ended["status"], ended["error"]) == ("FAILED", "TrainingFailed")
     (output,) = outputs
     assert (output["outcome"], output["reason"]) == ("ignored", "Ignored")
-    assert "is deploying another model" in output["verdict"]
+    assert "is deploying or has withdrawn another model" in output["verdict"]
     three_models.assert_serves(THIRD)
 
 
