@@ -23,7 +23,7 @@ async function refresh() {
     if (!response.ok) throw new Error(`The console answered ${response.status}.`);
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     const found = page.getElementById("rows");
-    if (found.innerHTML !== rows.innerHTML) rows.replaceChildren(...found.children);
+    if (!found.isEqualNode(rows)) rows.replaceChildren(...found.children);
     age.dateTime = page.getElementById("age").dateTime;
     problem.textContent = "";
   } catch (error) {
