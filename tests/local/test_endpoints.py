@@ -39,7 +39,7 @@ def test_an_endpoint_invokes_its_model(application: FakeApplication, endpoint: s
 
 def test_an_invocation_counts_once_and_by_its_share_of_the_instances(application: FakeApplication) -> None:
     """Of two instances, each gets half of the invocations ("Amazon SageMaker AI metrics in Amazon CloudWatch")."""
-    name = application.create_endpoint("hello", count=2)
+    name = application.create_endpoint("hello", instances=2)
     application.invoke(name, "x")
     sums = {}
     for metric in ("Invocations", "InvocationsPerInstance"):

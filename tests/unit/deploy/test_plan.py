@@ -154,7 +154,7 @@ def test_an_account_that_lacks_quotas_is_not_touched(account: Account, monkeypat
     assert "'ml.m5.large for endpoint usage' is 3, and 4 are needed: a new model starts beside the old one" in message
     assert "'ml.m5.xlarge for processing job usage' is 0, and 1 are needed" in message
     assert "for training job" not in message, "its default suffices"
-    assert "Lambda's quota of 10 concurrent executions leaves none to reserve" in message
+    assert "Lambda's quota of 10 concurrent executions does not leave 3 to reserve" in message
     assert "Set EXCESS_CONCURRENCY=0" in message
     assert "--quota-code L-12345678 --desired-value 4`, or set ENDPOINT_INSTANCE_TYPE, or a smaller" in message
     assert everything(account) == before
