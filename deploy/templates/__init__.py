@@ -19,7 +19,8 @@ _HERE = Path(__file__).parent
 _WITHOUT_PREFIX = {"Ref", "Condition"}
 
 
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
+# The parser in C reads a template in a tenth of the time; a PyYAML that was built without it has only the other one.
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # PyYAML has no types
     """YAML with CloudFormation's short tags, and `!Rule name.Property` for a part of a rule in events/."""
 
 

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from console import photo_finder
+from console.leases import Lease
 from functions.shared.photo import Photo
 from functions.shared.photo_record import REJECTED
 from functions.shared.photo_table import PhotoTable
@@ -57,13 +58,18 @@ def test_why_driver_17_got_no_bay_yesterday_takes_four_actions(stage: Stage, tab
 
 
 def test_photos_are_filtered_by_status_bay_and_decider(stage: Stage, tab: BrowserTab) -> None:
-    requested = stage.request_reviews(1, timeout_s=1) + stage.request_reviews(2)
-    stage.wait_for_requests(3)
+    (late,) = stage.request_reviews(1, timeout_s=1)
+    eventually(lambda: late.photo_id in stage.decisions(), what="the time limit of the review")
+    waiting = {photo.photo_id for photo in stage.request_reviews(2)}
     with stage.desk(undo_s=0) as desk:
         session = desk.open_session(stage.reviewer("ada"))
-        lease = eventually(lambda: desk.take(session, ahead=1))[0]
-        desk.answer(session, lease.id, "bicycle")
-    eventually(lambda: sum(one.photo_id in stage.decisions() for one in requested), lambda found: found >= 2)
+
+        def of_waiting() -> list[Lease]:
+            return [lease for lease in desk.take(session, ahead=3) if lease.request.photo.photo_id in waiting]
+
+        answered = eventually(of_waiting, what="a request")[0]
+        desk.answer(session, answered.id, "bicycle")
+        eventually(lambda: answered.request.photo.photo_id in stage.decisions(), what="the decision")
     page = tab.open("/photos")
     page.get_by_text("More filters").click()
     page.get_by_label("Decided by").select_option("fallback")

@@ -105,12 +105,12 @@ def test_a_page_that_aws_does_not_answer_tries_again_until_aws_does(
 
     with serve_console(stage, aws) as console:
         tab = BrowserTab(chromium, console, width)
-        with patch.object(aws.dynamodb, "get_paginator", fail):
+        with patch.object(aws.dynamodb, "query", fail):
             page = tab.open("/photos")
             expect(page.locator("h1")).to_have_text("AWS does not answer as expected")
             expect(page.locator("main")).to_contain_text("AWS cannot be reached")
             expect(page.locator("#retry-status")).to_contain_text("Tried again at", timeout=20_000)
             screenshot(page, "aws-down", width)
             assert tab.violations() == []
-        expect(page.locator("h1")).to_have_text("Drivers", timeout=20_000)
+        expect(page.locator("h1")).to_have_text("Photos", timeout=20_000)
         tab.context.close()
