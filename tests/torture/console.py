@@ -15,7 +15,7 @@ from fastapi import HTTPException
 
 from console.aws import Aws
 from console.photos import Photos
-from console.web.routers.photos import photo as photo_page
+from console.web.routers.images import photo as photo_page
 from deploy.outputs import Deployed
 from functions.shared.photo import Photo
 

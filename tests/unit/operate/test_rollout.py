@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from operate import rollout
 from operate.rollout import RolloutDisplay
@@ -107,3 +108,16 @@ def test_a_bake_that_is_over_has_no_time_left(sagemaker: FakeSageMaker) -> None:
     shown = display(sagemaker)
     shown.see(entered("Bake", NOW - timedelta(hours=1)))
     assert shown.poll() == ["bake: the new model has 100% of the traffic, 0 s left"]
+
+
+def test_an_endpoint_that_was_not_created_is_named(sagemaker: FakeSageMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: str) -> None:
+        error = {"Code": "ValidationException", "Message": 'Could not find endpoint "endpoint".'}
+        raise ClientError({"Error": error}, "DescribeEndpoint")
+
+    monkeypatch.setattr(sagemaker, "describe_endpoint", refuse)
+    shown = display(sagemaker)
+    shown.see(entered("UpdateEndpoint"))
+    assert shown.poll() == ["the endpoint is updated; alarms that stop it: errors"]
+    shown.see(entered("ReportEndpointNotInService"))
+    assert shown.poll() == ["the new model is not in service: there is no endpoint"]
