@@ -147,12 +147,15 @@ def canary_deployments(stage: RetrainingStage) -> Iterator[None]:
         scaling.register_scalable_target(**target, MinCapacity=1, MaxCapacity=2)
 
 
+def wait_for_no_alarm(stage: RetrainingStage) -> None:
+    """An alarm that is in ALARM already sends no event when it is raised again."""
+    eventually(lambda: in_alarm(stage), lambda names: not names, what="no alarm that is left out", timeout_s=360)
+
+
 def test_a_canary_that_fails_is_withdrawn_and_no_photo_is_lost(
     retraining_stage: RetrainingStage, tmp_path: Path
 ) -> None:
-    eventually(
-        lambda: in_alarm(retraining_stage), lambda names: not names, what="no alarm that is left out", timeout_s=360
-    )
+    wait_for_no_alarm(retraining_stage)
     sign = tmp_path / "fail"
     failing = retraining_stage.files_without_comparison() | server_that_fails_after(sign)
     champion = retraining_stage.champion.model_version
@@ -186,6 +189,7 @@ def test_a_canary_that_fails_is_withdrawn_and_no_photo_is_lost(
 def test_a_promoted_model_that_fails_is_rolled_back_and_no_photo_is_lost(
     retraining_stage: RetrainingStage, tmp_path: Path
 ) -> None:
+    wait_for_no_alarm(retraining_stage)
     sign = tmp_path / "fail"
     failing = retraining_stage.files_without_comparison() | server_that_fails_after(sign)
     before = retraining_stage.champion.model_version

@@ -52,4 +52,4 @@ def test_no_variable_of_the_caller_changes_the_target_of_a_command(
     text = command(target, embedded_aws, "deploy", "outputs", **variables)
     assert f"Embedded AWS at {embedded_aws.url}" in text
     assert deployed.uploads_bucket in text
-    assert "Review requests: " in command(target, embedded_aws, "operate", "status", **variables)
+    assert "\nNext: " in command(target, embedded_aws, "operate", "status", **variables)

@@ -100,7 +100,7 @@ def test_a_vehicle_is_added_in_one_file(checkout: Path) -> None:
     assert load_vehicles(configuration).bay("bus").loading_bay == "Bay C"
     keys = {choice.vehicle: choice.key for choice in choices(configuration)}
     assert keys["bicycle"] == "b"
-    assert len(set(keys.values())) == len(keys) == 5
+    assert len(set(keys.values())) == len(keys) == 6
 
 
 def test_a_lambda_is_added_in_two_places(checkout: Path) -> None:
