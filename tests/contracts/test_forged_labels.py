@@ -239,7 +239,7 @@ ATTACKS: dict[str, tuple[Put, str]] = {
     "of a photo that was never reviewed": (never_reviewed, "NoSuchRequest"),
     "with another token": (put_content(token_hash="0" * 64), "NoSuchRequest"),
     "with the request of another photo": (with_the_request_of_another_photo, "NoSuchRequest"),
-    "answered in the future": (put_content(answered_at=timestamp(NOW + timedelta(hours=1))), "WrongTime"),
+    "answered in the future": (put_content(answered_at=timestamp(NOW + timedelta(days=1))), "WrongTime"),
     "answered in the year 8999": (put_content(answered_at="8999-01-01T00:00:00Z"), "WrongTime"),
     "answered before the request": (
         put_content(answered_at=timestamp(REQUESTED - timedelta(hours=1))),
