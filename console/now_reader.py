@@ -34,7 +34,7 @@ from functions.shared.champion import ModelTable
 from functions.shared.errors import RecordUnavailable
 from functions.shared.photo_record import UNROUTED
 from functions.shared.photo_table import PhotoTable
-from functions.shared.sagemaker import is_missing
+from functions.shared.sagemaker import find_endpoint
 from functions.shared.times import now
 
 if TYPE_CHECKING:
@@ -103,12 +103,9 @@ class NowReader:
             )
 
     def _endpoint(self) -> Endpoint:
-        try:
-            found = self._aws.sagemaker.describe_endpoint(EndpointName=self._deployed.endpoint_name)
-        except ClientError as error:
-            if is_missing(error):
-                return Endpoint(None)
-            raise
+        found = find_endpoint(self._deployed.endpoint_name, self._aws.sagemaker)
+        if found is None:
+            return Endpoint(None)
         variants = found.get("ProductionVariants", ())
         instances = sum(one.get("DesiredInstanceCount", 0) for one in variants)
         return Endpoint(found["EndpointStatus"], found["EndpointConfigName"], instances)

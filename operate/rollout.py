@@ -7,15 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from botocore.exceptions import ClientError
 
-from functions.shared.sagemaker import is_missing
+from functions.shared.sagemaker import find_endpoint
 from operate.terminal import duration
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_sagemaker import SageMakerClient
-    from mypy_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef
     from mypy_boto3_stepfunctions.type_defs import HistoryEventTypeDef
 
 POLL_S = 2.0
@@ -93,7 +91,10 @@ class RolloutDisplay:
         return [alarm["AlarmName"] for alarm in self._config.get("AutoRollbackConfiguration", {}).get("Alarms", ())]
 
     def _find_phase(self) -> None:
-        variants = self._endpoint().get("PendingDeploymentSummary", {}).get("ProductionVariants", ())
+        found = find_endpoint(self.endpoint, self.sagemaker)
+        if found is None:
+            return
+        variants = found.get("PendingDeploymentSummary", {}).get("ProductionVariants", ())
         for status in (status for variant in variants for status in variant.get("VariantStatus", ())):
             began = status.get("StartTime")
             if status["Status"] == "Baking" and began and began not in self._baking_since:
@@ -127,17 +128,8 @@ class RolloutDisplay:
             self._in_alarm = names
 
     def _failure_reason(self) -> str:
-        found = self._endpoint()
-        if not found:
+        found = find_endpoint(self.endpoint, self.sagemaker)
+        if found is None:
             return "there is no endpoint"
         serves = f"the endpoint is {found['EndpointStatus']} with {found['EndpointConfigName']}"
         return f"{found.get('FailureReason') or 'SageMaker gave no reason'} ({serves})"
-
-    def _endpoint(self) -> "DescribeEndpointOutputTypeDef | dict[str, Any]":
-        """Return the description of the endpoint; empty when there is none, as after a creation that failed."""
-        try:
-            return self.sagemaker.describe_endpoint(EndpointName=self.endpoint)
-        except ClientError as error:
-            if is_missing(error):
-                return {}
-            raise

@@ -6,11 +6,10 @@ from botocore.exceptions import ClientError
 
 from functions.shared.aws import error_code
 from functions.shared.champion import Champion, EndpointBusy, ModelTable
-from functions.shared.sagemaker import describe_served_model, is_missing
+from functions.shared.sagemaker import describe_served_model, find_endpoint, is_missing
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
-    from mypy_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef
 
 IN_TRANSITION = {"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"}
 # SageMaker cannot update an endpoint in these states; it must be deleted.
@@ -34,7 +33,7 @@ class ChampionEndpoint:
         was stopped after it changed the endpoint leaves it with another model, failed or deleted: it is updated,
         deleted or created. Raises EndpointBusy while the endpoint is changing, and after a failed one was deleted.
         """
-        recorded, endpoint = self._table.champion(), self._describe()
+        recorded, endpoint = self._table.champion(), find_endpoint(self.name, self._sagemaker)
         if endpoint is None:
             if recorded:
                 self._create(recorded)
@@ -56,7 +55,7 @@ class ChampionEndpoint:
 
     def check_in_service(self, champion: Champion) -> None:
         """Raise EndpointBusy while the endpoint does not serve the champion yet: a retry waits for it."""
-        endpoint = self._describe()
+        endpoint = find_endpoint(self.name, self._sagemaker)
         status, config = (endpoint["EndpointStatus"], endpoint["EndpointConfigName"]) if endpoint else ("missing", "")
         if (status, config) != ("InService", champion.endpoint_config):
             raise EndpointBusy(f"endpoint {self.name} is {status}; a retry waits until it serves the champion")
@@ -72,14 +71,6 @@ class ChampionEndpoint:
         except ClientError as error:
             if error_code(error) != "ObjectNotFoundException":
                 raise
-
-    def _describe(self) -> "DescribeEndpointOutputTypeDef | None":
-        try:
-            return self._sagemaker.describe_endpoint(EndpointName=self.name)
-        except ClientError as error:
-            if is_missing(error):
-                return None
-            raise
 
     def _create(self, champion: Champion) -> None:
         try:

@@ -3,11 +3,9 @@
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
-
 from functions.prepare_rollback.alarm_rule import LONGEST_ALARM_PERIOD
 from functions.shared.champion import Champion
-from functions.shared.sagemaker import is_missing
+from functions.shared.sagemaker import find_endpoint
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -31,13 +29,11 @@ class Retrainings:
 
         That is so for some minutes after a new model was withdrawn, too. Raises ClientError.
         """
-        try:
-            found = self._sagemaker.describe_endpoint(EndpointName=self._endpoint)
-        except ClientError as error:
-            if is_missing(error):
-                return True
-            raise
-        if (found["EndpointStatus"], found["EndpointConfigName"]) != ("InService", champion.endpoint_config):
+        found = find_endpoint(self._endpoint, self._sagemaker)
+        if found is None or (found["EndpointStatus"], found["EndpointConfigName"]) != (
+            "InService",
+            champion.endpoint_config,
+        ):
             return True
         changed, promoted_at = found["LastModifiedTime"], champion.promoted_at
         since_promotion = promoted_at is None or changed > datetime.fromisoformat(promoted_at)

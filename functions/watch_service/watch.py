@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
-
 from functions.shared.champion import ModelTable
 from functions.shared.photo_reader import PhotoReader
 from functions.shared.photo_record import IN_REVIEW
-from functions.shared.sagemaker import is_missing
+from functions.shared.sagemaker import find_endpoint
 from functions.watch_service.opening_hours import OpeningHours
 
 if TYPE_CHECKING:
@@ -69,12 +67,8 @@ class Watch:
         return max(0.0, (self.at - max([opened, *seen])) / timedelta(hours=1))
 
     def _is_serving(self) -> bool:
-        try:
-            return self.sagemaker.describe_endpoint(EndpointName=self.endpoint)["EndpointStatus"] in _SERVING
-        except ClientError as error:
-            if is_missing(error):
-                return False
-            raise
+        found = find_endpoint(self.endpoint, self.sagemaker)
+        return found is not None and found["EndpointStatus"] in _SERVING
 
     def _since(self, at: str) -> timedelta:
         return self.at - datetime.fromisoformat(at)
