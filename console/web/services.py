@@ -23,6 +23,7 @@ from console.photo_records import PhotoRecords
 from console.photos import Photos
 from console.queue import Queue
 from console.repair import start_repair
+from console.retrainings import Retrainings
 from console.reviews import Reviews
 from console.uploads import Uploads
 from console.web.logins import Logins
@@ -58,6 +59,7 @@ class Services:
     history: ExecutionHistory
     uploads: Uploads
     champion: ChampionReader
+    retrainings: Retrainings
     drift: DriftTable
     now: NowReader
     pages: Pages
@@ -101,6 +103,7 @@ class Services:
             history=history,
             uploads=Uploads(deployed, aws, records, history),
             champion=ChampionReader(deployed, aws),
+            retrainings=Retrainings(deployed, aws),
             drift=DriftTable(deployed.model_table, aws.dynamodb),
             now=now,
             repair=(lambda: start_repair(deployed, aws.stepfunctions, reviewer.id)) if operator else None,

@@ -112,6 +112,10 @@ class FakeStepFunctions:
         """Return no execution."""
         return {"executions": []}
 
+    def describe_execution(self, **_: Any) -> None:
+        """Refuse: there is no execution."""
+        raise ClientError({"Error": {"Code": "ExecutionDoesNotExist", "Message": "no"}}, "DescribeExecution")
+
     def __init__(self) -> None:
         self.outputs: dict[str, dict[str, Any]] = {}
         self.expired: set[str] = set()
