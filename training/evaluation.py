@@ -73,5 +73,8 @@ def _at_threshold(probabilities: Floats, truth: Ints, threshold: float) -> dict[
 
 def _interval(metric: Metric, probabilities: Floats, truth: Ints, n_resamples: int) -> list[float | None]:
     is_vehicle = truth < probabilities.shape[1] - 1
-    low, high = bootstrap_interval(lambda rows: metric(probabilities[rows], truth[rows]), is_vehicle, n_resamples)
-    return [nan_to_none(low), nan_to_none(high)]
+    low, high = bootstrap_interval(
+        lambda rows: metric(probabilities[rows], truth[rows]), is_vehicle, n_resamples, correct_bias=True
+    )
+    # Each metric is a share; without the bias, an end may lie outside.
+    return [nan_to_none(float(np.clip(end, 0, 1))) for end in (low, high)]

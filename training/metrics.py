@@ -123,18 +123,22 @@ def bootstrap_interval(
     n_resamples: int,
     quantiles: tuple[float, float] = INTERVAL_95,
     seed: int = 0,
+    *,
+    correct_bias: bool = False,
 ) -> tuple[float, float]:
     """Return the two quantiles of `statistic`, a function of row indices, over stratified bootstrap resamples.
 
-    The percentile method of Efron and Tibshirani, "An Introduction to the Bootstrap", 1993. (NaN, NaN) when the
-    statistic is NaN on every resample.
+    The percentile method of Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13. (NaN, NaN) when
+    the statistic is NaN on every resample. `correct_bias` subtracts the bootstrap estimate of the bias (chapter 10):
+    every resample of a well-calibrated model is calibrated worse, so the quantiles of its ECE can lie above its ECE.
     """
     values = np.array([statistic(rows) for rows in stratified_resamples(is_vehicle, n_resamples, seed)])
     known = values[~np.isnan(values)]
     if not len(known):
         return float("nan"), float("nan")
     low, high = np.quantile(known, quantiles)
-    return float(low), float(high)
+    bias = known.mean() - statistic(np.arange(len(is_vehicle))) if correct_bias else 0.0
+    return float(low - bias), float(high - bias)
 
 
 def nan_to_none(value: float) -> float | None:
