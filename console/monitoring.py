@@ -18,7 +18,8 @@ class Point:
     """One photo that the model classified, with its `confidence` in [0, 1].
 
     `at` is when the photo was first seen. `reviewed`: a review was requested. `unanswered`: it has no answer yet, or
-    timed out without one. `agrees`: the reviewer gave the model's answer, None when no label of the photo was read.
+    timed out without one. `agrees`: the reviewer gave the model's answer, None when no label of the photo was read;
+    `answer` is the reviewer's, None without a label.
     """
 
     at: datetime
@@ -28,6 +29,9 @@ class Point:
     agrees: bool | None
     model_version: str | None = None
     unanswered: bool = False
+    photo_id: str = ""
+    driver_id: str = ""
+    answer: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,9 @@ def _point(record: PhotoRecord, label: Label | None) -> Point:
         agrees=label.agrees if label else None,
         model_version=classification.get("model_version"),
         unanswered=label is None and (record.status == IN_REVIEW or outcome.get("decided_by") == "fallback"),
+        photo_id=record.photo.photo_id,
+        driver_id=record.photo.driver_id,
+        answer=label.vehicle if label else None,
     )
 
 

@@ -108,11 +108,15 @@ class Retrainings:
         except (ClientError, BotoCoreError) as error:
             return [], explain(error)
 
-    def get(self, name: str) -> Run | None:
-        """Return the run of an execution's name, or None. Raises ClientError, BotoCoreError."""
+    def get(self, name: str, *, rollback: bool = False) -> Run | None:
+        """Return the run of an execution's name, or None. Raises ClientError, BotoCoreError.
+
+        With `rollback`, it is one of rollback-model, whose output has an outcome and a verdict, too.
+        """
         if not _NAME.fullmatch(name):
             return None
-        arn = self._deployed.retrain_model_arn.replace(":stateMachine:", ":execution:")
+        workflow = self._deployed.rollback_model_arn if rollback else self._deployed.retrain_model_arn
+        arn = workflow.replace(":stateMachine:", ":execution:")
         return next(self._read_all([f"{arn}:{name}"]), None)
 
     def report(self, run: Run) -> tuple[Mapping[str, Any], str]:

@@ -9,7 +9,18 @@ from fastapi.staticfiles import StaticFiles
 
 from console.web.errors import add_exception_handlers, not_signed_in
 from console.web.logins import Logins
-from console.web.routers import corrections, dead_letters, images, model, now, photos, review, start, upload
+from console.web.routers import (
+    corrections,
+    dead_letters,
+    images,
+    model,
+    now,
+    operations,
+    photos,
+    review,
+    start,
+    upload,
+)
 from console.web.security import Guard
 from console.web.services import Services
 
@@ -37,7 +48,7 @@ def create_app(services: Services, logins: Logins, *, hosts: Iterable[str]) -> F
     )
     add_exception_handlers(app)
     app.add_api_route("/favicon.ico", favicon)
-    for page in (start, review, corrections, now, photos, images, upload, model, dead_letters):
+    for page in (start, review, corrections, now, photos, images, upload, model, operations, dead_letters):
         app.include_router(page.router)
     return app
 

@@ -18,6 +18,7 @@ from console.failed_requests import FailedRequests
 from console.identity import Reviewer, is_name
 from console.leases import LEASE_S
 from console.now_reader import NowReader
+from console.operations import Operations
 from console.photo_finder import PhotoFinder
 from console.photo_records import PhotoRecords
 from console.photos import Photos
@@ -41,9 +42,11 @@ class Services:
     """The objects that the routers share.
 
     `reviewer` is the identity of the console at AWS. `csrf_token` is what the pages send with every POST.
-    `repair` puts the endpoint back and returns the ARN of the execution, None for a reviewer who is no operator.
+    `repair` puts the endpoint back and returns the ARN of the execution, None for a reviewer who is no operator,
+    as `operations` are.
     """
 
+    stage: str
     reviewer: Reviewer
     choices: tuple[Choice, ...]
     desk: Desk
@@ -64,6 +67,7 @@ class Services:
     now: NowReader
     pages: Pages
     repair: Callable[[], str] | None
+    operations: Operations | None
     csrf_token: str = field(repr=False)
 
     @classmethod
@@ -86,6 +90,7 @@ class Services:
         desk = Desk(deployed, aws, choices, undo_s=undo_s, lease_s=lease_s)
         records, history = PhotoRecords(deployed, aws), ExecutionHistory(deployed, aws)
         return cls(
+            stage=deployed.stage,
             reviewer=reviewer,
             choices=choices,
             desk=desk,
@@ -107,6 +112,7 @@ class Services:
             drift=DriftTable(deployed.model_table, aws.dynamodb),
             now=now,
             repair=(lambda: start_repair(deployed, aws.stepfunctions, reviewer.id)) if operator else None,
+            operations=Operations(deployed, aws, reviewer.id) if operator else None,
             pages=Pages(deployed, choices, csrf_token, now.peek),
             csrf_token=csrf_token,
         )

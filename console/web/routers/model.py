@@ -8,10 +8,13 @@ from console import drawing, monitoring, tradeoff_chart
 from console.aws_errors import explain
 from console.comparison import comparisons
 from console.execution_history import Step
+from console.explorer import explore
+from console.identity import Reviewer
 from console.measurements import measurements
+from console.mistakes import mistakes
 from console.photo_records import DAYS
-from console.retrainings import MAX_RUNS
-from console.tradeoff import TradeOff
+from console.retrainings import MAX_RUNS, Run
+from console.tradeoff import TradeOff, parse_share
 from console.web import views
 from console.web.services import CurrentReviewer, CurrentServices, Services
 from functions.shared.audit import WINDOW
@@ -21,8 +24,11 @@ router = APIRouter()
 
 
 @router.get("/model")
-def page(services: CurrentServices, reviewer: CurrentReviewer) -> HTMLResponse:
-    """Return the Model page: the champion, its trade-off, its photos in production, its card and the history."""
+def page(services: CurrentServices, reviewer: CurrentReviewer, threshold: str = "") -> HTMLResponse:
+    """Return the Model page: the champion, its trade-off, its photos in production, its card and the history.
+
+    With `threshold`, a number from 0 to 1, it shows what that threshold would change.
+    """
     endpoint = services.champion.read()
     points = monitoring.recent(services.records, services.reviews)
     buckets = monitoring.buckets(points)
@@ -30,12 +36,20 @@ def page(services: CurrentServices, reviewer: CurrentReviewer) -> HTMLResponse:
     runs, runs_problem = services.retrainings.list_newest()
     audit = services.records.audit()
     champion = endpoint.champion
+    record = endpoint.record(champion)
+    own = [point for point in points if champion and point.model_version == champion.version]
+    proposed, threshold_problem = _parse_threshold(threshold)
     return services.pages.render(
         "model",
         reviewer,
         endpoint=endpoint,
         figures=views.model_figures(endpoint.champion),
         card=views.card(endpoint.champion),
+        may_operate=services.operations is not None,
+        previous=record.previous if record else None,
+        explored=explore(trade_off, own, endpoint.threshold, proposed) if proposed is not None else None,
+        threshold_problem=threshold_problem,
+        mistakes=mistakes(points),
         runs=runs,
         runs_problem=runs_problem,
         max_runs=MAX_RUNS,
@@ -64,18 +78,42 @@ def run_page(name: str, services: CurrentServices, reviewer: CurrentReviewer) ->
     run = services.retrainings.get(name)
     if run is None:
         raise HTTPException(404, "There is no such retraining. Step Functions keeps one for 90 days.")
+    return _render_run(f"Retraining {name}", run, services, reviewer)
+
+
+@router.get("/model/rollbacks/{name}")
+def rollback_page(name: str, services: CurrentServices, reviewer: CurrentReviewer) -> HTMLResponse:
+    """Return the page of one rollback. 404 when Step Functions has no such execution."""
+    run = services.retrainings.get(name, rollback=True)
+    if run is None:
+        raise HTTPException(404, "There is no such rollback. Step Functions keeps one for 90 days.")
+    return _render_run(f"Rollback {name}", run, services, reviewer)
+
+
+def _render_run(title: str, run: Run, services: Services, reviewer: Reviewer) -> HTMLResponse:
     report, report_problem = services.retrainings.report(run)
     steps, steps_problem = _read_steps(services, run.arn)
     return services.pages.render(
         "run",
         reviewer,
-        title=f"Retraining {name}",
+        title=title,
         run=run,
         compared=comparisons(run.output, report),
         report_problem=report_problem,
         steps=steps,
         steps_problem=steps_problem,
     )
+
+
+def _parse_threshold(text: str) -> tuple[float | None, str]:
+    """Return the threshold of an address, and why it is none; both are empty without one."""
+    if not text:
+        return None, ""
+    try:
+        value = parse_share(float(text))
+    except ValueError:  # refused below
+        value = None
+    return value, "" if value is not None else "A threshold is a number from 0 to 1, such as 0.95."
 
 
 def _read_steps(services: Services, execution: str) -> tuple[list[Step], str]:

@@ -1,0 +1,84 @@
+"""The operators' buttons of the Model page: retrain, dry run, roll back, set the threshold."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+from botocore.exceptions import ClientError
+from fastapi import APIRouter, HTTPException
+from pydantic import BaseModel, Field
+
+from console.operations import Operations
+from console.web.services import CurrentServices, Services
+from functions.shared.aws import error_code
+
+router = APIRouter()
+log = logging.getLogger(__name__)
+
+
+class Confirmed(BaseModel):
+    """The body of a request to change something; `confirm` is the name of the stage."""
+
+    confirm: str
+
+
+class RetrainRequest(Confirmed):
+    """The body of a request to retrain; a `dry_run` promotes nothing."""
+
+    dry_run: bool
+
+
+class ThresholdRequest(Confirmed):
+    """The body of a request to set the threshold in force, in [0, 1]; null is the model's own."""
+
+    value: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)] | None
+
+
+@router.post("/api/model/retrain")
+def retrain(body: RetrainRequest, services: CurrentServices) -> dict[str, str]:
+    """Start a retraining; return the address of its page. Errors as in `_operations`."""
+    with _operations(services, body, "retrain a model", "make retrain") as operations:
+        name = operations.retrain(dry_run=body.dry_run)
+    log.warning("%s started the retraining %s", services.reviewer.id, name)
+    return {"address": f"/model/runs/{name}"}
+
+
+@router.post("/api/model/rollback")
+def roll_back(body: Confirmed, services: CurrentServices) -> dict[str, str]:
+    """Start a rollback to the champion's predecessor; return the address of its page. Errors as in `_operations`."""
+    with _operations(services, body, "roll back", "make rollback") as operations:
+        name = operations.roll_back()
+    log.warning("%s started the rollback %s", services.reviewer.id, name)
+    return {"address": f"/model/rollbacks/{name}"}
+
+
+@router.post("/api/model/threshold")
+def set_threshold(body: ThresholdRequest, services: CurrentServices) -> dict[str, str]:
+    """Set the threshold; return the address of the page that shows it. Errors as in `_operations`."""
+    with _operations(services, body, "set the threshold", "make threshold") as operations:
+        operations.set_threshold(body.value)
+    log.warning(
+        "%s set the threshold to %s", services.reviewer.id, "the model's own" if body.value is None else body.value
+    )
+    return {"address": "/model"}
+
+
+@contextmanager
+def _operations(services: Services, body: Confirmed, what: str, command: str) -> Iterator[Operations]:
+    """Yield the operations of the stage.
+
+    409 when `confirm` is not the name of the stage, 403 for a reviewer who is no operator or whom AWS denies it.
+    """
+    stage = services.stage
+    if body.confirm != stage:
+        raise HTTPException(409, f"This is stage {stage}. Type its name to confirm.")
+    denied = f"You may not {what}; an operator has to do it: {command} STAGE={stage}"
+    if services.operations is None:
+        raise HTTPException(403, denied)
+    try:
+        yield services.operations
+    except ClientError as error:
+        if error_code(error) not in {"AccessDeniedException", "AccessDenied"}:
+            raise
+        raise HTTPException(403, denied) from error
