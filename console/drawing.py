@@ -1,25 +1,46 @@
-"""The plots of the Model page as coordinates of SVG elements, which the template draws."""
+"""The plots of the Model page as coordinates of SVG elements, which the template draws.
 
-from collections.abc import Sequence
+All plots of a page have the same time axis, in UTC. A mark has a shape as well as a colour.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from console.monitoring import Bucket, Point
+from console.periods import Period
+from functions.shared.champion import Champion
 from functions.shared.vehicles import OTHER
 
-WIDTH, HEIGHT = 900.0, 300.0
-LEFT, RIGHT, TOP, BOTTOM = 60.0, 14.0, 16.0, 36.0
-_TICKS = 6
+WIDTH, HEIGHT = 480.0, 340.0
+LEFT, RIGHT, TOP, BOTTOM = 78.0, 16.0, 44.0, 76.0
+FRAME = (LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM)
+"""Left, top, right and bottom of the plotted area, in the SVG's units."""
+
+MAX_DOTS = 1000
+_CONFIDENCES = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
+
+SHAPES = {
+    "automatic": "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0Z",
+    "agreed": "M0 -6L6 5H-6Z",
+    "disagreed": "M-6 -3.5L-3.5 -6L0 -2.5L3.5 -6L6 -3.5L2.5 0L6 3.5L3.5 6L0 2.5L-3.5 6L-6 3.5L-2.5 0Z",
+    "not-compared": "M0 -6.5L5.5 0L0 6.5L-5.5 0Z",
+    "reviewed": "M-5 -5H5V5H-5Z",
+    "agreement": "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0Z",
+}
+"""The SVG path of each kind of dot, around (0, 0): circle, triangle, cross, diamond, square, circle."""
 
 
 @dataclass(frozen=True)
 class Dot:
-    """A point at (x, y). `kind` is its CSS class, `text` its tooltip."""
+    """A mark at (x, y). `kind` is a key of SHAPES and its CSS class, `text` its tooltip; it leads to `photo_id`."""
 
     x: float
     y: float
     kind: str
     text: str
+    photo_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -30,14 +51,48 @@ class Tick:
     text: str
 
 
+class TimeAxis:
+    """The time axis of the plots: `ticks`, and `changes`, which are where another model came into production."""
+
+    def __init__(self, period: Period, now: datetime, models: Iterable[Champion] = ()) -> None:
+        """`models` are those that were ever promoted."""
+        self.period = period
+        self.start, self.end = period.starts_at(now), period.ends_at(now)
+        step = period.width * period.ticks
+        times = [self.start + step * i for i in range(-(-period.number // period.ticks) + 1)]
+        self.ticks = [Tick(self.x(at), f"{at:{period.pattern}}") for at in times if at <= self.end]
+        changed = [
+            (datetime.fromisoformat(at), model.model_version)
+            for model in models
+            for at in (model.promoted_at, model.restored_at)
+            if at
+        ]
+        self.changes = [
+            Tick(self.x(at), f"{version} in production from {at:%d %b %H:%M}")
+            for at, version in sorted(changed)
+            if self.start <= at <= self.end
+        ]
+
+    def x(self, at: datetime) -> float:
+        """Return the coordinate of a time."""
+        return round(LEFT + (at - self.start) / (self.end - self.start) * (FRAME[2] - LEFT), 1)
+
+    def covers(self, at: datetime) -> bool:
+        """Whether a time is in the period."""
+        return self.start <= at < self.end
+
+
 @dataclass(frozen=True)
 class Scatter:
-    """Confidence over time. `threshold_y` is the position of the threshold line, None without a threshold."""
+    """Confidence over time. `threshold_y` is the position of the threshold line, None without a threshold.
+
+    `left_out` is the number of older photos of the period that are not drawn.
+    """
 
     dots: list[Dot]
-    times: list[Tick]
     values: list[Tick]
     threshold_y: float | None
+    left_out: int
 
 
 @dataclass(frozen=True)
@@ -57,78 +112,85 @@ class Bars:
     """Stacked bars over time; `names` are those of the series, in order."""
 
     bars: list[Bar]
-    times: list[Tick]
     values: list[Tick]
     names: list[str]
 
 
 @dataclass(frozen=True)
 class Lines:
-    """Shares over time: `paths` are pairs of a name and SVG polyline points; `dots` mark the values."""
+    """Shares over time: `paths` are pairs of a name and an SVG path, with gaps where nothing was measured."""
 
     paths: list[tuple[str, str]]
     dots: list[Dot]
-    times: list[Tick]
     values: list[Tick]
 
 
-def scatter(observed: Sequence[Point], threshold: float | None, lowest: float = 0.3) -> Scatter:
-    """Plot the confidence of every photo over time; a confidence below `lowest` is drawn at `lowest`."""
-    start, end = _span([point.at for point in observed])
+def scatter(observed: Sequence[Point], threshold: float | None, axis: TimeAxis) -> Scatter:
+    """Plot the confidence of the newest MAX_DOTS photos of the period, `observed` oldest first.
 
-    def y(value: float) -> float:
-        return _y((max(lowest, value) - lowest) / (1 - lowest))
-
+    The scale is the logit, so that the range from 0.95 to 1, where the threshold is, has room. A confidence outside of
+    the axis is drawn at its end.
+    """
+    shown = [point for point in observed if axis.covers(point.at)]
     dots = [
         Dot(
-            _x((point.at - start) / (end - start)),
-            y(point.confidence),
+            axis.x(point.at),
+            confidence_y(point.confidence),
             _kind(point),
-            f"{point.vehicle} {point.confidence:.2f}, {point.at:%d %b %H:%M}",
+            f"{point.vehicle} {point.confidence:.3f}, {point.at:%d %b %H:%M}",
+            point.photo_id,
         )
-        for point in observed
+        for point in shown[-MAX_DOTS:]
     ]
-    levels = [lowest + (1 - lowest) * i / 7 for i in range(8)]
     return Scatter(
         dots,
-        _times(start, end),
-        [Tick(y(level), f"{level:.1f}") for level in levels],
-        None if threshold is None else y(threshold),
+        [Tick(confidence_y(level), f"{level:g}") for level in _CONFIDENCES],
+        None if threshold is None else confidence_y(threshold),
+        len(shown) - len(dots),
     )
 
 
-def class_mix(found: Sequence[Bucket]) -> Bars:
+def confidence_y(confidence: float) -> float:
+    """Return the coordinate of a confidence on the logit axis."""
+    least, most = _logit(_CONFIDENCES[0]), _logit(_CONFIDENCES[-1])
+    inside = min(_CONFIDENCES[-1], max(_CONFIDENCES[0], confidence))
+    return _y((_logit(inside) - least) / (most - least))
+
+
+def class_mix(found: Sequence[Bucket], axis: TimeAxis) -> Bars:
     """Plot how many photos the model assigned to each class."""
     names = sorted({name for bucket in found for name in bucket.by_vehicle}, key=lambda name: (name == OTHER, name))
     most = max((bucket.photos for bucket in found), default=1) or 1
-    width = (WIDTH - LEFT - RIGHT) / max(1, len(found))
+    step = max(1, -(-most // 4))
+    top = -(-most // step) * step
     bars = []
-    for i, bucket in enumerate(found):
+    for bucket in found:
+        left, right = axis.x(bucket.start), axis.x(bucket.start + axis.period.width)
         below = 0
         for series, name in enumerate(names):
             count = bucket.by_vehicle[name]
             if count:
-                top, bottom = _y((below + count) / most), _y(below / most)
-                text = f"{count} {name}, from {bucket.start:%d %b %H:%M}"
-                bars.append(Bar(LEFT + i * width + 2, top, max(1.0, width - 4), bottom - top, series, text))
+                upper, lower = _y((below + count) / top), _y(below / top)
+                text = f"{count} {name}, from {bucket.start:%d %b %H:%M} UTC"
+                bars.append(Bar(left + 1, upper, max(1.0, right - left - 2), lower - upper, series, text))
             below += count
-    start, end = _span([bucket.start for bucket in found])
-    step = max(1, -(-most // 4))
-    values = [Tick(_y(value / most), str(value)) for value in range(0, most + 1, step)]
-    return Bars(bars, _times(start, end), values, names)
+    return Bars(bars, [Tick(_y(value / top), f"{value:,}") for value in range(0, top + 1, step)], names)
 
 
-def rates(found: Sequence[Bucket]) -> Lines:
+def rates(found: Sequence[Bucket], axis: TimeAxis) -> Lines:
     """Plot the share of photos that were reviewed, and the share of those where the reviewer agreed with the model."""
-    start, end = _span([bucket.start for bucket in found])
     paths, dots = [], []
     for kind, name in (("review_rate", "reviewed"), ("agreement", "agreement")):
-        row = [(bucket.start, getattr(bucket, kind)) for bucket in found]
-        places = [(_x((at - start) / (end - start)), _y(value), value, at) for at, value in row if value is not None]
-        paths.append((name, " ".join(f"{x:.1f},{y:.1f}" for x, y, _, _ in places)))
-        dots += [Dot(x, y, name, f"{name} {value:.0%}, from {at:%d %b %H:%M}") for x, y, value, at in places]
-    values = [Tick(_y(share / 4), f"{share / 4:.0%}") for share in range(5)]
-    return Lines(paths, dots, _times(start, end), values)
+        parts, previous = [], None
+        for bucket in found:
+            value = getattr(bucket, kind)
+            if value is not None:
+                x, y = axis.x(bucket.start + axis.period.width / 2), _y(value)
+                parts.append(f"{'M' if previous is None else 'L'}{x} {y}")
+                dots.append(Dot(x, y, name, f"{name} {value:.0%}, from {bucket.start:%d %b %H:%M} UTC"))
+            previous = value
+        paths.append((name, "".join(parts)))
+    return Lines(paths, dots, [Tick(_y(share / 4), f"{share / 4:.0%}") for share in range(5)])
 
 
 def _kind(point: Point) -> str:
@@ -137,23 +199,9 @@ def _kind(point: Point) -> str:
     return {True: "agreed", False: "disagreed", None: "not-compared"}[point.agrees]
 
 
-def _span(times: Sequence[datetime]) -> tuple[datetime, datetime]:
-    start, end = min(times), max(times)
-    return (start, end) if end > start else (start - timedelta(minutes=1), end + timedelta(minutes=1))
-
-
-def _x(share: float) -> float:
-    return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
+def _logit(share: float) -> float:
+    return math.log(share / (1 - share))
 
 
 def _y(share: float) -> float:
-    return round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM), 1)
-
-
-def _times(start: datetime, end: datetime) -> list[Tick]:
-    days = (end - start) / timedelta(days=1)
-    pattern = "%d %b" if days > 3 else "%d %b %H:%M" if days > 1 else "%H:%M" if days > 0.02 else "%H:%M:%S"
-    return [
-        Tick(_x(i / (_TICKS - 1)), f"{(start + (end - start) * i / (_TICKS - 1)).astimezone():{pattern}}")
-        for i in range(_TICKS)
-    ]
+    return round(FRAME[3] - share * (FRAME[3] - TOP), 1)

@@ -1,11 +1,12 @@
 """Monitoring of the model in production: confidence over time, class mix, share reviewed, agreement."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from console.labels import Label
+from console.periods import Period
 from console.photo_records import DAYS, PhotoRecords
 from console.reviews import Reviews
 from functions.shared.photo_record import IN_REVIEW, PhotoRecord
@@ -117,15 +118,14 @@ def _point(record: PhotoRecord, label: Label | None) -> Point:
     )
 
 
-def buckets(observed: Sequence[Point], number: int = 12) -> list[Bucket]:
-    """Count the points in `number` intervals of equal length."""
-    if not observed:
-        return []
-    start, end = observed[0].at, observed[-1].at
-    width = (end - start) / number
-    found = [Bucket(start + width * i) for i in range(number)]
+def buckets(observed: Iterable[Point], period: Period, now: datetime) -> list[Bucket]:
+    """Count the points in the equal intervals of a period; those outside of it are left out."""
+    start = period.starts_at(now)
+    found = [Bucket(start + period.width * i) for i in range(period.number)]
     for point in observed:
-        index = min(number - 1, int((point.at - start) / width)) if width else 0
+        index = (point.at - start) // period.width
+        if not 0 <= index < period.number:
+            continue
         bucket = found[index]
         bucket.by_vehicle[point.vehicle] += 1
         bucket.reviewed += point.reviewed

@@ -12,6 +12,7 @@ from console.explorer import explore
 from console.identity import Reviewer
 from console.measurements import measurements
 from console.mistakes import mistakes
+from console.periods import PERIODS, choose_period
 from console.photo_records import DAYS
 from console.retrainings import MAX_RUNS, Run
 from console.tradeoff import TradeOff, parse_share
@@ -19,19 +20,23 @@ from console.web import views
 from console.web.services import CurrentReviewer, CurrentServices, Services
 from functions.shared.audit import WINDOW
 from functions.shared.drift_report import describe_drift
+from functions.shared.times import now
 
 router = APIRouter()
 
 
 @router.get("/model")
-def page(services: CurrentServices, reviewer: CurrentReviewer, threshold: str = "") -> HTMLResponse:
+def page(services: CurrentServices, reviewer: CurrentReviewer, threshold: str = "", period: str = "") -> HTMLResponse:
     """Return the Model page: the champion, its trade-off, its photos in production, its card and the history.
 
-    With `threshold`, a number from 0 to 1, it shows what that threshold would change.
+    With `threshold`, a number from 0 to 1, it shows what that threshold would change. `period` is one of PERIODS.
     """
     endpoint = services.champion.read()
     points = monitoring.recent(services.records, services.reviews)
-    buckets = monitoring.buckets(points)
+    at = now()
+    shown = choose_period(period, [point.at for point in points], at)
+    axis = drawing.TimeAxis(shown, at, endpoint.records.values())
+    buckets = monitoring.buckets(points, shown, at)
     trade_off = TradeOff.of(endpoint.champion, endpoint.threshold)
     runs, runs_problem = services.retrainings.list_newest()
     audit = services.records.audit()
@@ -55,9 +60,12 @@ def page(services: CurrentServices, reviewer: CurrentReviewer, threshold: str = 
         max_runs=MAX_RUNS,
         measured=measurements(champion, runs, audit, points, DAYS) if champion else [],
         points=points,
-        scatter=drawing.scatter(points, endpoint.threshold) if points else None,
-        mix=drawing.class_mix(buckets) if points else None,
-        rates=drawing.rates(buckets) if points else None,
+        axis=axis,
+        periods=PERIODS.values(),
+        shapes=drawing.SHAPES,
+        scatter=drawing.scatter(points, endpoint.threshold, axis),
+        mix=drawing.class_mix(buckets, axis),
+        rates=drawing.rates(buckets, axis),
         summary=views.summary(points),
         drift=describe_drift(services.drift.read(), endpoint.champion.version if endpoint.champion else None),
         days=DAYS,
@@ -68,7 +76,7 @@ def page(services: CurrentServices, reviewer: CurrentReviewer, threshold: str = 
         chart_size=(tradeoff_chart.WIDTH, tradeoff_chart.HEIGHT),
         chart_frame=tradeoff_chart.FRAME,
         size=(drawing.WIDTH, drawing.HEIGHT),
-        frame=(drawing.LEFT, drawing.TOP, drawing.WIDTH - drawing.RIGHT, drawing.HEIGHT - drawing.BOTTOM),
+        frame=drawing.FRAME,
     )
 
 

@@ -15,6 +15,7 @@ from console.aws import Aws
 from console.desk import Desk
 from console.labels import Label
 from console.leases import Lease
+from console.periods import PERIODS
 from console.review_request import parse_label_request
 from console.session import AUDITED, LABEL_ONLY, ROUTED, Session
 from console.terminal import Terminal
@@ -28,6 +29,7 @@ from functions.shared.dynamodb import serialize
 from functions.shared.intervals import clopper_pearson
 from functions.shared.label import LabelKey
 from functions.shared.photo_record import PhotoRecord
+from functions.shared.times import now
 from operate.status import audit_lines, read_audit
 from tests.support.reviewers import reviewer as named
 from tests.support.waiting import eventually
@@ -310,7 +312,7 @@ def test_audits_are_no_reviews_in_the_figures_of_the_model(stage: Deployed) -> N
     )
     seen = monitoring.points([record_of(1)], [labelled])
     assert [(point.reviewed, point.agrees) for point in seen] == [(False, False)]
-    assert [bucket.agreement for bucket in monitoring.buckets(seen, 1)] == [None]
+    assert {bucket.agreement for bucket in monitoring.buckets(seen, PERIODS["day"], now())} == {None}
     assert views.summary(seen)["compared"] == 0
 
 
