@@ -125,6 +125,13 @@ def test_the_page_without_a_model_has_no_trade_off(stage: Deployed) -> None:
     assert "tradeoff-title" not in page(stage)
 
 
+def test_an_endpoint_that_is_gone_can_be_put_back_and_a_stage_without_a_model_is_told_to_train(stage: Deployed) -> None:
+    assert "<code>make retrain</code> trains and deploys a model" in page(stage)
+    model_stage.serve()
+    model_stage.aws("sagemaker").delete_endpoint(EndpointName=stage.endpoint_name)
+    assert '<a class="button" href="/now">Put the endpoint back</a>' in page(stage)
+
+
 def test_the_page_describes_the_figures_of_the_report(stage: Deployed) -> None:
     model_stage.serve(report={"accuracy_with_other": 0.94, "error_accepted": 0.006, "other_accepted": 0.02})
     text = page(stage)
