@@ -27,7 +27,7 @@ quoted = '$(subst ','\'',$(value $(1)))'
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test coverage rehearse deploy destroy people stage retrain rollback repair promote reference status report threshold \
 	upload batch bench load cost evaluate review redrive reconcile forget restore torture pretrain image up credentials down \
-	asl format lint lock audit sbom scan simulate-audit simulate-drift alarms
+	asl format lint lock audit sbom scan simulate-audit simulate-drift simulate-scale alarms
 
 help:  ## list the commands
 	@echo "Scones Unlimited, vehicle router. TARGET=$(TARGET) STAGE=$(STAGE)"
@@ -117,6 +117,9 @@ load: $(READY)  ## RATE=<photos/s> COUNT=<n>: a stream of generated photos; BURS
 
 simulate-drift: $(READY)  ## PHOTOS=<folder of class folders>: false alarms and delays of the drift watch, in simulated years
 	@$(PY) -m benchmarks.drift $(if $(PHOTOS),--photos $(call quoted,PHOTOS)) $(if $(YEARS),--years "$(YEARS)")
+
+simulate-scale: $(READY)  ## waits, instances, reviewers and the first limit from 1,000 to 10,000,000 photos a day; CHECK=yes: compare with the embedded AWS
+	@$(PY) -m benchmarks.$(if $(filter yes,$(CHECK)),scale_check,scale)
 
 cost: $(READY)  ## PHOTOS_PER_DAY=<n>: cost of each month by part, quotas, the usual design; SHARES=reviewer=0.05,…: of the outcomes
 	@test -n "$(PHOTOS_PER_DAY)" || { echo 'PHOTOS_PER_DAY is not set. Run: make cost PHOTOS_PER_DAY=100000'; exit 1; }

@@ -105,8 +105,8 @@ class Account:
     def figures(self) -> dict[str, Any]:
         """Return outcomes, the keys of lost and doubled photos, and latencies in milliseconds.
 
-        A latency is from the due time of a photo to its decision, rejection or review request. `late_ms` is by how
-        much uploads started after their due times.
+        A latency is from the due time of a photo to its decision, rejection or review request; `latencies_ms` has all
+        of them in ascending order. `late_ms` is by how much uploads started after their due times.
         """
         outcomes = Counter(result.outcome for result in self.results.values())
         return {
@@ -116,6 +116,7 @@ class Account:
             "doubled": sorted(key for key, result in self.results.items() if result.duplicated),
             "upload_errors": self.errors[:SHOWN],
             "latency_ms": percentiles(list(self.latencies_ms.values())),
+            "latencies_ms": sorted(round(value, 1) for value in self.latencies_ms.values()),
             "late_ms": percentiles(self.late_ms),
         }
 

@@ -73,7 +73,7 @@ def test_a_photo_without_an_event_is_lost() -> None:
     assert account.apply(*routed("a"))
     figures = account.figures()
     assert (figures["outcomes"], figures["lost"], figures["doubled"]) == ({"routed": 1}, ["b"], [])
-    assert figures["latency_ms"]["max"] == 250
+    assert (figures["latency_ms"]["max"], figures["latencies_ms"]) == (250, [250])
 
 
 def test_a_second_event_makes_a_photo_doubled_and_does_not_change_its_latency() -> None:
