@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -11,11 +12,18 @@ from deploy import removal, system
 from deploy.changes import accept, confirm
 from deploy.errors import DeployError
 from deploy.image import build_with_engine
+from deploy.openapi import describe_driver_api
 from deploy.people import deploy_people, remove_people
 from deploy.progress import one_line
 from deploy.target import connect
 from deploy.templates import load_alarms, render
 from deploy.templates.alarms import runbook
+
+# The pages in docs/ that a command prints.
+PAGES: dict[str, Callable[[], str]] = {
+    "alarms": lambda: runbook(load_alarms()),
+    "openapi": lambda: json.dumps(describe_driver_api(), indent=2) + "\n",
+}
 
 
 def main() -> int:
@@ -34,6 +42,7 @@ def main() -> int:
     commands.add_parser("outputs", help="print the stack's outputs as JSON")
     commands.add_parser("image", help="build the image of jobs and endpoints with docker or podman")
     commands.add_parser("alarms", help="print docs/alarms.md")
+    commands.add_parser("openapi", help="print docs/driver-api.json")
     rendering = commands.add_parser("render", help="write the rendered CloudFormation templates")
     rendering.add_argument("folder", type=Path)
     arguments = parser.parse_args()
@@ -42,8 +51,8 @@ def main() -> int:
             for file in render(arguments.folder):
                 print(file)
             return 0
-        if arguments.command == "alarms":
-            print(runbook(load_alarms()), end="")
+        if arguments.command in PAGES:
+            print(PAGES[arguments.command](), end="")
             return 0
         if arguments.command == "image":
             print(build_with_engine())

@@ -19,6 +19,8 @@ SETTINGS = {
     "EXCESS_CONCURRENCY": "ExcessConcurrency",
     "BATCH_CONCURRENCY": "BatchConcurrency",
     "BATCH_TOLERATED_FAILURES": "BatchToleratedFailures",
+    "DRIVER_API": "DriverApi",
+    "DRIVER_API_RATE": "DriverApiRate",
     "AUDIT_SHARE": "AuditShare",
     "SECOND_OPINION_SHARE": "SecondOpinionShare",
     "AUDIT_ERROR_LIMIT": "AuditErrorLimit",

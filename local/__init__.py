@@ -11,6 +11,7 @@
 - `states`: Task states, executions and callbacks of Step Functions, and its SageMaker integrations
 - `sagemaker`: training and processing jobs, models, endpoints, model registry
 - `alarms`, `metrics`, `events`, `event_buses`, `logs`, `cloudformation`: differences between ministack and AWS
+- `http_apis`: HTTP APIs of API Gateway
 - `bucket_policies`, `policy_documents`, `object_keys`, `missing_objects`: the policies of buckets, keys with any
   characters, and what S3 answers about objects that do not exist
 - `authorization`, `service_roles`: IAM for requests, and for what services do with roles; `policy_variables`,

@@ -15,6 +15,7 @@ from local import (
     event_buses,
     event_conditions,
     events,
+    http_apis,
     item_conditions,
     logs,
     metrics,
@@ -53,6 +54,7 @@ def apply_patches(settings: Settings) -> service.SageMaker:
     dashboards.install()
     events.install()
     event_buses.install()
+    http_apis.install(settings)
     executions.install()
     intake.install(settings)
     callbacks.install()

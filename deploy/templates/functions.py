@@ -7,7 +7,7 @@ from deploy.errors import DeployError
 from deploy.names import logical_id
 
 FIELDS = {"Description", "MemorySize", "Timeout", "Environment", "Statement"}
-OPTIONAL = {"ReservedConcurrentExecutions", "Schedule"}
+OPTIONAL = {"Condition", "ReservedConcurrentExecutions", "Schedule"}
 # A scheduled run that is delivered late is not needed: the next one does its work.
 RETRY_POLICY = {"MaximumRetryAttempts": 3, "MaximumEventAgeInSeconds": 600}
 METRICS_NAMESPACE = "Scones/Vehicles"
@@ -24,7 +24,8 @@ def add_functions(template: dict[str, Any], entries: Mapping[str, Any], folders:
         raise DeployError(f"deploy/templates/functions.yaml: {'; '.join(mistakes)}")
     for name, entry in entries.items():
         template["Parameters"][f"{logical_id(name)}Key"] = {"Type": "String"}
-        template["Resources"] |= _resources(name, entry)
+        condition = {"Condition": entry["Condition"]} if "Condition" in entry else {}
+        template["Resources"] |= {key: {**one, **condition} for key, one in _resources(name, entry).items()}
         if "Schedule" in entry:
             template["Resources"] |= _schedule(name, **entry["Schedule"])
 

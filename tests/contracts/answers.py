@@ -22,12 +22,17 @@ CONTRACTS: dict[str, tuple[dict[str, Any], ...]] = {
             *("classify_photo", "build_dataset", "judge_challenger", "record_retraining"),
             *("prepare_rollback", "probe_endpoint", "record_rollback", "notify_failure", "reconcile_photos"),
             *("prepare_batch", "classify_batch", "summarize_batch"),
+            "answer_driver",
             "audit_decisions",
             "watch_quality",
             "watch_service",
         )
     },
 }
+
+
+# The contract of the body of an HTTP response by its status.
+BODIES = {200: "driver_photo", 201: "driver_upload_form", 400: "driver_error", 404: "driver_error"}
 
 
 @cache
@@ -48,13 +53,21 @@ def mistakes(folder: str, answer: Any) -> list[str]:
         validator = _validator(folder, number)
         errors = [f"{error.json_path}: {error.message[:200]}" for error in validator.iter_errors(answer)]
         if not errors:
-            return list(_event_mistakes(folder, answer))
+            return list(_mistakes_inside(folder, answer))
         found += errors
     return found
 
 
-def _event_mistakes(folder: str, answer: dict[str, Any]) -> Iterator[str]:
-    """What is wrong with the event in an answer: the workflow publishes that of some functions."""
+def _mistakes_inside(folder: str, answer: dict[str, Any]) -> Iterator[str]:
+    """What is wrong with the document in an answer: an event that the workflow publishes, or the body of a response."""
+    if folder == "answer_driver":
+        schema = events.contract(BODIES[answer["statusCode"]])
+        validator = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
+        yield from (
+            f"body{error.json_path[1:]}: {error.message[:200]}"
+            for error in validator.iter_errors(json.loads(answer["body"]))
+        )
+        return
     published = folder.startswith(("record_", "summarize_"))
     name = "event" if published else "recorded" if folder == "classify_photo" else None
     if name is None or not answer[name]:

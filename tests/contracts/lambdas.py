@@ -73,6 +73,7 @@ class Lambdas:
         self.events["prepare_rollback"].append({**rollback, "request": alarm})
         executions.create_resources(self.stage)
         executions.add_photos(self.stage)
+        self.events["answer_driver"] = list(_requests_of_drivers(self.stage))
         self.events["audit_decisions"] = [{}]
         self.events["notify_failure"] = list(executions.failures(self.stage))
         self.documents = {key: self._read(key) for key in self._keys()}
@@ -188,6 +189,28 @@ class Lambdas:
     def _read(self, key: str) -> bytes:
         content: bytes = self.stage.aws["s3"].get_object(Bucket="scones-ml", Key=key)["Body"].read()
         return content
+
+
+def _requests_of_drivers(stage: Stage) -> Iterator[dict[str, Any]]:
+    """A request for a form, and for each photo of a driver and the last one, that exist or do not."""
+    photos = _tables()["photos"].items
+    known = [("GET", "photos/{photo_id}", {"photo_id": one.value}) for one in list(photos)[:6]]
+    upload_id = f"{7:032x}"
+    stage.upload(b"\xff\xd8\xff seven", f"uploads/driver-7/{upload_id}")
+    for method, path, parameters in (
+        ("POST", "uploads", {}),
+        ("GET", "photos/last", {}),
+        ("GET", "uploads/{upload_id}", {"upload_id": upload_id}),
+        ("GET", "photos/{photo_id}", {"photo_id": "../../labels"}),
+        *known,
+    ):
+        yield {
+            "version": "2.0",
+            "routeKey": f"{method} /drivers/{{driver_id}}/{path}",
+            "pathParameters": {"driver_id": "driver-7", **parameters},
+            "requestContext": {"requestId": "1", "http": {"method": method}},
+            "isBase64Encoded": False,
+        }
 
 
 def _tables() -> dict[str, Any]:

@@ -11,6 +11,7 @@ EXEMPT = (
     "*.asl.json",
     "docs/model/*",
     "docs/workflows/*",
+    "docs/driver-api.json",
     "training/NOTICE",
     "LICENSE",
     "*.lock",

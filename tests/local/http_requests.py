@@ -21,17 +21,18 @@ def send(
     aws: Aws, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
 ) -> http.client.HTTPResponse:
     """Send one request without boto3; returns the response, whose body has been read."""
-    return _exchange(aws, method, path, body, headers)[0]
+    return exchange(aws, method, path, body, headers)[0]
 
 
 def send_for_body(aws: Aws, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> bytes:
     """Send one request without boto3; returns the body of the response."""
-    return _exchange(aws, method, path, body, headers)[1]
+    return exchange(aws, method, path, body, headers)[1]
 
 
-def _exchange(
-    aws: Aws, method: str, path: str, body: bytes, headers: dict[str, str] | None
+def exchange(
+    aws: Aws, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
 ) -> tuple[http.client.HTTPResponse, bytes]:
+    """Send one request without boto3; returns the response and its body."""
     connection = http.client.HTTPConnection(HOST, aws.server.port, timeout=20)
     connection.request(method, path, body, headers or {})
     response = connection.getresponse()

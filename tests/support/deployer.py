@@ -11,7 +11,10 @@ from deploy.templates import load_template
 from tests.support.change_sets import physical_ids
 from tests.support.cloudformation_templates import ACCOUNT, REGION, Resolver
 
-DEPLOYER = ("DeployerPolicy", "DeployerStackPolicy", "DeployerDataStackPolicy", "OperatorPolicy")
+DEPLOYER = (
+    *("DeployerPolicy", "DeployerStackPolicy", "DeployerDataStackPolicy", "OperatorPolicy"),
+    "DeployerApiPolicy",  # with DRIVER_API=yes
+)
 REMOVER = (*DEPLOYER, "RemoverPolicy")
 BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/scones-dev-people-Boundary"
 
@@ -191,6 +194,10 @@ _HANDLERS = {
     "AWS::CloudWatch::CompositeAlarm": (f"PutCompositeAlarm DescribeAlarms {_TAGS}", "DeleteAlarms"),
     "AWS::CloudWatch::Dashboard": ("PutDashboard GetDashboard", "GetDashboard DeleteDashboards"),
     "AWS::CloudWatch::Alarm": (f"PutMetricAlarm DescribeAlarms {_TAGS}", "DeleteAlarms"),
+    **{
+        f"AWS::ApiGatewayV2::{kind}": ("POST PUT GET PATCH", "GET DELETE")
+        for kind in ("Api", "Integration", "Route", "Stage")
+    },
     "AWS::Budgets::Budget": ("ModifyBudget ViewBudget TagResource UntagResource ListTagsForResource", "ModifyBudget"),
 }
 _PREFIXES = {"StepFunctions": "states"}
@@ -238,9 +245,8 @@ class Stacks:
             parameters = {
                 key: str(one.get("Default", f"scones-{stage}-x")) for key, one in template["Parameters"].items()
             }
-            parameters |= {"Stage": stage, "PermissionsBoundary": BOUNDARY, "MonthlyBudgetUsd": "5"} | _data_outputs(
-                stage
-            )
+            parameters |= {"Stage": stage, "PermissionsBoundary": BOUNDARY, "MonthlyBudgetUsd": "5", "DriverApi": "yes"}
+            parameters |= _data_outputs(stage)
             stack = f"scones-{stage}{suffix}"
             resolver = Resolver(template, parameters, physical_ids(stack, template, parameters))
             found |= {f"{stack}/{key}": one for key, one in resolver.resources().items()}
@@ -257,13 +263,20 @@ class Stacks:
             context = {"iam:permissionsboundary": properties.get("PermissionsBoundary")}
         elif kind == "AWS::KMS::Key":
             context = {"aws:resourcetag/stack": stack, "aws:calledvia": ["cloudformation.amazonaws.com"]}
+        elif kind.startswith("AWS::ApiGatewayV2::"):
+            # Only an API and its stages have tags.
+            context = {"aws:calledvia": ["cloudformation.amazonaws.com"]}
+            if kind.endswith(("::Api", "::Stage")):
+                context |= {"aws:resourcetag/stack": stack}
+            service = "apigateway"
         for action in _HANDLERS[kind][to_delete].split():
-            tags = (
-                {"aws:requesttag/stack": stack}
-                if kind == "AWS::KMS::Key" and action in ("CreateKey", "TagResource")
-                else {}
+            tagged = (kind, action) == ("AWS::ApiGatewayV2::Api", "POST") or (
+                kind == "AWS::KMS::Key" and action in ("CreateKey", "TagResource")
             )
+            tags = {"aws:requesttag/stack": stack} if tagged else {}
             target = "*" if action == "CreateKey" else self._arn(stack, logical_id, kind, properties)
+            if kind == "AWS::ApiGatewayV2::Api" and action == "POST":
+                target = target.rpartition("/")[0]
             if kind == "AWS::Lambda::LayerVersion" and action != "PublishLayerVersion":
                 target += ":1"
             yield Need(f"{service}:{action}", target, {**context, **tags})
@@ -273,6 +286,9 @@ class Stacks:
             return arn("iam", f"role/{stack}-{logical_id}-0123456789AB", region="")
         if kind == "AWS::KMS::Key":
             return arn("kms", "key/00000000-0000-0000-0000-000000000000")
+        if kind.startswith("AWS::ApiGatewayV2::"):
+            part = "" if kind.endswith("::Api") else f"/{kind.rpartition(':')[2].lower()}s/1"
+            return f"arn:aws:apigateway:{REGION}::/apis/a1b2c3d4e5{part}"
         if kind == "AWS::Budgets::Budget":
             return arn("budgets", f"budget/{properties['Budget']['BudgetName']}", region="")
         if kind == "AWS::CloudWatch::Dashboard":

@@ -62,6 +62,8 @@ def deployment_settings() -> Iterator[None]:
     """Deploy with a limit of uploads that tests with hundreds of photos stay below, and for small data."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("UPLOADS_PER_MINUTE", "1000")
+        environment.setenv("DRIVER_API", "yes")
+        environment.setenv("DRIVER_API_RATE", "1000")
         # The watch looks for the last photo within them only.
         environment.setenv("OPENING_HOURS", "00:00-23:59")
         # The models of these tests are judged on a few drawn pictures.

@@ -169,7 +169,10 @@ def test_a_deployer_deploys_changes_and_removes_a_stage_but_not_its_data(
     monkeypatch.setattr(system, "deploy_people", lambda *_: arns)
     for name in ("check_unattached", "remove_people"):
         monkeypatch.setattr(removal, name, lambda *_: None)
-    deployer = [arns[f"{name}PolicyArn"] for name in ("Deployer", "DeployerStack", "DeployerDataStack", "Operator")]
+    deployer = [
+        arns[f"{name}PolicyArn"]
+        for name in ("Deployer", "DeployerStack", "DeployerDataStack", "DeployerApi", "Operator")
+    ]
     lines: list[str] = []
     with signing_as(embedded_aws, "dora", *deployer):
         with pytest.raises(ClientError, match="AccessDenied"):

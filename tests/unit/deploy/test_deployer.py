@@ -4,6 +4,7 @@ The fixture `account` checks that every call of the commands in the rehearsal is
 """
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -54,8 +55,11 @@ def test_a_deployer_may_do_nothing_with_the_same_resource_of_another_stage(key: 
         *other.needs(key.replace("scones-dev", "scones-dev2"), to_delete=False),
         *other.needs(key.replace("scones-dev", "scones-dev2"), to_delete=True),
     ):
-        # `make status` reads alarms by the beginning of their names, which is permission for all of them.
-        if need.action != "cloudwatch:DescribeAlarms":
+        # `make status` reads alarms by the beginning of their names, which is permission for all of them. Parts of an
+        # HTTP API have no tags; people.yaml says so.
+        if need.action != "cloudwatch:DescribeAlarms" and not re.search(
+            "/apis/.*/(integrations|routes)/", need.resource
+        ):
             assert not is_allowed(need, REMOVER), need
 
 
@@ -103,6 +107,14 @@ RAISING = {
     "the key of somebody else": Need("kms:PutKeyPolicy", arn("kms", "key/1"), {"aws:resourcetag/stack": "billing"}),
     "the tag of the key of somebody else": Need(
         "kms:TagResource", arn("kms", "key/1"), {"aws:requesttag/stack": "scones-dev"}
+    ),
+    "the API of somebody else": Need(
+        "apigateway:PATCH",
+        "arn:aws:apigateway:eu-west-1::/apis/a1b2c3d4e5",
+        {"aws:resourcetag/stack": "billing", "aws:calledvia": ["cloudformation.amazonaws.com"]},
+    ),
+    "a route of an API without CloudFormation": Need(
+        "apigateway:POST", "arn:aws:apigateway:eu-west-1::/apis/a1b2c3d4e5/routes"
     ),
     "the decryption with the key of the alerts": Need(
         "kms:Decrypt", arn("kms", "key/1"), {"aws:resourcetag/stack": "scones-dev"}

@@ -233,5 +233,5 @@ def test_a_review_request_is_its_event_with_the_task_token() -> None:
 
 
 def test_an_unknown_contract_is_an_error_that_names_the_known_ones() -> None:
-    with pytest.raises(KeyError, match=r"dataset_manifest, evaluation_report, .*label, .*review_request"):
+    with pytest.raises(KeyError, match=r"dataset_manifest, .*evaluation_report, .*label, .*review_request"):
         events.contract("labels")

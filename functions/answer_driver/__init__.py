@@ -1,0 +1,1 @@
+"""AnswerDriver: answer the requests of the drivers' HTTP API."""
