@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -119,6 +120,18 @@ def test_requests_over_the_limit_of_a_stage_are_refused(aws: Aws) -> None:
         (200, {"route": "GET /people/{name}", "name": "ada"}),
         (429, {"message": "Too Many Requests"}),
     ]
+
+
+def test_an_api_survives_down_and_up(tmp_path: Path) -> None:
+    settings = local.Settings(port=free_port(), directory=tmp_path / "aws")
+    server, _ = local.start(settings)
+    try:
+        api = Api(Aws(server))
+        assert local.stop(settings)
+        api.aws = Aws(local.start(settings)[0])
+        assert api("GET", "/people/ada") == (200, {"route": "GET /people/{name}", "name": "ada"})
+    finally:
+        local.stop(settings)
 
 
 def test_a_token_bucket_refills_at_its_rate() -> None:
