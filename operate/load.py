@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import numpy as np
 from botocore.config import Config
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -42,11 +43,15 @@ _TIMES = {"Driver Routed": "decided_at", "Photo Rejected": "rejected_at", "Revie
 
 @dataclass(frozen=True)
 class Plan:
-    """`burst` photos that are sent at once, then `count` photos at `rate` per second."""
+    """`burst` photos that are sent at once, then `count` photos at `rate` per second.
+
+    The intervals of the stream are equal, or with a `seed` random as those of independent drivers (a Poisson process).
+    """
 
     rate: float
     count: int
     burst: int = 0
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         """Raise CommandError when there is no photo, when there are too many, and when sending takes too long."""
@@ -67,7 +72,7 @@ class Plan:
 
     @property
     def duration_s(self) -> float:
-        """Seconds from the first to the last due time."""
+        """Seconds from the first to the last due time; those to expect when intervals are random."""
         return self.count / self.rate if self.count else 0.0
 
     def due_times(self) -> Iterator[float]:
@@ -77,7 +82,10 @@ class Plan:
         [0.0, 0.0, 0.0, 0.5, 1.0]
         """
         yield from (0.0 for _ in range(self.burst))
-        yield from (number / self.rate for number in range(self.count))
+        if self.seed is None:
+            yield from (number / self.rate for number in range(self.count))
+            return
+        yield from np.random.default_rng(self.seed).exponential(1 / self.rate, self.count).cumsum().tolist()
 
 
 @dataclass
@@ -120,6 +128,14 @@ class Account:
             "late_ms": percentiles(self.late_ms),
         }
 
+    def steady_rate(self) -> float | None:
+        """Return the outcomes per second between the first and the last tenth of them; None for fewer than ten."""
+        ended = sorted(self.results[key].sent_at + ms / 1000 for key, ms in self.latencies_ms.items())
+        first, last = len(ended) // 10, len(ended) * 9 // 10
+        if first == 0 or ended[last] == ended[first]:
+            return None
+        return round((last - first) / (ended[last] - ended[first]), 2)
+
 
 def run(deployed: Deployed, plan: Plan, report: Path) -> dict[str, Any]:
     """Send the photos at their due times whether or not earlier ones have an outcome; write and return the figures.
@@ -151,6 +167,7 @@ def run(deployed: Deployed, plan: Plan, report: Path) -> dict[str, Any]:
         "drivers": run_name,
         "seconds": round(seconds, 1),
         "outcomes_per_s": round(len(account.latencies_ms) / seconds, 2),
+        "steady_outcomes_per_s": account.steady_rate(),
         **account.figures(),
     }
     report.parent.mkdir(parents=True, exist_ok=True)

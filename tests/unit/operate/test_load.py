@@ -2,7 +2,8 @@
 
 import argparse
 import io
-from itertools import islice
+from itertools import islice, pairwise
+from statistics import fmean, stdev
 
 import pytest
 from PIL import Image
@@ -29,6 +30,29 @@ def routed(key: str) -> tuple[str, dict[str, object]]:
 
 def test_the_photos_of_a_burst_are_due_at_once_and_those_of_a_stream_at_its_rate() -> None:
     assert list(Plan(rate=4, count=3, burst=2).due_times()) == [0, 0, 0, 0.25, 0.5]
+
+
+def test_random_intervals_have_the_rate_and_the_spread_of_independent_drivers() -> None:
+    plan = Plan(rate=10, count=4000, seed=1)
+    due = list(plan.due_times())
+    gaps = [later - earlier for earlier, later in pairwise([0.0, *due])]
+    assert due == list(plan.due_times())
+    assert min(gaps) >= 0
+    assert fmean(gaps) == pytest.approx(0.1, rel=0.05)
+    assert stdev(gaps) == pytest.approx(0.1, rel=0.05)
+
+
+def test_the_steady_rate_leaves_out_the_first_and_the_last_outcomes() -> None:
+    account = account_of(*(str(number) for number in range(100)))
+    account.latencies_ms = {str(number): 50.0 * number for number in range(100)}
+    account.latencies_ms |= {"0": -60_000.0, "99": 60_000.0}
+    assert account.steady_rate() == 20
+
+
+def test_there_is_no_steady_rate_of_few_photos() -> None:
+    account = account_of("a")
+    account.latencies_ms = {"a": 1.0}
+    assert account.steady_rate() is None
 
 
 @pytest.mark.parametrize(
