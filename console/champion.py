@@ -18,7 +18,7 @@ from deploy.outputs import Deployed
 from functions.shared.aws import describe_error, error_code
 from functions.shared.champion import Champion as Record
 from functions.shared.champion import ModelTable
-from functions.shared.sagemaker import describe_served_model, is_missing
+from functions.shared.sagemaker import describe_served_model, find_endpoint
 
 log = logging.getLogger(__name__)
 
@@ -117,12 +117,12 @@ class ChampionReader:
             table = ModelTable(self._deployed.model_table, self._aws.dynamodb)
             records = {record.endpoint_config: record for record in table.all_promoted()}
             reference = table.reference()
-            endpoint = self._aws.sagemaker.describe_endpoint(EndpointName=self._deployed.endpoint_name)
-            status, updated = endpoint["EndpointStatus"], endpoint["LastModifiedTime"]
-            champion = self._read_model(describe_served_model(endpoint["EndpointConfigName"], self._aws.sagemaker).name)
+            if endpoint := find_endpoint(self._deployed.endpoint_name, self._aws.sagemaker):
+                status, updated = endpoint["EndpointStatus"], endpoint["LastModifiedTime"]
+                served = describe_served_model(endpoint["EndpointConfigName"], self._aws.sagemaker)
+                champion = self._read_model(served.name)
         except ClientError as error:
-            if not is_missing(error):
-                error_text = f"AWS returned an error: {error_code(error)}"
+            error_text = f"AWS returned an error: {error_code(error)}"
         except BotoCoreError as error:
             error_text = f"AWS cannot be reached: {error}"
         own = champion.threshold if champion else None

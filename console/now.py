@@ -98,7 +98,7 @@ def worst(found: Sequence[Row]) -> State:
 
 
 def next_step(found: Sequence[Row]) -> str:
-    """Return what to do first, as text: the first of the most urgent rows that has an action.
+    """Return what to do first, as text: the first of the most urgent rows, those last that only wait for data.
 
     >>> next_step([Row("a", "A", State.OK, "fine"), Row("b", "B", State.ACT, "2 photos are lost.", command="make x")])
     '2 photos are lost: make x'
@@ -108,7 +108,12 @@ def next_step(found: Sequence[Row]) -> str:
     open_rows = [row for row in found if row.command or row.action or row.state is not State.OK]
     if not open_rows:
         return "nothing to do"
-    row = max(open_rows, key=lambda one: one.state.urgency)  # the first of equals
+
+    def urgency(row: Row) -> int:
+        waits = row.state is State.UNKNOWN and not (row.command or row.action)
+        return -1 if waits else row.state.urgency
+
+    row = max(open_rows, key=urgency)  # the first of equals
     action = row.command or row.action
     return f"{row.text.rstrip('.')}: {action}" if action else row.text
 
@@ -170,8 +175,9 @@ class _Rows:
         if isinstance(found.alarms, Unreadable):
             yield self._row("alarms", State.UNKNOWN, found.alarms.why)
         else:
-            yield from self._alarms([one for one in found.alarms if one.name != _MAINTENANCE])
-            if any(one.is_on for one in found.alarms if one.name == _MAINTENANCE):
+            deploying = any(one.is_on for one in found.alarms if one.name == _MAINTENANCE)
+            yield from self._alarms([one for one in found.alarms if one.name != _MAINTENANCE], deploying=deploying)
+            if deploying:
                 yield self._row("deployment", State.OK, "A deployment runs. Until it ends, no alarm notifies.")
 
     def _row(self, name: str, state: State, text: str, command: str = "", link: str = "", **more: Any) -> Row:
@@ -272,11 +278,15 @@ class _Rows:
         text = f"Ended as {last.status} at {ended}. The champion stays."
         return self._row("retraining", State.ATTENTION, text, "make retrain")
 
-    def _alarms(self, alarms: Sequence[Alarm]) -> Iterator[Row]:
+    def _alarms(self, alarms: Sequence[Alarm], *, deploying: bool) -> Iterator[Row]:
         on = sorted((one for one in alarms if one.is_on), key=lambda one: (one.level != _PAGE, one.name))
         if not on:
             yield self._row("alarms", State.OK, f"None of {len(alarms)} is in ALARM.")
         for alarm in on:
+            if deploying and alarm.without_data:
+                text = "It has no data yet, as in the first minutes of a stage."
+                yield Row(f"alarm-{alarm.name}", f"Alarm {alarm.name}", State.UNKNOWN, text)
+                continue
             state = State.ACT if alarm.level == _PAGE else State.ATTENTION
             command = self._command(next((one for one in _COMMAND.findall(alarm.action) if one != _STATUS), ""))
             yield Row(f"alarm-{alarm.name}", f"Alarm {alarm.name}", state, alarm.meaning, alarm.action, command)

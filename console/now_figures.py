@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from functions.shared.champion import Champion
 
-CLASSIFY, RETRAIN, ROLLBACK = "classify-photo", "retrain-model", "rollback-model"
+CLASSIFY, RETRAIN, ROLLBACK, BATCH = "classify-photo", "retrain-model", "rollback-model", "classify-batch"
 
 FAILURES_SHOWN = timedelta(days=1)
 
@@ -58,13 +58,17 @@ class Messages:
 
 @dataclass(frozen=True)
 class Alarm:
-    """An alarm of the stage. `level` is `page` or `inform`; `name` is without the prefix of the stage."""
+    """An alarm of the stage. `level` is `page` or `inform`; `name` is without the prefix of the stage.
+
+    `without_data`: it has its state because nothing was measured.
+    """
 
     name: str
     state: str
     level: str
     meaning: str
     action: str
+    without_data: bool = False
 
     @property
     def is_on(self) -> bool:

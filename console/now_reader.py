@@ -16,6 +16,7 @@ from console import queue
 from console.aws import Aws
 from console.aws_errors import explain
 from console.now_figures import (
+    BATCH,
     CLASSIFY,
     FAILURES_SHOWN,
     RETRAIN,
@@ -45,6 +46,8 @@ FRESH_S = 5.0
 
 _FAILED: "tuple[ExecutionStatusType, ...]" = ("FAILED", "TIMED_OUT", "ABORTED")
 _MAX_COUNTED = 1000
+# Of the reason of a state, as CloudWatch writes it.
+_WITHOUT_DATA = "no datapoints were received"
 _UNKNOWN_LEVEL = "page"  # of an alarm that this version does not have
 
 T = TypeVar("T")
@@ -135,7 +138,8 @@ class NowReader:
             entry = _entries().get(name, {})
             meaning = entry.get("Meaning", alarm.get("AlarmDescription", ""))
             level = entry.get("Level", _UNKNOWN_LEVEL)
-            found.append(Alarm(name, alarm["StateValue"], level, meaning, entry.get("Action", "")))
+            without_data = _WITHOUT_DATA in alarm.get("StateReason", "")
+            found.append(Alarm(name, alarm["StateValue"], level, meaning, entry.get("Action", ""), without_data))
         return found
 
     def _failures(self) -> dict[str, int]:
@@ -143,6 +147,7 @@ class NowReader:
             CLASSIFY: self._deployed.classify_photo_arn,
             RETRAIN: self._deployed.retrain_model_arn,
             ROLLBACK: self._deployed.rollback_model_arn,
+            BATCH: self._deployed.classify_batch_arn,
         }
         since = now() - FAILURES_SHOWN
         return {

@@ -78,6 +78,14 @@ def next_state(alarm: dict[str, Any], found: list[float | None]) -> tuple[str, s
     needed = min(alarm.get("DatapointsToAlarm") or len(found), len(found))
     if missing == "missing":
         needed = min(needed, len(present))
+    if not present:
+        plural = "" if len(found) == 1 else "s"
+        treated = "Breaching" if missing == "breaching" else "NonBreaching"
+        reason = (
+            f"Threshold Crossed: no datapoints were received for {len(found)} period{plural} and {len(found)} missing "
+            f"datapoint{plural} {'was' if not plural else 'were'} treated as [{treated}]."
+        )
+        return ("ALARM" if missing == "breaching" else "OK"), reason
     reason = f"Threshold Crossed: {breaching} of {len(found)} datapoints {present} breach the threshold ({threshold})."
     return ("ALARM" if breaching >= max(1, needed) else "OK"), reason
 

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import boto3
-from botocore.exceptions import ClientError
 
-from functions.shared.sagemaker import describe_served_model, is_missing
+from functions.shared.sagemaker import describe_served_model, find_endpoint
 from operate.errors import CommandError
 
 if TYPE_CHECKING:
@@ -27,13 +26,10 @@ class Champion:
     def of_endpoint(cls, endpoint: str) -> "Champion":
         """Look up endpoint, endpoint configuration and model. Raises CommandError when there is no endpoint."""
         sagemaker: SageMakerClient = boto3.client("sagemaker")
-        try:
-            configuration = sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointConfigName"]
-        except ClientError as error:
-            if not is_missing(error):
-                raise
-            raise CommandError(f"There is no endpoint {endpoint}. Train a model first: `make retrain`.") from error
-        model = describe_served_model(configuration, sagemaker)
+        found = find_endpoint(endpoint, sagemaker)
+        if found is None:
+            raise CommandError(f"There is no endpoint {endpoint}. Train a model first: `make retrain`.")
+        model = describe_served_model(found["EndpointConfigName"], sagemaker)
         return cls(model.name, model.artifact)
 
     def download(self, folder: Path) -> Path:

@@ -14,6 +14,7 @@ from rich.text import Text
 from console import now
 from console.aws import Aws
 from console.now import State
+from console.now_figures import Unreadable
 from console.now_reader import NowReader
 from deploy.outputs import Deployed
 from deploy.settings import SETTINGS, default_settings
@@ -26,7 +27,6 @@ from functions.shared.champion import Champion, ModelTable
 from functions.shared.drift_report import describe_drift
 from functions.shared.drift_state import DriftTable
 from functions.shared.photo_reader import PhotoReader
-from functions.shared.sagemaker import is_missing
 from functions.shared.times import timestamp
 from operate import reference
 from operate.terminal import console, duration
@@ -52,7 +52,7 @@ def show(deployed: Deployed, target: Target, *, as_json: bool = False) -> None:
         return
     console.print(f"Stage {figures.stage}, account {figures.account}, {figures.region}", soft_wrap=True)
     print_rows(found)
-    _print_models(deployed)
+    _print_models(deployed, figures.champion)
     for line in audit_lines(read_audit(deployed)):
         console.print(line, markup=False, soft_wrap=True)
     _print_settings(target)
@@ -71,22 +71,12 @@ def print_rows(found: Sequence[now.Row]) -> None:
     console.print(grid)
 
 
-def _print_models(deployed: Deployed) -> None:
+def _print_models(deployed: Deployed, champion: Champion | Unreadable | None) -> None:
+    """Print the models; the rows above say why there is no champion."""
+    if not isinstance(champion, Champion):
+        return
     sagemaker: SageMakerClient = boto3.client("sagemaker")
     table = ModelTable(deployed.model_table, boto3.client("dynamodb"))
-    champion = table.champion()
-    if champion is None:
-        console.print("No model is in production. Train one: `make retrain`.")
-        return
-    try:
-        endpoint = sagemaker.describe_endpoint(EndpointName=deployed.endpoint_name)
-        instances = sum(variant["DesiredInstanceCount"] for variant in endpoint.get("ProductionVariants", ()))
-        serving = f"{endpoint['EndpointStatus']}, instances: {instances}, serving {endpoint['EndpointConfigName']}"
-    except ClientError as error:
-        if not is_missing(error):
-            raise
-        serving = f"missing ({error.response['Error']['Message']})"
-    console.print(f"Endpoint {deployed.endpoint_name}: {serving}")
     grid = Table(title="Models, newest first", title_justify="left")
     for heading in ("model", "verdict", "registered", "parent", "labels snapshot", "image"):
         grid.add_column(heading, overflow="fold")

@@ -53,6 +53,19 @@ def test_a_quiet_stage_is_green_in_every_row_and_nothing_is_to_do() -> None:
     assert row("endpoint").text == f"InService with 2 instances, serving {MODEL}."
 
 
+def test_an_alarm_that_waits_for_the_first_data_of_a_new_stage_is_not_what_to_do_next() -> None:
+    deploying = Alarm("maintenance", "ALARM", "page", "", "")
+    silent = replace(alarm("watch-not-running"), without_data=True)
+    changed = {"waiting": Waiting(51, 5.0), "alarms": [deploying, silent]}
+    found = row("alarm-watch-not-running", **changed)
+    assert (found.state, found.command, found.action) == (State.UNKNOWN, "", "")
+    assert now.next_step(now.rows(replace(QUIET, **changed))).endswith("make review")
+    without_deployment = row("alarm-watch-not-running", alarms=[silent])
+    assert without_deployment.state is State.ACT
+    measured = replace(silent, without_data=False)
+    assert row("alarm-watch-not-running", alarms=[deploying, measured]).state is State.ACT
+
+
 @pytest.mark.parametrize(
     ("name", "changed", "state", "words", "command"),
     [

@@ -19,7 +19,7 @@ from tests.unit.console.review_requests import send
 @pytest.fixture(autouse=True)
 def workflows(stage: Deployed) -> None:
     """The workflows of the stage."""
-    for name in ("classify", "retrain", "rollback"):
+    for name in ("classify", "retrain", "rollback", "batch"):
         model_stage.aws("stepfunctions").create_state_machine(
             name=name,
             definition='{"StartAt": "A", "States": {"A": {"Type": "Pass", "End": true}}}',
@@ -27,7 +27,7 @@ def workflows(stage: Deployed) -> None:
         )
 
 
-def put_alarm(name: str) -> None:
+def put_alarm(name: str, reason: str = "a test") -> None:
     """Put an alarm of the stage into ALARM."""
     cloudwatch = model_stage.aws("cloudwatch")
     cloudwatch.put_metric_alarm(
@@ -41,7 +41,7 @@ def put_alarm(name: str) -> None:
         Threshold=0,
         ComparisonOperator="GreaterThanThreshold",
     )
-    cloudwatch.set_alarm_state(AlarmName=f"scones-test-{name}", StateValue="ALARM", StateReason="a test")
+    cloudwatch.set_alarm_state(AlarmName=f"scones-test-{name}", StateValue="ALARM", StateReason=reason)
 
 
 def text_of(page: str) -> str:
@@ -56,7 +56,9 @@ def test_every_figure_is_read(stage: Deployed) -> None:
     model_stage.aws("sqs").send_message(QueueUrl=stage.unrouted_queue_url, MessageBody="{}")
     model_stage.aws("sqs").send_message(QueueUrl=stage.review_dead_letter_queue_url, MessageBody="{}")
     put_alarm("drift")
-    put_alarm("made-by-hand")
+    put_alarm(
+        "made-by-hand", "no datapoints were received for 1 period and 1 missing datapoint was treated as [Breaching]."
+    )
     model_stage.aws("stepfunctions").start_execution(stateMachineArn=stage.retrain_model_arn)
     found = NowReader(stage, Aws()).read()
     assert not [value for value in vars(found).values() if isinstance(value, Unreadable)]
@@ -70,19 +72,28 @@ def test_every_figure_is_read(stage: Deployed) -> None:
         "drift": ("inform", "The photos, or "),
         "made-by-hand": ("page", "The description"),
     }
-    assert found.failures == {"classify-photo": 0, "retrain-model": 0, "rollback-model": 0}
+    assert [one.name for one in found.alarms if one.without_data] == ["made-by-hand"]
+    assert found.failures == failures()
     assert isinstance(found.retraining, Execution)
     assert found.retraining.status == "RUNNING"
     assert (found.stage, found.account, found.region) == ("test", "123456789012", "eu-west-1")
 
 
-def test_only_failures_of_the_last_day_count(stage: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+def failures(**counted: int) -> dict[str, int]:
+    return {
+        name: counted.get(name, 0) for name in ("classify-photo", "retrain-model", "rollback-model", "classify-batch")
+    }
+
+
+@pytest.mark.parametrize("name", ["classify-photo", "classify-batch"])
+def test_only_failures_of_the_last_day_count(stage: Deployed, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     states = model_stage.aws("stepfunctions")
-    arn = states.start_execution(stateMachineArn=stage.classify_photo_arn)["executionArn"]
+    machine = {"classify-photo": stage.classify_photo_arn, "classify-batch": stage.classify_batch_arn}[name]
+    arn = states.start_execution(stateMachineArn=machine)["executionArn"]
     states.stop_execution(executionArn=arn)
-    assert NowReader(stage, Aws()).read().failures == {"classify-photo": 1, "retrain-model": 0, "rollback-model": 0}
+    assert NowReader(stage, Aws()).read().failures == failures(**{name: 1})
     monkeypatch.setattr(now_reader, "FAILURES_SHOWN", -now_reader.FAILURES_SHOWN)
-    assert NowReader(stage, Aws()).read().failures == {"classify-photo": 0, "retrain-model": 0, "rollback-model": 0}
+    assert NowReader(stage, Aws()).read().failures == failures()
 
 
 def test_the_page_says_that_the_endpoint_is_gone_and_what_to_do(stage: Deployed) -> None:
