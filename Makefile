@@ -185,7 +185,7 @@ lint: $(READY)  ## ruff, names, types, CloudFormation, the workflows as graphs
 	@$(PY) -m tests.lint
 	@$(VENV)/bin/mypy
 	@$(PY) -m deploy render build/templates > /dev/null
-	@$(VENV)/bin/cfn-lint build/templates/*.template.json
+	@$(VENV)/bin/cfn-lint build/templates/*.template.json docs/examples/stack.yaml
 	@$(PY) -m workflows --check
 
 $(CHECKOV)/.ready: requirements-checkov.lock

@@ -304,6 +304,6 @@ class Stacks:
         if kind.startswith("AWS::S3::"):
             return f"arn:aws:s3:::{properties[field_name]}"
         if kind == "AWS::Events::Rule" and "EventBusName" in properties:
-            before = f"rule/{stack}/"
+            before = f"rule/{properties['EventBusName']}/"
         service = _PREFIXES.get(kind.split("::")[1], kind.split("::")[1].lower())
         return arn(service, f"{before}{properties[field_name]}")

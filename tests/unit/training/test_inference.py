@@ -4,11 +4,15 @@ import io
 import subprocess
 import sys
 
+import jsonschema
 import pytest
 from PIL import Image
 
+import events
 from tests.support.training import jpeg
 from training.inference import classify, load_model
+from training.isolation import DecoderBusy
+from training.photo_errors import PhotoError
 
 
 def answer_to(photo, model_dir):
@@ -35,6 +39,22 @@ def test_a_photo_of_sixty_megapixels_is_too_large(model_dir):
     file = io.BytesIO()
     Image.new("1", (10_000, 6_000)).save(file, "PNG")
     assert answer_to(file.getvalue(), model_dir)["error"] == "PhotoTooLarge"
+
+
+def test_every_answer_is_valid_by_its_contract(model_dir):
+    validator = jsonschema.Draft202012Validator(events.contract("endpoint_answer"))
+    classified = answer_to(jpeg(Image.new("RGB", (640, 480), "green")), model_dir)
+    refused = answer_to(b"text", model_dir)
+    for answer in (classified, refused):
+        validator.validate(answer)
+        for name in answer:
+            assert not validator.is_valid({key: value for key, value in answer.items() if key != name}), name
+    assert not validator.is_valid({**classified, "loading_bay": "Bay A"})
+
+
+def test_the_contract_lists_every_error_of_a_photo():
+    listed = events.contract("endpoint_answer")["properties"]["error"]["enum"]
+    assert set(listed) == {kind.__name__ for kind in (*PhotoError.__subclasses__(), DecoderBusy)}
 
 
 def test_the_inference_code_imports_no_library_of_training():
