@@ -27,7 +27,7 @@ quoted = '$(subst ','\'',$(value $(1)))'
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test coverage rehearse deploy destroy people stage retrain rollback repair promote reference status report threshold \
 	upload batch bench load cost evaluate review redrive reconcile forget restore torture pretrain image up credentials down \
-	asl format lint lock audit sbom scan simulate-audit simulate-drift simulate-scale alarms openapi
+	asl format lint lock audit sbom scan simulate-audit simulate-drift simulate-scale alarms openapi contract
 
 help:  ## list the commands
 	@echo "Scones Unlimited, vehicle router. TARGET=$(TARGET) STAGE=$(STAGE)"
@@ -168,6 +168,9 @@ down: $(READY)  ## stop the embedded AWS and keep its state; DATA=yes: forget it
 
 asl: $(READY)  ## render the workflows after a change
 	@$(PY) -m workflows
+
+contract: $(READY)  ## publish the schemas for other teams, events/published/, unless one breaks what was published
+	@$(PY) -m events.publish
 
 openapi: $(READY)  ## write docs/driver-api.json, the OpenAPI document of the drivers' API
 	@$(PY) -m deploy openapi > docs/driver-api.json

@@ -72,6 +72,11 @@ def test_any_key_is_passed_to_the_workflow_unchanged(key: str) -> None:
     }
 
 
+def test_the_input_of_the_workflow_is_valid_by_its_contract() -> None:
+    started = transform(events.rule("photo_uploaded")["InputTransformer"], uploaded())
+    jsonschema.validate(started, events.contract("classify_photo_input"))
+
+
 def test_the_template_quotes_no_variable_because_values_are_not_escaped() -> None:
     template = events.rule("photo_uploaded")["InputTransformer"]["InputTemplate"]
     strings = re.findall(r'"[^"]*"', template)
