@@ -185,6 +185,7 @@ def restore(entries: Iterator[Entry]) -> Counts:
     for service, state in states.items():
         app._get_module(app._state_map[service]).load_persisted_state(state)
     _end_executions(running)
+    _end_map_runs()
     return _count(len(objects), states)
 
 
@@ -211,6 +212,20 @@ def _end_executions(keys: list[Any]) -> None:
         details = {"error": execution["error"], "cause": execution["cause"]}
         with request_scope(key[0], key[1]):
             stepfunctions._add_event(execution, "ExecutionFailed", {"executionFailedEventDetails": details})
+
+
+def _end_map_runs() -> None:
+    """End the Map Runs of executions that `load_persisted_state` has marked as failed, as AWS does with its parent."""
+    for (account, region, _), run in stepfunctions._map_runs._data.items():
+        if run["status"] != "RUNNING":
+            continue
+        run.update(status="FAILED", stopDate=stepfunctions.now_iso())
+        for counts in (run["itemCounts"], run["executionCounts"]):
+            counts["failed"] += counts.pop("running")
+            counts["aborted"] += counts.pop("pending")
+            counts.update(running=0, pending=0)
+        # The state machine of the children exists while the run does.
+        stepfunctions._state_machines._data.pop((account, region, run["_stateMachineArn"]), None)
 
 
 def _count(objects: int, states: dict[str, dict[str, Any]]) -> Counts:

@@ -21,6 +21,7 @@ from tests.local.definitions import machine
 from tests.local.fake_application import FakeApplication
 from tests.local.http_requests import client_with_key
 from tests.local.test_cloudformation import deploy
+from tests.local.test_map_runs import distributed
 from tests.support.network import free_port
 from tests.support.waiting import eventually
 
@@ -231,6 +232,40 @@ def test_a_waiting_execution_has_ended_after_up(settings: local.Settings) -> Non
     assert last["executionFailedEventDetails"]["error"] == "States.ServiceRestart"
     refusal = call_refused(states.send_task_success, taskToken=received[0]["Body"], output="{}")
     assert refusal[0] in ("TaskTimedOut", "TaskDoesNotExist", "InvalidToken")
+
+
+def test_a_map_run_of_a_killed_server_has_ended(settings: local.Settings) -> None:
+    aws = start(settings)
+    waiting = distributed({"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}, MaxConcurrency=1)
+    arn = aws.create_state_machine(machine(waiting))
+    execution = aws.client("stepfunctions").start_execution(stateMachineArn=arn, input="[1, 2, 3]")["executionArn"]
+    eventually(
+        lambda: map_run(aws, execution)["itemCounts"], lambda counts: (counts["pending"], counts["running"]) == (2, 1)
+    )
+    kill_after_a_save(settings)
+
+    aws = start(settings)
+
+    assert aws.client("stepfunctions").describe_execution(executionArn=execution)["status"] == "FAILED"
+    run = map_run(aws, execution)
+    counts = {name: count for name, count in run["itemCounts"].items() if count}
+    assert (run["status"], counts) == ("FAILED", {"total": 3, "failed": 1, "aborted": 2})
+    (child,) = aws.client("stepfunctions").list_executions(mapRunArn=run["mapRunArn"])["executions"]
+    assert child["status"] == "FAILED"
+    refusal = call_refused(
+        aws.client("stepfunctions").describe_state_machine, stateMachineArn=f"{arn}/{waiting['Label']}"
+    )
+    assert refusal[0] == "StateMachineDoesNotExist"
+
+
+def map_run(aws: Aws, execution: str) -> dict[str, Any]:
+    """The only Map Run of an execution, described; no counts before it has begun."""
+    states = aws.client("stepfunctions")
+    runs = states.list_map_runs(executionArn=execution)["mapRuns"]
+    described: dict[str, Any] = {"itemCounts": {"pending": 0, "running": 0}}
+    for run in runs:
+        described = states.describe_map_run(mapRunArn=run["mapRunArn"])
+    return described
 
 
 def test_a_killed_server_keeps_what_was_saved_and_up_says_what_is_missing(settings: local.Settings) -> None:
