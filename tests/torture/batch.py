@@ -1,9 +1,14 @@
-"""A large batch beside the photos of drivers, stopped half-way and continued. BATCH_PHOTOS sets its size."""
+"""A large batch beside the photos of drivers, stopped and killed on the way. BATCH_PHOTOS sets its size.
+
+After a third of the results the execution is stopped, after two thirds the embedded AWS is killed. Each time the same
+command continues the batch.
+"""
 
 import io
 import json
 import os
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +19,12 @@ from PIL import Image
 import local
 from deploy.outputs import Deployed
 from operate import batch
-from operate.batch_source import Source as BatchSource
 from operate.batch_source import prepare_folder
 from operate.event_listener import EventListener
+from operate.latency import Latency
 from operate.synthetic_photos import synthetic_photos
-from operate.uploads import Source, summary, upload
+from operate.uploads import Source, UploadResult, upload
+from tests.support import embedded_aws
 from tests.support.waiting import eventually
 from tests.torture.stage import deployed_stage
 
@@ -27,72 +33,136 @@ DRIVERS_PHOTOS = 60
 # With a batch beside them, the photos of drivers may take this many times as long.
 SLOWER_AT_MOST = 2.0
 ID = "torture"
+TIMEOUT_S = 3600
+
+
+@dataclass
+class Run:
+    """What was measured: numbers of results, latencies of drivers' photos in milliseconds, memory in MB."""
+
+    photos: int
+    stopped_at: int = 0
+    killed_at: int = 0
+    kept: int = 0
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    summary: dict[str, Any] = field(default_factory=dict)
+    keys: set[str] = field(default_factory=set)
+    alone_ms: list[float] = field(default_factory=list)
+    beside_ms: list[float] = field(default_factory=list)
+    grown_mb: float = 0.0
+    seconds: float = 0.0
+
+    def figures(self) -> dict[str, Any]:
+        """The figures of the report."""
+        return {
+            "photos": self.photos,
+            "results when the execution was stopped": self.stopped_at,
+            "results when the embedded AWS was killed": self.killed_at,
+            "results that it had saved": self.kept,
+            "results at the end": len(self.lines),
+            "photos with two results": len(self.lines) - len(self._found()),
+            "photos per second, with both": round(self.photos / self.seconds, 1),
+            "drivers p95 alone, ms": round(_p95(self.alone_ms)),
+            "drivers p95 beside the batch, ms": round(_p95(self.beside_ms)),
+            "memory of the embedded AWS, MB per 1,000 photos": round(self.grown_mb / self.killed_at * 1000, 1),
+        }
+
+    def faults(self) -> list[str]:
+        """What is wrong with the results."""
+        faults = []
+        if self.summary["status"] != "complete" or self.summary["photos"] != self.photos:
+            faults.append(f"the summary is {self.summary['status']} with {self.summary['photos']} photos")
+        if self._found() != self.keys or len(self.lines) != self.photos:
+            faults.append(f"{self.photos} photos have {len(self.lines)} results, {len(self._found())} different ones")
+        if not 0 < self.stopped_at < self.killed_at < self.photos:
+            faults.append("the batch was not interrupted on the way")
+        return faults
+
+    def slowness(self) -> list[str]:
+        """A fault when drivers wait longer than they may."""
+        ratio = _p95(self.beside_ms) / _p95(self.alone_ms)
+        return [f"drivers wait {ratio:.1f} times as long beside a batch"] if ratio > SLOWER_AT_MOST else []
+
+    def _found(self) -> set[str]:
+        return {line["photo"]["key"] for line in self.lines}
 
 
 def run(folder: Path) -> tuple[dict[str, Any], list[str]]:
     """Return the figures, and the faults that were found."""
+    ended = interrupted(folder, PHOTOS, DRIVERS_PHOTOS)
+    return ended.figures(), ended.faults() + ended.slowness()
+
+
+def interrupted(folder: Path, count: int, drivers: int, save_interval_s: float = 20.0) -> Run:
+    """Classify `count` photos in a batch that is stopped and killed, beside twice `drivers` photos of drivers.
+
+    The embedded AWS saves its state every `save_interval_s` and loses the results after the last time.
+    """
     photos = folder / "photos"
     photos.mkdir()
-    different = _pictures()
-    for number in range(PHOTOS):
+    pictures = _pictures(drivers)
+    for number in range(count):
         # Bytes behind the end of a PNG are not part of the picture.
-        (photos / f"{number:06}.png").write_bytes(different[number % len(different)] + b"%d" % number)
-    with deployed_stage(folder / "aws") as (server, deployed):
+        (photos / f"{number:06}.png").write_bytes(pictures[number % len(pictures)] + b"%d" % number)
+    measured = Run(count)
+    with deployed_stage(folder / "aws", save_interval_s) as (server, deployed):
+        settings = local.Settings(port=server.port, directory=server.directory)
         source = prepare_folder(deployed, photos, ID, lambda done, total: None)
-        _drivers_p95(deployed, different)  # warms the functions up
-        alone, before = _drivers_p95(deployed, different), _memory_mb(server)
-        began = time.monotonic()
+        _upload(deployed, pictures)  # warms the functions up
+        measured.alone_ms += _upload(deployed, pictures)
+        before, began = _memory_mb(server), time.monotonic()
         first = batch.start(deployed, source)
-        eventually(lambda: _results(deployed), lambda count: count > PHOTOS // 20, timeout_s=600, what="results")
-        beside = _drivers_p95(deployed, different)
-        _stop_half_way(deployed, first)
-        at_stop = _results(deployed)
-        ended = _continue(deployed, source)
-        seconds = time.monotonic() - began
-        lines = _lines(deployed)
-        memory = _memory_mb(server) - before
-    ids = [line["photo"]["photo_id"] for line in lines]
-    figures = {
-        "photos": PHOTOS,
-        "results when it was stopped": at_stop,
-        "results at the end": len(ids),
-        "photos with two results": len(ids) - len(set(ids)),
-        "photos per second, with the stop": round(PHOTOS / seconds, 1),
-        "drivers p95 alone, ms": round(alone),
-        "drivers p95 beside the batch, ms": round(beside),
-        "memory of the embedded AWS, MB per 1,000 photos": round(memory / PHOTOS * 1000, 1),
-    }
-    faults = []
-    if ended["status"] != "complete" or len(set(ids)) != PHOTOS or len(ids) != PHOTOS:
-        faults.append(f"{PHOTOS} photos have {len(ids)} results, {len(set(ids))} different ones")
-    if not 0 < at_stop < PHOTOS:
-        faults.append("the batch was not stopped half-way")
-    if beside > SLOWER_AT_MOST * alone:
-        faults.append(f"drivers wait {beside / alone:.1f} times as long beside a batch")
-    return figures, faults
+        _wait_for_results(deployed, count // 20)
+        measured.beside_ms += _upload(deployed, pictures)
+        measured.stopped_at = _wait_for_results(deployed, count // 3)
+        boto3.client("stepfunctions").stop_execution(executionArn=first)
+        batch.start(deployed, source)
+        measured.beside_ms += _upload(deployed, pictures)
+        measured.killed_at = _wait_for_results(deployed, 2 * count // 3)
+        measured.grown_mb = _memory_mb(server) - before
+        embedded_aws.restart(settings, kill=True)
+        measured.kept = _count_results(deployed)
+        measured.summary = batch.run(deployed, str(photos), folder / "reports", ID)
+        measured.seconds = time.monotonic() - began
+        measured.alone_ms += _upload(deployed, pictures)
+        report = batch.report_path(folder / "reports", ID, "jsonl")
+        measured.lines = [json.loads(line) for line in report.read_text().splitlines()]
+        measured.keys = _uploaded_keys(deployed)
+    return measured
 
 
-def _pictures() -> list[bytes]:
-    """Drawn pictures as PNG files, as many as the drivers upload."""
+def _pictures(count: int) -> list[bytes]:
+    """Drawn pictures as PNG files."""
     encoded = []
-    for image in synthetic_photos(DRIVERS_PHOTOS, seed=7).images[:DRIVERS_PHOTOS]:
+    for image in synthetic_photos(count, seed=7).images[:count]:
         file = io.BytesIO()
         Image.fromarray(image).save(file, "PNG")
         encoded.append(file.getvalue())
     return encoded
 
 
-def _drivers_p95(deployed: Deployed, contents: list[bytes]) -> float:
-    """Upload photos of drivers, one after the other; return the 95th percentile of their latency in milliseconds."""
+def _upload(deployed: Deployed, contents: list[bytes]) -> list[float]:
+    """Upload photos of drivers, one after the other; return their latencies in milliseconds."""
     stamp = b"%d" % time.monotonic_ns()
-    sources = [Source(f"{number}.png", contents[number] + stamp) for number in range(DRIVERS_PHOTOS)]
+    sources = [Source(f"{number}.png", content + stamp) for number, content in enumerate(contents)]
     with EventListener(deployed.event_bus) as listener:
-        figures = summary(upload(deployed, listener, sources, lambda *_: None, max_in_flight=1))
-    return float(figures["p95_ms"])
+        results: list[UploadResult] = upload(deployed, listener, sources, lambda *_: None, max_in_flight=1)
+    return [result.latency_ms for result in results if result.latency_ms is not None]
 
 
-def _results(deployed: Deployed) -> int:
-    """The number of results in the table."""
+def _p95(latencies_ms: list[float]) -> float:
+    return float(Latency.of(latencies_ms).p95 or 0.0)
+
+
+def _wait_for_results(deployed: Deployed, least: int) -> int:
+    """Wait until so many photos have a result; return how many have."""
+    count: int = eventually(
+        lambda: _count_results(deployed), lambda found: found >= least, timeout_s=TIMEOUT_S, what=f"{least} results"
+    )
+    return count
+
+
+def _count_results(deployed: Deployed) -> int:
     pages = (
         boto3.client("dynamodb")
         .get_paginator("query")
@@ -106,30 +176,13 @@ def _results(deployed: Deployed) -> int:
     return sum(page["Count"] for page in pages)
 
 
-def _stop_half_way(deployed: Deployed, execution: str) -> None:
-    eventually(
-        lambda: _results(deployed), lambda count: count >= PHOTOS // 2, timeout_s=1800, what="half of the results"
+def _uploaded_keys(deployed: Deployed) -> set[str]:
+    pages = (
+        boto3.client("s3")
+        .get_paginator("list_objects_v2")
+        .paginate(Bucket=deployed.uploads_bucket, Prefix=f"batches/{ID}/")
     )
-    boto3.client("stepfunctions").stop_execution(executionArn=execution)
-
-
-def _continue(deployed: Deployed, source: BatchSource) -> dict[str, Any]:
-    """Start the batch again, and wait for its end; return its output."""
-    states: Any = boto3.client("stepfunctions")
-    execution = batch.start(deployed, source)
-    described = eventually(
-        lambda: states.describe_execution(executionArn=execution),
-        lambda found: found["status"] != "RUNNING",
-        timeout_s=1800,
-        what="the end of the batch",
-    )
-    output: dict[str, Any] = json.loads(described.get("output") or '{"status": "none"}')
-    return output
-
-
-def _lines(deployed: Deployed) -> list[dict[str, Any]]:
-    body = boto3.client("s3").get_object(Bucket=deployed.ml_bucket, Key=f"batches/{ID}/results.jsonl")["Body"]
-    return [json.loads(line) for line in body.read().splitlines()]
+    return {found["Key"] for page in pages for found in page["Contents"]}
 
 
 def _memory_mb(server: local.ServerInfo) -> float:

@@ -142,20 +142,7 @@ class FaultStage:
 
     def restart(self, *, kill: bool) -> None:
         """Stop the embedded AWS, by SIGKILL with `kill`, and start it again on its port."""
-        server = local.running(self.settings)
-        assert server, "the embedded AWS is not running"
-        if kill:
-            children = psutil.Process(server.pid).children(recursive=True)
-            psutil.Process(server.pid).kill()
-            for child in children:
-                if child.is_running():
-                    child.kill()
-            psutil.wait_procs(children, timeout=10)
-        else:
-            local.stop(self.settings)
-        started, _ = local.start(self.settings)
-        local.use(started)
-        boto3.setup_default_session()
+        embedded_aws.restart(self.settings, kill=kill)
 
 
 @contextmanager

@@ -18,12 +18,12 @@ from tests.support.network import free_port
 
 
 @contextmanager
-def deployed_stage(folder: Path) -> Iterator[tuple[local.ServerInfo, Deployed]]:
+def deployed_stage(folder: Path, save_interval_s: float = 20.0) -> Iterator[tuple[local.ServerInfo, Deployed]]:
     """Start an embedded AWS in `folder` and deploy a stage; stop it at the end of the block.
 
     The threshold is 0, so that a photo goes to review only when the model sees no vehicle or is unavailable.
     """
-    settings = local.Settings(port=free_port(), directory=folder)
+    settings = local.Settings(port=free_port(), directory=folder, save_interval_s=save_interval_s)
     with embedded_aws.started(settings) as server, embedded_aws.used(server):
         # All hostile files are photos of one driver. `used` restores the environment.
         os.environ["UPLOADS_PER_MINUTE"] = "1000"
