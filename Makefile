@@ -105,9 +105,9 @@ upload: $(READY)  ## PHOTOS=<file or folder>: upload, follow, print each decisio
 	@test -n $(call quoted,PHOTOS) || { echo 'PHOTOS is not set. Run: make upload PHOTOS=<file or folder>'; exit 1; }
 	@$(PY) -m operate upload -- $(call quoted,PHOTOS)
 
-batch: $(READY)  ## PHOTOS=<folder or s3://…>: classify many photos, decide none; BATCH=<id>: another batch of the same photos
+batch: $(READY)  ## PHOTOS=<folder or s3://…>: classify many photos, decide none; BATCH=<id>: another batch of the same photos; REVIEW=yes: reviewers label unsure ones
 	@test -n $(call quoted,PHOTOS) || { echo 'PHOTOS is not set. Run: make batch PHOTOS=<folder or s3://…>'; exit 1; }
-	@$(PY) -m operate batch $(if $(BATCH),--batch $(call quoted,BATCH)) -- $(call quoted,PHOTOS)
+	@$(PY) -m operate batch $(if $(BATCH),--batch $(call quoted,BATCH)) $(if $(filter yes,$(REVIEW)),--review) -- $(call quoted,PHOTOS)
 
 bench: $(READY)  ## speed, memory, sizes, each with a baseline; BURST=<n>: photos sent at once; PHOTOS=<folder>: JPEGs
 	@$(PY) -m operate bench $(if $(BURST),--burst "$(BURST)") $(if $(PHOTOS),--photos $(call quoted,PHOTOS))

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from boto3.dynamodb.conditions import Attr, ConditionBase
 
 from functions.shared.photo_reader import BY_DAY, BY_DRIVER, BY_STATUS
-from functions.shared.photo_record import CLASSIFIED, IN_REVIEW, REJECTED, ROUTED, UNROUTED
+from functions.shared.photo_record import BATCHED, CLASSIFIED, IN_REVIEW, REJECTED, ROUTED, UNROUTED
 
 TIMED_OUT = "timed_out"
 STATUSES = {
@@ -21,6 +21,7 @@ STATUSES = {
     REJECTED: "Rejected",
     UNROUTED: "Not routed",
     CLASSIFIED: "Classified, not decided",
+    BATCHED: "Unsure in a batch",
 }
 """What can be chosen as status, with its text. TIMED_OUT is a part of ROUTED: nobody answered in time."""
 

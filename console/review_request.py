@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from functions.shared.audit import AUDITED, BLIND, REVIEW_TIMED_OUT, SECOND
+from functions.shared.audit import AUDITED, BLIND, REVIEW_TIMED_OUT, SECOND, UNSURE_IN_BATCH
 from functions.shared.errors import InvalidInput
 from functions.shared.photo import Photo
 from functions.shared.photo_record import PhotoRecord
@@ -29,9 +29,10 @@ REASONS = {
     AUDITED: "Audit: the model has decided. What do you see?",
     SECOND: "Second opinion: another reviewer has answered. What do you see?",
     REVIEW_TIMED_OUT: "Nobody answered in time. The label is for training.",
+    UNSURE_IN_BATCH: "The model was not sure in a batch. The label is for training.",
 }
 
-_REASON = matching("|".join((AUDITED, SECOND, REVIEW_TIMED_OUT)))
+_REASON = matching("|".join((AUDITED, SECOND, REVIEW_TIMED_OUT, UNSURE_IN_BATCH)))
 _TOKEN_HASH = matching("[0-9a-f]{64}")
 
 

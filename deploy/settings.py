@@ -19,6 +19,7 @@ SETTINGS = {
     "EXCESS_CONCURRENCY": "ExcessConcurrency",
     "BATCH_CONCURRENCY": "BatchConcurrency",
     "BATCH_TOLERATED_FAILURES": "BatchToleratedFailures",
+    "BATCH_REVIEWS": "BatchReviews",
     "DRIVER_API": "DriverApi",
     "DRIVER_API_RATE": "DriverApiRate",
     "AUDIT_SHARE": "AuditShare",

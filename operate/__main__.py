@@ -144,6 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     command = add("batch", _batch, "classify many photos without deciding about them")
     command.add_argument("photos", help="a folder or a file, or an s3:// address of a folder, a list or an inventory")
     command.add_argument("--batch", default="", help="the id of the batch; by default one of these photos")
+    command.add_argument("--review", action="store_true", help="ask reviewers for labels of unsure photos")
     command = add("upload", _upload, "upload photos and follow each to its decision")
     command.add_argument("photos", type=Path)
     return parser
@@ -284,7 +285,7 @@ def _evaluate(target: Target, arguments: Arguments) -> int:
 
 
 def _batch(target: Target, arguments: Arguments) -> None:
-    batch.run(_deployed(target), arguments.photos, REPORTS, arguments.batch)
+    batch.run(_deployed(target), arguments.photos, REPORTS, arguments.batch, review=arguments.review)
 
 
 def _upload(target: Target, arguments: Arguments) -> None:

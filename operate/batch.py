@@ -32,11 +32,12 @@ _LONGEST_ID = 55
 _ENDED = ("succeeded", "failed", "timedOut", "aborted")
 
 
-def run(deployed: Deployed, photos: str, folder: Path, batch_id: str = "") -> dict[str, Any]:
+def run(deployed: Deployed, photos: str, folder: Path, batch_id: str = "", *, review: bool = False) -> dict[str, Any]:
     """Upload photos where that is needed, classify them, and write the report to `folder`; return the summary.
 
     `photos` is a folder or a file on this machine, or an address in S3. Photos that have a result in the batch are not
-    classified again. Raises CommandError, also when photos have no result.
+    classified again. With `review`, reviewers are asked for labels of unsure photos. Raises CommandError, also when
+    photos have no result.
     """
     if batch_id:
         _check(batch_id)
@@ -48,7 +49,7 @@ def run(deployed: Deployed, photos: str, folder: Path, batch_id: str = "") -> di
     for line in describe_left_out(source.left_out):
         print_line(line)
     print_line(f"Batch {source.id}: {source.address}")
-    execution = _find_running(deployed, source.id) or start(deployed, source)
+    execution = _find_running(deployed, source.id) or start(deployed, source, review=review)
     status = follow(execution)
     summary = _read_report(deployed, source.id, folder)
     ended = boto3.client("stepfunctions").describe_execution(executionArn=execution)
@@ -65,11 +66,11 @@ def run(deployed: Deployed, photos: str, folder: Path, batch_id: str = "") -> di
     return summary
 
 
-def start(deployed: Deployed, source: Source) -> str:
-    """Start classify-batch for a source; return the ARN of the execution."""
+def start(deployed: Deployed, source: Source, *, review: bool = False) -> str:
+    """Start classify-batch for a source, with labels for unsure photos if `review`; return the ARN of the execution."""
     states: SFNClient = boto3.client("stepfunctions")
     name = f"{source.id[:_LONGEST_ID]}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
-    request = {"id": source.id, source.kind: source.address}
+    request = {"id": source.id, source.kind: source.address, "review_unsure": review}
     return states.start_execution(stateMachineArn=deployed.classify_batch_arn, name=name, input=json.dumps(request))[
         "executionArn"
     ]
@@ -134,6 +135,8 @@ def _print(summary: dict[str, Any], folder: Path, batch_id: str) -> None:
     for title, counts in (("answered", summary["vehicles"]), ("failed as", summary["failures"])):
         for name, count in counts.items():
             grid.add_row(f"  {title} {name}", f"{count:,}")
+    if summary["reviews"]:
+        grid.add_row("sent to reviewers for a label", f"{summary['reviews']:,}")
     console.print(grid)
     print_line(f"Report: {report_path(folder, batch_id, 'jsonl')}, {report_path(folder, batch_id, 'json')}")
 

@@ -1,7 +1,8 @@
 """classify-batch: many photos are classified, and none is decided.
 
-Input: `{"id"?, "tolerated_failure_percentage"?}` and one of `prefix`, `csv`, `jsonl`, `inventory`: the address of a
-folder of photos, of a list of them, or of the manifest of an S3 Inventory. Output: the detail of `Batch Completed`.
+Input: `{"id"?, "tolerated_failure_percentage"?, "review_unsure"?}` and one of `prefix`, `csv`, `jsonl`,
+`inventory`: the address of a folder of photos, of a list of them, or of the manifest of an S3 Inventory. Output: the
+detail of `Batch Completed`.
 
 A Distributed Map reads the items and starts a child execution for each group of them. A child classifies its photos one
 after the other, so there are never more photos of a batch at the endpoint than MaxConcurrency. Each result is recorded

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from console.review_request import REASONS
-from functions.shared.photo_record import CLASSIFIED, IN_REVIEW, REJECTED, ROUTED, PhotoRecord
+from functions.shared.photo_record import BATCHED, CLASSIFIED, IN_REVIEW, REJECTED, ROUTED, PhotoRecord
 from functions.shared.times import now
 
 REASON_TEXTS = {
@@ -44,6 +44,8 @@ def story(record: PhotoRecord) -> Story:
     if record.status == CLASSIFIED:
         why = "The model has classified it, and its execution has not decided yet."
         return Story("No bay yet", why, "If that lasts longer than some minutes, run `make reconcile`.")
+    if record.status == BATCHED:
+        return Story("No bay: of a batch", "The model was not sure. No driver waits: an answer is a label.")
     error = record.error or {}
     return Story(
         f"No bay: the execution failed with {error.get('Error', 'an unknown error')}",

@@ -23,8 +23,8 @@ from console.session import Session
 from console.tradeoff import format_with_bound
 from console.uploads import Progress
 from functions.shared.audit import AUDITED as AUDIT
-from functions.shared.audit import SECOND
-from functions.shared.photo_record import CLASSIFIED, IN_REVIEW, REJECTED, ROUTED, UNROUTED, PhotoRecord
+from functions.shared.audit import SECOND, UNSURE_IN_BATCH
+from functions.shared.photo_record import BATCHED, CLASSIFIED, IN_REVIEW, REJECTED, ROUTED, UNROUTED, PhotoRecord
 
 FIGURES = (
     ("accuracy", "Accuracy, two classes", "bicycle or motorcycle"),
@@ -46,8 +46,11 @@ STATUS_TEXTS = {
     ROUTED: "Routed",
     REJECTED: "Rejected",
     UNROUTED: "Not routed",
+    BATCHED: "In a batch",
 }
 """Display texts of the statuses of photos."""
+
+_ANSWER_TITLES = {AUDIT: "Audit", SECOND: "Second opinion", UNSURE_IN_BATCH: "Label of a batch"}
 
 DECIDED_BY = {"model": "model", "reviewer": "reviewer", "fallback": "timed out"}
 """Display texts of `decided_by`."""
@@ -167,7 +170,7 @@ def _later_answers(record: PhotoRecord) -> Iterator[dict[str, Any]]:
     ):
         if request:
             vehicle = answer["vehicle"] if answer else None
-            title = {AUDIT: "Audit", SECOND: "Second opinion"}.get(request["reason"], "Late answer")
+            title = _ANSWER_TITLES.get(request["reason"], "Late answer")
             yield {"title": title, "vehicle": vehicle, "differs": None not in (vehicle, decided) and vehicle != decided}
 
 

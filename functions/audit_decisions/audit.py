@@ -5,15 +5,9 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
 from functions.audit_decisions.answers import Answer, Answers
-from functions.audit_decisions.requests import (
-    LABEL,
-    SECOND_LABEL,
-    AuditQueue,
-    LabelRequests,
-    find_reason,
-    new_request,
-)
+from functions.audit_decisions.requests import AuditQueue, find_reason
 from functions.shared.audit import SECOND, WINDOW, AuditFigures
+from functions.shared.label_requests import LABEL, SECOND_LABEL, LabelRequests, new_request
 from functions.shared.photo_record import ROUTED, PhotoRecord
 from functions.shared.sampling import SECOND_OPINION, in_sample
 from functions.shared.times import timestamp
@@ -55,7 +49,7 @@ class Audit:
         self._records = {record.photo.photo_id: record for record in self.photos.list_label_wanted(since)}
         for record in list(self._records.values()):
             if record.label_request is None and (reason := find_reason(record)):
-                self._request(record, LABEL, new_request(record, reason, self.at))
+                self._request(record, LABEL, new_request(record.photo, reason, self.at))
         days = list(self._days())
         recent = self.answers.list_answered(days[:SECOND_OPINION_DAYS])
         earlier = self.answers.list_answered(days[SECOND_OPINION_DAYS:])
@@ -117,7 +111,7 @@ class Audit:
                 continue
             if given := self.answers.read(photo_id, record.review_requests):
                 first = {"first": given[0].as_attribute()}
-                self._request(record, SECOND_LABEL, new_request(record, SECOND, self.at) | first)
+                self._request(record, SECOND_LABEL, new_request(record.photo, SECOND, self.at) | first)
 
     def _send(self, record: PhotoRecord) -> None:
         for kind, request, sent in (

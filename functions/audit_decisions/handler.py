@@ -8,9 +8,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.audit_decisions.answers import Answers
 from functions.audit_decisions.audit import Audit
-from functions.audit_decisions.requests import AuditQueue, LabelRequests
+from functions.audit_decisions.requests import AuditQueue
 from functions.shared.audit import AuditFigures
 from functions.shared.aws import client
+from functions.shared.label_requests import LabelRequests
 from functions.shared.observability import log_failures, make_logger_and_metrics
 from functions.shared.settings import read_settings
 from functions.shared.times import now

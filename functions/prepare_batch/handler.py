@@ -18,6 +18,7 @@ class Settings:
     uploads_bucket: str
     batch_concurrency: int
     batch_tolerated_failures: int
+    batch_reviews: int
 
 
 settings = read_settings(Settings)
@@ -35,6 +36,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         bucket=settings.uploads_bucket,
         concurrency=settings.batch_concurrency,
         tolerated=settings.batch_tolerated_failures,
+        reviews=settings.batch_reviews,
     )
     logger.info("batch accepted", batch_id=batch.id, kind=batch.kind, concurrency=batch.concurrency)
     return batch.as_state()

@@ -6,7 +6,7 @@ from typing import Any
 from functions.shared.batch import INVENTORY, KINDS, PREFIX, Batch, batch_id
 from functions.shared.errors import InvalidInput
 from functions.shared.s3 import parse_uri
-from functions.shared.shapes import address, number, object_with
+from functions.shared.shapes import address, flag, number, object_with
 
 _REQUEST = object_with(
     {},
@@ -14,6 +14,7 @@ _REQUEST = object_with(
         "id": batch_id,
         **dict.fromkeys(KINDS, address),
         "tolerated_failure_percentage": number(0, 100),
+        "review_unsure": flag,
         # Of Step Functions, in the input of a nested execution.
         "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID": lambda value, path: None,
     },
@@ -21,10 +22,11 @@ _REQUEST = object_with(
 )
 
 
-def read_request(request: Any, *, name: str, bucket: str, concurrency: int, tolerated: int) -> Batch:
+def read_request(request: Any, *, name: str, bucket: str, concurrency: int, tolerated: int, reviews: int) -> Batch:
     """Return the batch of an input, with the settings of the stage.
 
-    `name` is the name of the execution, the id of a batch without one. Raises InvalidInput.
+    `name` is the name of the execution, the id of a batch without one. `reviews` is the number of unsure photos that
+    reviewers are asked about at most, if the input asks for it. Raises InvalidInput.
     """
     _REQUEST(request, "the input")
     given = [kind for kind in KINDS if kind in request]
@@ -48,6 +50,7 @@ def read_request(request: Any, *, name: str, bucket: str, concurrency: int, tole
         key=None if kind == PREFIX else key,
         concurrency=concurrency,
         tolerated_failure_percentage=int(request.get("tolerated_failure_percentage", tolerated)),
+        reviews=reviews if request.get("review_unsure", False) else 0,
     )
 
 

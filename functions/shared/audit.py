@@ -18,6 +18,7 @@ WINDOW = timedelta(days=28)
 AUDITED = "Audit"
 REVIEW_TIMED_OUT = "ReviewTimedOut"
 SECOND = "SecondOpinion"
+UNSURE_IN_BATCH = "UnsureInBatch"
 BLIND = (AUDITED, SECOND)
 """The reasons of requests that a reviewer answers without seeing what the model or another reviewer answered."""
 

@@ -20,6 +20,7 @@ _BATCH = object_with(
         "key": optional(text),
         "concurrency": number(1),
         "tolerated_failure_percentage": number(0, 100),
+        "reviews": number(0),
     },
 )
 
@@ -29,7 +30,8 @@ class Batch:
     """A batch. Its photos are those under `prefix`, or in the list or inventory with the key `key`, in `bucket`.
 
     `concurrency` is the number of photos that are classified at a time; `tolerated_failure_percentage` the share of
-    photos without a result, in percent, above which the batch stops.
+    photos without a result, in percent, above which the batch stops. `reviews` is the number of unsure photos that
+    reviewers are asked about at most.
     """
 
     id: str
@@ -39,6 +41,7 @@ class Batch:
     key: str | None = None
     concurrency: int = 1
     tolerated_failure_percentage: int = 0
+    reviews: int = 0
 
     @classmethod
     def from_state(cls, state: Any) -> "Batch":
@@ -52,6 +55,7 @@ class Batch:
             key=state.get("key"),
             concurrency=int(state.get("concurrency", 1)),
             tolerated_failure_percentage=int(state.get("tolerated_failure_percentage", 0)),
+            reviews=int(state.get("reviews", 0)),
         )
 
     @property

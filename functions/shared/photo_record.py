@@ -11,8 +11,10 @@ IN_REVIEW = "in_review"
 ROUTED = "routed"
 REJECTED = "rejected"
 UNROUTED = "unrouted"
+# Classified in a batch only, which asks reviewers about it: no driver waits, and it gets no outcome.
+BATCHED = "batched"
 
-STATUSES = (CLASSIFIED, IN_REVIEW, ROUTED, REJECTED, UNROUTED)
+STATUSES = (CLASSIFIED, IN_REVIEW, ROUTED, REJECTED, UNROUTED, BATCHED)
 # A photo with one of these has an outcome.
 OUTCOMES = (ROUTED, REJECTED)
 

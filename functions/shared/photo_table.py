@@ -12,7 +12,16 @@ from functions.shared.decision import FALLBACK
 from functions.shared.dynamodb import deserialize, serialize
 from functions.shared.photo import Photo
 from functions.shared.photo_reader import PhotoReader, unavailable
-from functions.shared.photo_record import CLASSIFIED, IN_REVIEW, OUTCOMES, REJECTED, ROUTED, UNROUTED, PhotoRecord
+from functions.shared.photo_record import (
+    BATCHED,
+    CLASSIFIED,
+    IN_REVIEW,
+    OUTCOMES,
+    REJECTED,
+    ROUTED,
+    UNROUTED,
+    PhotoRecord,
+)
 from functions.shared.times import purge_at, timestamp
 
 if TYPE_CHECKING:
@@ -20,7 +29,8 @@ if TYPE_CHECKING:
 
 _REFUSED = "ConditionalCheckFailedException"
 
-_UNSEEN = Attr("photo_id").not_exists()
+# A photo of a batch may be passed to classify-photo later, for the first time.
+_UNSEEN = Attr("photo_id").not_exists() | Attr("status").eq(BATCHED)
 _OPEN = Attr("status").is_in([CLASSIFIED, UNROUTED])
 _UNROUTED = Attr("status").eq(UNROUTED)
 _IN_REVIEW = Attr("status").eq(IN_REVIEW)
@@ -46,6 +56,7 @@ class PhotoTable(PhotoReader):
     | from \\ to   | classified | in_review | routed | rejected | unrouted |
     |-------------|------------|-----------|--------|----------|----------|
     | (no record) | yes        | yes       | yes    | yes      | yes      |
+    | batched     | yes        | yes       | yes    | yes      | yes      |
     | classified  | yes        | yes       | yes    | yes      | own      |
     | in_review   | own        | own       | yes    | yes      | own      |
     | unrouted    | yes        | yes       | yes    | yes      | own      |

@@ -11,12 +11,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions.shared.aws import client
 from functions.shared.batch import Batch
 from functions.shared.batch_results import BatchResults
+from functions.shared.label_requests import LabelRequests
 from functions.shared.observability import log_failures, make_logger_and_metrics
 from functions.shared.settings import read_settings
 from functions.shared.shapes import any_text, object_with, optional, read_execution
 from functions.shared.texts import printable, shortened
 from functions.shared.times import now, timestamp
 from functions.summarize_batch.children import find_failures
+from functions.summarize_batch.reviews import BatchReviews
 from functions.summarize_batch.summarize import write_lines
 
 COMPLETE, INCOMPLETE = "complete", "incomplete"
@@ -31,11 +33,13 @@ class Settings:
 
     ml_bucket: str
     batch_result_table: str
+    photo_table: str
 
 
 settings = read_settings(Settings)
 logger, metrics = make_logger_and_metrics("summarize-batch")
 results = BatchResults(settings.batch_result_table, client("dynamodb"))
+photos = LabelRequests(settings.photo_table, client("dynamodb"))
 s3 = client("s3", read_timeout_s=30)
 
 
@@ -76,9 +80,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         if error
         else None
     )
-    summary = {**detail, **counts, "unclassified": unclassified, "stopped_by": stopped}
+    # Of a complete batch, so that the sample is drawn from all of its photos.
+    asked = batch.reviews and detail["status"] == COMPLETE
+    reviews = BatchReviews(photos, execution).request(results.list_results(batch.id), batch.reviews) if asked else 0
+    summary = {**detail, **counts, "reviews": reviews, "unclassified": unclassified, "stopped_by": stopped}
     content = json.dumps(summary, indent=2, ensure_ascii=False).encode()
     s3.put_object(Bucket=settings.ml_bucket, Key=summary_key, Body=content, ContentType="application/json")
-    logger.info("batch summarized", status=detail["status"], photos=counts["outcomes"])
+    logger.info("batch summarized", status=detail["status"], photos=counts["outcomes"], reviews=reviews)
     metrics.add_metric("BatchesIncomplete", MetricUnit.Count, int(detail["status"] == INCOMPLETE))
     return {"event": detail, "unclassified": unclassified, "stopped_by": stopped}

@@ -8,11 +8,12 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 import events
-from functions.audit_decisions.requests import LABEL, AuditQueue, LabelRequests, new_request
+from functions.audit_decisions.requests import AuditQueue
 from functions.shared.audit import AUDITED
 from functions.shared.champion import Champion, ModelTable
 from functions.shared.drift import Comparison
 from functions.shared.drift_state import Drift, DriftState, DriftTable
+from functions.shared.label_requests import LABEL, LabelRequests, new_request
 from functions.shared.photo import Photo
 from tests.browser.browser_tab import BrowserTab, screenshot
 from tests.browser.conftest import RunningConsole, serve_console
@@ -48,7 +49,7 @@ def request_audit(stage: Stage, number: int) -> Requested:
     )
     record = photos.get(photo.photo_id)
     assert record is not None
-    request = new_request(record, AUDITED, at)
+    request = new_request(record.photo, AUDITED, at)
     photos.add(record, LABEL, request, at)
     AuditQueue(stage.deployed.audit_queue_url, stage.aws.sqs).send(record, request)
     return Requested(photo.photo_id, key, decision["execution"])

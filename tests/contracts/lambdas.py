@@ -92,7 +92,7 @@ class Lambdas:
         photos = [self.stage.upload(key=f"batches/yard/{name}.jpg") for name in ("one", "two")]
         photos.append(self.stage.upload(b"no photo", "batches/yard/three.jpg"))
         requests = [{"id": "yard", "prefix": "s3://uploads/batches/yard/"}, {"csv": "s3://uploads/batches/list.csv"}]
-        requests.append({"inventory": "s3://uploads/a/manifest.json", "tolerated_failure_percentage": 7})
+        requests.append({"inventory": "s3://uploads/a/manifest.json", "review_unsure": True})
         items = [{"Key": photo["key"], "Etag": f'"{photo["etag"]}"', "Size": photo["size"]} for photo in photos]
         for request in requests:
             prepared = {"request": request, "execution": execution}

@@ -11,9 +11,9 @@ import boto3
 from PIL import Image
 
 from deploy.outputs import Deployed
-from functions.audit_decisions.requests import LABEL, LabelRequests, new_request
 from functions.shared.audit import AUDITED
 from functions.shared.batch_results import BatchResults
+from functions.shared.label_requests import LABEL, LabelRequests, new_request
 from functions.shared.photo import UNKNOWN_DRIVER, Photo
 from functions.shared.photo_table import PhotoTable
 from functions.shared.times import timestamp
@@ -81,7 +81,7 @@ class Planter:
         now, record = datetime.now(UTC), requests.get(photo.photo_id)
         if record is None:
             raise AssertionError("record the review request first")
-        request = new_request(record, AUDITED, now)
+        request = new_request(record.photo, AUDITED, now)
         requests.add(record, LABEL, request, now)
         requests.mark_sent(photo.photo_id, LABEL, request["token_hash"])
 

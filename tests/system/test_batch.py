@@ -62,9 +62,9 @@ def folder(photos: list[bytes], tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder
 
 
-def run(stage: UploadStage, photos: str, reports: Path, batch_id: str = "") -> dict[str, Any]:
+def run(stage: UploadStage, photos: str, reports: Path, batch_id: str = "", *, review: bool = False) -> dict[str, Any]:
     with console.capture():
-        return batch.run(stage.deployed, photos, reports, batch_id)
+        return batch.run(stage.deployed, photos, reports, batch_id, review=review)
 
 
 def test_a_folder_is_classified_and_nothing_is_decided(upload_stage: UploadStage, folder: Path, tmp_path: Path) -> None:
@@ -87,6 +87,23 @@ def test_a_folder_is_classified_and_nothing_is_decided(upload_stage: UploadStage
     assert [json.loads(line) for line in report] == lines
     uploaded = [Photo.from_state(line["photo"]) for line in lines[:3]]
     assert [upload_stage.record(photo) for photo in uploaded] == [None] * 3
+
+
+def test_reviewers_label_unsure_photos_by_choice(upload_stage: UploadStage, tmp_path: Path) -> None:
+    folder = tmp_path / "unsure"
+    folder.mkdir()
+    for number, source in enumerate(one for one in upload_stage.photos if one.label not in ("bicycle", "motorcycle")):
+        (folder / f"{number}.png").write_bytes(source.content + b"unsure")
+    summary = run(upload_stage, str(folder), tmp_path, "reviewed", review=True)
+    assert summary["reviews"] == summary["outcomes"]["unsure"] > 0
+    unsure = [line for line in results(upload_stage, "reviewed") if line["outcome"] == "unsure"]
+    records = [upload_stage.record(Photo.from_state(line["photo"])) for line in unsure]
+    assert {record.status for record in records if record} == {"batched"}
+    assert run(upload_stage, str(folder), tmp_path, "reviewed", review=True)["reviews"] == summary["reviews"]
+    function = f"{upload_stage.deployed.app_name}-audit-decisions"
+    boto3.client("lambda").invoke(FunctionName=function, Payload="{}")
+    sent = [record for photo in unsure if (record := upload_stage.record(Photo.from_state(photo["photo"])))]
+    assert [record.label_sent for record in sent] == [(record.label_request or {})["token_hash"] for record in sent]
 
 
 def test_a_second_run_classifies_nothing_again(upload_stage: UploadStage, folder: Path, tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ ENVIRONMENT = {
     "BATCH_RESULT_TABLE": "batch-results",
     "BATCH_CONCURRENCY": "2",
     "BATCH_TOLERATED_FAILURES": "5",
+    "BATCH_REVIEWS": "10",
     "MODEL_TABLE": "models",
     "MODEL_GROUP": "scones-test",
     "IMAGE": IMAGE,

@@ -21,13 +21,14 @@ from console.session import AUDITED, LABEL_ONLY, ROUTED, Session
 from console.terminal import Terminal
 from console.web import views
 from deploy.outputs import Deployed
-from functions.audit_decisions.requests import LABEL, SECOND_LABEL, AuditQueue, LabelRequests, new_request
+from functions.audit_decisions.requests import AuditQueue
 from functions.build_dataset.evidence import Answer
 from functions.shared.audit import AUDITED as AUDIT
-from functions.shared.audit import REVIEW_TIMED_OUT, SECOND
+from functions.shared.audit import REVIEW_TIMED_OUT, SECOND, UNSURE_IN_BATCH
 from functions.shared.dynamodb import serialize
 from functions.shared.intervals import clopper_pearson
 from functions.shared.label import LabelKey
+from functions.shared.label_requests import LABEL, SECOND_LABEL, LabelRequests, new_request
 from functions.shared.photo_record import PhotoRecord
 from functions.shared.times import now
 from operate.status import audit_lines, read_audit
@@ -59,7 +60,7 @@ def send_audit(stage: Deployed, number: int, reason: str = AUDIT, **more: Any) -
             ExpressionAttributeValues=serialize({":audit": {"share": 0.02}, ":probabilities": PROBABILITIES}),
         )
     requests = LabelRequests("photos", model_stage.aws("dynamodb"))
-    request = {**new_request(record_of(number), reason, now), **more}
+    request = {**new_request(record_of(number).photo, reason, now), **more}
     assert requests.add(record_of(number), SECOND_LABEL if reason == SECOND else LABEL, request, now)
     AuditQueue(stage.audit_queue_url, model_stage.aws("sqs")).send(record_of(number), request)
     return model_stage.photo(number).photo_id
@@ -325,7 +326,9 @@ def test_the_status_has_a_line_for_each_estimate(stage: Deployed) -> None:
     assert len(lines) == 2
 
 
-@pytest.mark.parametrize(("reason", "shown_opinion"), [(AUDIT, False), (REVIEW_TIMED_OUT, True)])
+@pytest.mark.parametrize(
+    ("reason", "shown_opinion"), [(AUDIT, False), (REVIEW_TIMED_OUT, True), (UNSURE_IN_BATCH, True)]
+)
 def test_the_terminal_shows_no_opinion_before_the_answer_to_an_audit(
     stage: Deployed, reason: str, shown_opinion: bool
 ) -> None:

@@ -27,7 +27,7 @@ VALUES = {
     "TIME_ZONE": "Europe/Dublin",
     "REVIEW_QUEUE_URL": "http://127.0.0.1:9/queue",
     "UPLOADS_PER_MINUTE": "30",
-    **dict.fromkeys(("BATCH_CONCURRENCY", "BATCH_TOLERATED_FAILURES"), "5"),
+    **dict.fromkeys(("BATCH_CONCURRENCY", "BATCH_TOLERATED_FAILURES", "BATCH_REVIEWS"), "5"),
     "MIN_NEW_LABELS": "25",
     "MAX_LABELS_PER_DRIVER": "200",
     "MAX_LABELS_PER_REVIEWER": "5000",

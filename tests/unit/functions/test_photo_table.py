@@ -10,8 +10,10 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 
 from functions.shared.aws import client
 from functions.shared.errors import RecordUnavailable
+from functions.shared.label_requests import LabelRequests, new_request
 from functions.shared.photo import Photo
 from functions.shared.photo_record import (
+    BATCHED,
     CLASSIFIED,
     IN_REVIEW,
     OUTCOMES,
@@ -53,9 +55,19 @@ MOVES: dict[str, Callable[[PhotoTable, str, Any], object]] = {
     UNROUTED: lambda table, execution, at: table.mark_unrouted(PHOTO, execution, at, error={"Error": "PhotoUnrouted"}),
 }
 
+
+def batched(table: PhotoTable, execution: str, at: Any) -> None:
+    """Record a photo of which a batch was unsure; the only transition to that status, and it needs no record."""
+    request = new_request(PHOTO, "UnsureInBatch", at)
+    requests = LabelRequests(table.name, table._dynamodb)
+    assert requests.create(PHOTO, request, execution, at, classification=CLASSIFICATION, threshold=0.9)
+    assert not requests.create(PHOTO, request, execution, at, classification=CLASSIFICATION, threshold=0.9)
+
+
 # Which transitions the execution of the last one may make, and which ones any other execution.
 OWN = {
     None: {*MOVES},
+    BATCHED: {*MOVES},
     CLASSIFIED: {*MOVES},
     IN_REVIEW: {*MOVES},
     UNROUTED: {*MOVES},
@@ -88,7 +100,7 @@ def test_only_the_transitions_of_the_table_are_made(
     table: PhotoTable, before: str | None, move: str, execution: str
 ) -> None:
     if before:
-        MOVES[before](table, EXECUTION, NOW)
+        (MOVES | {BATCHED: batched})[before](table, EXECUTION, NOW)
     recorded = table.get(PHOTO.photo_id)
     allowed = (OWN if execution == EXECUTION else OF_ANOTHER)[before]
     if move in allowed:
@@ -214,7 +226,7 @@ def test_a_table_that_does_not_answer_is_an_error_of_its_own(
 
 
 def test_every_status_has_a_transition() -> None:
-    assert {*STATUSES} == {*MOVES} - {"missing"}
+    assert {*STATUSES} == {*MOVES, BATCHED} - {"missing"}
 
 
 @pytest.mark.parametrize("before", [None, CLASSIFIED, IN_REVIEW, UNROUTED])

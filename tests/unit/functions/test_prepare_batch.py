@@ -12,7 +12,8 @@ EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:scones-test-classif
 
 @pytest.fixture
 def prepare(function: Callable[[str], Function], monkeypatch: pytest.MonkeyPatch) -> Function:
-    for name, value in {"UPLOADS_BUCKET": UPLOADS, "BATCH_CONCURRENCY": "3", "BATCH_TOLERATED_FAILURES": "5"}.items():
+    numbers = {"BATCH_CONCURRENCY": "3", "BATCH_TOLERATED_FAILURES": "5", "BATCH_REVIEWS": "7"}
+    for name, value in {"UPLOADS_BUCKET": UPLOADS, **numbers}.items():
         monkeypatch.setenv(name, value)
     return function("prepare_batch")
 
@@ -28,6 +29,8 @@ def prepare(function: Callable[[str], Function], monkeypatch: pytest.MonkeyPatch
             {"prefix": f"s3://{UPLOADS}/a/", "tolerated_failure_percentage": 100},
             {"tolerated_failure_percentage": 100},
         ),
+        ({"prefix": f"s3://{UPLOADS}/a/", "review_unsure": True}, {"reviews": 7}),
+        ({"prefix": f"s3://{UPLOADS}/a/", "review_unsure": False}, {"reviews": 0}),
         (
             {"prefix": f"s3://{UPLOADS}/a/", "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID": "arn:of:another:team"},
             {"kind": "prefix"},
@@ -35,7 +38,7 @@ def prepare(function: Callable[[str], Function], monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_an_input_names_the_photos(prepare: Function, request_: dict[str, Any], expected: dict[str, Any]) -> None:
-    settings = {"id": "of-friday", "bucket": UPLOADS, "concurrency": 3, "tolerated_failure_percentage": 5}
+    settings = {"id": "of-friday", "bucket": UPLOADS, "concurrency": 3, "tolerated_failure_percentage": 5, "reviews": 0}
     answer = prepare(execution=EXECUTION, request=request_)
     assert {**settings, **expected}.items() <= answer.items()
 
@@ -54,6 +57,7 @@ def test_an_input_names_the_photos(prepare: Function, request_: dict[str, Any], 
         ({"prefix": f"s3://{UPLOADS}/a/", "id": "../labels"}, "input.id is '../labels'"),
         ({"prefix": f"s3://{UPLOADS}/a/", "photos": 3}, "has 'photos'; leave it out"),
         ({"prefix": f"s3://{UPLOADS}/a/", "tolerated_failure_percentage": 101}, "pass a number from 0 to 100"),
+        ({"prefix": f"s3://{UPLOADS}/a/", "review_unsure": "yes"}, "pass true or false"),
         (None, "pass an object"),
     ],
 )

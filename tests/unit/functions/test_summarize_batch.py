@@ -12,7 +12,7 @@ from functions.shared.aws import client
 from functions.shared.batch_results import BatchResults
 from functions.shared.times import now
 from tests.support.photo_table import create_batch_result_table
-from tests.unit.functions.stack import REGION, UPLOADS, Function, Stack
+from tests.unit.functions.stack import PHOTOS, REGION, UPLOADS, Function, Stack
 
 TABLE, ML = "scones-test-batch-results", "scones-test-ml"
 BATCH = {"id": "yard", "kind": "prefix", "bucket": UPLOADS, "prefix": "batches/yard/"}
@@ -29,6 +29,7 @@ def table(stack: Stack) -> BatchResults:
 def summarize(table: BatchResults, function: Callable[[str], Function], monkeypatch: pytest.MonkeyPatch) -> Function:
     monkeypatch.setenv("BATCH_RESULT_TABLE", TABLE)
     monkeypatch.setenv("ML_BUCKET", ML)
+    monkeypatch.setenv("PHOTO_TABLE", PHOTOS)
     client("s3").create_bucket(Bucket=ML, CreateBucketConfiguration={"LocationConstraint": REGION})
     return function("summarize_batch")
 
