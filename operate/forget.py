@@ -25,7 +25,7 @@ from operate.terminal import console, print_line
 MAX_PASSES = 10
 # Longer than the timeout of the functions that work on a photo: one that runs when its execution is stopped may write.
 SETTLE_S = 30.0
-RETRAINING_WAIT_S = 60.0
+WAIT_S = 60.0
 POLL_S = 2.0
 # The index by driver lags behind the table: usually by less than a second.
 INDEX_LAG_S = 2.0
@@ -107,7 +107,8 @@ def run(
     """Print what each store keeps about the photos; with `delete`, delete it. Write the report and return it.
 
     Deletes in passes until two find nothing, so that photos are included which arrive meanwhile. Raises CommandError
-    when a retraining runs, or when photos keep arriving; it is safe to run again. The report is written also then.
+    when a retraining or a batch runs, or when photos keep arriving; it is safe to run again. The report is written also
+    then.
     """
     stores = Stores(deployed, scope.contains, scope.prefix, report_file.parent)
     began = datetime.now(UTC)
@@ -116,7 +117,7 @@ def run(
     counts = dict.fromkeys(_steps(stores), 0)
     passes = fruitless = 0
     if delete:
-        wait_for_retraining(stores)
+        wait_for_writers(stores)
 
     def write_report(*, complete: bool) -> dict[str, Any]:
         report = {
@@ -141,11 +142,12 @@ def run(
         stopped = len(stores.stopped)
         counted = {name: step(photos, delete=delete) for name, step in _steps(stores).items() if name != RECORDS}
         # One that starts after a pass has found nothing finds no label of these photos to copy.
-        if delete and any(counted.values()) and list_running(stores.states, deployed.retrain_model_arn):
+        if delete and any(counted.values()) and (writers := find_writers(stores)):
             write_report(complete=False)
             raise CommandError(
-                "A retraining has started meanwhile and may have copied photos. The records of the photos are kept, so "
-                "that the next run finds the copies: run this command again when `make status` shows no retraining."
+                f"{describe_writer(writers[0])} has started meanwhile and may have copied photos or written results. "
+                "The records of the photos are kept, so that the next run finds the rest: run this command again when "
+                "it has ended."
             )
         counted[RECORDS] = stores.records(photos, delete=delete)
         counts = {name: counts[name] + counted[name] for name in counts}
@@ -190,14 +192,30 @@ def _steps(stores: Stores) -> Mapping[str, Callable[..., int]]:
     }
 
 
-def wait_for_retraining(stores: Stores, wait_s: float = RETRAINING_WAIT_S) -> None:
-    """Wait until no retraining runs, because it copies photos. Raises CommandError after `wait_s` seconds."""
-    deadline = time.monotonic() + wait_s
-    while running := list_running(stores.states, stores.deployed.retrain_model_arn):
+def find_writers(stores: Stores) -> list[str]:
+    """Return the running retrainings, which copy photos, and batches, which write results about those they listed."""
+    machines = (stores.deployed.retrain_model_arn, stores.deployed.classify_batch_arn)
+    return [execution for machine in machines for execution in list_running(stores.states, machine)]
+
+
+def describe_writer(execution: str) -> str:
+    """Return a retraining or a batch in words.
+
+    >>> describe_writer("arn:aws:states:eu-west-1:123456789012:execution:scones-dev-classify-batch:yard")
+    'The execution yard of scones-dev-classify-batch'
+    """
+    machine, name = execution.split(":")[-2:]
+    return f"The execution {name} of {machine}"
+
+
+def wait_for_writers(stores: Stores, wait_s: float | None = None) -> None:
+    """Wait until no retraining and no batch runs. Raises CommandError after `wait_s` seconds (WAIT_S)."""
+    deadline = time.monotonic() + (WAIT_S if wait_s is None else wait_s)
+    while running := find_writers(stores):
         if time.monotonic() > deadline:
             raise CommandError(
-                f"A retraining runs: {running[0].rpartition(':')[2]}. Nothing was deleted. "
-                "Run this command again when `make status` shows no retraining."
+                f"{describe_writer(running[0])} runs. Nothing was deleted. Run this command again when it has ended. A "
+                "batch may also be stopped: `make batch` with the same BATCH continues it afterwards."
             )
         time.sleep(POLL_S)
 

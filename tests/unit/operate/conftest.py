@@ -41,7 +41,7 @@ def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
             f"{name.replace('-', '_')}_arn": boto3.client("stepfunctions").create_state_machine(
                 name=name, definition="{}", roleArn="arn:aws:iam::123456789012:role/test"
             )["stateMachineArn"]
-            for name in ("classify-photo", "retrain-model")
+            for name in ("classify-photo", "retrain-model", "classify-batch")
         }
         outputs = Deployed(**{field.name: field.name for field in fields(Deployed)})
         tables = {"photo_table": "photos", "upload_count_table": "counts", "batch_result_table": "batch-results"}

@@ -175,20 +175,23 @@ def test_an_execution_that_works_on_a_photo_is_stopped_first(
     assert next(one for one in report["kept"] if "histories" in one["what"])["names"] == sorted(ours)
 
 
-def test_nothing_is_deleted_while_a_retraining_runs(
-    deployed: Deployed, plant: Planter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("machine", ["retrain_model_arn", "classify_batch_arn"])
+def test_nothing_is_deleted_while_a_retraining_or_a_batch_runs(
+    deployed: Deployed, plant: Planter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: str
 ) -> None:
+    """A batch would write the key of a photo that it has listed into a result, also of one that is gone by then."""
     plant_everything(plant, "a")
     before = stored(deployed)
-    start(deployed.retrain_model_arn)
-    monkeypatch.setattr(forget, "RETRAINING_WAIT_S", 0.05)
+    start(getattr(deployed, machine))
+    monkeypatch.setattr(forget, "WAIT_S", 0.0)
     with pytest.raises(CommandError, match="Nothing was deleted"):
         run(deployed, tmp_path, Scope.of_driver("a"))
     assert stored(deployed) == before
 
 
-def test_a_retraining_that_starts_meanwhile_keeps_the_records_for_the_next_run(
-    deployed: Deployed, plant: Planter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("machine", ["retrain_model_arn", "classify_batch_arn"])
+def test_one_that_starts_meanwhile_keeps_the_records_for_the_next_run(
+    deployed: Deployed, plant: Planter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: str
 ) -> None:
     photo = plant_everything(plant, "a")
     started: list[str] = []
@@ -197,7 +200,7 @@ def test_a_retraining_that_starts_meanwhile_keeps_the_records_for_the_next_run(
     def training_copies(stores: Any, photos: Any, *, delete: bool) -> int:
         count = real(stores, photos, delete=delete)
         if not started:
-            started.append(start(deployed.retrain_model_arn))
+            started.append(start(getattr(deployed, machine)))
             plant.training(photo, model="meanwhile")
         return count
 
