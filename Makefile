@@ -26,7 +26,7 @@ quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test coverage rehearse deploy destroy people stage retrain rollback repair promote reference status report threshold \
-	upload batch bench load cost evaluate review redrive reconcile forget restore torture pretrain image up credentials down \
+	upload batch backtest bench load cost evaluate review redrive reconcile forget restore torture pretrain image up credentials down \
 	asl format lint lock audit sbom scan simulate-audit simulate-drift simulate-scale alarms openapi contract
 
 help:  ## list the commands
@@ -108,6 +108,10 @@ upload: $(READY)  ## PHOTOS=<file or folder>: upload, follow, print each decisio
 batch: $(READY)  ## PHOTOS=<folder or s3://…>: classify many photos, decide none; BATCH=<id>: another batch of the same photos; REVIEW=yes: reviewers label unsure ones
 	@test -n $(call quoted,PHOTOS) || { echo 'PHOTOS is not set. Run: make batch PHOTOS=<folder or s3://…>'; exit 1; }
 	@$(PY) -m operate batch $(if $(BATCH),--batch $(call quoted,BATCH)) $(if $(filter yes,$(REVIEW)),--review) -- $(call quoted,PHOTOS)
+
+backtest: $(READY)  ## MODEL=<name or s3://…/model.tar.gz>: what it would have decided about past photos; DAYS=<n>, AT=<threshold>, MOST=<photos>
+	@test -n $(call quoted,MODEL) || { echo 'MODEL is not set. Run: make backtest MODEL=<name of a model, also a rejected one>'; exit 1; }
+	@$(PY) -m operate backtest $(if $(DAYS),--days "$(DAYS)") $(if $(AT),--at "$(AT)") $(if $(MOST),--most "$(MOST)") -- $(call quoted,MODEL)
 
 bench: $(READY)  ## speed, memory, sizes, each with a baseline; BURST=<n>: photos sent at once; PHOTOS=<folder>: JPEGs
 	@$(PY) -m operate bench $(if $(BURST),--burst "$(BURST)") $(if $(PHOTOS),--photos $(call quoted,PHOTOS))

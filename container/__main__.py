@@ -5,7 +5,7 @@ import signal
 import sys
 from types import FrameType
 
-PROGRAMS = ("train", "compare", "serve")
+PROGRAMS = ("train", "compare", "predict", "serve")
 
 
 def main(arguments: list[str]) -> int:

@@ -32,6 +32,8 @@ class Deployed:
     classify_batch_arn: str
     endpoint_name: str
     image: str
+    backtest_role_arn: str
+    training_instance_type: str
     threshold_parameter: str
 
     @classmethod

@@ -37,7 +37,7 @@ BUILD = ROOT / "build" / "artifacts"
 DATA_OUTPUTS = (
     *("UploadsBucket", "MlBucket", "ArtifactsBucket"),
     *("PhotoTable", "ModelTable"),
-    *("TrainingRoleArn", "EvaluationRoleArn", "EndpointRoleArn"),
+    *("TrainingRoleArn", "EvaluationRoleArn", "BacktestRoleArn", "EndpointRoleArn"),
 )
 
 # "It takes around five minutes for the changes to take effect" (Amazon S3 User Guide, "Enabling Amazon EventBridge").

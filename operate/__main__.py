@@ -20,6 +20,7 @@ from deploy.stack import Stack
 from deploy.target import Target, connect, read_stage
 from functions.shared.errors import RecordUnavailable
 from operate import (
+    backtest,
     batch,
     bench,
     cost,
@@ -145,6 +146,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("photos", help="a folder or a file, or an s3:// address of a folder, a list or an inventory")
     command.add_argument("--batch", default="", help="the id of the batch; by default one of these photos")
     command.add_argument("--review", action="store_true", help="ask reviewers for labels of unsure photos")
+    command = add("backtest", _backtest, "what a model would have decided about past photos")
+    command.add_argument("model", help="the name of a model, or the s3:// address of its model.tar.gz")
+    command.add_argument("--days", type=int, default=backtest.DAYS, help="how many days back")
+    command.add_argument("--most", type=int, default=backtest.MOST_PHOTOS, help="how many photos at most")
+    command.add_argument("--at", type=float, help="the threshold; by default that of the model")
     command = add("upload", _upload, "upload photos and follow each to its decision")
     command.add_argument("photos", type=Path)
     return parser
@@ -282,6 +288,11 @@ def _evaluate(target: Target, arguments: Arguments) -> int:
     command = [sys.executable, "-m", "operate.evaluate", "--model", str(champion.download(MODELS))]
     command += ["--photos", str(arguments.photos.expanduser()), "--out", str(REPORTS / "evaluation.json")]
     return subprocess.run(command).returncode
+
+
+def _backtest(target: Target, arguments: Arguments) -> None:
+    options = {"days": arguments.days, "most": arguments.most, "at": arguments.at}
+    backtest.run(_deployed(target), arguments.model, REPORTS, **options)
 
 
 def _batch(target: Target, arguments: Arguments) -> None:

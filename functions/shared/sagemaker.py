@@ -38,6 +38,7 @@ def find_endpoint(name: str, sagemaker: "SageMakerClient") -> "DescribeEndpointO
 def is_missing(error: Exception) -> bool:
     """Whether SageMaker refused a call because there is no resource of that name.
 
-    SageMaker has no error code of its own for that: it answers `ValidationException`, as for any invalid argument.
+    SageMaker has no error code of its own for that: it answers `ValidationException`, as for any invalid argument, with
+    another text about training jobs than about other resources.
     """
-    return "Could not find" in str(error)
+    return "Could not find" in str(error) or "Requested resource not found" in str(error)

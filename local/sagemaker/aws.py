@@ -168,6 +168,29 @@ class Storage:
             raise DataError(f"Could not list {uri}: {error}") from error
         return count
 
+    def download_manifest(self, uri: str, folder: Path) -> int:
+        """Download the objects that a manifest names, to their paths relative to its prefix; return their number.
+
+        A manifest is a JSON array: `{"prefix": "s3://…/"}`, then the rest of each key ("S3DataSource", Amazon SageMaker
+        API Reference). Raises DataError when the manifest is malformed or an object does not exist.
+        """
+        manifest = folder.parent / f"{folder.name}.manifest"
+        self.download(uri, manifest)
+        try:
+            first, *keys = json.loads(manifest.read_text(encoding="utf-8"))
+            prefix = str(first["prefix"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{uri} is no manifest: {error}") from error
+        finally:
+            manifest.unlink()
+        root = folder.resolve()
+        for key in keys:
+            path = (root / str(key)).resolve()
+            if root not in path.parents:
+                raise DataError(f"{uri} names {key!r}, which is outside of the input folder")
+            self.download(f"{prefix}{key}", path)
+        return len(keys)
+
     def upload(self, path: Path, uri: str) -> None:
         """Upload a file. Raises DataError when it is refused."""
         bucket, key = parse_s3_uri(uri)

@@ -97,7 +97,9 @@ class ProcessingJob(Job):
             if source is None:
                 raise JobFailed("ClientError: the embedded AWS reads S3Input only.")
             folder = self._folder(source.get("LocalPath", f"/opt/ml/processing/input/{item['InputName']}"))
-            if not self.storage.download_prefix(source["S3Uri"], folder):
+            from_manifest = source.get("S3DataType") == "ManifestFile"
+            download = self.storage.download_manifest if from_manifest else self.storage.download_prefix
+            if not download(source["S3Uri"], folder):
                 raise DataError(f'No S3 objects found under S3 URL "{source["S3Uri"]}" given in input data source.')
 
     def _outputs(self) -> list[dict[str, Any]]:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from PIL import Image
 
 from operate.synthetic_photos import synthetic_photos
 from tests.container.runner import IMAGE, Runner
-from tests.support.training import write_labelled_photos
+from tests.support.training import jpeg, write_labelled_photos
 from tests.support.waiting import eventually
-from training.inference import load_model
+from training.inference import classify, load_model
 
 JOB = "vehicles-test-1"
 
@@ -94,8 +95,34 @@ def test_the_comparison_reads_its_inputs_and_writes_its_report(runner: Runner, m
     assert "model.tar.gz" in (runner.root / "output" / "message").read_text()
 
 
+def test_the_predictions_are_those_of_the_endpoint(runner: Runner, model: Path) -> None:
+    inputs = runner.root / "processing" / "input"
+    for folder in ("model", "photos/uploads/driver-1"):
+        (inputs / folder).mkdir(parents=True)
+    with tarfile.open(inputs / "model" / "model.tar.gz", "w:gz") as tar:
+        tar.add(model, arcname=".")
+    photos = {f"uploads/driver-1/{n}.jpg": jpeg(Image.new("RGB", (64, 48), (40 * n, 90, 120))) for n in range(3)}
+    for name, content in {**photos, "uploads/driver-1/broken.jpg": b"no photo"}.items():
+        (inputs / "photos" / name).write_bytes(content)
+    ended = runner.run("predict")
+    assert ended.returncode == 0, ended.stdout
+    found = (runner.root / "processing" / "output" / "predictions.jsonl").read_text().splitlines()
+    lines = {line["file"]: line for line in map(json.loads, found)}
+    assert lines.pop("uploads/driver-1/broken.jpg")["error"] == "UnreadablePhoto"
+    assert lines.keys() == photos.keys()
+    loaded = load_model(model)
+    for name, content in photos.items():
+        answer = classify(content, loaded)
+        assert (lines[name]["vehicle"], lines[name]["threshold"]) == (answer["vehicle"], answer["threshold"])
+        assert lines[name]["confidence"] == pytest.approx(answer["confidence"], abs=1e-6)
+
+    (inputs / "model" / "model.tar.gz").write_bytes(b"no archive")
+    assert runner.run("predict").returncode == 1
+    assert "model.tar.gz" in (runner.root / "output" / "message").read_text()
+
+
 @pytest.mark.parametrize("arguments", [(), ("tune",)])
 def test_another_program_is_refused(runner: Runner, arguments: tuple[str, ...]) -> None:
     ended = runner.run(*arguments)
     assert ended.returncode == 2
-    assert "train,compare,serve" in ended.stdout
+    assert "train,compare,predict,serve" in ended.stdout

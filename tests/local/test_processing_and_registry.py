@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,27 @@ def test_a_job_reads_inputs_and_uploads_outputs(application: FakeApplication) ->
     )
     assert lines == ["evaluating"]
     assert call_refused(application.sagemaker.create_processing_job, **request)[0] == "ResourceInUse"
+
+
+def test_a_manifest_names_the_objects_of_an_input(application: FakeApplication) -> None:
+    application.put("scattered/a.txt", b"a")
+    application.put("scattered/deep/b.txt", b"b")
+    application.put("scattered/other.txt", b"c")
+    prefix = {"prefix": f"s3://{application.bucket}/scattered/"}
+
+    def run(manifest: list[Any]) -> dict[str, Any]:
+        request = application.processing_request()
+        uri = application.put("manifests/one", json.dumps(manifest).encode())
+        request["ProcessingInputs"][0]["S3Input"] |= {"S3DataType": "ManifestFile", "S3Uri": uri}
+        application.sagemaker.create_processing_job(**request)
+        return application.wait_for_processing(request["ProcessingJobName"])
+
+    assert run([prefix, "a.txt", "deep/b.txt"])["ProcessingJobStatus"] == "Completed"
+    report = json.loads(application.get(f"s3://{application.bucket}/reports/report.json"))
+    assert report["files"] == ["a.txt", "deep/b.txt"]
+    assert "Could not find data" in run([prefix, "missing.txt"])["FailureReason"]
+    assert "outside of the input folder" in run([prefix, "../a.txt"])["FailureReason"]
+    assert "is no manifest" in run(["a.txt"])["FailureReason"]
 
 
 def test_a_failed_and_a_stopped_job_have_that_status(application: FakeApplication) -> None:

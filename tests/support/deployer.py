@@ -227,7 +227,7 @@ def _data_outputs(stage: str) -> dict[str, str]:
         f"{name.title()}Bucket": f"scones-{stage}-{name}-{ACCOUNT}-{REGION}" for name in ("uploads", "ml", "artifacts")
     }
     names |= {"PhotoTable": f"scones-{stage}-photos", "ModelTable": f"scones-{stage}-models"}
-    roles = ("TrainingRole", "EvaluationRole", "EndpointRole")
+    roles = ("TrainingRole", "EvaluationRole", "BacktestRole", "EndpointRole")
     return names | {f"{name}Arn": arn("iam", f"role/scones-{stage}-data-{name}-1", region="") for name in roles}
 
 

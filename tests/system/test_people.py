@@ -16,7 +16,7 @@ from deploy.errors import DeployError
 from deploy.outputs import Deployed
 from deploy.stack import Stack
 from deploy.target import Target
-from operate import status
+from operate import backtest, status
 from tests.support.people import signing_as
 
 TOO_LARGE = 20 * 1024 * 1024 + 1
@@ -139,6 +139,24 @@ def test_an_operator_operates_the_stage(deployed: Deployed, operator: Any) -> No
     for name in ("lock", "reference"):
         operator("dynamodb").put_item(TableName=deployed.model_table, Item={"id": {"S": name}})
         operator("dynamodb").delete_item(TableName=deployed.model_table, Key={"id": {"S": name}})
+
+
+def test_an_operator_starts_jobs_only_with_the_role_of_backtests(deployed: Deployed, operator: Any) -> None:
+    """With the role of evaluations, a job could write the report that a retraining is judged by."""
+    sagemaker, s3 = operator("sagemaker"), operator("s3")
+    name = f"vehicles-{deployed.stage}-backtest-of-operator"
+    request = backtest.job_request(deployed, backtest.Tested("m", f"s3://{deployed.ml_bucket}/models/m"), name)
+    assert not denied(sagemaker.create_processing_job, **request)
+    s3.put_object(Bucket=deployed.ml_bucket, Key=f"backtests/{name}/photos.manifest", Body=b"[]")
+    for version in s3.list_object_versions(Bucket=deployed.ml_bucket, Prefix=f"backtests/{name}/")["Versions"]:
+        identity = {"Key": version["Key"], "VersionId": version["VersionId"]}
+        s3.delete_objects(Bucket=deployed.ml_bucket, Delete={"Objects": [identity]})
+    (data,) = boto3.client("cloudformation").describe_stacks(StackName=f"{deployed.app_name}-data")["Stacks"]
+    roles = {one["OutputKey"]: one["OutputValue"] for one in data["Outputs"]}
+    for role in ("EvaluationRoleArn", "TrainingRoleArn"):
+        assert denied(sagemaker.create_processing_job, **{**request, "RoleArn": roles[role]}), role
+    evaluation = {**request, "ProcessingJobName": f"vehicles-{deployed.stage}-1-eval"}
+    assert denied(sagemaker.create_processing_job, **evaluation)
 
 
 def test_an_operator_deploys_nothing_deletes_no_data_and_makes_no_champion(deployed: Deployed, operator: Any) -> None:

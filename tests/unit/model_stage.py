@@ -95,6 +95,8 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
             endpoint_name="scones-test-vehicles",
             threshold_parameter=PARAMETER,
             image="scones@sha256:0",
+            backtest_role_arn="arn:aws:iam::123456789012:role/backtest",
+            training_instance_type="ml.m5.xlarge",
         )
 
 

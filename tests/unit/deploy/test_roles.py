@@ -29,14 +29,17 @@ def keys(role: str, action: str) -> set[str]:
 
 def test_jobs_and_the_endpoint_read_and_write_only_what_they_need() -> None:
     """None of them writes labels or reviews, and the endpoint, which decodes photos of strangers, reads only models."""
-    written = {role: keys(role, "s3:PutObject") for role in ("TrainingRole", "EvaluationRole", "EndpointRole")}
+    roles = ("TrainingRole", "EvaluationRole", "BacktestRole", "EndpointRole")
+    written = {role: keys(role, "s3:PutObject") for role in roles}
     assert written == {
         "TrainingRole": {"models/vehicles-${Stage}-*"},
         "EvaluationRole": {"retraining/vehicles-${Stage}-*"},
+        # An operator passes it to a job with any program.
+        "BacktestRole": {"backtests/*"},
         "EndpointRole": set(),
     }
     assert keys("EndpointRole", "s3:GetObject") == {"models/*/model.tar.gz", "initial/*/model.tar.gz"}
-    for role in ("TrainingRole", "EvaluationRole"):
+    for role in ("TrainingRole", "EvaluationRole", "BacktestRole"):
         assert not {key for key in keys(role, "s3:GetObject") if key.startswith(("labels", "reviews", "*"))}
 
 
