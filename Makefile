@@ -17,7 +17,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 TOOLS := build/tools
 CHECKOV := build/checkov
-LOCKED := requirements requirements-pretrain requirements-tools requirements-checkov functions/requirements container/requirements
+LOCKED := requirements requirements-pretrain requirements-tools requirements-checkov functions/requirements container/requirements console/requirements
 # --no-build-isolation: a package without a wheel is built with the setuptools of the lock file, not with the newest one.
 INSTALL_LOCKED := -m pip install --disable-pip-version-check --require-hashes --no-build-isolation
 

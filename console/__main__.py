@@ -87,6 +87,7 @@ def serve(deployed: Deployed, aws: Aws, reviewer: Reviewer, port: int, undo_s: f
 
     import uvicorn
 
+    from console.web.access import LocalAccess
     from console.web.app import create_app
     from console.web.logins import Logins
     from console.web.services import Services
@@ -104,9 +105,8 @@ def serve(deployed: Deployed, aws: Aws, reviewer: Reviewer, port: int, undo_s: f
             return 1
     hosts = [f"{name}:{port}" for name in (HOST, "localhost")]
     logins = Logins(f"http://{HOST}:{port}", announce=lambda line: print(line, flush=True))
-    app = create_app(
-        Services.of(deployed, aws, choices(), reviewer, undo_s=undo_s, operator=operator), logins, hosts=hosts
-    )
+    services = Services.of(deployed, aws, choices(), reviewer, undo_s=undo_s, operator=operator)
+    app = create_app(LocalAccess(services, logins, hosts=hosts))
     print(
         f"The console runs (Ctrl-C stops it). Open it with this address, which works once:\n{logins.start_address}",
         flush=True,

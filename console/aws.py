@@ -33,9 +33,9 @@ class Aws:
     stepfunctions: "SFNClient"
     sts: "STSClient"
 
-    def __init__(self) -> None:
-        """Use the default credentials and region of boto3."""
-        self._session = boto3.session.Session()
+    def __init__(self, session: boto3.session.Session | None = None) -> None:
+        """Use the credentials and the region of `session`, by default those of boto3."""
+        self._session = session or boto3.session.Session()
         self._lock = threading.Lock()
 
     def __getattr__(self, service: str) -> Any:

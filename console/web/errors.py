@@ -16,16 +16,14 @@ from console.aws_errors import error_of_aws, explain
 from console.corrections import NotCorrectable
 from console.desk import InvalidAnswer
 from console.session import NotLeased
-from console.web.logins import SIGN_IN
-from console.web.pages import CHALLENGE, Pages
+from console.web.access import Access
+from console.web.pages import NOT_PAGES, Pages
 from console.web.security import HEADERS
-from console.web.services import Services, current_reviewer
 from functions.shared.aws import error_code
 from functions.shared.errors import RecordUnavailable
 
 log = logging.getLogger(__name__)
 
-_NOT_PAGES = ("/api/", "/images/", "/static/")
 _TITLES = {404: "Page not found"}
 
 
@@ -39,13 +37,6 @@ def add_exception_handlers(app: FastAPI) -> None:
     app.add_exception_handler(NotCorrectable, _conflict)
     app.add_exception_handler(InvalidAnswer, _unprocessable)
     app.add_exception_handler(Exception, _internal_error)
-
-
-def not_signed_in(path: str, pages: Pages) -> Response:
-    """Return the response to a request without a session."""
-    if path.startswith(_NOT_PAGES):
-        return JSONResponse({"detail": SIGN_IN}, status_code=401, headers=CHALLENGE)
-    return pages.render_sign_in()
 
 
 def _bad_gateway(request: Request, error: Exception) -> Response:
@@ -70,17 +61,20 @@ def _http_error(request: Request, error: Exception) -> Response:
 
 def _internal_error(request: Request, error: Exception) -> Response:
     """Respond to an error of the console; the server prints its traceback in the terminal."""
-    detail = "This is an error of the console itself. Its terminal shows the details."
+    detail = "This is an error of the console itself. Its terminal, or its log in CloudWatch, shows the details."
     response = _response(request, 500, "The console failed", detail, retry=True)
     # This response does not pass the Guard.
-    response.headers.update(HEADERS)
+    access: Access = request.app.state.access
+    response.headers.update({**HEADERS, **access.headers})
     return response
 
 
 def _response(request: Request, status: int, title: str, detail: str, *, retry: bool = False) -> Response:
     """Return an error as JSON for scripts and images, and as a page otherwise."""
-    if request.url.path.startswith(_NOT_PAGES):
+    access: Access = request.app.state.access
+    services = getattr(request.state, "services", None)
+    if services is None or request.url.path.startswith(NOT_PAGES):
         return JSONResponse({"detail": detail}, status_code=status)
-    services: Services = request.app.state.services
-    reviewer = current_reviewer(request)
-    return services.pages.render("error", reviewer, status_code=status, title=title, detail=detail, retry=retry)
+    reviewer = access.reviewer(services, request)
+    pages: Pages = services.pages
+    return pages.render("error", reviewer, status_code=status, title=title, detail=detail, retry=retry)

@@ -16,6 +16,8 @@ from deploy.outputs import Deployed
 
 # "A server generating a 401 response must send a WWW-Authenticate header field" (RFC 9110, 15.5.2).
 CHALLENGE = {"WWW-Authenticate": 'StartAddress realm="console"'}
+NOT_PAGES = ("/api/", "/images/", "/static/")
+"""The beginnings of the paths that scripts and images request: their errors are JSON."""
 PRODUCTION = "prod"
 """The stage whose pages look different from all others, so that nobody takes it for another one."""
 
@@ -31,8 +33,13 @@ class Pages:
         choices: tuple[Choice, ...],
         csrf_token: str,
         figures: Callable[[], Figures | None],
+        *,
+        hosted: bool = False,
     ) -> None:
-        """`csrf_token`: the token that pages send with every POST. `figures`: those of the last reading, if any."""
+        """`csrf_token`: the token that pages send with every POST. `figures`: those of the last reading, if any.
+
+        `hosted`: people sign out instead of choosing a name, which their identity provider knows.
+        """
         self._figures = figures
         self._environment = Environment(
             loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -46,6 +53,7 @@ class Pages:
             choices=choices,
             several_vehicles=several_vehicles(),
             token=csrf_token,
+            hosted=hosted,
         )
 
     def render(self, name: str, reviewer: Reviewer, *, status_code: int = 200, **values: Any) -> HTMLResponse:
@@ -62,6 +70,11 @@ class Pages:
         """
         html = self._environment.get_template("sign-in.html").render(used=used)
         return HTMLResponse(html, status_code=401, headers=CHALLENGE)
+
+    def render_message(self, title: str, detail: str, link: tuple[str, str], *, status_code: int = 200) -> HTMLResponse:
+        """Return a page for somebody who is not signed in; `link` are the text and the address of its link."""
+        html = self._environment.get_template("message.html").render(title=title, detail=detail, link=link)
+        return HTMLResponse(html, status_code=status_code)
 
     def render_signed_in(self) -> HTMLResponse:
         """Return the page that goes to the Review page, for a browser that was just signed in."""

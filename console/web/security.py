@@ -1,21 +1,23 @@
-"""Protect the console from other sites in the same browser, and from other accounts of the computer.
+"""Protect the console from other sites in the same browser, and from whoever is not signed in.
 
-The console listens on loopback and uses the AWS credentials of its user, so any site that the user visits could send
-requests to it. The check of Host prevents DNS rebinding, the checks of Origin and token prevent cross-site request
-forgery, and the Content-Security-Policy allows only the scripts, styles and images of the console. Other accounts can
-send any header, so everything but the start address, the icon and the static files needs a session (`logins`).
+The console acts with AWS credentials, so any site that a reviewer visits could send requests to it. The check of Host
+prevents DNS rebinding, the checks of Origin and token prevent cross-site request forgery, and the
+Content-Security-Policy allows only the scripts, styles and images of the console. Everything but the static files and
+the routes for anybody needs the admission of `console.web.access`.
 """
 
 import hmac
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Set
+from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from console.web.logins import START_PATH, Logins
+if TYPE_CHECKING:
+    from console.web.access import Access
 
 TOKEN_HEADER = "x-csrf-token"  # noqa: S105  # a header's name
 
@@ -34,8 +36,9 @@ HEADERS = {
     # Photos show drivers. Nothing of the console stays in the cache of a browser.
     "Cache-Control": "no-store",
 }
-_WITHOUT_SESSION = (START_PATH, "/favicon.ico")
-_STATIC = "/static/"
+STATIC_PATH = "/static/"
+HEALTH_PATH = "/health"
+"""Where a load balancer asks whether the console runs: without sign-in, the container's address as Host."""
 
 
 def new_token() -> str:
@@ -46,28 +49,15 @@ def new_token() -> str:
 class Guard:
     """ASGI middleware that adds security headers to every response.
 
-    It answers 403 to requests from other sites, and 401 to requests without a session.
+    It answers 403 to requests from other sites, and what `access` says to people whom it does not admit. The services
+    of who is admitted are in the state of the request.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        hosts: Iterable[str],
-        token: str,
-        logins: Logins,
-        not_signed_in: Callable[[str], Response],
-    ) -> None:
-        """`hosts` are the accepted values of the Host header, such as `127.0.0.1:8080`.
-
-        `not_signed_in` returns the response to a request without a session for a path.
-        """
+    def __init__(self, app: ASGIApp, *, access: "Access", open_paths: Set[str]) -> None:
+        """`open_paths` need no admission, and neither do the static files."""
         self._app = app
-        self._hosts = frozenset(hosts)
-        self._origins = frozenset(f"http://{host}" for host in self._hosts)
-        self._token = token
-        self._logins = logins
-        self._not_signed_in = not_signed_in
+        self._access = access
+        self._open_paths = open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI event."""
@@ -78,43 +68,49 @@ class Guard:
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in {**HEADERS, **self._access.headers}.items():
                     headers[name] = value
             await send(message)
 
-        method, headers = scope["method"], Headers(scope=scope)
-        if refusal := self._foreign(method, headers):
-            await PlainTextResponse(refusal, status_code=403)(scope, receive, send_guarded)
-        elif not self._is_open(scope):
-            await self._not_signed_in(scope["path"])(scope, receive, send_guarded)
-        elif refusal := self._forged(method, headers):
-            await PlainTextResponse(refusal, status_code=403)(scope, receive, send_guarded)
-        else:
-            await self._app(scope, receive, send_guarded)
+        response = await self._refusal(scope)
+        await (response or self._app)(scope, receive, send_guarded)
 
-    def _is_open(self, scope: Scope) -> bool:
-        """Whether the request has a session or needs none."""
-        path = scope["path"]
-        if path in _WITHOUT_SESSION or path.startswith(_STATIC):
-            return True
-        return self._logins.has_session(HTTPConnection(scope).cookies)
+    async def _refusal(self, scope: Scope) -> Response | None:
+        """Return the response to a request that is refused; None for one that the application answers."""
+        from console.web.access import NotAdmitted
+
+        method, path, headers = scope["method"], scope["path"], Headers(scope=scope)
+        if method in _SAFE_METHODS and path == HEALTH_PATH and path in self._open_paths:
+            return None
+        if reason := self._foreign(method, headers):
+            return PlainTextResponse(reason, status_code=403)
+        if method in _SAFE_METHODS and (path in self._open_paths or path.startswith(STATIC_PATH)):
+            return None
+        try:
+            services = await self._access.admit(HTTPConnection(scope))
+        except NotAdmitted as refusal:
+            return refusal.response
+        if reason := self._forged(method, headers, services.csrf_token):
+            return PlainTextResponse(reason, status_code=403)
+        scope.setdefault("state", {})["services"] = services
+        return None
 
     def _foreign(self, method: str, headers: Headers) -> str | None:
         """Why a request is not one of this browser's user to the console, or None."""
-        if headers.get("host", "") not in self._hosts:
+        if headers.get("host", "") not in self._access.hosts:
             return "The Host header is not an address of the console."
         # `none`: the user entered the address. For browsers without Sec-Fetch-Site the other checks apply.
         if headers.get("sec-fetch-site", "none") not in {"same-origin", "none"} and not _is_navigation(method, headers):
             return "Cross-site requests are refused."
         return None
 
-    def _forged(self, method: str, headers: Headers) -> str | None:
+    def _forged(self, method: str, headers: Headers, token: str) -> str | None:
         """Why a request that changes something is not sent by a page of the console, or None."""
         if method in _SAFE_METHODS:
             return None
-        if headers.get("origin") not in self._origins:
+        if headers.get("origin") not in self._access.origins:
             return "The request does not come from a page of the console."
-        if not hmac.compare_digest(headers.get(TOKEN_HEADER, "").encode(), self._token.encode()):
+        if not hmac.compare_digest(headers.get(TOKEN_HEADER, "").encode(), token.encode()):
             return "The console was restarted. Reload the page."
         return None
 

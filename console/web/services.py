@@ -1,9 +1,9 @@
-"""The objects that the routers share, as FastAPI dependencies."""
+"""The objects that the routers work with for one person, as FastAPI dependencies."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
-from typing import Annotated
-from urllib.parse import unquote
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
@@ -15,7 +15,7 @@ from console.corrections import Corrections
 from console.desk import UNDO_S, Desk
 from console.execution_history import ExecutionHistory
 from console.failed_requests import FailedRequests
-from console.identity import Reviewer, is_name
+from console.identity import Reviewer
 from console.leases import LEASE_S
 from console.now_reader import NowReader
 from console.operations import Operations
@@ -27,7 +27,6 @@ from console.repair import start_repair
 from console.retrainings import Retrainings
 from console.reviews import Reviews
 from console.uploads import Uploads
-from console.web.logins import Logins
 from console.web.pages import Pages
 from console.web.security import new_token
 from console.web.tabs import TAB_TIMEOUT_S, Tabs
@@ -36,12 +35,15 @@ from functions.shared.drift_state import DriftTable
 from functions.shared.events import EventBus
 from functions.shared.photo_reader import PhotoReader
 
+if TYPE_CHECKING:
+    from console.web.access import Access
+
 
 @dataclass(frozen=True)
 class Services:
-    """The objects that the routers share.
+    """The objects that the routers work with.
 
-    `reviewer` is the identity of the console at AWS. `csrf_token` is what the pages send with every POST.
+    `reviewer` is the identity at AWS. `csrf_token` is what the pages send with every POST.
     `repair` puts the endpoint back and returns the ARN of the execution, None for a reviewer who is no operator,
     as `operations` are.
     """
@@ -79,12 +81,18 @@ class Services:
         reviewer: Reviewer,
         *,
         operator: bool = False,
+        operator_aws: Aws | None = None,
+        hosted: bool = False,
         undo_s: float = UNDO_S,
         lease_s: int = LEASE_S,
         tab_timeout_s: float = TAB_TIMEOUT_S,
     ) -> "Services":
-        """Return the services of one stage; call `close`. The times, in seconds, are those of Desk and Tabs."""
+        """Return the services of one stage; call `close`. The times, in seconds, are those of Desk and Tabs.
+
+        `operator_aws` are the clients for what only operators may do, by default `aws`. `hosted`: for the pages.
+        """
         choices = tuple(choices)
+        operating = (operator_aws or aws) if operator else None
         csrf_token = new_token()
         now = NowReader(deployed, aws)
         desk = Desk(deployed, aws, choices, undo_s=undo_s, lease_s=lease_s)
@@ -101,7 +109,7 @@ class Services:
             ),
             attention=Attention(deployed, aws),
             queue=Queue(deployed, aws, desk.reviews),
-            failed_requests=FailedRequests(deployed, aws),
+            failed_requests=FailedRequests(deployed, operating or aws),
             photos=desk.photos,
             records=records,
             finder=PhotoFinder(PhotoReader(deployed.photo_table, aws.dynamodb)),
@@ -111,9 +119,9 @@ class Services:
             retrainings=Retrainings(deployed, aws),
             drift=DriftTable(deployed.model_table, aws.dynamodb),
             now=now,
-            repair=(lambda: start_repair(deployed, aws.stepfunctions, reviewer.id)) if operator else None,
-            operations=Operations(deployed, aws, reviewer.id) if operator else None,
-            pages=Pages(deployed, choices, csrf_token, now.peek),
+            repair=partial(start_repair, deployed, operating.stepfunctions, reviewer.id) if operating else None,
+            operations=Operations(deployed, operating, reviewer.id) if operating else None,
+            pages=Pages(deployed, choices, csrf_token, now.peek, hosted=hosted),
             csrf_token=csrf_token,
         )
 
@@ -124,34 +132,17 @@ class Services:
 
 
 async def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     return services
 
 
-async def _logins(request: Request) -> Logins:
-    logins: Logins = request.app.state.logins
-    return logins
-
-
-def current_reviewer(request: Request) -> Reviewer:
-    """Return the reviewer: the identity of the console at AWS, with the name that the browser's cookie has, if any.
-
-    The name is for display only: nothing that a browser sends changes the identity.
-    """
-    reviewer: Reviewer = request.app.state.services.reviewer
-    name = unquote(request.cookies.get(request.app.state.logins.name_cookie, ""))
-    return replace(reviewer, name=name) if is_name(name) else reviewer
-
-
 async def _reviewer(request: Request) -> Reviewer:
-    return current_reviewer(request)
+    access: Access = request.app.state.access
+    return access.reviewer(request.state.services, request)
 
 
 CurrentServices = Annotated[Services, Depends(_services)]
-"""A parameter of a route: the services of the application."""
-
-CurrentLogins = Annotated[Logins, Depends(_logins)]
-"""A parameter of a route: the sessions of browsers."""
+"""A parameter of a route: the services of the person who sent the request."""
 
 CurrentReviewer = Annotated[Reviewer, Depends(_reviewer)]
 """A parameter of a route: the reviewer who sent the request."""

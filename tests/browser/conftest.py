@@ -18,6 +18,7 @@ import local
 from console.answers import choices
 from console.aws import Aws
 from console.identity import Reviewer
+from console.web.access import LocalAccess
 from console.web.app import create_app
 from console.web.logins import Logins
 from console.web.services import Services
@@ -25,6 +26,7 @@ from deploy import system
 from deploy.outputs import Deployed
 from deploy.target import Target
 from tests.browser.deployed_stage import Stage
+from tests.support import embedded_aws
 from tests.support.network import free_port
 from tests.support.waiting import eventually
 
@@ -67,6 +69,21 @@ def stage(session_stage: Stage) -> Stage:
     return session_stage
 
 
+@pytest.fixture(scope="module")
+def enforced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A stage on an embedded AWS that enforces IAM. The stage itself calls AWS as the root user."""
+    folder = tmp_path_factory.mktemp("enforced")
+    settings = local.Settings(port=free_port(), directory=folder, authorization=True)
+    with embedded_aws.started(settings) as server, embedded_aws.used(server):
+        deployed = Deployed.of(system.deploy(Target("local", "test"), progress=lambda line: None))
+        stage = Stage(deployed, Aws())
+        stage.create_endpoint()
+        with pytest.MonkeyPatch.context() as environment:
+            for name, value in settings.as_environment().items():
+                environment.setenv(name, value)
+            yield stage
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """The Chromium that the variable CHROMIUM names or that PATH contains; without one the test is skipped."""
@@ -103,7 +120,7 @@ def serve_console(stage: Stage, aws: Aws | None = None, **options: Any) -> Itera
     hosts = [f"127.0.0.1:{port}", f"localhost:{port}"]
     reviewer = Reviewer(stage.reviewer("ada").id, "Ada")
     services = Services.of(stage.deployed, aws or stage.aws_of("ada"), choices(), reviewer, **options)
-    app = create_app(services, logins, hosts=hosts)
+    app = create_app(LocalAccess(services, logins, hosts=hosts))
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", access_log=False))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -20,24 +20,8 @@ from functions.shared.events import EventBus
 from local import users
 from tests.browser.deployed_stage import Stage, draw_photo
 from tests.support import embedded_aws
-from tests.support.network import free_port
 from tests.support.waiting import eventually
 from tests.unit.console.browser_client import HOST, TAB, BrowserClient
-
-
-@pytest.fixture(scope="module")
-def enforced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A stage on an embedded AWS that enforces IAM. The stage itself calls AWS as the root user."""
-    folder = tmp_path_factory.mktemp("enforced")
-    settings = local.Settings(port=free_port(), directory=folder, authorization=True)
-    with embedded_aws.started(settings) as server, embedded_aws.used(server):
-        deployed = Deployed.of(system.deploy(Target("local", "test"), progress=lambda line: None))
-        stage = Stage(deployed, Aws())
-        stage.create_endpoint()
-        with pytest.MonkeyPatch.context() as environment:
-            for name, value in settings.as_environment().items():
-                environment.setenv(name, value)
-            yield stage
 
 
 @pytest.fixture(scope="module")

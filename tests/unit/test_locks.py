@@ -18,7 +18,7 @@ from deploy.errors import DeployError
 ROOT = Path(__file__).resolve().parents[2]
 LOCKED = (
     *("requirements", "requirements-pretrain", "requirements-tools", "requirements-checkov"),
-    *("functions/requirements", "container/requirements"),
+    *("functions/requirements", "container/requirements", "console/requirements"),
 )
 WHEEL = "freight-1.0-py3-none-any.whl"
 INSTALL = ("-m", "pip", "install", "--disable-pip-version-check", "--no-deps", "--quiet")
@@ -52,10 +52,11 @@ def test_a_lock_file_has_each_requirement_and_a_hash_of_each_package(name: str) 
     assert len(found) == sum(1 for line in text.splitlines() if line[:1].isalnum())
 
 
-def test_the_image_has_the_versions_that_the_tests_run_with() -> None:
+@pytest.mark.parametrize("folder", ["container", "console"])
+def test_the_images_have_the_versions_that_the_tests_run_with(folder: str) -> None:
     tested = locked((ROOT / "requirements.lock").read_text())
-    in_image = locked((ROOT / "container" / "requirements.lock").read_text())
-    assert len(in_image) > len(requirements_of(ROOT / "container" / "requirements.txt"))
+    in_image = locked((ROOT / folder / "requirements.lock").read_text())
+    assert len(in_image) > len(requirements_of(ROOT / folder / "requirements.txt"))
     assert {name: tested[name][0] for name in in_image} == {name: version for name, (version, _) in in_image.items()}
 
 

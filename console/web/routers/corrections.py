@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 
+from console.web.roles import REVIEWERS
 from console.web.services import CurrentReviewer, CurrentServices
 from functions.shared.times import now
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(REVIEWERS)])
 
 
 class CorrectionRequest(BaseModel):

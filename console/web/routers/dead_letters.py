@@ -4,14 +4,15 @@ import logging
 from collections import Counter
 from typing import Any
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, Depends, HTTPException
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
 from console.failed_requests import MessageNotFound, NotRemoved
+from console.web.roles import REVIEWERS
 from console.web.services import CurrentReviewer, CurrentServices
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(REVIEWERS)])
 log = logging.getLogger(__name__)
 
 

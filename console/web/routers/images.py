@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Query, Response
+from fastapi import APIRouter, Depends, HTTPException, Query, Response
 
 from console.photos import SIZES, PhotoNotShown
+from console.web.roles import REVIEWERS
 from console.web.services import CurrentServices, Services
 from functions.shared.photo import Photo
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(REVIEWERS)])
 
 
 @router.get("/images/{photo_id}")

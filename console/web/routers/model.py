@@ -1,7 +1,7 @@
 """The Model page."""
 
 from botocore.exceptions import ClientError
-from fastapi import APIRouter, HTTPException, Response
+from fastapi import APIRouter, Depends, HTTPException, Response
 from fastapi.responses import HTMLResponse
 
 from console import drawing, monitoring, tradeoff_chart
@@ -17,12 +17,13 @@ from console.photo_records import DAYS
 from console.retrainings import MAX_RUNS, Run
 from console.tradeoff import TradeOff, parse_share
 from console.web import views
+from console.web.roles import REVIEWERS
 from console.web.services import CurrentReviewer, CurrentServices, Services
 from functions.shared.audit import WINDOW
 from functions.shared.drift_report import describe_drift
 from functions.shared.times import now
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(REVIEWERS)])
 
 
 @router.get("/model")

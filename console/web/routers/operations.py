@@ -6,15 +6,20 @@ from contextlib import contextmanager
 from typing import Annotated
 
 from botocore.exceptions import ClientError
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, Depends, HTTPException
 from pydantic import BaseModel, Field
 
 from console.operations import Operations
+from console.web.roles import Allowed, operators
 from console.web.services import CurrentServices, Services
 from functions.shared.aws import error_code
 
 router = APIRouter()
 log = logging.getLogger(__name__)
+
+RETRAIN = operators("retrain a model", "make retrain")
+ROLL_BACK = operators("roll back", "make rollback")
+SET_THRESHOLD = operators("set the threshold", "make threshold")
 
 
 class Confirmed(BaseModel):
@@ -35,28 +40,28 @@ class ThresholdRequest(Confirmed):
     value: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)] | None
 
 
-@router.post("/api/model/retrain")
+@router.post("/api/model/retrain", dependencies=[Depends(RETRAIN)])
 def retrain(body: RetrainRequest, services: CurrentServices) -> dict[str, str]:
     """Start a retraining; return the address of its page. Errors as in `_operations`."""
-    with _operations(services, body, "retrain a model", "make retrain") as operations:
+    with _operations(services, body, RETRAIN) as operations:
         name = operations.retrain(dry_run=body.dry_run)
     log.warning("%s started the retraining %s", services.reviewer.id, name)
     return {"address": f"/model/runs/{name}"}
 
 
-@router.post("/api/model/rollback")
+@router.post("/api/model/rollback", dependencies=[Depends(ROLL_BACK)])
 def roll_back(body: Confirmed, services: CurrentServices) -> dict[str, str]:
     """Start a rollback to the champion's predecessor; return the address of its page. Errors as in `_operations`."""
-    with _operations(services, body, "roll back", "make rollback") as operations:
+    with _operations(services, body, ROLL_BACK) as operations:
         name = operations.roll_back()
     log.warning("%s started the rollback %s", services.reviewer.id, name)
     return {"address": f"/model/rollbacks/{name}"}
 
 
-@router.post("/api/model/threshold")
+@router.post("/api/model/threshold", dependencies=[Depends(SET_THRESHOLD)])
 def set_threshold(body: ThresholdRequest, services: CurrentServices) -> dict[str, str]:
     """Set the threshold; return the address of the page that shows it. Errors as in `_operations`."""
-    with _operations(services, body, "set the threshold", "make threshold") as operations:
+    with _operations(services, body, SET_THRESHOLD) as operations:
         operations.set_threshold(body.value)
     log.warning(
         "%s set the threshold to %s", services.reviewer.id, "the model's own" if body.value is None else body.value
@@ -65,7 +70,7 @@ def set_threshold(body: ThresholdRequest, services: CurrentServices) -> dict[str
 
 
 @contextmanager
-def _operations(services: Services, body: Confirmed, what: str, command: str) -> Iterator[Operations]:
+def _operations(services: Services, body: Confirmed, allowed: Allowed) -> Iterator[Operations]:
     """Yield the operations of the stage.
 
     409 when `confirm` is not the name of the stage, 403 for a reviewer who is no operator or whom AWS denies it.
@@ -73,12 +78,10 @@ def _operations(services: Services, body: Confirmed, what: str, command: str) ->
     stage = services.stage
     if body.confirm != stage:
         raise HTTPException(409, f"This is stage {stage}. Type its name to confirm.")
-    denied = f"You may not {what}; an operator has to do it: {command} STAGE={stage}"
-    if services.operations is None:
-        raise HTTPException(403, denied)
+    assert services.operations is not None
     try:
         yield services.operations
     except ClientError as error:
         if error_code(error) not in {"AccessDeniedException", "AccessDenied"}:
             raise
-        raise HTTPException(403, denied) from error
+        raise HTTPException(403, allowed.refusal(stage)) from error

@@ -1,15 +1,16 @@
 """The Photos page with its search, and the page of one photo."""
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse
 
 from console.photo_search import STATUSES, Search, quick_days
 from console.web import photo_views, views
+from console.web.roles import REVIEWERS
 from console.web.services import CurrentReviewer, CurrentServices
 from functions.shared.label import UNUSABLE
 from functions.shared.times import now
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(REVIEWERS)])
 
 
 @router.get("/photos")

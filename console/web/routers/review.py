@@ -1,20 +1,17 @@
 """The Review page."""
 
 from typing import Any
-from urllib.parse import quote
 
-from fastapi import APIRouter, HTTPException, Response
+from fastapi import APIRouter, Depends
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, Field
 
-from console.identity import NAME_RULE, is_name
 from console.session import Session
 from console.web import views
-from console.web.services import CurrentLogins, CurrentReviewer, CurrentServices, Services
+from console.web.roles import REVIEWERS
+from console.web.services import CurrentReviewer, CurrentServices, Services
 
-router = APIRouter()
-
-_COOKIE_S = 365 * 86400
+router = APIRouter(dependencies=[Depends(REVIEWERS)])
 
 
 class TabRequest(BaseModel):
@@ -37,12 +34,6 @@ class AnswerRequest(LeaseRequest):
     """The body of an answer to a review request."""
 
     vehicle: str
-
-
-class RenameRequest(BaseModel):
-    """The body of a change of the displayed name."""
-
-    name: str
 
 
 @router.get("/")
@@ -89,16 +80,6 @@ def close_session(body: TabRequest, services: CurrentServices) -> dict[str, bool
     """Close the session of a tab."""
     services.tabs.close_session(body.tab)
     return {"closed": True}
-
-
-@router.post("/api/reviewer")
-def rename(body: RenameRequest, response: Response, logins: CurrentLogins) -> dict[str, str]:
-    """Change the displayed name of the reviewer, which is kept in a cookie. 422 for an invalid name."""
-    name = body.name.strip()
-    if not is_name(name):
-        raise HTTPException(422, NAME_RULE)
-    response.set_cookie(logins.name_cookie, quote(name), httponly=True, samesite="strict", max_age=_COOKIE_S)
-    return {"reviewer": name}
 
 
 def _state(services: Services, session: Session, body: TabRequest, *, ahead: int = 1) -> dict[str, Any]:

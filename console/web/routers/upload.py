@@ -2,16 +2,17 @@
 
 from typing import Any
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
 
 from console.uploads import TOO_LARGE, InvalidUpload
 from console.web import views
+from console.web.roles import REVIEWERS
 from console.web.services import CurrentReviewer, CurrentServices
 from functions.shared.uploads import LARGEST_PHOTO_BYTES
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(REVIEWERS)])
 
 
 @router.get("/upload")

@@ -31,7 +31,8 @@ async function read(response) {
   try {
     body = JSON.parse(text);
   } catch {
-    body = { detail: text };
+    // A load balancer answers 401 with a page of its own when the sign-in has ended.
+    body = { detail: response.status === 401 ? "Your sign-in has ended. Reload the page to sign in again." : text };
   }
   if (!response.ok) {
     const detail = typeof body.detail === "string" ? body.detail : "The console refused the request as invalid.";
@@ -64,6 +65,7 @@ async function refreshStrip() {
   try {
     state = await get("/api/now");
   } catch (error) {
+    if (error instanceof ResponseError && error.status === 401) banner(error.message);
     if (error instanceof TypeError || error instanceof ResponseError) return;
     throw error;
   }
@@ -78,23 +80,27 @@ refreshStrip();
 setInterval(refreshStrip, STRIP_MS);
 
 const dialog = document.getElementById("rename");
-const name = document.getElementById("rename-name");
-document.getElementById("reviewer").addEventListener("click", () => {
-  document.getElementById("rename-problem").textContent = "";
-  dialog.showModal();
-  name.select();
-});
-document.getElementById("rename-cancel").addEventListener("click", () => dialog.close());
-dialog.querySelector("form").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  try {
-    const { reviewer } = await post("/api/reviewer", { name: name.value });
-    document.getElementById("reviewer-name").textContent = reviewer;
-    dialog.close();
-  } catch (error) {
-    document.getElementById("rename-problem").textContent = error.message;
-  }
-});
+if (dialog) allowRenaming();
+
+function allowRenaming() {
+  const name = document.getElementById("rename-name");
+  document.getElementById("reviewer").addEventListener("click", () => {
+    document.getElementById("rename-problem").textContent = "";
+    dialog.showModal();
+    name.select();
+  });
+  document.getElementById("rename-cancel").addEventListener("click", () => dialog.close());
+  dialog.querySelector("form").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    try {
+      const { reviewer } = await post("/api/reviewer", { name: name.value });
+      document.getElementById("reviewer-name").textContent = reviewer;
+      dialog.close();
+    } catch (error) {
+      document.getElementById("rename-problem").textContent = error.message;
+    }
+  });
+}
 
 for (const image of document.querySelectorAll("img.thumb, img.whole")) {
   const replace = () => image.replaceWith(placeholder());

@@ -37,14 +37,15 @@ setInterval(showAge, 1000);
 setInterval(refresh, REFRESH_MS);
 document.addEventListener("visibilitychange", refresh);
 
+// Only operators have it.
 const dialog = document.getElementById("repair");
 rows.addEventListener("click", (event) => {
   if (!event.target.closest("[data-opens=repair]")) return;
   document.getElementById("repair-problem").textContent = "";
   dialog.showModal();
 });
-document.getElementById("repair-cancel").addEventListener("click", () => dialog.close());
-dialog.querySelector("form").addEventListener("submit", async (event) => {
+document.getElementById("repair-cancel")?.addEventListener("click", () => dialog.close());
+dialog?.querySelector("form").addEventListener("submit", async (event) => {
   event.preventDefault();
   try {
     const { execution } = await post("/api/repair", { confirm: document.getElementById("repair-stage").value.trim() });

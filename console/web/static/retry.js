@@ -8,7 +8,7 @@ async function retry() {
     if (response.ok || response.status < 500) location.reload();
     else document.getElementById("retry-status").textContent = `Tried again at ${new Date().toLocaleTimeString()}. This page goes on trying.`;
   } catch {
-    document.getElementById("retry-status").textContent = "The console cannot be reached. Is it still running in its terminal?";
+    document.getElementById("retry-status").textContent = "The console cannot be reached. Does it still run, in its terminal or on AWS?";
   }
 }
 

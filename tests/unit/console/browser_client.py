@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from console.answers import choices
 from console.aws import Aws
+from console.web.access import LocalAccess
 from console.web.app import create_app
 from console.web.logins import Logins
 from console.web.security import TOKEN_HEADER
@@ -27,9 +28,9 @@ class BrowserClient:
     def __init__(self, stage: Deployed, aws: Aws, *, signed_in: bool = True, **options: Any) -> None:
         self.announced: list[str] = []
         self.logins = Logins(f"http://{HOST}", self.announced.append)
-        services = Services.of(stage, aws, choices(), ADA, **options)
-        self.csrf_token = services.csrf_token
-        self.app: FastAPI = create_app(services, self.logins, hosts=[HOST])
+        self.services = Services.of(stage, aws, choices(), ADA, **options)
+        self.csrf_token = self.services.csrf_token
+        self.app: FastAPI = create_app(LocalAccess(self.services, self.logins, hosts=[HOST]))
         self.client = self.new_client()
         self._signed_in = signed_in
 

@@ -61,7 +61,7 @@ def test_a_corrected_answer_is_a_second_label_and_the_next_data_set_uses_it(stag
 def test_only_the_answers_of_the_reviewer_can_be_corrected(stage: Deployed) -> None:
     with BrowserClient(stage, FakeAws(), undo_s=0) as browser:
         photo_id = answered(stage, browser, "bicycle")
-        corrections = browser.app.state.services.corrections
+        corrections = browser.services.corrections
         assert corrections.recent(named("ben")) == []
         with pytest.raises(NotCorrectable, match="You have no answer about this photo"):
             corrections.correct(photo_id, "motorcycle", named("ben"))

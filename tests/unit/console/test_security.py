@@ -1,14 +1,16 @@
 """The requests that the console refuses, and the headers of its responses."""
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from console.web.access import LocalAccess
 from console.web.logins import Logins
 from console.web.security import TOKEN_HEADER, Guard
 
@@ -25,13 +27,8 @@ def console() -> TestClient:
     logins = Logins(f"http://{HOST}", announce=lambda line: None)
     session = logins.start_session(logins.start_address.partition("=")[2])
     assert session
-    guard = Guard(
-        app,
-        hosts=[HOST],
-        token="right",  # noqa: S106
-        logins=logins,
-        not_signed_in=lambda path: Response(status_code=401),
-    )
+    services = Mock(csrf_token="right")  # noqa: S106
+    guard = Guard(app, access=LocalAccess(services, logins, hosts=[HOST]), open_paths=set())
     return TestClient(guard, base_url=f"http://{HOST}", cookies={logins.session_cookie: session})
 
 
