@@ -218,7 +218,7 @@ def test_classify_photo_needs_what_the_published_schema_requires(name: str) -> N
 
 def read_batch(document: Any) -> None:
     bucket = next((parse_uri(document[kind])[0] for kind in KINDS if kind in document), "uploads")
-    read_request(document, name="execution-1", bucket=bucket, concurrency=1, tolerated=5)
+    read_request(document, name="execution-1", bucket=bucket, concurrency=1, tolerated=5, reviews=200)
 
 
 @examples(50)
