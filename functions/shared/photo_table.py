@@ -11,9 +11,19 @@ from functions.shared.aws import error_code
 from functions.shared.decision import FALLBACK
 from functions.shared.dynamodb import deserialize, serialize
 from functions.shared.photo import Photo
+from functions.shared.photo_conditions import (
+    IS_IN_REVIEW,
+    IS_MISSING,
+    IS_TOO_MANY,
+    IS_UNROUTED,
+    OPEN,
+    UNSEEN,
+    is_own_review,
+    is_uploaded_again,
+    upload_attribute,
+)
 from functions.shared.photo_reader import PhotoReader, unavailable
 from functions.shared.photo_record import (
-    BATCHED,
     CLASSIFIED,
     IN_REVIEW,
     OUTCOMES,
@@ -28,15 +38,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import UpdateItemInputTypeDef
 
 _REFUSED = "ConditionalCheckFailedException"
-
-# A photo of a batch may be passed to classify-photo later, for the first time.
-_UNSEEN = Attr("photo_id").not_exists() | Attr("status").eq(BATCHED)
-_OPEN = Attr("status").is_in([CLASSIFIED, UNROUTED])
-_UNROUTED = Attr("status").eq(UNROUTED)
-_IN_REVIEW = Attr("status").eq(IN_REVIEW)
-_REASON = Attr("outcome.rejected.reason")
-_MISSING = Attr("status").eq(REJECTED) & _REASON.eq("PhotoMissing")
-_TOO_MANY = Attr("status").eq(REJECTED) & _REASON.eq("TooManyPhotos")
 
 
 class Refused(Exception):
@@ -111,7 +112,7 @@ class PhotoTable(PhotoReader):
                 "classified_by": execution,
                 **outcome,
             },
-            allowed=_UNSEEN | _OPEN | _is_own_review(execution, at) | _is_uploaded_again(photo, execution),
+            allowed=UNSEEN | OPEN | is_own_review(execution, at) | is_uploaded_again(photo, execution),
         )
 
     def claim_review(
@@ -127,7 +128,7 @@ class PhotoTable(PhotoReader):
             execution,
             at,
             {"review": {**review, "execution": execution}},
-            allowed=_UNSEEN | _OPEN | _is_own_review(execution, at) | _is_uploaded_again(photo, execution),
+            allowed=UNSEEN | OPEN | is_own_review(execution, at) | is_uploaded_again(photo, execution),
             appended={"review_requests": [{"token_hash": review["token_hash"], "requested_at": timestamp(at)}]},
         )
 
@@ -148,13 +149,13 @@ class PhotoTable(PhotoReader):
     ) -> None:
         """Record the decision (`status` ROUTED) or the rejection (REJECTED) of a photo. Raises Refused."""
         reason = outcome["rejected"]["reason"] if status == REJECTED else None
-        again = _is_uploaded_again(photo, execution)
+        again = is_uploaded_again(photo, execution)
         if reason == "PhotoMissing":
-            allowed = _UNSEEN | _OPEN | _IN_REVIEW
+            allowed = UNSEEN | OPEN | IS_IN_REVIEW
         elif reason == "TooManyPhotos":
-            allowed = _UNSEEN | again | (_UNROUTED & Attr("upload").eq(_upload(photo)))
+            allowed = UNSEEN | again | (IS_UNROUTED & Attr("upload").eq(upload_attribute(photo)))
         else:
-            allowed = _UNSEEN | _OPEN | _IN_REVIEW | again
+            allowed = UNSEEN | OPEN | IS_IN_REVIEW | again
         self._move(
             photo,
             status,
@@ -216,7 +217,7 @@ class PhotoTable(PhotoReader):
         Raises Refused when another execution made the last transition.
         """
         own = Attr("status").is_in([CLASSIFIED, IN_REVIEW, UNROUTED]) & Attr("execution").eq(execution)
-        return self._move(photo, UNROUTED, execution, at, {"error": error}, allowed=_UNSEEN | own)
+        return self._move(photo, UNROUTED, execution, at, {"error": error}, allowed=UNSEEN | own)
 
     def claim_restart(
         self,
@@ -234,8 +235,8 @@ class PhotoTable(PhotoReader):
         another execution has made a transition since, so that of several callers one succeeds. A photo that was
         rejected as PhotoMissing or TooManyPhotos counts as without an outcome.
         """
-        restartable = _OPEN | _IN_REVIEW | _MISSING | _TOO_MANY
-        same = Attr("execution").eq(before.execution) & restartable if before else _UNSEEN
+        restartable = OPEN | IS_IN_REVIEW | IS_MISSING | IS_TOO_MANY
+        same = Attr("execution").eq(before.execution) & restartable if before else UNSEEN
         self._move(photo, UNROUTED, execution, at, {"error": error, "restarts": restarts}, allowed=same)
 
     def _set(self, photo_id: str, name: str, value: str) -> None:
@@ -271,7 +272,7 @@ class PhotoTable(PhotoReader):
             "purge_at": purge_at(at),
             **attributes,
         }
-        if upload := _upload(photo):
+        if upload := upload_attribute(photo):
             changed["upload"] = upload
         first = {
             "photo": photo.as_state(),
@@ -329,30 +330,6 @@ class PhotoTable(PhotoReader):
             raise unavailable(photo_id, error) from error
 
 
-def _upload(photo: Photo) -> dict[str, str | None]:
-    """Return the attribute `upload`, which is empty when the time of the upload is unknown."""
-    if photo.uploaded_at is None:
-        return {}
-    return {"uploaded_at": timestamp(datetime.fromisoformat(photo.uploaded_at)), "sequencer": photo.sequencer}
-
-
 def _label_wanted(at: datetime) -> dict[str, str]:
     """Return the attributes with which a record is in the index `label-wanted`."""
     return {"label_wanted": "yes", "label_wanted_at": timestamp(at)}
-
-
-def _is_uploaded_again(photo: Photo, execution: str) -> ConditionBase:
-    """Whether the same bytes were uploaded again under the same key after a rejection that allows it.
-
-    For a photo that was missing: `execution` did not see it before. For one of too many: the upload is not older than
-    the time from which on it is accepted; a second event of the rejected upload is older.
-    """
-    again = _MISSING & ~Attr("classified_by").eq(execution) & ~Attr("review.execution").eq(execution)
-    if not (upload := _upload(photo)):
-        return again
-    return again | (_TOO_MANY & Attr("outcome.rejected.retry_at").lte(upload["uploaded_at"]))
-
-
-def _is_own_review(execution: str, at: datetime) -> ConditionBase:
-    """Whether `execution` owns the review request, or nobody does because it has expired."""
-    return _IN_REVIEW & (Attr("execution").eq(execution) | Attr("review.expires_at").lte(timestamp(at)))
