@@ -26,7 +26,7 @@ quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test coverage rehearse deploy destroy people stage retrain rollback repair promote reference status report threshold \
-	upload batch backtest bench load cost evaluate review redrive reconcile forget restore torture pretrain image up credentials down \
+	upload batch backtest bench load cost evaluate review redrive reconcile test-event forget restore torture pretrain image up credentials down \
 	asl format lint lock audit sbom scan simulate-audit simulate-drift simulate-scale alarms openapi contract
 
 help:  ## list the commands
@@ -144,6 +144,10 @@ redrive: $(READY)  ## replay failed photos and review requests; LIST=yes: only l
 
 reconcile: $(READY)  ## account for every upload: restart, announce, name; HOURS=<n>: newer uploads only; FORCE=yes: restart again
 	@$(PY) -m operate reconcile $(if $(HOURS),--hours "$(HOURS)") $(if $(GRACE_S),--grace "$(GRACE_S)") $(if $(filter yes,$(FORCE)),--force)
+
+test-event: $(READY)  ## EVENT="Driver Routed": send its sample to the rules of other teams that have the source scones.vehicles.test
+	@test -n "$(EVENT)" || { echo 'EVENT is not set. Run: make test-event EVENT="Driver Routed"'; exit 1; }
+	@$(PY) -m operate test-event -- $(call quoted,EVENT)
 
 forget: $(READY)  ## DRIVER=<id> or PHOTO=<id or s3://…>: show every copy of the photos; YES=yes: delete them
 	@$(PY) -m operate forget $(if $(value PHOTO),--photo=$(call quoted,PHOTO)) $(if $(value DRIVER),--driver=$(call quoted,DRIVER)) $(if $(filter yes,$(YES)),--yes)

@@ -1,4 +1,4 @@
-"""What operators do to the model from the Model page: retrain, roll back, set the threshold.
+"""What operators do from the console: retrain, roll back, set the threshold, send a test event.
 
 Each leaves a trace of who did it: the name of the execution, or the description of the parameter's new version.
 """
@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from console import other_teams
 from console.aws import Aws
 from deploy.outputs import Deployed
 from functions.shared.threshold import MODELS_OWN
@@ -53,6 +54,10 @@ class Operations:
             Description=f"Set in the console by {self._who}"[:1024],
             Overwrite=True,
         )
+
+    def send_test_event(self, detail_type: str) -> str:
+        """Publish the sample of an event with the source of tests; return its id. Raises EventNotPublished, too."""
+        return other_teams.send_test_event(detail_type, self._deployed, self._aws.events)
 
     def _start(self, workflow: str, action: str, request: Mapping[str, Any]) -> str:
         name = execution_name(action, self._who)

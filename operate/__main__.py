@@ -41,6 +41,7 @@ from operate import (
     stage_data,
     status,
     terminal,
+    test_event,
     threshold,
 )
 from operate.champion import Champion
@@ -119,6 +120,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--force", action="store_true", help="remove it even if it can be replayed")
     command = add("threshold", _threshold, "reviews and errors at the threshold in force and at another one")
     command.add_argument("--at", default="", help="a threshold from 0 to 1, or `model` for the model's own")
+    command = add("test-event", _test_event, "send the sample of an event to the rules of other teams")
+    command.add_argument("detail_type", help="the detail type, such as Driver Routed")
     command = add("reconcile", _reconcile, "restart photos without an outcome, announce outcomes, name what is left")
     command.add_argument("--hours", type=float, help="examine only the uploads of the last hours")
     command.add_argument("--grace", type=float, default=reconcile.GRACE_S, help="seconds; leave younger photos alone")
@@ -226,6 +229,10 @@ def _redrive(target: Target, arguments: Arguments) -> None:
 def _threshold(target: Target, arguments: Arguments) -> None:
     report = REPORTS / "threshold.json"
     threshold.run(_deployed(target), Aws(), report, at=arguments.at, is_local=target.is_local)
+
+
+def _test_event(target: Target, arguments: Arguments) -> None:
+    test_event.send(_deployed(target), Aws(), arguments.detail_type)
 
 
 def _reconcile(target: Target, arguments: Arguments) -> int:

@@ -12,11 +12,11 @@ from starlette.routing import BaseRoute, Mount
 from console.web.access import Access
 from console.web.errors import add_exception_handlers
 from console.web.roles import ANYBODY, open_paths
-from console.web.routers import corrections, dead_letters, images, model, now, operations, photos, review, upload
+from console.web.routers import corrections, dead_letters, images, model, now, operations, photos, review, teams, upload
 from console.web.security import STATIC_PATH, Guard
 
 STATIC = Path(__file__).parent / "static"
-PAGES = (review, corrections, now, photos, images, upload, model, operations, dead_letters)
+PAGES = (review, corrections, now, photos, images, upload, model, operations, dead_letters, teams)
 
 
 def create_app(access: Access) -> FastAPI:
@@ -39,6 +39,8 @@ def create_app(access: Access) -> FastAPI:
     for router in (*(page.router for page in PAGES), *access.routers):
         app.include_router(router)
         routes += router.routes
+    # Those of included routers are not in app.routes.
+    app.state.routes = routes
     app.add_middleware(Guard, access=access, open_paths=open_paths(routes))
     return app
 

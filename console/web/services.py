@@ -49,6 +49,7 @@ class Services:
     """
 
     stage: str
+    deployed: Deployed
     reviewer: Reviewer
     choices: tuple[Choice, ...]
     desk: Desk
@@ -99,6 +100,7 @@ class Services:
         records, history = PhotoRecords(deployed, aws), ExecutionHistory(deployed, aws)
         return cls(
             stage=deployed.stage,
+            deployed=deployed,
             reviewer=reviewer,
             choices=choices,
             desk=desk,

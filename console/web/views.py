@@ -1,5 +1,6 @@
 """The values that the pages show."""
 
+import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -212,6 +213,11 @@ def commands(text: str) -> Markup:
     return Markup().join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))
 
 
+def as_json(value: Any) -> str:
+    """Return a document as JSON, with two spaces for each level."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
 def model_figures(model: Model | None) -> list[dict[str, Any]]:
     """Return the figures of a model's report that FIGURES lists; those that it lacks are left out."""
     if model is None:
@@ -277,6 +283,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "clock": clock,
     "commands": commands,
     "decided_by": decided_by,
+    "json": as_json,
     "percent": percent,
     "seconds": seconds,
     "state_class": state_class,

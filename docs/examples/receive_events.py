@@ -16,7 +16,7 @@ import boto3
 
 
 def receive(queue_url: str, handle: Callable[[dict[str, Any]], None], count: int | None = None) -> None:
-    """Call `handle` once with each event, of which it uses `detail-type` and `detail`; return after `count` of them.
+    """Call `handle` once with each event, which has `source`, `detail-type` and `detail`; return after `count` of them.
 
     A message is deleted after its event was handled: when `handle` fails, the message comes again.
     """
@@ -35,7 +35,7 @@ def receive(queue_url: str, handle: Callable[[dict[str, Any]], None], count: int
 
 def show(event: dict[str, Any]) -> None:
     """Print an event as one line."""
-    print(json.dumps({"detail-type": event["detail-type"], "detail": event["detail"]}), flush=True)
+    print(json.dumps({name: event[name] for name in ("source", "detail-type", "detail")}), flush=True)
 
 
 if __name__ == "__main__":

@@ -191,7 +191,11 @@ def full_stage(session_stage: Stage) -> Stage:
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize(
-    "path", ["/", "/now", "/upload", "/photos", "/photos/*", "/model", "/dead-letters", "/no-such-page"]
+    "path",
+    [
+        *("/", "/now", "/upload", "/photos", "/photos/*", "/model", "/dead-letters", "/teams", "/teams/api"),
+        "/no-such-page",
+    ],
 )
 def test_every_page_has_no_error_and_no_accessibility_violation_at_every_width(
     full_stage: Stage, chromium: Browser, console: RunningConsole, path: str, width: str
@@ -214,7 +218,7 @@ def test_every_page_has_no_error_and_no_accessibility_violation_at_every_width(
         expect(page.locator("#figure-dead")).to_have_text("1")
     page.wait_for_load_state("networkidle") if path != "/" else page.wait_for_timeout(300)
     overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    name = {"/": "review", "/photos/*": "photo"}.get(path, path.strip("/"))
+    name = {"/": "review", "/photos/*": "photo"}.get(path, path.strip("/").replace("/", "-"))
     screenshot(page, name, width)
     violations = tab.violations()
     tab.context.close()
@@ -228,7 +232,7 @@ def test_every_page_has_no_accessibility_violation_in_dark_mode(
     full_stage: Stage, chromium: Browser, console: RunningConsole
 ) -> None:
     tab = BrowserTab(chromium, console, scheme="dark")
-    for path in ("/", "/now", "/upload", "/photos", "/model", "/dead-letters"):
+    for path in ("/", "/now", "/upload", "/photos", "/model", "/dead-letters", "/teams", "/teams/api"):
         tab.open(path)
         tab.page.wait_for_timeout(200)
         assert tab.violations() == [], path
@@ -296,7 +300,7 @@ def test_stage_pages_and_reviewer_fit_beside_each_other_at_every_size(
     full_stage: Stage, tab: BrowserTab, size: tuple[int, int]
 ) -> None:
     tab.page.set_viewport_size({"width": size[0], "height": size[1]})
-    for path in ("/now", "/photos", "/model", "/dead-letters"):
+    for path in ("/now", "/photos", "/model", "/dead-letters", "/teams"):
         page = tab.open(path)
         expect(page.locator(".account")).to_have_text("000000000000 eu-west-1")
         boxes = page.locator(".bar nav a, #reviewer, .where").evaluate_all(

@@ -10,6 +10,7 @@ import local
 from console.aws import Aws
 from console.failed_requests import FailedRequests, Result
 from console.identity import find_reviewer
+from console.other_teams import send_test_event
 from console.permissions import policy
 from console.web.security import TOKEN_HEADER
 from deploy import system
@@ -47,7 +48,7 @@ def test_a_reviewer_may_do_what_the_pages_do(enforced: Stage, ana: Aws) -> None:
         photo_id = uploaded.json()["photo_id"]
         eventually(lambda: browser.get(f"/api/uploads/{photo_id}").json(), lambda found: found.get("steps"))
         eventually(lambda: browser.get(f"/photos/{photo_id}").status_code == 200, timeout_s=60)
-        for path in ("/", "/now", "/upload", "/photos", f"/photos/{photo_id}", "/model", "/dead-letters"):
+        for path in ("/", "/now", "/upload", "/photos", f"/photos/{photo_id}", "/model", "/dead-letters", "/teams"):
             assert browser.get(path).status_code == 200, path
         assert "state-unknown" not in browser.get("/now").text
         taken = browser.post("/api/take", tab=TAB).json()
@@ -101,6 +102,8 @@ def test_a_reviewer_sends_no_event_but_that_a_review_was_completed(enforced: Sta
     for kind in ("Driver Routed", "Photo Rejected", "Drift Detected"):
         with pytest.raises(EventNotPublished, match="AccessDenied"):
             bus.publish(kind, {})
+    with pytest.raises(ClientError, match="AccessDenied"):
+        send_test_event("Driver Routed", enforced.deployed, ana.events)
     entry = {"EventBusName": bus.name, "Source": "elsewhere", "DetailType": "Review Completed", "Detail": "{}"}
     with pytest.raises(ClientError, match="AccessDenied"):
         ana.events.put_events(Entries=[entry])

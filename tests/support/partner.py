@@ -15,7 +15,7 @@ STACK = Path(__file__).resolve().parents[2] / "docs" / "examples" / "stack.yaml"
 def rule_needs(stage: str, team: str) -> Iterator[Need]:
     """Yield what the handler of the rule needs; every other resource of the stack is the team's own."""
     template = cfn_yaml.load(str(STACK))
-    parameters = {"Stage": stage, "Team": team, "PartnerPolicyArn": "arn"}
+    parameters = {"Stage": stage, "Team": team, "PartnerPolicyArn": "arn", "Sources": "scones.vehicles"}
     resources = Resolver(template, parameters, physical_ids(team, template, parameters)).resources()
     stacks = Stacks({f"{team}/{name}": one for name, one in resources.items()})
     for name, one in resources.items():

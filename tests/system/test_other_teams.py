@@ -14,6 +14,7 @@ import pytest
 
 import events
 import local
+from console.other_teams import send_test_event
 from deploy.stack import Stack
 from functions.shared.photo import Photo
 from tests.support.cloudformation_templates import ACCOUNT
@@ -90,7 +91,8 @@ def deploy_stack(stage: str, policy: str) -> dict[str, str]:
     The embedded CloudFormation does not check what its caller may do: unit/deploy/test_partner.py does.
     """
     cloudformation: Any = boto3.client("cloudformation")
-    parameters = {"Stage": stage, "Team": TEAM, "PartnerPolicyArn": policy}
+    sources = "scones.vehicles,scones.vehicles.test"
+    parameters = {"Stage": stage, "Team": TEAM, "Sources": sources, "PartnerPolicyArn": policy}
     cloudformation.create_stack(
         StackName=TEAM,
         TemplateBody=(EXAMPLES / "stack.yaml").read_text(encoding="utf-8"),
@@ -148,7 +150,13 @@ def test_a_workflow_of_another_team_gets_a_decision_and_its_queue_the_event(part
     decision = json.loads(ended["output"])
     assert decision == partner.stage.decision(photo)
     (received,) = partner.lines("receive_events.py", partner.outputs["DecisionsUrl"], "1")
-    assert received == {"detail-type": "Driver Routed", "detail": decision}
+    assert received == {"source": "scones.vehicles", "detail-type": "Driver Routed", "detail": decision}
+
+
+def test_a_test_event_reaches_the_queue_and_says_what_it_is(partner: Partner) -> None:
+    send_test_event("Driver Routed", partner.stage.deployed, boto3.client("events"))
+    (received,) = partner.lines("receive_events.py", partner.outputs["DecisionsUrl"], "1")
+    assert (received["source"], received["detail"]["driver_id"]) == ("scones.vehicles.test", "test-event")
 
 
 def test_an_event_that_comes_twice_is_handled_once(partner: Partner) -> None:

@@ -11,6 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 import local
+from console.other_teams import send_test_event
 from deploy import people, removal, system
 from deploy.errors import DeployError
 from deploy.outputs import Deployed
@@ -136,6 +137,7 @@ def test_an_operator_operates_the_stage(deployed: Deployed, operator: Any) -> No
     value = ssm.get_parameter(Name=deployed.threshold_parameter)["Parameter"]["Value"]
     ssm.put_parameter(Name=deployed.threshold_parameter, Value=value, Overwrite=True)
     operator("dynamodb").scan(TableName=deployed.model_table)
+    assert send_test_event("Driver Routed", deployed, operator("events"))
     for name in ("lock", "reference"):
         operator("dynamodb").put_item(TableName=deployed.model_table, Item={"id": {"S": name}})
         operator("dynamodb").delete_item(TableName=deployed.model_table, Key={"id": {"S": name}})
@@ -169,6 +171,9 @@ def test_an_operator_deploys_nothing_deletes_no_data_and_makes_no_champion(deplo
         assert denied(s3.put_object, Bucket=deployed.ml_bucket, Key=key, Body=b"x", IfNoneMatch="*"), key
     assert denied(s3.put_object, Bucket=deployed.artifacts_bucket, Key="code.zip", Body=b"x", IfNoneMatch="*")
     assert denied(s3.delete_object, Bucket=deployed.uploads_bucket, Key="uploads/d7/1.jpg")
+    entry = {"EventBusName": deployed.event_bus, "DetailType": "Driver Routed", "Detail": "{}"}
+    for source in ("scones.vehicles", "orders"):
+        assert denied(operator("events").put_events, Entries=[{**entry, "Source": source}])
     assert denied(operator("sagemaker").delete_endpoint, EndpointName=deployed.endpoint_name)
     assert denied(operator("cloudformation").delete_stack, StackName=deployed.app_name)
     assert denied(operator("iam").create_user, UserName="mallory")

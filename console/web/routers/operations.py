@@ -1,18 +1,21 @@
-"""The operators' buttons of the Model page: retrain, dry run, roll back, set the threshold."""
+"""The operators' buttons: retrain, dry run, roll back, set the threshold, send a test event."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Literal
 
 from botocore.exceptions import ClientError
 from fastapi import APIRouter, Depends, HTTPException
 from pydantic import BaseModel, Field
 
+import events
 from console.operations import Operations
+from console.other_teams import TEST_SOURCE
 from console.web.roles import Allowed, operators
 from console.web.services import CurrentServices, Services
 from functions.shared.aws import error_code
+from functions.shared.errors import EventNotPublished
 
 router = APIRouter()
 log = logging.getLogger(__name__)
@@ -20,6 +23,7 @@ log = logging.getLogger(__name__)
 RETRAIN = operators("retrain a model", "make retrain")
 ROLL_BACK = operators("roll back", "make rollback")
 SET_THRESHOLD = operators("set the threshold", "make threshold")
+SEND_TEST_EVENT = operators("send a test event", "make test-event")
 
 
 class Confirmed(BaseModel):
@@ -38,6 +42,12 @@ class ThresholdRequest(Confirmed):
     """The body of a request to set the threshold in force, in [0, 1]; null is the model's own."""
 
     value: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)] | None
+
+
+class EventRequest(Confirmed):
+    """The body of a request to send the sample of an event as a test."""
+
+    detail_type: Literal[events.DETAIL_TYPES]  # type: ignore[valid-type]  # the values are those of the tuple
 
 
 @router.post("/api/model/retrain", dependencies=[Depends(RETRAIN)])
@@ -67,6 +77,21 @@ def set_threshold(body: ThresholdRequest, services: CurrentServices) -> dict[str
         "%s set the threshold to %s", services.reviewer.id, "the model's own" if body.value is None else body.value
     )
     return {"address": "/model"}
+
+
+@router.post("/api/teams/test-event", dependencies=[Depends(SEND_TEST_EVENT)])
+def send_test_event(body: EventRequest, services: CurrentServices) -> dict[str, str]:
+    """Send the sample of an event as a test; return its id and its source.
+
+    Errors as in `_operations`, and 502 when EventBridge refuses the event.
+    """
+    with _operations(services, body, SEND_TEST_EVENT) as operations:
+        try:
+            sent = operations.send_test_event(body.detail_type)
+        except EventNotPublished as error:
+            raise HTTPException(502, f"Not sent: {error}. Try again in a minute.") from error
+    log.warning("%s sent a test event %s, id %s", services.reviewer.id, body.detail_type, sent)
+    return {"id": sent, "source": TEST_SOURCE}
 
 
 @contextmanager
