@@ -113,8 +113,8 @@ backtest: $(READY)  ## MODEL=<name or s3://…/model.tar.gz>: what it would have
 	@test -n $(call quoted,MODEL) || { echo 'MODEL is not set. Run: make backtest MODEL=<name of a model, also a rejected one>'; exit 1; }
 	@$(PY) -m operate backtest $(if $(DAYS),--days "$(DAYS)") $(if $(AT),--at "$(AT)") $(if $(MOST),--most "$(MOST)") -- $(call quoted,MODEL)
 
-bench: $(READY)  ## speed, memory, sizes, each with a baseline; BURST=<n>: photos sent at once; PHOTOS=<folder>: JPEGs
-	@$(PY) -m operate bench $(if $(BURST),--burst "$(BURST)") $(if $(PHOTOS),--photos $(call quoted,PHOTOS))
+bench: $(READY)  ## speed, memory, sizes, each with a baseline; BURST=<n>: photos sent at once; PHOTOS=<folder>: JPEGs; PAGES=yes: only the console
+	@$(PY) -m operate bench $(if $(filter yes,$(PAGES)),--pages) $(if $(BURST),--burst "$(BURST)") $(if $(PHOTOS),--photos $(call quoted,PHOTOS))
 
 load: $(READY)  ## RATE=<photos/s> COUNT=<n>: a stream of generated photos; BURST=<n>: photos sent at once; FLOOD=<n>: by one driver, and the delay of others
 	@$(PY) -m operate load $(if $(RATE),--rate "$(RATE)") $(if $(COUNT),--count "$(COUNT)") $(if $(BURST),--burst "$(BURST)") $(if $(FLOOD),--flood "$(FLOOD)") $(if $(filter yes,$(YES)),--yes)

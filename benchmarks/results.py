@@ -54,6 +54,7 @@ PEAK_MEMORY_MB = Target(1200)
 COLD_START_MS = Target(500, prefix="+")
 ZIP_KB = Target(100)
 LAYER_MB = Target(12)
+PAGE_MS = Target(200)
 KINDS = {"tiny": "tiny PNG", "jpeg": "JPEG"}
 
 
@@ -80,6 +81,14 @@ def rows(figures: dict[str, Any]) -> list[Row]:
     zip_kb, layer_mb = zips[largest] / 1e3, figures["sizes"]["layer"] / 1e6
     found.append(_row(f"zip {largest}, kB", zip_kb, None, ZIP_KB, ZIP_KB.met_by(zip_kb)))
     found.append(_row("layer, MB", layer_mb, None, LAYER_MB, LAYER_MB.met_by(layer_mb)))
+    return found + page_rows(figures["console"])
+
+
+def page_rows(console: dict[str, Any]) -> list[Row]:
+    """Return a row for each page of the console; the target is for the median."""
+    found = []
+    for name, latency in console["pages"].items():
+        found.append(_row(f"page {name}, ms", latency["p50"], None, PAGE_MS, PAGE_MS.met_by(latency["p50"])))
     return found
 
 

@@ -1,17 +1,32 @@
 """Monitoring of the model in production: confidence over time, class mix, share reviewed, agreement."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from console.labels import Label
 from console.periods import Period
 from console.photo_records import DAYS, PhotoRecords
 from console.reviews import Reviews
-from functions.shared.photo_record import IN_REVIEW, PhotoRecord
+from functions.shared.decision import FALLBACK
+from functions.shared.photo_record import IN_REVIEW
 
 LABELS_READ = 400
+
+_PATHS = (
+    "photo_id",
+    "driver_id",
+    "first_seen_at",
+    "status",
+    "classification.vehicle",
+    "classification.confidence",
+    "classification.model_version",
+    "review.reason",
+    "outcome.decided_by",
+)
+"""The attributes of a record that a Point is made of."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +92,15 @@ class Bucket:
         return self.agreed / self.compared if self.compared else None
 
 
-def points(photos: Iterable[PhotoRecord], labels: Iterable[Label]) -> list[Point]:
-    """Return the photos that a model classified, oldest first. `labels` are the newest first."""
+def points(photos: Iterable[Mapping[str, Any]], labels: Iterable[Label]) -> list[Point]:
+    """Return the photos that a model classified, oldest first. `labels` are the newest first.
+
+    `photos` are records with the attributes _PATHS.
+    """
     answers: dict[str, Label] = {}
     for label in labels:
         answers.setdefault(label.photo_id, label)
-    found = [_point(record, answers.get(record.photo.photo_id)) for record in photos if record.classification]
+    found = [_point(record, answers.get(record["photo_id"])) for record in photos if record.get("classification")]
     return sorted(found, key=lambda point: point.at)
 
 
@@ -91,7 +109,7 @@ def recent(records: PhotoRecords, reviews: Reviews) -> list[Point]:
 
     Raises RecordUnavailable, ClientError, BotoCoreError.
     """
-    return points(records.list_newest(), reviews.recent(LABELS_READ, days=DAYS))
+    return points(records.list_newest(_PATHS), reviews.recent(LABELS_READ, days=DAYS))
 
 
 def recent_of_model(records: PhotoRecords, reviews: Reviews, version: str) -> RecentPhotos:
@@ -101,19 +119,19 @@ def recent_of_model(records: PhotoRecords, reviews: Reviews, version: str) -> Re
     return RecentPhotos(own, len(seen) - len(own))
 
 
-def _point(record: PhotoRecord, label: Label | None) -> Point:
-    classification = record.classification or {}
-    outcome = record.outcome or {}
+def _point(record: Mapping[str, Any], label: Label | None) -> Point:
+    classification = record["classification"]
+    timed_out = record.get("outcome", {}).get("decided_by") == FALLBACK
     return Point(
-        at=datetime.fromisoformat(record.first_seen_at),
+        at=datetime.fromisoformat(record["first_seen_at"]),
         confidence=float(classification["confidence"]),
         vehicle=str(classification["vehicle"]),
-        reviewed=record.review is not None,
+        reviewed="review" in record,
         agrees=label.agrees if label else None,
         model_version=classification.get("model_version"),
-        unanswered=label is None and (record.status == IN_REVIEW or outcome.get("decided_by") == "fallback"),
-        photo_id=record.photo.photo_id,
-        driver_id=record.photo.driver_id,
+        unanswered=label is None and (record["status"] == IN_REVIEW or timed_out),
+        photo_id=record["photo_id"],
+        driver_id=record["driver_id"],
         answer=label.vehicle if label else None,
     )
 

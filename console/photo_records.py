@@ -1,9 +1,9 @@
 """The records of a stage's photos."""
 
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from itertools import islice
+from typing import Any
 
 from console.aws import Aws
 from deploy.outputs import Deployed
@@ -17,8 +17,6 @@ DAYS = 30
 """How many days of photos are listed, today included."""
 
 MAX_LISTED = 5000
-_CACHE_S = 3.0
-_AUDIT_CACHE_S = 60.0
 
 
 class PhotoRecords:
@@ -28,8 +26,6 @@ class PhotoRecords:
         """Read the photo table of one stage."""
         self._table = PhotoTable(deployed.photo_table, aws.dynamodb)
         self._uploads_bucket = deployed.uploads_bucket
-        self._newest: tuple[float, list[PhotoRecord]] | None = None  # the time of the reading, the records
-        self._audit: tuple[float, AuditFigures] | None = None  # the time of the reading, the figures
 
     def get(self, photo_id: str) -> PhotoRecord | None:
         """Return the record of a photo, read consistently, or None."""
@@ -40,27 +36,21 @@ class PhotoRecords:
         record = self._table.get(photo_id)
         return record.photo if record and record.photo.bucket == self._uploads_bucket else None
 
-    def list_newest(self) -> list[PhotoRecord]:
-        """Return the photos of the last DAYS days, at most MAX_LISTED, the ones first seen last first.
+    def list_newest(self, paths: Sequence[str]) -> list[dict[str, Any]]:
+        """Return attributes of the photos of the last DAYS days, at most MAX_LISTED, the ones first seen last first.
 
-        The result is cached for 3 seconds.
+        `paths` are those of `PhotoReader.list_attributes_by_day`.
         """
-        if self._newest is None or time.monotonic() - self._newest[0] > _CACHE_S:
-            self._newest = (time.monotonic(), list(islice(self._read_days(), MAX_LISTED)))
-        return self._newest[1]
+        return list(islice(self._read_days(paths), MAX_LISTED))
 
     def audit(self) -> AuditFigures:
-        """Return the figures of the audit. The result is cached for a minute."""
-        if self._audit is None or time.monotonic() - self._audit[0] > _AUDIT_CACHE_S:
-            records = self._table.list_label_wanted(timestamp(now() - WINDOW))
-            self._audit = (time.monotonic(), AuditFigures.of(records))
-        return self._audit[1]
+        """Return the figures of the audit."""
+        return AuditFigures.of(self._table.list_label_wanted(timestamp(now() - WINDOW)))
 
-    def _read_days(self) -> Iterator[PhotoRecord]:
+    def _read_days(self, paths: Sequence[str]) -> Iterator[dict[str, Any]]:
         today = now().date()
         for days_ago in range(DAYS):
-            day = today - timedelta(days=days_ago)
-            yield from self._table.list_by_day(day.isoformat(), newest_first=True)
+            yield from self._table.list_attributes_by_day((today - timedelta(days=days_ago)).isoformat(), paths)
 
 
 def describe_outcome(record: PhotoRecord | None) -> str | None:

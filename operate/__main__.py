@@ -134,6 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     command = add("bench", _bench, "latency, throughput, memory, cold starts and sizes, each with its baseline")
     command.add_argument("--burst", type=int, default=bench.BURST, help="the number of photos that are sent at once")
     command.add_argument("--photos", type=Path, help="a folder with JPEG photos of vehicles; by default drawings")
+    command.add_argument("--pages", action="store_true", help="measure only the pages of the console")
     command = add("load", _load, "a stream or a burst of generated photos, each accounted for")
     command.add_argument("--rate", type=float, default=0, help="photos per second of the stream")
     command.add_argument("--count", type=int, default=0, help="the number of photos of the stream")
@@ -251,6 +252,9 @@ def _forget(target: Target, arguments: Arguments) -> None:
 
 
 def _bench(target: Target, arguments: Arguments) -> None:
+    if arguments.pages:
+        bench.run_pages(_deployed(target), REPORTS / "bench-pages.json")
+        return
     if os.environ.get("CIFAR100_ARCHIVE"):
         stage_data.stage(demo.DATA, report=terminal.print_line)
     bench.run(

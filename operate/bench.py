@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import burst, cold_starts, latency, photos, results, sizes
+from benchmarks import burst, cold_starts, latency, pages, photos, results, sizes
+from benchmarks.console_stage import PHOTOS as RECORDED
 from benchmarks.designs import CHAIN, OURS, Design, Uploader, designs
 from benchmarks.executions import ExecutionListener
 from benchmarks.stack import deployed_baseline
@@ -42,12 +43,13 @@ def run(
     count: int = SEQUENTIAL,
     burst_size: int = BURST,
     repeats: int = cold_starts.REPEATS,
+    recorded: int = RECORDED,
 ) -> dict[str, Any]:
     """Measure, print and write the report; returns it.
 
     `staged` is the folder with photos of the staged training data, `folder` one with JPEG photos of vehicles; without
     them drawings are used. `count` photos of each kind are sent one after the other, `burst_size` at once; each handler
-    has `repeats` cold starts.
+    has `repeats` cold starts. The pages of the console are measured with `recorded` photos in the record.
 
     Raises CommandError after the report is written when a photo was lost or doubled. A missed target is no error.
     """
@@ -74,9 +76,9 @@ def run(
             }
         console.print(f"Cold starts of {len(baseline.cold_starts)} functions …")
         started_cold = cold_starts.measure(baseline.cold_starts, repeats)
+    console_pages = _measure_pages(deployed, recorded)
     figures: dict[str, Any] = {
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {"cpus": os.cpu_count(), "load_before": load_before, "load_after": os.getloadavg()[0]},
+        **_circumstances(load_before),
         "threshold": model.threshold,
         "photos": {name: {"count": count, "from": origin} for name, origin in model.origin.items()},
         "latency": comparisons,
@@ -87,17 +89,47 @@ def run(
         "bursts": {name: one.figures() for name, one in bursts.items()},
         "cold_starts": started_cold,
         "sizes": sizes.measure(BUILD),
+        "console": console_pages,
     }
-    rows = results.rows(figures)
+    _report(figures, results.rows(figures), report)
+    for name, one in bursts.items():
+        if one.lost or one.doubled:
+            raise CommandError(f"In the burst of {name}, {len(one.lost)} photos were lost, {len(one.doubled)} doubled.")
+    return figures
+
+
+def run_pages(deployed: Deployed, report: Path, *, recorded: int = RECORDED) -> dict[str, Any]:
+    """Measure only the pages of the console, with `recorded` photos in the record; print, write the report, return it.
+
+    A missed target is no error.
+    """
+    load_before = os.getloadavg()[0]
+    measured = _measure_pages(deployed, recorded)
+    figures = {**_circumstances(load_before), "console": measured}
+    _report(figures, results.page_rows(measured), report)
+    return figures
+
+
+def _measure_pages(deployed: Deployed, recorded: int) -> dict[str, Any]:
+    console.print(f"Pages of the console with {recorded:,} photos in the record …")
+    return pages.measure(deployed, recorded)
+
+
+def _circumstances(load_before: float) -> dict[str, Any]:
+    """Return when and where a run measured; the load is that of the machine in the last minute."""
+    return {
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {"cpus": os.cpu_count(), "load_before": load_before, "load_after": os.getloadavg()[0]},
+    }
+
+
+def _report(figures: dict[str, Any], rows: list[results.Row], report: Path) -> None:
+    """Write the figures with the rows of their table, and print the table."""
     figures["table"] = [row.as_json() for row in rows]
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text(json.dumps(figures, indent=2), encoding="utf-8")
     console.print(results.table(rows))
     console.print(f"Report: {report}", soft_wrap=True)
-    for name, one in bursts.items():
-        if one.lost or one.doubled:
-            raise CommandError(f"In the burst of {name}, {len(one.lost)} photos were lost, {len(one.doubled)} doubled.")
-    return figures
 
 
 def _burst(

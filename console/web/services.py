@@ -1,5 +1,6 @@
 """The objects that the routers work with for one person, as FastAPI dependencies."""
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
+from console import monitoring
 from console.answers import Choice
 from console.attention import Attention
 from console.aws import Aws
@@ -14,6 +16,7 @@ from console.champion import ChampionReader
 from console.corrections import Corrections
 from console.desk import UNDO_S, Desk
 from console.execution_history import ExecutionHistory
+from console.failed_messages import FailedMessage
 from console.failed_requests import FailedRequests
 from console.identity import Reviewer
 from console.leases import LEASE_S
@@ -23,6 +26,7 @@ from console.photo_finder import PhotoFinder
 from console.photo_records import PhotoRecords
 from console.photos import Photos
 from console.queue import Queue
+from console.reading import Reading
 from console.repair import start_repair
 from console.retrainings import Retrainings
 from console.reviews import Reviews
@@ -31,12 +35,16 @@ from console.web.pages import Pages
 from console.web.security import new_token
 from console.web.tabs import TAB_TIMEOUT_S, Tabs
 from deploy.outputs import Deployed
+from functions.shared.audit import AuditFigures
 from functions.shared.drift_state import DriftTable
 from functions.shared.events import EventBus
 from functions.shared.photo_reader import PhotoReader
 
 if TYPE_CHECKING:
     from console.web.access import Access
+
+_FRESH_S, _USABLE_S = 30.0, 600.0
+"""How old the figures of production may be without being read again, and how old to be shown meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ class Services:
 
     `reviewer` is the identity at AWS. `csrf_token` is what the pages send with every POST.
     `repair` puts the endpoint back and returns the ARN of the execution, None for a reviewer who is no operator,
-    as `operations` are.
+    as `operations` are. `failed_messages`, `production` and `audit` take longer to read than a person waits.
     """
 
     stage: str
@@ -59,6 +67,9 @@ class Services:
     attention: Attention
     queue: Queue
     failed_requests: FailedRequests
+    failed_messages: Reading[tuple[list[FailedMessage], list[FailedMessage]]]
+    production: Reading[list[monitoring.Point]]
+    audit: Reading[AuditFigures]
     photos: Photos
     records: PhotoRecords
     finder: PhotoFinder
@@ -97,6 +108,7 @@ class Services:
         csrf_token = new_token()
         now = NowReader(deployed, aws)
         desk = Desk(deployed, aws, choices, undo_s=undo_s, lease_s=lease_s)
+        failed_requests = FailedRequests(deployed, operating or aws)
         records, history = PhotoRecords(deployed, aws), ExecutionHistory(deployed, aws)
         return cls(
             stage=deployed.stage,
@@ -111,7 +123,17 @@ class Services:
             ),
             attention=Attention(deployed, aws),
             queue=Queue(deployed, aws, desk.reviews),
-            failed_requests=FailedRequests(deployed, operating or aws),
+            failed_requests=failed_requests,
+            failed_messages=Reading(
+                "the queues of failed requests", failed_requests.list_both, fresh_s=0, usable_s=math.inf
+            ),
+            production=Reading(
+                "the photos in production",
+                lambda: monitoring.recent(records, desk.reviews),
+                fresh_s=_FRESH_S,
+                usable_s=_USABLE_S,
+            ),
+            audit=Reading("the audit", records.audit, fresh_s=_FRESH_S, usable_s=_USABLE_S),
             photos=desk.photos,
             records=records,
             finder=PhotoFinder(PhotoReader(deployed.photo_table, aws.dynamodb)),
@@ -131,6 +153,8 @@ class Services:
         """Deliver every answer and give back every lease; blocks until both are done."""
         self.tabs.close()
         self.desk.close()
+        for reading in (self.failed_messages, self.production, self.audit):
+            reading.close()
 
 
 async def _services(request: Request) -> Services:

@@ -83,11 +83,33 @@ def test_photos_are_filtered_by_status_bay_and_decider(stage: Stage, tab: Browse
     assert set(page.locator(".card-status").all_text_contents()) == {"In review"}
 
 
-def test_every_photo_is_on_a_page_and_the_keyboard_moves_between_them(
+def test_a_search_that_takes_long_goes_on_by_itself_until_no_older_photos_are_left(
     stage: Stage, tab: BrowserTab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(photo_finder.PhotoFinder.find, "__defaults__", ("", 2))
-    added = {reject_yesterday(stage, "driver-88", number).photo_id for number in range(10, 15)}
+    monkeypatch.setattr(photo_finder, "SEARCH_S", 0)  # one query for each request
+    monkeypatch.setattr(photo_finder, "RETENTION", timedelta(days=5))
+    photo = reject_yesterday(stage, "driver-searched", 1)
+    page = tab.open("/photos?q=iver-searched&reason=UnreadablePhoto")
+    expect(page.locator("#rest")).to_have_text("; there are no older ones")
+    expect(page.locator("#count")).to_have_text("1 photo")
+    expect(page.locator(".card")).to_have_attribute("href", f"/photos/{photo.photo_id}")
+    expect(page.locator("#none")).to_be_hidden()
+    expect(page.locator("#stop")).to_be_hidden()
+    page.goto(f"{tab.address}/photos?q=iver-unknown")
+    expect(page.locator("#none-text")).to_have_text("No older photo passes this search.")
+
+
+def test_a_search_is_stopped_with_a_button(stage: Stage, tab: BrowserTab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photo_finder, "SEARCH_S", 0)
+    monkeypatch.setattr(photo_finder, "RETENTION", timedelta(days=100_000))
+    page = tab.open("/photos?q=iver-unknown")
+    page.get_by_role("button", name="Stop the search").click()
+    expect(page.get_by_role("link", name="Search on among older photos")).to_be_visible()
+    expect(page.locator("#stop")).to_be_hidden()
+
+
+def test_every_photo_is_on_a_page_and_the_keyboard_moves_between_them(stage: Stage, tab: BrowserTab) -> None:
+    added = {reject_yesterday(stage, "driver-88", number).photo_id for number in range(10, 63)}
     page = tab.open("/photos?q=driver-88")
     shown: list[str] = []
     while True:
@@ -96,7 +118,7 @@ def test_every_photo_is_on_a_page_and_the_keyboard_moves_between_them(
             break
         page.locator("#older").click()
         page.wait_for_load_state()
-    assert len(shown) == 5
+    assert len(shown) == 53
     assert set(shown) == added
     page.get_by_role("link", name="Newest").click()
     page.locator(".card").first.focus()

@@ -6,6 +6,7 @@ import boto3
 import pytest
 
 import local
+from benchmarks import pages
 from benchmarks.stack import deployed_baseline
 from deploy.package import FUNCTIONS
 from deploy.stack import Stack
@@ -32,7 +33,10 @@ def test_bench_compares_the_designs_and_removes_its_stack(
     monkeypatch.setenv("LOCAL_AWS_DIR", str(embedded_aws.directory))
     monkeypatch.setenv("LOCAL_AWS_PORT", str(embedded_aws.port))
     report = tmp_path / "bench.json"
-    figures = bench.run(upload_stage.deployed, report, staged=tmp_path / "none", count=2, burst_size=6, repeats=1)
+    monkeypatch.setattr(pages, "ROUNDS", 1)
+    figures = bench.run(
+        upload_stage.deployed, report, staged=tmp_path / "none", count=2, burst_size=6, repeats=1, recorded=60
+    )
     assert report.is_file()
     for kind in ("tiny", "jpeg"):
         assert {name: figures["latency"][kind][name]["count"] for name in ("ours_ms", "chain_ms", "empty_ms")} == {
@@ -52,7 +56,11 @@ def test_bench_compares_the_designs_and_removes_its_stack(
         assert burst["memory"]["before_mb"]["workers"] > 0
     assert set(figures["cold_starts"]) == set(FUNCTIONS)
     assert all(one["init_ms"] > 0 for one in figures["cold_starts"].values())
+    assert all(latency["count"] == 1 for latency in figures["console"]["pages"].values())
     assert not bench_resources(upload_stage)
+    dynamodb, sqs = boto3.client("dynamodb"), boto3.client("sqs")
+    assert not [name for name in dynamodb.list_tables()["TableNames"] if "bench" in name]
+    assert not [url for url in sqs.list_queues().get("QueueUrls", []) if "bench" in url]
 
 
 def fail_with_the_stack(stage: UploadStage) -> None:

@@ -33,14 +33,15 @@ def page(services: CurrentServices, reviewer: CurrentReviewer, threshold: str = 
     With `threshold`, a number from 0 to 1, it shows what that threshold would change. `period` is one of PERIODS.
     """
     endpoint = services.champion.read()
-    points = monitoring.recent(services.records, services.reviews)
+    taken = services.production.get()
+    points = taken.value
     at = now()
     shown = choose_period(period, [point.at for point in points], at)
     axis = drawing.TimeAxis(shown, at, endpoint.records.values())
     buckets = monitoring.buckets(points, shown, at)
     trade_off = TradeOff.of(endpoint.champion, endpoint.threshold)
     runs, runs_problem = services.retrainings.list_newest()
-    audit = services.records.audit()
+    audit = services.audit.get().value
     champion = endpoint.champion
     record = endpoint.record(champion)
     own = [point for point in points if champion and point.model_version == champion.version]
@@ -61,6 +62,7 @@ def page(services: CurrentServices, reviewer: CurrentReviewer, threshold: str = 
         max_runs=MAX_RUNS,
         measured=measurements(champion, runs, audit, points, DAYS) if champion else [],
         points=points,
+        points_read_at=taken.at,
         axis=axis,
         periods=PERIODS.values(),
         shapes=drawing.SHAPES,

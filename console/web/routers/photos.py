@@ -1,8 +1,11 @@
 """The Photos page with its search, and the page of one photo."""
 
-from fastapi import APIRouter, Depends, HTTPException, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse
 
+from console.photo_finder import PAGE
 from console.photo_search import STATUSES, Search, quick_days
 from console.web import photo_views, views
 from console.web.roles import REVIEWERS
@@ -14,16 +17,26 @@ router = APIRouter(dependencies=[Depends(REVIEWERS)])
 
 
 @router.get("/photos")
-def page(request: Request, services: CurrentServices, reviewer: CurrentReviewer, after: str = "") -> HTMLResponse:
-    """Return a page of the photos that pass the search in the address, the newest first."""
+def page(
+    request: Request,
+    services: CurrentServices,
+    reviewer: CurrentReviewer,
+    after: str = "",
+    size: Annotated[int, Query(ge=1, le=PAGE)] = PAGE,
+) -> HTMLResponse:
+    """Return a page of at most `size` photos that pass the search in the address, the newest first.
+
+    After a moment of searching it has what was found by then; the script of the page searches on.
+    """
     search = Search.of(request.query_params)
-    found = services.finder.find(search, after)
+    found = services.finder.find(search, after, size)
     return services.pages.render(
         "photos",
         reviewer,
         search=search,
         photos=[views.photo(record) for record in found.records],
         found=found,
+        size=PAGE,
         is_first=not after,
         statuses=STATUSES,
         days=quick_days(now().date()),

@@ -61,6 +61,25 @@ def test_replay_all_replays_what_was_shown_and_nothing_that_came_later(stage: De
     assert depth(stage.unrouted_queue_url) == (1, 0)
 
 
+def test_the_list_is_shown_as_it_was_read_last_and_read_again_on_request(
+    stage: Deployed, browser: BrowserClient
+) -> None:
+    ids = [send(stage.unrouted_queue_url, unrouted_body(number)) for number in range(2)]
+    assert set(shown(browser.get("/dead-letters").text)) == set(ids)
+    later = send(stage.unrouted_queue_url, unrouted_body(2))
+    assert set(shown(browser.get("/dead-letters").text)) == set(ids)
+    assert set(shown(browser.get("/dead-letters?wait=yes").text)) == {*ids, later}
+
+
+def test_a_message_that_was_replayed_or_removed_is_not_listed_again(stage: Deployed, browser: BrowserClient) -> None:
+    replayed, removed, stays = (send(stage.unrouted_queue_url, unrouted_body(number)) for number in range(3))
+    announced(stage, 1)
+    assert len(shown(browser.get("/dead-letters").text)) == 3
+    browser.post("/api/redrive", ids=[replayed])
+    browser.post("/api/failed/remove", id=removed)
+    assert shown(browser.get("/dead-letters").text) == [stays]
+
+
 def test_one_message_is_replayed_and_one_that_is_gone_is_said_to_be(stage: Deployed, browser: BrowserClient) -> None:
     send(stage.unrouted_queue_url, unrouted_body(1))
     message_id = send(stage.unrouted_queue_url, unrouted_body(2))

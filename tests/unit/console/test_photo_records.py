@@ -30,10 +30,10 @@ def test_the_newest_photos_of_every_status_are_listed_across_days(records: Photo
     model_stage.waiting(2)
     model_stage.rejected(60 * 24 * 3)
     model_stage.decided(4, 0.97, age=timedelta(days=DAYS))
-    assert [(one.photo.photo_id, one.status) for one in records.list_newest()] == [
-        (model_stage.photo(1).photo_id, "routed"),
-        (model_stage.photo(2).photo_id, "in_review"),
-        (model_stage.photo(60 * 24 * 3).photo_id, "rejected"),
+    assert records.list_newest(("photo_id", "status", "outcome.decided_by")) == [
+        {"photo_id": model_stage.photo(1).photo_id, "status": "routed", "outcome": {"decided_by": "model"}},
+        {"photo_id": model_stage.photo(2).photo_id, "status": "in_review"},
+        {"photo_id": model_stage.photo(60 * 24 * 3).photo_id, "status": "rejected"},
     ]
 
 
@@ -41,9 +41,7 @@ def test_the_list_ends_at_its_limit(records: PhotoRecords, monkeypatch: pytest.M
     monkeypatch.setattr(photo_records, "MAX_LISTED", 2)
     for number in (60 * 24 * 3, 2, 1):
         model_stage.decided(number, 0.97)
-    assert [one.photo.photo_id for one in records.list_newest()] == [
-        model_stage.photo(number).photo_id for number in (1, 2)
-    ]
+    assert records.list_newest(("photo_id",)) == [{"photo_id": model_stage.photo(number).photo_id} for number in (1, 2)]
 
 
 def test_a_photo_of_another_bucket_is_not_found(records: PhotoRecords) -> None:

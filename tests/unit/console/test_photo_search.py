@@ -122,10 +122,21 @@ def test_pages_show_every_photo_once_across_days(finder: PhotoFinder, search: Se
     assert all(len(page.records) <= size for page in found)
 
 
-def test_a_search_that_finds_little_stops_and_goes_on_where_it_stopped(
-    finder: PhotoFinder, monkeypatch: pytest.MonkeyPatch
+class Clock:
+    """A clock that goes on by `step` seconds each time that it is read."""
+
+    def __init__(self, step: float) -> None:
+        self.time, self.step = 0.0, step
+
+    def __call__(self) -> float:
+        self.time += self.step
+        return self.time
+
+
+def test_a_search_that_takes_long_stops_and_goes_on_where_it_stopped(
+    stage: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(photo_finder, "MAX_QUERIES", 3)
+    finder = PhotoFinder(PhotoReader(stage.photo_table, Aws().dynamodb), Clock(photo_finder.SEARCH_S / 5.5))
     monkeypatch.setattr(photo_finder, "RETENTION", 12 * DAY)
     old = NOW - 10 * DAY
     model_stage.classified(1, at=old)
@@ -133,6 +144,20 @@ def test_a_search_that_finds_little_stops_and_goes_on_where_it_stopped(
     assert (first.records, first.searched_until[:10]) == ([], (NOW - 3 * DAY).date().isoformat())
     assert [number for page in rest for number in numbers(page)] == [1]
     assert len(rest) == 4
+
+
+@pytest.mark.parametrize("step", [0.0, 10.0])
+def test_a_search_shows_every_photo_once_however_fast_aws_is(
+    stage: Deployed, step: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(photo_finder, "_FEWEST_EXAMINED", 2)
+    monkeypatch.setattr(photo_finder, "_MOST_EXAMINED", 3)
+    finder = PhotoFinder(PhotoReader(stage.photo_table, Aws().dynamodb), Clock(step))
+    for number in range(1, 12):
+        model_stage.classified(number, 0.9 if number % 4 else 0.5, at=NOW - timedelta(seconds=number))
+    since = (NOW - DAY).date().isoformat()
+    found = [number for page in pages(finder, Search(most="0.6", since=since), 2) for number in numbers(page)]
+    assert found == [4, 8]
 
 
 def test_an_address_that_a_person_changed_is_the_first_page(finder: PhotoFinder) -> None:

@@ -27,6 +27,7 @@ def figures(**changes: Any) -> dict[str, Any]:
         "endpoint_ms": {"tiny": {"p50": 10.0}, "jpeg": {"p50": 15.0}},
         "bursts": {"ours": {**counts, "photos_per_s": 30.0}, "chain": {**counts, "photos_per_s": 20.0}},
         "cold_starts": {"assign_bay": {"init_ms": 230.0, "empty_ms": 30.0, "above_empty_ms": 200.0}},
+        "console": {"pages": {"photos": {"p50": 120.0}, "model": {"p50": 200.1}}},
         "sizes": {"functions": {"assign_bay": 30_000, "build_dataset": 40_000}, "layer": 2_200_000},
         **changes,
     }
@@ -54,6 +55,11 @@ def test_a_cold_start_is_judged_by_the_difference_to_an_empty_handler() -> None:
     slow = {"classify_photo": {"init_ms": 531.0, "empty_ms": 30.0, "above_empty_ms": 501.0}}
     assert named("cold assign_bay, ms", rows(figures())).met is True
     assert named("cold classify_photo, ms", rows(figures(cold_starts=slow))).met is False
+
+
+def test_a_page_is_judged_by_its_median() -> None:
+    found = rows(figures())
+    assert (named("page photos, ms", found).met, named("page model, ms", found).met) == (True, False)
 
 
 def test_the_largest_zip_is_judged() -> None:
