@@ -74,6 +74,8 @@ def failed_stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
             "EndpointName": "scones-test-vehicles",
             "ThresholdParameter": "/scones/test/threshold",
             "Image": "scones@sha256:0",
+            "BacktestRoleArn": f"arn:aws:iam::{ACCOUNT}:role/backtest",
+            "TrainingInstanceType": "ml.m5.xlarge",
         }
         yield Deployed.of(outputs)
 
