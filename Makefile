@@ -25,7 +25,7 @@ INSTALL_LOCKED := -m pip install --disable-pip-version-check --require-hashes --
 quoted = '$(subst ','\'',$(value $(1)))'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage rehearse deploy destroy people stage retrain rollback repair promote reference status report threshold \
+.PHONY: help setup demo test coverage rehearse deploy destroy people console stage retrain rollback repair promote reference status report threshold \
 	upload batch backtest bench load cost evaluate review redrive reconcile test-event forget restore torture pretrain image up credentials down \
 	asl format lint lock audit sbom scan simulate-audit simulate-drift simulate-scale alarms openapi contract
 
@@ -72,6 +72,9 @@ destroy: $(READY)  ## remove the stack; photos, records, models and labels only 
 
 people: $(READY)  ## create or update the policies for people, which needs an administrator; REMOVE=yes: remove them
 	@$(PY) -m deploy people $(if $(filter yes,$(REMOVE)),--remove) $(if $(filter 1 yes,$(YES)),--yes)
+
+console: $(READY)  ## the console behind a load balancer that signs people in, on AWS: docs/console-hosting.md; REMOVE=yes: remove it
+	@$(PY) -m deploy console $(if $(filter yes,$(REMOVE)),--remove) $(if $(filter 1 yes,$(YES)),--yes)
 
 stage: $(READY)  ## copy the training data to build/data
 	@$(PY) -m operate.stage_data --out build/data $(if $(filter yes,$(FORCE)),--without-other)

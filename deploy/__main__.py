@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from deploy import removal, system
 from deploy.changes import accept, confirm
+from deploy.console import deploy_console, remove_console
 from deploy.errors import DeployError
 from deploy.image import build_with_engine
 from deploy.openapi import describe_driver_api
@@ -24,6 +25,12 @@ PAGES: dict[str, Callable[[], str]] = {
     "alarms": lambda: runbook(load_alarms()),
     "openapi": lambda: json.dumps(describe_driver_api(), indent=2) + "\n",
 }
+DEPLOYING: dict[str, Callable[..., dict[str, str]]] = {
+    "deploy": system.deploy,
+    "people": deploy_people,
+    "console": deploy_console,
+}
+REMOVING: dict[str, Callable[..., None]] = {"people": remove_people, "console": remove_console}
 
 
 def main() -> int:
@@ -39,6 +46,9 @@ def main() -> int:
     people = commands.add_parser("people", help="create or update the policies for people; needs an administrator")
     people.add_argument("--remove", action="store_true", help="remove them")
     people.add_argument("--yes", action="store_true", help="change an account without asking")
+    console = commands.add_parser("console", help="create or update the console on AWS; needs an administrator")
+    console.add_argument("--remove", action="store_true", help="remove it")
+    console.add_argument("--yes", action="store_true", help="change an account without asking")
     commands.add_parser("outputs", help="print the stack's outputs as JSON")
     commands.add_parser("image", help="build the image of jobs and endpoints with docker or podman")
     commands.add_parser("alarms", help="print docs/alarms.md")
@@ -60,10 +70,10 @@ def main() -> int:
         target = connect()
         if arguments.command == "deploy" and arguments.dry_run:
             system.plan(target)
-        elif arguments.command == "people" and arguments.remove:
-            remove_people(target)
-        elif arguments.command in ("deploy", "people"):
-            deploy = system.deploy if arguments.command == "deploy" else deploy_people
+        elif getattr(arguments, "remove", False):
+            REMOVING[arguments.command](target)
+        elif arguments.command in DEPLOYING:
+            deploy = DEPLOYING[arguments.command]
             # On AWS the steps are printed, because a person approves changes between them.
             details = not target.is_local or bool(getattr(arguments, "details", True))
             approve = accept if target.is_local else confirm(f"account {target.account}", yes=arguments.yes)

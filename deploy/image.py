@@ -113,7 +113,10 @@ def _build(data_outputs: Mapping[str, str], context: Mapping[str, bytes], tag: s
     build = codebuild.start_build(
         projectName=data_outputs["ImageBuild"],
         sourceLocationOverride=f"{bucket}/{archive.key}",
-        environmentVariablesOverride=[{"name": "TAG", "value": tag}],
+        environmentVariablesOverride=[
+            {"name": "TAG", "value": tag},
+            {"name": "DOCKERFILE", "value": next(name for name in context if name.endswith("/Dockerfile"))},
+        ],
     )["build"]
     lines: list[str] = []
     log = _Log()

@@ -44,6 +44,8 @@ def check_unattached(target: Target) -> None:
 
 def remove_people(target: Target, progress: Progress = print) -> None:
     """Delete the stack. Raises DeployError while the stage has roles, or somebody has a policy of the stack."""
+    if Stack(target.console_stack).status() is not None:
+        raise DeployError(f"{target.console_stack} uses these policies. First run `make console REMOVE=yes`.")
     for name in (target.app_stack, target.data_stack):
         if Stack(name).status() is not None:
             raise DeployError(f"{target.people_stack} limits the roles of {name}. First run `make destroy DATA=yes`.")

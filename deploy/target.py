@@ -46,6 +46,11 @@ class Target:
         return f"scones-{self.stage}-data"
 
     @property
+    def console_stack(self) -> str:
+        """The name of the stack with the console behind a load balancer, which an administrator deploys."""
+        return f"scones-{self.stage}-console"
+
+    @property
     def people_stack(self) -> str:
         """The name of the stack with the policies for people, which an administrator deploys."""
         return f"scones-{self.stage}-people"

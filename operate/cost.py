@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.table import Table
 
+from operate.cost_console import console_usd_per_month
 from operate.cost_model import Cost, Part
 from operate.errors import CommandError
 from operate.terminal import console
@@ -104,6 +105,10 @@ def _print(cost: Cost, measured: dict[str, int] | None) -> None:
         f"Endpoint: {cost.instances} × {cost.stage.instance_type}, {hour}; needed at once for an update: twice."
     )
     console.print(f"People who answer reviews for eight hours a day: {cost.reviewers():,.1f}")
+    hosted = sum(console_usd_per_month(cost.prices["prices"]).values())
+    console.print(
+        f"Not in the table: the console behind a load balancer (`make console`), {_usd(hosted)} where there is one."
+    )
     largest = cost.usage["usual_design"]["photo_bytes_at_most"]
     console.print(
         f"Usual design: three Lambdas with the photo in the state. It takes photos of at most {largest:,} bytes, and "

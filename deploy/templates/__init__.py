@@ -14,7 +14,7 @@ from deploy.templates.alarms import add_alarms
 from deploy.templates.dashboard import add_dashboard
 from deploy.templates.functions import add_functions
 
-NAMES = ("people", "data", "app")
+NAMES = ("people", "data", "app", "console")
 _HERE = Path(__file__).parent
 _WITHOUT_PREFIX = {"Ref", "Condition"}
 

@@ -1,11 +1,12 @@
 """Lay out the build context of a Dockerfile as the folder that its image would have, without running anything.
 
 Source: "Dockerfile reference", Docker documentation. Refused is what would need a container: other instructions than
-FROM, ARG, COPY, ENV, WORKDIR, ENTRYPOINT and CMD, and RUN commands other than those in `_run`.
+FROM, ARG, COPY, ENV, WORKDIR, USER, EXPOSE, ENTRYPOINT and CMD, and RUN commands other than those in `_run`.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import posixpath
 import re
@@ -69,7 +70,7 @@ class Layout:
         """Return the last stage. Raises BuildFailed."""
         if not self._dockerfile.is_file():
             raise BuildFailed(f"unable to read Dockerfile {self._dockerfile.name}: there is no such file")
-        parser = DockerfileParser(fileobj=self._dockerfile.open("rb"), env_replace=False)
+        parser = DockerfileParser(fileobj=io.BytesIO(self._dockerfile.read_bytes()), env_replace=False)
         stage: Stage | None = None
         for step in parser.structure:
             name, value = step["instruction"], step["value"]
@@ -134,6 +135,12 @@ class Layout:
     def _workdir(self, stage: Stage, value: str, where: str) -> None:
         stage.workdir = posixpath.normpath(posixpath.join(stage.workdir, self._expanded(stage, value)))
         stage.inside(".").mkdir(parents=True, exist_ok=True)
+
+    def _user(self, _stage: Stage, _value: str, _where: str) -> None:
+        """Do nothing: a process runs as the user of the embedded AWS."""
+
+    def _expose(self, _stage: Stage, _value: str, _where: str) -> None:
+        """Do nothing: EXPOSE documents a port and does not open it."""
 
     def _entrypoint(self, stage: Stage, value: str, where: str) -> None:
         stage.entrypoint = _exec_form(value, where)

@@ -21,6 +21,7 @@ from console.identity import find_reviewer
 from console.people import Person, assume_role
 from deploy.package import ROOT
 from deploy.stack import Stack
+from deploy.templates import load_template
 from local import users
 from local.credentials import AccessKey
 from tests.browser.browser_tab import AXE
@@ -53,16 +54,22 @@ def roles(enforced: DeployedStage) -> Roles:
     assert server
     people = Stack(f"{enforced.deployed.app_name}-people").outputs()
     account = enforced.deployed.account
-    arns = {name: f"arn:aws:iam::{account}:role/console/{name}" for name in ("Reviewer", "Operator")}
-    assume = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": list(arns.values())}
-    describe = {"Effect": "Allow", "Action": "cloudformation:DescribeStacks", "Resource": "*"}
+    template = load_template("console")["Resources"]
+    path = template["ReviewerRole"]["Properties"]["Path"]
+    arns = {name: f"arn:aws:iam::{account}:role{path}{name}" for name in ("Reviewer", "Operator")}
+    # The permissions of the template for the task, with the names of this stage.
+    apart, inline = template["AssumePeople"]["Properties"], template["TaskRole"]["Properties"]["Policies"][0]
+    (assume,), (describe,) = (one["PolicyDocument"]["Statement"] for one in (apart, inline))
+    assume |= {"Resource": list(arns.values())}
+    stack = describe["Resource"]["Fn::Sub"].partition(":stack/")[2].replace("${Stage}", enforced.deployed.stage)
+    describe |= {"Resource": f"arn:aws:cloudformation:{enforced.deployed.region}:{account}:stack/{stack}"}
     key = users.access_key(server, "task", {"Version": "2012-10-17", "Statement": [assume, describe]})
     iam: Any = boto3.client("iam")
     principal = {"AWS": f"arn:aws:iam::{account}:user/task"}
     trust = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     for name in arns:
-        iam.create_role(RoleName=name, Path="/console/", AssumeRolePolicyDocument=document)
+        iam.create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=document)
         iam.attach_role_policy(RoleName=name, PolicyArn=people[f"{name}PolicyArn"])
     return Roles(key, arns["Reviewer"], arns["Operator"])
 

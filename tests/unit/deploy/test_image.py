@@ -133,7 +133,10 @@ def test_an_image_that_the_repository_has_is_not_built_again(aws: FakeAws) -> No
     printed: list[str] = []
     assert image.push_image(OUTPUTS, CONTEXT, printed.append) == uri
     (build,) = aws.builds
-    assert build["environmentVariablesOverride"] == [{"name": "TAG", "value": image.content_tag(CONTEXT)}]
+    assert build["environmentVariablesOverride"] == [
+        {"name": "TAG", "value": image.content_tag(CONTEXT)},
+        {"name": "DOCKERFILE", "value": "container/Dockerfile"},
+    ]
     with zipfile.ZipFile(io.BytesIO(aws.archives[build["sourceLocationOverride"]])) as archive:
         assert archive.namelist() == list(CONTEXT)
     assert "  no space left on device" in printed

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 import workflows
+from deploy.package import ROOT
 from operate import cost, cost_model, cost_paths, cost_stage
+from operate.cost_console import console_usd_per_month
 from operate.errors import CommandError
 
 PRICES = json.loads((Path(cost_model.__file__).parent / "prices.json").read_text(encoding="utf-8"))
@@ -143,3 +145,13 @@ def test_the_tables_of_the_pages_are_computed(page: str) -> None:
     for name in ("endpoint", "Step Functions", "S3 storage", "DynamoDB writes"):
         assert rows[name][:3] == [f"{usd(one, name):,.0f}" for one in costs], name
     assert rows["together"][:3] == [f"{sum(part.usd for part in one.parts()):,.0f}" for one in costs]
+
+
+def test_the_page_has_the_cost_of_the_console_behind_a_load_balancer() -> None:
+    parts = console_usd_per_month(PRICES["prices"])
+    page = " ".join((ROOT / "docs" / "cost.md").read_text(encoding="utf-8").split())
+    task, balancer, addresses = (f"{parts[name]:.0f}" for name in ("task", "load balancer", "public addresses"))
+    assert f"{sum(parts.values()):.0f} dollars a month, of which the task (half a vCPU and 2 GB) is {task}," in page
+    assert f"the load balancer {balancer} and three public IPv4 addresses {addresses}." in page
+    hosting = (ROOT / "docs" / "console-hosting.md").read_text(encoding="utf-8")
+    assert f"[{sum(parts.values()):.0f} dollars a month]" in hosting
