@@ -25,6 +25,7 @@ OPERATOR_ROUTES = {
     ("POST", "/api/model/retrain"),
     ("POST", "/api/model/rollback"),
     ("POST", "/api/model/threshold"),
+    ("POST", "/api/teams/test-event"),
 }
 OPEN_ROUTES = {("GET", "/favicon.ico"), ("GET", "/health"), ("GET", "/sign-out")}
 
@@ -86,10 +87,12 @@ def test_each_role_may_use_its_routes_and_no_others(console: HostedConsole) -> N
 
 
 def test_a_reviewer_sees_no_button_of_operators(console: HostedConsole) -> None:
-    for path in ("/now", "/model"):
+    for path in ("/now", "/model", "/teams"):
         assert "data-opens" not in console.get(path, ADA).text
     assert '<dialog id="repair"' in console.get("/now", GRACE).text
     assert '<dialog id="repair"' not in console.get("/now", ADA).text
+    assert "data-sends" in console.get("/teams", GRACE).text
+    assert "data-sends" not in console.get("/teams", ADA).text
 
 
 def test_answers_are_recorded_for_who_gave_them(console: HostedConsole, stage: Deployed) -> None:
