@@ -119,7 +119,7 @@ def read_entries() -> Iterator[Entry]:
         for store, value in state.items():
             if store not in NOT_SAVED.get(service, ()):
                 yield from _store_entries(service, store, value)
-    for key, execution in list(stepfunctions._executions._data.items()):
+    for key, execution in _items(stepfunctions._executions._data):
         yield Entry("stepfunctions", "executions", SCOPED_BY_REGION, key, _ended(execution))
     yield Entry("eventbridge", "rule_last_fired", "", None, eventbridge._rule_last_fired)
     yield from _s3_entries()
@@ -145,22 +145,31 @@ def _ended(execution: dict[str, Any]) -> dict[str, Any] | Ended:
     return Ended(execution, (execution["status"], execution.get("stopDate"), len(execution["events"])))
 
 
+def _items(store: dict[Any, Any]) -> list[tuple[Any, Any]]:
+    """Return the entries of a store that other threads change.
+
+    Listing them directly allocates a tuple for each. An allocation may collect garbage, and then another thread may
+    run and change the store: RuntimeError. A copy of a dictionary allocates once.
+    """
+    return list(store.copy().items())
+
+
 def _store_entries(service: str, store: str, value: Any) -> Iterator[Entry]:
     kind = type(value).__name__
     if kind in SCOPED:
-        for key, record in list(value._data.items()):
+        for key, record in _items(value._data):
             yield Entry(service, store, kind, key, record)
     else:
         yield Entry(service, store, "", None, value)
 
 
 def _s3_entries() -> Iterator[Entry]:
-    for name, store in list(vars(s3).items()):
+    for name, store in _items(vars(s3)):
         if name == "_buckets":
-            for key, bucket in list(store._data.items()):
+            for key, bucket in _items(store._data):
                 described = {field: value for field, value in bucket.items() if field != "objects"}
                 yield Entry("s3", name, type(store).__name__, key, described)
-                for object_key, record in list(bucket["objects"].items()):
+                for object_key, record in _items(bucket["objects"]):
                     yield Entry("s3", OBJECTS, "", (key, object_key), record)
         elif type(store).__name__ in SCOPED:
             yield from _store_entries("s3", name, store)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import threading
 from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
@@ -62,3 +63,27 @@ def test_a_module_that_does_not_use_the_copy_module_is_refused(monkeypatch: pyte
     monkeypatch.setattr(services.dynamodb, "copy", value)
     with pytest.raises(PatchFailed, match=r"dynamodb\.copy is"):
         services.install()
+
+
+def test_objects_that_are_added_while_they_are_listed_do_not_stop_a_save(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A collection of garbage runs at any allocation, and other threads meanwhile."""
+    objects: dict[str, object] = {f"{number}.jpg": {"etag": number} for number in range(1000)}
+    buckets = {("123456789012", "uploads"): {"objects": objects}}
+    monkeypatch.setattr(services.s3, "_buckets", SimpleNamespace(_data=buckets))
+    monkeypatch.setattr(services.app, "_build_persistence_save_dict", dict)
+    added: list[str] = []
+
+    def add(phase: str, info: dict[str, int]) -> None:
+        added.append(f"{len(added)}.png")
+        objects[added[-1]] = {"etag": "new"}
+
+    threshold = gc.get_threshold()
+    gc.callbacks.append(add)
+    gc.set_threshold(5)
+    try:
+        entries = [entry for entry in services.read_entries() if entry.store == services.OBJECTS]
+    finally:
+        gc.set_threshold(*threshold)
+        gc.callbacks.remove(add)
+    assert added
+    assert len(entries) >= 1000
