@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -17,7 +18,9 @@ from deploy.errors import DeployError
 from deploy.outputs import Deployed
 from deploy.stack import Stack
 from deploy.target import Target
-from operate import backtest, status
+from operate import backtest, forget, status
+from operate.forget import Scope
+from operate.terminal import console
 from tests.support.people import signing_as
 
 TOO_LARGE = 20 * 1024 * 1024 + 1
@@ -159,6 +162,20 @@ def test_an_operator_starts_jobs_only_with_the_role_of_backtests(deployed: Deplo
         assert denied(sagemaker.create_processing_job, **{**request, "RoleArn": roles[role]}), role
     evaluation = {**request, "ProcessingJobName": f"vehicles-{deployed.stage}-1-eval"}
     assert denied(sagemaker.create_processing_job, **evaluation)
+
+
+def test_whoever_may_forget_deletes_photos_of_batches_too(
+    embedded_aws: local.ServerInfo, deployed: Deployed, policies: dict[str, str], tmp_path: Path
+) -> None:
+    s3, key = boto3.client("s3"), "batches/of-a-team/1.jpg"
+    s3.put_object(Bucket=deployed.uploads_bucket, Key=key, Body=b"photo")
+    scope = Scope.of_photo(f"s3://{deployed.uploads_bucket}/{key}", deployed.uploads_bucket)
+    with (
+        console.capture(),
+        signing_as(embedded_aws, "fiona", policies["OperatorPolicyArn"], policies["ForgetPolicyArn"]),
+    ):
+        forget.run(deployed, scope, tmp_path / "forget.json", delete=True, settle_s=0)
+    assert s3.list_objects_v2(Bucket=deployed.uploads_bucket, Prefix=key)["KeyCount"] == 0
 
 
 def test_an_operator_deploys_nothing_deletes_no_data_and_makes_no_champion(deployed: Deployed, operator: Any) -> None:
