@@ -23,11 +23,12 @@ from console.photo_records import PhotoRecords
 from console.photos import Photos
 from console.review_request import ReviewRequest
 from console.reviews import Reviews
-from console.session import Answer, Session
+from console.session import Answer, NotChosen, Session
 from deploy.outputs import Deployed
 from functions.shared.events import EventBus
 
 UNDO_S = 3.0
+MOST_SEARCHED = 300
 _EXTENSIONS_PER_LEASE = 3  # a lease survives two failed extensions
 _MAX_RECEIVES = 12  # messages received at most to find one whose driver waits
 _LABEL_ONLY_DELAY_S = 60  # how long label-only requests stay invisible while a driver waits
@@ -145,6 +146,24 @@ class Desk:
                     break
                 session.leased.append(audit)
             return list(session.leased)
+
+    def choose(self, session: Session, photo_id: str) -> None:
+        """Make the request about a photo the session's current one, whatever its place in the queue.
+
+        Raises NotChosen when another session or process holds it, or it is not among the first MOST_SEARCHED messages.
+        """
+        with session.lock:
+            if session.move_to_front(photo_id):
+                return
+            if self.find_request(photo_id):
+                raise NotChosen("Somebody has this photo open, or has just answered it.")
+            chosen, *again = [*self._receive(self._leases.search(photo_id, MOST_SEARCHED)), None]
+            if chosen is None:
+                raise NotChosen(f"None of up to {MOST_SEARCHED} requests that could be received is about this photo.")
+            session.leased.append(chosen)
+            session.move_to_front(photo_id)
+            for lease in filter(None, again):
+                self._leases.give_back(lease)
 
     def answer(self, session: Session, lease_id: str, vehicle: str) -> Answer:
         """Answer a request that the session holds. The answer is delivered when its undo window ends.

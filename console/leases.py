@@ -18,14 +18,18 @@ from functions.shared.photo_record import IN_REVIEW, PhotoRecord
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
-    from mypy_boto3_sqs.type_defs import MessageTypeDef
+    from mypy_boto3_sqs.type_defs import ChangeMessageVisibilityBatchRequestEntryTypeDef, MessageTypeDef
 
 log = logging.getLogger(__name__)
 
 LEASE_S = 60
 """The visibility timeout of a leased message."""
 
+WAIT_S = 1
+"""Seconds of long polling in a search: without it, SQS asks only some of its servers and may miss messages."""
+
 _MALFORMED_RETRY_S = 1
+_BATCH = 10  # the limit of SQS
 
 
 @dataclass(eq=False)
@@ -98,6 +102,32 @@ class Leases:
         """
         return self._receive(self._review_queue_url, max_messages)
 
+    def search(self, photo_id: str, max_messages: int) -> Iterator[Lease]:
+        """Receive messages of the review queue until some are about a photo; yield these, and give the others back.
+
+        SQS returns messages in no order and cannot be asked for one. None is yielded when the message is not among the
+        first `max_messages`, or another consumer has received it.
+        """
+        found: list[Lease] = []
+        others: list[Lease] = []
+        try:
+            while not found and len(others) < max_messages:
+                received = self._sqs.receive_message(
+                    QueueUrl=self._review_queue_url,
+                    MaxNumberOfMessages=_BATCH,
+                    VisibilityTimeout=self.lease_s,
+                    WaitTimeSeconds=WAIT_S,
+                    MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
+                ).get("Messages", [])
+                if not received:
+                    break
+                for message in received:
+                    if lease := self._try_lease(self._review_queue_url, message):
+                        (found if lease.request.photo.photo_id == photo_id else others).append(lease)
+        finally:
+            self._give_back_all(others)
+        yield from found
+
     def receive_audits(self, max_messages: int) -> Iterator[Lease]:
         """Receive up to `max_messages` of the audit queue, one at a time, until it is empty.
 
@@ -115,17 +145,20 @@ class Leases:
             )
             if not received.get("Messages"):
                 return
-            message = received["Messages"][0]
-            try:
-                lease = self._lease(queue_url, message)
-            except MalformedRequest as error:
-                log.warning("message %s is not a review request: %s", message["MessageId"], error)
-                if queue_url == self._audit_queue_url:
-                    self._sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
-                else:
-                    self._set_visibility(queue_url, message["ReceiptHandle"], _MALFORMED_RETRY_S)
-            else:
+            if lease := self._try_lease(queue_url, received["Messages"][0]):
                 yield lease
+
+    def _try_lease(self, queue_url: str, message: "MessageTypeDef") -> Lease | None:
+        """Parse a message; delete a malformed one of the audit queue, leave one of the review queue, return None."""
+        try:
+            return self._lease(queue_url, message)
+        except MalformedRequest as error:
+            log.warning("message %s is not a review request: %s", message["MessageId"], error)
+            if queue_url == self._audit_queue_url:
+                self._sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+            else:
+                self._set_visibility(queue_url, message["ReceiptHandle"], _MALFORMED_RETRY_S)
+            return None
 
     def extend(self, leases: Iterable[Lease]) -> None:
         """Restart the visibility timeout of each message. Failures are logged."""
@@ -149,6 +182,22 @@ class Leases:
                 self._set_visibility(lease.queue_url, lease.receipt_handle, after_s)
         except (ClientError, BotoCoreError) as error:
             log.warning("photo %s was not given back: %s", lease.request.photo.photo_id, error)
+
+    def _give_back_all(self, leases: list[Lease]) -> None:
+        """Make messages of the review queue visible at once. If AWS fails, they become visible after the timeout."""
+        try:
+            limit = self._receive_limit(self._review_queue_url) - 1
+            for lease in (one for one in leases if one.receive_count >= limit):
+                self.give_back(lease)
+            handles = [one.receipt_handle for one in leases if one.receive_count < limit]
+            for start in range(0, len(handles), _BATCH):
+                entries: list[ChangeMessageVisibilityBatchRequestEntryTypeDef] = [
+                    {"Id": str(number), "ReceiptHandle": handle, "VisibilityTimeout": 0}
+                    for number, handle in enumerate(handles[start : start + _BATCH])
+                ]
+                self._sqs.change_message_visibility_batch(QueueUrl=self._review_queue_url, Entries=entries)
+        except (ClientError, BotoCoreError) as error:
+            log.warning("%d requests are hidden for up to %d seconds: %s", len(leases), self.lease_s, error)
 
     def delete(self, lease: Lease) -> None:
         """Delete a message; an expired receipt handle is not an error. Raises ClientError, BotoCoreError."""

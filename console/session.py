@@ -23,6 +23,10 @@ class NotLeased(LookupError):
     """The session does not hold the request: it was answered, given back, or its lease expired."""
 
 
+class NotChosen(LookupError):
+    """The request about a chosen photo cannot be leased: somebody else has it, or the queue did not return it."""
+
+
 @dataclass(eq=False)
 class Answer:
     """An answer that is not delivered yet.
@@ -93,6 +97,17 @@ class Session:
                 self.leased.remove(lease)
                 return lease
         raise NotLeased("This photo is no longer yours: it was answered, or it went back to the queue.")
+
+    def move_to_front(self, photo_id: str) -> bool:
+        """Make the request about a photo the current one; False when the session does not hold it.
+
+        Who chose a photo has seen its prediction, if any, on the page of photos.
+        """
+        chosen = [lease for lease in self.leased if lease.request.photo.photo_id == photo_id]
+        for lease in chosen:
+            lease.opinion_shown |= lease.request.vehicle is not None
+        self.leased = [*chosen, *(lease for lease in self.leased if lease not in chosen)]
+        return bool(chosen)
 
     def replace_lease(self, older: Lease, newer: Lease) -> bool:
         """Hold `newer` in place of `older`, with the same id; False when the session does not hold it any more.

@@ -77,4 +77,4 @@ def _waiting(record: PhotoRecord) -> Story:
     if datetime.fromisoformat(review["expires_at"]) <= now():
         return Story("No bay yet: nobody answered in time", why, "The help desk is its bay within a minute.")
     title = "No bay yet: waits for a reviewer"
-    return Story(title, why, "Its request is in the review queue.", "/", "Open the queue")
+    return Story(title, why, "Its request is in the review queue.", f"/?photo={record.photo.photo_id}", "Answer now")

@@ -61,6 +61,7 @@ def test_photos_are_filtered_by_status_bay_and_decider(stage: Stage, tab: Browse
     (late,) = stage.request_reviews(1, timeout_s=1)
     eventually(lambda: late.photo_id in stage.decisions(), what="the time limit of the review")
     waiting = {photo.photo_id for photo in stage.request_reviews(2)}
+    stage.wait_for_requests(3)
     with stage.desk(undo_s=0) as desk:
         session = desk.open_session(stage.reviewer("ada"))
 
@@ -128,3 +129,26 @@ def test_every_photo_is_on_a_page_and_the_keyboard_moves_between_them(stage: Sta
     expect(page.locator(".card").first).to_be_focused()
     page.keyboard.press("Enter")
     page.wait_for_url(f"**/photos/{shown[0]}")
+
+
+def test_a_photo_that_waits_is_answered_from_its_card_and_not_in_a_second_tab(
+    stage: Stage, chromium: Browser, console: RunningConsole, tab: BrowserTab
+) -> None:
+    photos = stage.request_reviews(12)
+    stage.wait_for_requests(12)
+    chosen = photos[7]
+    page = tab.open("/photos?status=in_review")
+    page.locator(f"li:has([href='/photos/{chosen.photo_id}'])").get_by_role("link", name="Answer now").click()
+    expect(page.locator("#photo")).to_have_attribute("src", f"/images/{chosen.photo_id}")
+    expect(page).to_have_url(tab.address + "/")
+    second = BrowserTab(chromium, console)
+    other = second.open(f"/photos/{chosen.photo_id}")
+    other.get_by_role("link", name="Answer now").click()
+    expect(other.locator("#said")).to_contain_text("Somebody has this photo open")
+    expect(other.locator("#photo")).not_to_have_attribute("src", f"/images/{chosen.photo_id}")
+    second.context.close()
+    expect(page.locator("body:not(.fresh) #photo-box")).to_be_visible()
+    page.keyboard.press("m")
+    answered = eventually(lambda: stage.label(chosen), what="the label")
+    assert (answered["vehicle"], len(stage.labels_of(chosen))) == ("motorcycle", 1)
+    assert eventually(lambda: stage.decisions().get(chosen.photo_id))["vehicle"] == "motorcycle"

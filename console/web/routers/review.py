@@ -6,10 +6,11 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, Field
 
-from console.session import Session
-from console.web import views
+from console.session import NotChosen, Session
+from console.web import photo_views, views
 from console.web.roles import REVIEWERS
 from console.web.services import CurrentReviewer, CurrentServices, Services
+from functions.shared.photo_record import IN_REVIEW
 
 router = APIRouter(dependencies=[Depends(REVIEWERS)])
 
@@ -22,6 +23,12 @@ class TabRequest(BaseModel):
 
     tab: str = Field(pattern="^[0-9a-f]{32}$")
     blind: bool = False
+
+
+class TakeRequest(TabRequest):
+    """The body of a request for the current photo; with `photo`, the id of one, for that photo."""
+
+    photo: str | None = Field(None, pattern="^[0-9a-f]{32}$")
 
 
 class LeaseRequest(TabRequest):
@@ -43,12 +50,16 @@ def page(services: CurrentServices, reviewer: CurrentReviewer) -> HTMLResponse:
 
 
 @router.post("/api/take")
-def take(body: TabRequest, services: CurrentServices, reviewer: CurrentReviewer) -> dict[str, Any]:
-    """Return the session of a tab with its current and next request, the figures of the queue, and a text or null."""
+def take(body: TakeRequest, services: CurrentServices, reviewer: CurrentReviewer) -> dict[str, Any]:
+    """Return the session of a tab with its current and next request, the figures of the queue, and a text or null.
+
+    `not_chosen` is why the chosen photo is not the current one, null when it is or none was chosen.
+    """
     session = services.tabs.session(body.tab, reviewer)
+    not_chosen = _choose(services, session, body.photo) if body.photo else None
     state = _state(services, session, body, ahead=2)
     figures = views.figures(services.queue.figures())
-    return {**state, "figures": figures, "attention": services.attention.text()}
+    return {**state, "figures": figures, "attention": services.attention.text(), "not_chosen": not_chosen}
 
 
 @router.post("/api/answer")
@@ -80,6 +91,20 @@ def close_session(body: TabRequest, services: CurrentServices) -> dict[str, bool
     """Close the session of a tab."""
     services.tabs.close_session(body.tab)
     return {"closed": True}
+
+
+def _choose(services: Services, session: Session, photo_id: str) -> str | None:
+    """Make a photo the current one of a session; return why that is not possible, or None."""
+    record = services.records.get(photo_id)
+    if record is None:
+        return "This photo is unknown: it has no record in the photo table."
+    if record.status != IN_REVIEW:
+        return f"This photo does not wait for a reviewer. {photo_views.story(record).title}."
+    try:
+        services.desk.choose(session, photo_id)
+    except NotChosen as error:
+        return f"{error} Another reviewer may have it open: try again in a minute, or look among the failed requests."
+    return None
 
 
 def _state(services: Services, session: Session, body: TabRequest, *, ahead: int = 1) -> dict[str, Any]:

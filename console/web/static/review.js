@@ -9,6 +9,7 @@ import { options, startOptions } from "./review-options.js";
 const POLL_MS = 2000;
 const HIDDEN_MS = 20000;
 const SAID_MS = 5000;
+const NOT_CHOSEN_MS = 20000;
 const OFFLINE = "Not connected: nothing was sent. The photo goes back to the queue; this page tries again automatically.";
 const FRESH_MS = 150; // a key press before that was meant for the previous photo
 
@@ -25,6 +26,7 @@ let sent = 0; // number of requests so far: the response to an older one is not 
 let notified = 0; // the number of the last notice shown
 let undoEnds = null;
 let hiddenSince = null;
+let wanted = new URLSearchParams(location.search).get("photo"); // a photo that was chosen on another page
 const log = [];
 
 function newTab() {
@@ -57,7 +59,18 @@ async function send(action, body = {}) {
 }
 
 async function poll() {
-  if (!busy && !hiddenSince) await send("take");
+  if (busy || hiddenSince) return;
+  if (!wanted) {
+    await send("take");
+    return;
+  }
+  busy = true; // a search takes some seconds
+  const session = await send("take", { photo: wanted });
+  busy = false;
+  if (!session) return;
+  wanted = null;
+  history.replaceState(null, "", location.pathname); // a photo of a later visit is that of the queue
+  if (session.not_chosen) say(session.not_chosen, NOT_CHOSEN_MS);
 }
 
 function setOffline(now) {
@@ -113,12 +126,12 @@ function announce(text) {
 }
 
 /** Show a text for some seconds, and announce it. */
-function say(text) {
+function say(text, duration_ms = SAID_MS) {
   announce(text);
   $("said").textContent = text;
   $("said").hidden = false;
   clearTimeout(silence);
-  silence = setTimeout(() => ($("said").hidden = true), SAID_MS);
+  silence = setTimeout(() => ($("said").hidden = true), duration_ms);
 }
 
 function show(session) {

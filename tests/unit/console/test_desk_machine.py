@@ -20,7 +20,7 @@ from console import delivery, desk
 from console.answers import choices
 from console.desk import Desk
 from console.failed_requests import FailedRequests
-from console.session import NotLeased
+from console.session import NotChosen, NotLeased
 from deploy.outputs import Deployed
 from functions.shared.errors import RecordUnavailable
 from tests.support.examples import examples
@@ -149,6 +149,19 @@ class Desks(RuleBasedStateMachine):
             self.desks[number].take(self.sessions[number])
         except UNAVAILABLE:
             assert not self.faults
+
+    @rule(number=DESKS, photo=st.integers(0, 9))
+    def choose(self, number: int, photo: int) -> None:
+        photo_id = model_stage.photo(photo).photo_id
+        session = self.sessions[number]
+        try:
+            self.desks[number].choose(session, photo_id)
+        except NotChosen:
+            assert photo_id not in {lease.request.photo.photo_id for lease in session.leased}
+        except UNAVAILABLE:
+            assert not self.faults
+        else:
+            assert session.leased[0].request.photo.photo_id == photo_id
 
     @rule(number=DESKS, position=st.integers(0, 1), vehicle=ANSWERS)
     def answer(self, number: int, position: int, vehicle: str) -> None:

@@ -1,6 +1,7 @@
 """The API of the Review page."""
 
 from deploy.outputs import Deployed
+from tests.unit import model_stage
 from tests.unit.console.browser_client import TAB, BrowserClient
 from tests.unit.console.review_requests import FakeAws, labels, send
 
@@ -48,6 +49,35 @@ def test_who_saw_the_prediction_before_changing_to_blind_mode_does_not_answer_bl
         assert hidden["vehicle"] is None
         browser.post("/api/answer", tab=TAB, blind=True, id=request["id"], vehicle="motorcycle")
     assert labels(stage)[photo_id]["blind"] is False
+
+
+def test_a_tab_takes_a_chosen_photo_and_hides_no_prediction_that_was_seen_before(stage: Deployed) -> None:
+    for number in range(4):
+        photo_id = send(stage, number)
+    with BrowserClient(stage, FakeAws()) as browser:
+        taken = browser.post("/api/take", tab=TAB, blind=True, photo=photo_id).json()
+        assert taken["not_chosen"] is None
+        first = taken["leased"][0]
+        assert (first["photo_id"], first["vehicle"]) == (photo_id, None)
+        browser.post("/api/answer", tab=TAB, blind=True, id=first["id"], vehicle="bicycle")
+    assert labels(stage)[photo_id]["blind"] is False
+
+
+def test_a_photo_that_cannot_be_chosen_is_said_to_be_and_the_tab_goes_on(stage: Deployed) -> None:
+    open_elsewhere = send(stage, 1)
+    model_stage.decided(2, 0.97)
+    with BrowserClient(stage, FakeAws()) as browser:
+        browser.post("/api/take", tab=TAB)
+        other = send(stage, 3)
+        for photo_id, words in (
+            (open_elsewhere, "Somebody has this photo open"),
+            (model_stage.photo(2).photo_id, "does not wait for a reviewer. Sent to Bay A."),
+            ("f" * 32, "This photo is unknown"),
+        ):
+            taken = browser.post("/api/take", tab=OTHER_TAB, photo=photo_id).json()
+            assert words in taken["not_chosen"]
+            assert [one["photo_id"] for one in taken["leased"]] == [other]
+        assert browser.post("/api/take", tab=OTHER_TAB, photo="../etc").status_code == 422
 
 
 def test_only_the_photo_on_the_screen_has_a_prediction(stage: Deployed) -> None:
