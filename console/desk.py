@@ -157,12 +157,12 @@ class Desk:
                 return
             if self.find_request(photo_id):
                 raise NotChosen("Somebody has this photo open, or has just answered it.")
-            chosen, *again = [*self._receive(self._leases.search(photo_id, MOST_SEARCHED)), None]
-            if chosen is None:
+            found = list(self._receive(self._leases.search(photo_id, MOST_SEARCHED)))
+            if not found:
                 raise NotChosen(f"None of up to {MOST_SEARCHED} requests that could be received is about this photo.")
-            session.leased.append(chosen)
+            session.leased.append(found[0])
             session.move_to_front(photo_id)
-            for lease in filter(None, again):
+            for lease in found[1:]:
                 self._leases.give_back(lease)
 
     def answer(self, session: Session, lease_id: str, vehicle: str) -> Answer:
