@@ -97,6 +97,8 @@ def page_addresses(stage: FilledStage, aws: Aws, model_version: str) -> dict[str
         "model": "/model",
         "model, threshold": "/model?threshold=0.95",
         "upload": "/upload",
+        "teams": "/teams",
+        "teams, HTTP APIs": "/teams/api",
     }
     runs = aws.stepfunctions.list_executions(stateMachineArn=stage.deployed.retrain_model_arn, maxResults=1)
     for run in runs["executions"]:

@@ -36,17 +36,18 @@ class Document(NamedTuple):
 
 def names(deployed: Deployed) -> list[Name]:
     """Return the names of a stage that docs/contract.md promises."""
-    region, account, stage = deployed.region, deployed.account, deployed.app_name
+    partition = deployed.classify_photo_arn.split(":")[1]
+    bus = f"{partition}:events:{deployed.region}:{deployed.account}:event-bus/{deployed.event_bus}"
     return [
         Name("Event bus", deployed.event_bus),
-        Name("Event bus, ARN", f"arn:aws:events:{region}:{account}:event-bus/{deployed.event_bus}"),
+        Name("Event bus, ARN", f"arn:{bus}"),
         Name("Source of the events", SOURCE),
         Name("Workflow for one photo, ARN", deployed.classify_photo_arn),
         Name("Workflow for many photos, ARN", deployed.classify_batch_arn),
         Name("Endpoint", deployed.endpoint_name),
         Name("Photos of batches", f"s3://{deployed.uploads_bucket}/batches/"),
         Name("Results of batches", f"s3://{deployed.ml_bucket}/batches/"),
-        Name("Stack with PartnerPolicyArn", f"{stage}-people"),
+        Name("Stack with PartnerPolicyArn", f"{deployed.app_name}-people"),
     ]
 
 
@@ -63,7 +64,7 @@ def example_event(detail_type: str, deployed: Deployed) -> dict[str, Any]:
     for pattern, value in (
         (r"scones-dev-uploads-[\w-]+", deployed.uploads_bucket),
         (r"scones-dev-ml-[\w-]+", deployed.ml_bucket),
-        (r":eu-west-1:\d{12}:", f":{deployed.region}:{deployed.account}:"),
+        (r"arn:aws:states:eu-west-1:\d{12}", ":".join(deployed.classify_photo_arn.split(":")[:5])),
         (r"scones-dev\b", deployed.app_name),
         (r"vehicles-dev\b", f"vehicles-{deployed.stage}"),
     ):
