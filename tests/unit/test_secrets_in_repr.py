@@ -16,7 +16,8 @@ import operate
 
 SECRET = re.compile(r"token|secret|password|receipt_handle|session_id|^body$|^headers$")
 # Hashes identify a token and do not reveal it. The first body is redacted, the second that of an injected fault.
-NOT_SECRET = {("FailedMessage", "body"), ("Fault", "body")}
+# The tokens of a bucket are a number of requests.
+NOT_SECRET = {("FailedMessage", "body"), ("Fault", "body"), ("TokenBucket", "_tokens")}
 
 
 def dataclasses_of(package: ModuleType) -> Iterator[type]:
