@@ -29,6 +29,7 @@ from functions.shared.drift_state import DriftTable
 from functions.shared.photo_reader import PhotoReader
 from functions.shared.times import timestamp
 from operate import reference
+from operate.model_names import short_name
 from operate.terminal import console, duration
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _print_models(deployed: Deployed, champion: Champion | Unreadable | None) ->
         return
     sagemaker: SageMakerClient = boto3.client("sagemaker")
     table = ModelTable(deployed.model_table, boto3.client("dynamodb"))
-    grid = Table(title="Models, newest first", title_justify="left")
+    grid = Table(title="Models, newest first; commands take these short names", title_justify="left")
     for heading in ("model", "verdict", "registered", "parent", "labels snapshot", "image"):
         grid.add_column(heading, overflow="fold")
     recorded = {model.model_version: model for model in table.all_promoted()}
@@ -86,10 +87,10 @@ def _print_models(deployed: Deployed, champion: Champion | Unreadable | None) ->
         version = metadata.get("model_version", "?")
         verdict = _verdict(package["ModelApprovalStatus"], recorded.get(version))
         grid.add_row(
-            version,
+            short_name(version),
             f"{verdict}, in production" if version == champion.model_version else verdict,
             f"{package['CreationTime'].astimezone(UTC):%Y-%m-%d %H:%M}",
-            metadata.get("parent") or "—",
+            short_name(metadata["parent"]) if metadata.get("parent") else "—",
             _short_hash(metadata.get("snapshot")),
             _short_hash(metadata.get("image")),
         )
