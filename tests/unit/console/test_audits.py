@@ -25,7 +25,7 @@ from functions.audit_decisions.requests import AuditQueue
 from functions.build_dataset.evidence import Answer
 from functions.shared.audit import AUDITED as AUDIT
 from functions.shared.audit import REVIEW_TIMED_OUT, SECOND, UNSURE_IN_BATCH
-from functions.shared.dynamodb import serialize
+from functions.shared.dynamodb import deserialize, serialize
 from functions.shared.intervals import clopper_pearson
 from functions.shared.label import LabelKey
 from functions.shared.label_requests import LABEL, SECOND_LABEL, LabelRequests, new_request
@@ -311,7 +311,9 @@ def test_audits_are_no_reviews_in_the_figures_of_the_model(stage: Deployed) -> N
         datetime.now(UTC),
         "1",
     )
-    seen = monitoring.points([record_of(1)], [labelled])
+    key = {"photo_id": {"S": labelled.photo_id}}
+    item = deserialize(model_stage.aws("dynamodb").get_item(TableName="photos", Key=key)["Item"])
+    seen = monitoring.points([item], [labelled])
     assert [(point.reviewed, point.agrees) for point in seen] == [(False, False)]
     assert {bucket.agreement for bucket in monitoring.buckets(seen, PERIODS["day"], now())} == {None}
     assert views.summary(seen)["compared"] == 0
