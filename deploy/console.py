@@ -19,7 +19,7 @@ DOCKERFILE = "console/Dockerfile"
 # Packages of the repository whose modules the console imports, and the files that it reads, as patterns from the root.
 _FILES = (
     *("console/**/*.py", "console/web/static/*", "console/web/templates/**/*.html", "console/requirements.lock"),
-    *("functions/__init__.py", "functions/shared/*.py", "training/*.py"),
+    *("functions/**/*.py", "training/*.py"),
     *("deploy/*.py", "deploy/templates/*", "workflows/__init__.py", "events/**/*.py", "events/**/*.json"),
     *("vehicles.toml", "labelling.toml", DOCKERFILE),
 )

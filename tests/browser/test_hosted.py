@@ -146,6 +146,7 @@ def sign_in(browser: BrowserContext, front: Front, name: str, path: str = "/") -
     page.goto(front.address + path)
     expect(page.locator("h1")).to_have_text("Identity provider")
     page.get_by_role("link", name=name).click()
+    page.wait_for_url(front.address + path)
     return page
 
 
