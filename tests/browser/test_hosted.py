@@ -217,6 +217,11 @@ def test_signing_out_ends_the_session_of_the_browser(browser: BrowserContext, fr
     page = sign_in(browser, front, "ada")
     expect(page.locator("#reviewer-name")).to_have_text("Ada")
     assert COOKIE in {cookie["name"] for cookie in browser.cookies()}
+    for width, height in ((1366, 768), (320, 568)):
+        page.set_viewport_size({"width": width, "height": height})
+        # Visible words: a name alone does not say that it signs out.
+        expect(page.get_by_text("Sign out", exact=True)).to_be_in_viewport(ratio=1)
+        assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
     page.get_by_role("link", name="Sign out").click()
     expect(page.locator("h1")).to_have_text("You are signed out of the console")
     assert browser.cookies() == []
