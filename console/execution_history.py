@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -91,7 +91,7 @@ def parse_log_line(function: str, event: Mapping[str, Any]) -> LogLine | None:
     if not isinstance(entry, dict) or "_aws" in entry or "message" not in entry:
         return None
     more = "  ".join(f"{name}={value}" for name, value in entry.items() if name not in _NOT_SHOWN)
-    at = datetime.fromtimestamp(event["timestamp"] / 1000).astimezone()
+    at = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
     return LogLine(at, function, str(entry.get("level", "")), str(entry["message"]), more)
 
 
@@ -108,10 +108,13 @@ def parse_history(events: Iterable[Mapping[str, Any]]) -> list[Step]:
         elif kind.endswith("StateExited") and steps:
             last = steps[-1]
             steps[-1] = Step(last.state, last.entered, (at - last.entered).total_seconds(), last.error)
-        elif steps and kind.endswith(("Failed", "TimedOut")):
+        elif steps and kind.endswith(("Failed", "TimedOut", "Aborted")):
             details: Mapping[str, Any] = next(
                 (value for name, value in event.items() if name.endswith("EventDetails")), {}
             )
             last = steps[-1]
-            steps[-1] = Step(last.state, last.entered, last.seconds, str(details.get("error") or kind))
+            # The state in which an execution ends without success has no event of its exit.
+            ended = kind.startswith("Execution") and last.seconds is None
+            seconds = (at - last.entered).total_seconds() if ended else last.seconds
+            steps[-1] = Step(last.state, last.entered, seconds, str(details.get("error") or last.error or kind))
     return steps

@@ -260,8 +260,14 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 
 def clock(at: datetime | None) -> str:
-    """Format a time in the local time zone; a dash for None."""
-    return "–" if at is None else f"{at.astimezone():%d %b %Y, %H:%M:%S}"
+    """Format a time; a dash for None.
+
+    In UTC, as the days of the Photos page, the axes of the plots and the logs of AWS are.
+
+    >>> clock(datetime.fromisoformat("2026-11-28T14:05:09+02:00"))
+    '28 Nov 2026, 12:05:09 UTC'
+    """
+    return "–" if at is None else f"{at.astimezone(UTC):%d %b %Y, %H:%M:%S} UTC"
 
 
 def seconds(value: float | None) -> str:

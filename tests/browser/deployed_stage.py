@@ -203,7 +203,9 @@ class Stage:
         self.aws.sqs.send_message(QueueUrl=self.deployed.review_dead_letter_queue_url, MessageBody=body)
 
     def create_endpoint(self) -> None:
-        """Create an endpoint whose model artifact has the files of a training job."""
+        """Create an endpoint whose model artifact has the files of a training job, unless there is one."""
+        if self.aws.sagemaker.list_endpoints(NameContains=self.deployed.endpoint_name)["Endpoints"]:
+            return
         report = {
             "accuracy": 0.971,
             "auroc": 0.988,

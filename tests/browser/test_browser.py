@@ -2,14 +2,13 @@
 
 import io
 import json
-import re
 from collections.abc import Iterator
 
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.browser_tab import WIDTHS, BrowserTab, screenshot
+from tests.browser.browser_tab import BrowserTab, screenshot
 from tests.browser.conftest import RunningConsole, serve_console
 from tests.browser.deployed_stage import Stage, draw_photo
 from tests.support.waiting import eventually
@@ -171,96 +170,6 @@ def test_a_dropped_photo_is_uploaded_and_followed_to_its_decision(stage: Stage, 
         stage.uploads_start_executions(False)
 
 
-@pytest.fixture(scope="module")
-def full_stage(session_stage: Stage) -> Stage:
-    """Photos in review, decisions of every kind, a failed request, and an endpoint with a report and a card."""
-    session_stage.purge_queues()
-    requested = session_stage.request_reviews(8) + session_stage.request_reviews(2, timeout_s=1)
-    requested += session_stage.request_reviews(4, vehicle="motorcycle")
-    session_stage.wait_for_requests(14)
-    with session_stage.desk(undo_s=0) as desk:
-        session = desk.open_session(session_stage.reviewer("ada"))
-        for number in range(8):
-            lease = eventually(lambda: desk.take(session, ahead=1))[0]
-            desk.answer(session, lease.id, ["bicycle", "motorcycle", "other", "bicycle"][number % 4])
-    eventually(lambda: sum(one.photo_id in session_stage.decisions() for one in requested), lambda found: found >= 8)
-    session_stage.dead_letter("{broken <script>alert(1)</script>")
-    session_stage.create_endpoint()
-    return session_stage
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize(
-    "path",
-    [
-        *("/", "/now", "/upload", "/photos", "/photos/*", "/model", "/dead-letters", "/teams", "/teams/api"),
-        "/no-such-page",
-    ],
-)
-def test_every_page_has_no_error_and_no_accessibility_violation_at_every_width(
-    full_stage: Stage, chromium: Browser, console: RunningConsole, path: str, width: str
-) -> None:
-    if path == "/":
-        full_stage.purge_queues()
-        full_stage.dead_letter("{broken")
-        full_stage.request_reviews(3)
-        full_stage.wait_for_requests(3)
-    tab = BrowserTab(chromium, console, width)
-    page = tab.open("/photos" if path.endswith("*") else path)
-    if path.endswith("*"):
-        page.locator("a.card:has(.tag-reviewer)").first.click()
-        page.wait_for_url(re.compile("/photos/[0-9a-f]{32}$"))
-        expect(page.locator(".timeline li").last).to_contain_text(re.compile("AssignBay|RejectPhoto"))
-    if path == "/":
-        photo_on_screen(page)
-        page.keyboard.press("b")
-        expect(page.locator("#undo")).to_be_visible()
-        expect(page.locator("#figure-dead")).to_have_text("1")
-    page.wait_for_load_state("networkidle") if path != "/" else page.wait_for_timeout(300)
-    overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    name = {"/": "review", "/photos/*": "photo"}.get(path, path.strip("/").replace("/", "-"))
-    screenshot(page, name, width)
-    violations = tab.violations()
-    tab.context.close()
-    assert violations == []
-    assert overflow == 0
-    assert tab.foreign_requests == []
-    assert [error for error in tab.errors if "404" not in error or path != "/no-such-page"] == []
-
-
-def test_every_page_has_no_accessibility_violation_in_dark_mode(
-    full_stage: Stage, chromium: Browser, console: RunningConsole
-) -> None:
-    tab = BrowserTab(chromium, console, scheme="dark")
-    for path in ("/", "/now", "/upload", "/photos", "/model", "/dead-letters", "/teams", "/teams/api"):
-        tab.open(path)
-        tab.page.wait_for_timeout(200)
-        assert tab.violations() == [], path
-    tab.context.close()
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-def test_the_trade_off_is_drawn_and_its_text_can_be_read(
-    full_stage: Stage, chromium: Browser, console: RunningConsole, width: str
-) -> None:
-    tab = BrowserTab(chromium, console, width)
-    section = tab.open("/model").locator("section[aria-labelledby=tradeoff-title]")
-    expect(section.locator("svg")).to_have_count(2)
-    expect(section.locator("tr.marked")).to_contain_text("chosen")
-    heights = section.locator("svg text").evaluate_all(
-        "texts => texts.map(text => text.getBoundingClientRect().height)"
-    )
-    inside = section.locator("svg").evaluate_all(
-        """charts => charts.every(chart => [...chart.querySelectorAll("text")].every(text => {
-            const [outer, inner] = [chart.getBoundingClientRect(), text.getBoundingClientRect()];
-            return inner.left >= outer.left && inner.right <= outer.right;
-        }))"""
-    )
-    tab.context.close()
-    assert min(heights) >= 11
-    assert inside
-
-
 def test_file_names_are_escaped_and_exif_does_not_reach_the_browser(stage: Stage, tab: BrowserTab) -> None:
     def crafted(number: int) -> bytes:
         out, exif = io.BytesIO(), Image.Exif()
@@ -290,28 +199,3 @@ def test_a_label_has_the_identity_of_the_reviewer_whatever_name_is_displayed(sta
     photo_on_screen(page)
     page.keyboard.press("b")
     assert eventually(lambda: stage.label(requested))["reviewer_name"] == "Zoë O'Hara"
-
-
-SIZES = [(1920, 1080), (1366, 768), (768, 1024), (640, 360), (360, 640), (320, 568)]
-
-
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-def test_stage_pages_and_reviewer_fit_beside_each_other_at_every_size(
-    full_stage: Stage, tab: BrowserTab, size: tuple[int, int]
-) -> None:
-    tab.page.set_viewport_size({"width": size[0], "height": size[1]})
-    for path in ("/now", "/photos", "/model", "/dead-letters", "/teams"):
-        page = tab.open(path)
-        expect(page.locator(".account")).to_have_text("000000000000 eu-west-1")
-        boxes = page.locator(".bar nav a, #reviewer, .where").evaluate_all(
-            "all => all.map(one => { const box = one.getBoundingClientRect();"
-            " return [box.left, box.top, box.right, box.bottom]; })"
-        )
-        assert all(left >= 0 and right <= size[0] for left, _, right, _ in boxes), path
-        for number, (left, top, right, bottom) in enumerate(boxes):
-            for other in boxes[number + 1 :]:
-                apart = right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top
-                assert apart, (path, number)
-        overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert overflow == 0, path
-        screenshot(page, path.strip("/"), f"{size[0]}")

@@ -34,6 +34,7 @@ def test_the_endpoint_that_is_gone_is_put_back_in_three_actions(without_endpoint
         tab = BrowserTab(chromium, console)
         page = tab.open("/upload")
         expect(page.locator("#strip")).to_contain_text("is gone, so every photo goes to review", timeout=20_000)
+        expect(page).to_have_title("Act now · Upload · Scones test")
         page.locator("#strip a").click()
         page.locator("#row-endpoint button").click()
         page.locator("#repair").get_by_role("button", name="Put it back").click()

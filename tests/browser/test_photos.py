@@ -100,6 +100,23 @@ def test_a_search_that_takes_long_goes_on_by_itself_until_no_older_photos_are_le
     expect(page.locator("#none-text")).to_have_text("No older photo passes this search.")
 
 
+def test_a_search_that_loses_the_connection_says_so_and_goes_on_when_it_is_back(
+    stage: Stage, chromium: Browser, console: RunningConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(photo_finder, "SEARCH_S", 0)
+    monkeypatch.setattr(photo_finder, "RETENTION", timedelta(days=100_000))
+    tab = BrowserTab(chromium, console)
+    page = tab.open("/photos?q=iver-unknown")
+    expect(page.locator("#stop")).to_be_visible()
+    tab.context.set_offline(True)
+    expect(page.locator("#rest")).to_have_text("; the console cannot be reached, so the search has stopped")
+    tab.context.set_offline(False)
+    monkeypatch.setattr(photo_finder, "RETENTION", timedelta(days=5))
+    page.get_by_role("link", name="Search on among older photos").click()
+    expect(page.locator("#rest")).to_have_text("; there are no older ones")
+    tab.context.close()
+
+
 def test_a_search_is_stopped_with_a_button(stage: Stage, tab: BrowserTab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(photo_finder, "SEARCH_S", 0)
     monkeypatch.setattr(photo_finder, "RETENTION", timedelta(days=100_000))

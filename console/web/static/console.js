@@ -56,6 +56,7 @@ export function duration(seconds) {
 }
 
 const STRIP_MS = 15_000;
+const MARK = "Act now · "; // in the title, for who has another tab open
 const strip = document.getElementById("strip");
 
 /** Show what is wrong in the stage at the top of the page; an unreachable console changes nothing. */
@@ -71,6 +72,8 @@ async function refreshStrip() {
   }
   const text = document.getElementById("strip-text");
   if (text.textContent !== state.text) text.textContent = state.text;
+  const title = document.title.replace(MARK, "");
+  document.title = state.text ? title.replace(/^(PROD · )?/, `$1${MARK}`) : title;
   document.getElementById("now-link").classList.toggle("wrong", Boolean(state.text));
   document.getElementById("now-word").textContent = state.text ? ", act now" : "";
   strip.hidden = !state.text || document.body.classList.contains("page-now");

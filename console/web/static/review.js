@@ -181,7 +181,6 @@ function showPhoto(request) {
     photoView.reset();
     $("empty-title").textContent = "The queue is empty";
     $("empty-text").textContent = "New photos appear here automatically.";
-    document.title = document.title.replace(/^\(\d+\) /, "");
     return;
   }
   const image = $("photo");

@@ -4,6 +4,8 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from console.execution_history import parse_history, parse_log_line
 from tests.unit.console.review_requests import NOW
 
@@ -19,6 +21,20 @@ def test_the_steps_of_an_execution_have_names_and_times_but_no_inputs() -> None:
     (step,) = parse_history(events)
     assert (step.state, step.seconds, step.error) == ("RequestReview", 2.0, "Boom")
     assert "secret" not in repr(step)
+
+
+@pytest.mark.parametrize(
+    ("end", "error"),
+    [
+        ({"type": "ExecutionFailed", "executionFailedEventDetails": {"error": "InvalidInput"}}, "InvalidInput"),
+        ({"type": "ExecutionTimedOut"}, "ExecutionTimedOut"),
+        ({"type": "ExecutionAborted"}, "ExecutionAborted"),
+    ],
+)
+def test_the_last_state_of_an_execution_that_failed_does_not_run_any_more(end: dict[str, Any], error: str) -> None:
+    entered = {"type": "FailStateEntered", "stateEnteredEventDetails": {"name": "FailExecution"}, "timestamp": NOW}
+    (step,) = parse_history([entered, {**end, "timestamp": NOW + timedelta(seconds=3)}])
+    assert (step.state, step.seconds, step.error) == ("FailExecution", 3.0, error)
 
 
 def test_log_lines_leave_metrics_out() -> None:
