@@ -16,9 +16,10 @@ from tests.support.waiting import eventually
 
 SIZES = [(1920, 1080), (1366, 768), (768, 1024), (640, 360), (360, 640), (320, 568)]
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-CUT_OFF = """() => [...document.querySelectorAll("main h1, main h2, main button, main .button, main label, main dt, nav a, .where span")]
-    .filter(one => !one.closest(".visually-hidden") && one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).overflow !== "visible")
-    .map(one => one.textContent)"""
+CUT_OFF = """() => [...document.querySelectorAll(
+    "main h1, main h2, main button, main .button, main label, main dt, nav a, .where span"
+)].filter(one => !one.closest(".visually-hidden") && one.scrollWidth > one.clientWidth + 1
+    && getComputedStyle(one).overflow !== "visible").map(one => one.textContent)"""
 
 
 def page_paths() -> list[str]:
