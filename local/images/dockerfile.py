@@ -142,6 +142,11 @@ class Layout:
     def _expose(self, _stage: Stage, _value: str, _where: str) -> None:
         """Do nothing: EXPOSE documents a port and does not open it."""
 
+    def _volume(self, stage: Stage, value: str, where: str) -> None:
+        """Make the folders: a process writes to them as it does to all of the image."""
+        for folder in _exec_form(value, where):
+            stage.inside(folder).mkdir(parents=True, exist_ok=True)
+
     def _entrypoint(self, stage: Stage, value: str, where: str) -> None:
         stage.entrypoint = _exec_form(value, where)
 

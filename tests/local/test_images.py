@@ -63,7 +63,8 @@ def test_a_tag_of_an_immutable_repository_is_not_moved(application: FakeApplicat
 @pytest.mark.parametrize(
     ("instruction", "reason"),
     [
-        ("VOLUME /data", "does not support VOLUME"),
+        ("HEALTHCHECK NONE", "does not support HEALTHCHECK"),
+        ("VOLUME /data", "as a JSON list"),
         ("RUN curl --output /bin/tool example", "does not run `curl"),
         ("RUN useradd a && apt-get install gcc", "does not run `apt-get"),
         ("RUN pip install numpy", "with a requirements file only"),

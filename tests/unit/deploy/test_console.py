@@ -102,7 +102,7 @@ def test_the_container_is_no_root_has_no_capability_and_writes_only_to_tmp() -> 
     (container,) = of_type("AWS::ECS::TaskDefinition", CONSOLE)["Task"]["ContainerDefinitions"]
     assert container["ReadonlyRootFilesystem"] is True
     assert container["LinuxParameters"]["Capabilities"] == {"Drop": ["ALL"]}
-    assert [one["ContainerPath"] for one in container["LinuxParameters"]["Tmpfs"]] == ["/tmp"]  # noqa: S108
+    assert container["MountPoints"] == [{"SourceVolume": "scratch", "ContainerPath": "/tmp"}]  # noqa: S108
     assert "Privileged" not in container
     dockerfile = (ROOT / console.DOCKERFILE).read_text()
     assert re.findall(r"^USER (\w+)$", dockerfile, re.MULTILINE) == ["10001"]
