@@ -6,4 +6,4 @@ from tests.torture import batch
 
 
 def test_a_batch_continues_after_a_stop_and_a_kill_with_one_result_for_each_photo(tmp_path: Path) -> None:
-    assert batch.interrupted(tmp_path, count=240, drivers=2, save_interval_s=1.0).faults() == []
+    assert batch.interrupted(tmp_path, count=300, drivers=2, save_interval_s=1.0).faults() == []
