@@ -159,6 +159,8 @@ def test_a_reviewer_signs_in_answers_and_sees_no_operator_actions(
     page = sign_in(browser, front, "ada")
     expect(page.locator("#reviewer-name")).to_have_text("Ada")
     expect(page.locator("#photo-name")).to_contain_text(photo.key.rpartition("/")[2])
+    # A key that was meant for the photo before counts for none.
+    expect(page.locator("body.fresh")).to_have_count(0)
     page.keyboard.press("b")
     label = eventually(lambda: enforced.label(photo), what="the label")
     role, _, session = label["reviewer"].partition(":")
