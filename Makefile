@@ -27,7 +27,7 @@ quoted = '$(subst ','\'',$(value $(1)))'
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test coverage rehearse deploy destroy people console stage retrain rollback repair promote reference status report threshold \
 	upload batch backtest bench load cost evaluate review redrive reconcile test-event forget restore torture pretrain image up credentials down \
-	asl format lint lock audit sbom scan simulate-audit simulate-drift simulate-scale alarms openapi contract
+	asl screenshots format lint lock audit sbom scan simulate-audit simulate-drift simulate-scale alarms openapi contract
 
 help:  ## list the commands
 	@echo "Scones Unlimited, vehicle router. TARGET=$(TARGET) STAGE=$(STAGE)"
@@ -50,6 +50,9 @@ $(READY): requirements.lock
 
 demo: $(READY)  ## deploy, train, upload photos and show each outcome
 	@$(PY) -m operate demo
+
+screenshots: $(READY)  ## the pictures of the console in docs/
+	@SCREENSHOTS=docs $(PY) -m pytest tests/browser/test_screenshots.py -q
 
 test: $(READY)  ## every test; ARGS="tests/unit -q": a part
 	@$(PY) -m $(if $(ARGS),pytest $(ARGS),tests)

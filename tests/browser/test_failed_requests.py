@@ -27,7 +27,7 @@ def fail(stage: Stage, number: int) -> None:
         "key": f"uploads/driver-17/{number}.jpg",
         "etag": f"{number:032x}",
     }
-    error = {"Error": "ModelUnavailable", "Cause": "{}"}
+    error = {"Error": "ModelUnavailable", "Cause": '{"errorMessage": "InvokeEndpoint timed out"}'}
     body = {"photo": photo, "error": error, "execution": "arn:any"}
     stage.aws.sqs.send_message(QueueUrl=stage.deployed.unrouted_queue_url, MessageBody=json.dumps(body))
 

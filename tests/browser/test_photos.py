@@ -100,6 +100,15 @@ def test_a_search_that_takes_long_goes_on_by_itself_until_no_older_photos_are_le
     expect(page.locator("#none-text")).to_have_text("No older photo passes this search.")
 
 
+def test_the_list_of_all_photos_goes_back_over_days_without_photos_by_itself(
+    stage: Stage, tab: BrowserTab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = reject_yesterday(stage, "driver-listed", 1)
+    monkeypatch.setattr(photo_finder, "SEARCH_S", 0)
+    page = tab.open("/photos")
+    expect(page.locator(f".card[href='/photos/{photo.photo_id}']")).to_be_visible()
+
+
 def test_a_search_that_loses_the_connection_says_so_and_goes_on_when_it_is_back(
     stage: Stage, chromium: Browser, console: RunningConsole, monkeypatch: pytest.MonkeyPatch
 ) -> None:

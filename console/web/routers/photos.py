@@ -1,5 +1,6 @@
 """The Photos page with its search, and the page of one photo."""
 
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
@@ -14,6 +15,9 @@ from functions.shared.label import UNUSABLE
 from functions.shared.times import now
 
 router = APIRouter(dependencies=[Depends(REVIEWERS)])
+
+_LISTED_DAYS = 31
+"""How many days the list of all photos goes back by itself: a young stage has no photos on earlier ones."""
 
 
 @router.get("/photos")
@@ -36,6 +40,7 @@ def page(
         search=search,
         photos=[views.photo(record) for record in found.records],
         found=found,
+        goes_on=bool(found.searched_until) and (not search.is_empty or found.searched_until >= _days_ago(_LISTED_DAYS)),
         size=PAGE,
         is_first=not after,
         statuses=STATUSES,
@@ -61,3 +66,7 @@ def photo_page(photo_id: str, services: CurrentServices, reviewer: CurrentReview
         steps=services.history.read_steps(record.execution),
         lines=services.history.read_log_lines(photo_id, photo["first_seen_at"]),
     )
+
+
+def _days_ago(days: int) -> str:
+    return (now().date() - timedelta(days=days)).isoformat()
