@@ -24,16 +24,16 @@ FOLDER = Path(os.environ.get("SCREENSHOTS") or ROOT / "build" / "screenshots")
 MOST_BYTES = 150_000
 COLOURS = 128
 MODEL = "vehicles-test-20261123-010203"
-PICTURES = {
-    "now": ("/now", "desktop"),
-    "review": ("/", "desktop"),
-    "review ": ("/", "phone"),
-    "photos": ("/photos", "desktop"),
-    "photo": ("/photos/{reviewed}", "desktop"),
-    "model": ("/model?period=week#production", "desktop"),
-    "failed": ("/dead-letters?wait=yes", "desktop"),
-}
-"""The address and the size of each picture by its name."""
+PICTURES = [
+    ("now", "/now", "desktop"),
+    ("review", "/", "desktop"),
+    ("review", "/", "phone"),
+    ("photos", "/photos", "desktop"),
+    ("photo", "/photos/{reviewed}", "desktop"),
+    ("model", "/model?period=week#production", "desktop"),
+    ("failed", "/dead-letters?wait=yes", "desktop"),
+]
+"""The name, the address and the size of each picture."""
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +79,16 @@ def decide(stage: Stage, number: int) -> None:
     table.record_outcome(photo, ROUTED, "arn:any", at, outcome=outcome)
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize(("name", "path", "width"), PICTURES)
 def test_the_pictures_of_the_documentation_are_small(
-    shown_stage: dict[str, str], session_stage: Stage, chromium: Browser, console: RunningConsole, name: str
+    shown_stage: dict[str, str],
+    session_stage: Stage,
+    chromium: Browser,
+    console: RunningConsole,
+    name: str,
+    path: str,
+    width: str,
 ) -> None:
-    path, width = PICTURES[name]
     if name == "failed":
         for number in range(3):
             fail(session_stage, number)
@@ -103,7 +108,7 @@ def test_the_pictures_of_the_documentation_are_small(
     picture = Image.open(io.BytesIO(page.screenshot(scale="css")))
     tab.context.close()
     FOLDER.mkdir(parents=True, exist_ok=True)
-    file = FOLDER / f"console-{name.strip()}-{width}.png"
+    file = FOLDER / f"console-{name}-{width}.png"
     picture.convert("RGB").quantize(COLOURS).save(file, optimize=True)
     assert picture.size == WIDTHS[width]
     assert file.stat().st_size <= MOST_BYTES
