@@ -1,6 +1,7 @@
 """The failed requests of a stage: the review dead-letter queue and the unrouted queue, listed, replayed and removed."""
 
 import json
+import threading
 from collections.abc import Callable, Collection, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -71,6 +72,9 @@ class FailedRequests:
 
     A message is replayed before it is deleted: a failure in between replays it twice but does not lose it. Two
     executions for one photo have one outcome.
+
+    A method that receives messages hides them from others, so one such method of an object runs at a time: a replay
+    waits for the reading of the list. Its methods can be called from any thread.
     """
 
     def __init__(self, deployed: Deployed, aws: Aws, *, wait_s: int | None = None) -> None:
@@ -79,13 +83,14 @@ class FailedRequests:
         self._aws = aws
         self._wait_s = WAIT_S if wait_s is None else wait_s
         self._photos = PhotoTable(deployed.photo_table, aws.dynamodb)
+        self._receives = threading.Lock()  # held while messages are
 
     def list_both(self) -> tuple[list[FailedMessage], list[FailedMessage]]:
         """Return the messages of the review dead-letter queue and those of the unrouted queue, oldest first.
 
         They are visible to other consumers again at once. Raises ClientError, BotoCoreError.
         """
-        with ThreadPoolExecutor(2, thread_name_prefix="failed-requests") as pool:
+        with self._receives, ThreadPoolExecutor(2, thread_name_prefix="failed-requests") as pool:
             review = pool.submit(self._list, self._deployed.review_dead_letter_queue_url, parse_review_letter)
             unrouted = pool.submit(self._list, self._deployed.unrouted_queue_url, parse_unrouted)
             return self._with_outcomes(review.result()), self._with_outcomes(unrouted.result())
@@ -115,7 +120,7 @@ class FailedRequests:
         Raises MessageNotFound, and ClientError or BotoCoreError when a queue cannot be read.
         """
         started, results = _Started(), []
-        with closing(self._receive(message_id)) as received:
+        with self._receives, closing(self._receive(message_id)) as received:
             for held, raw, message in received:
                 if only is not None and message.message_id not in only:
                     continue
@@ -128,7 +133,7 @@ class FailedRequests:
 
         Raises NotRemoved, MessageNotFound, and RecordUnavailable.
         """
-        with closing(self._receive(message_id)) as received:
+        with self._receives, closing(self._receive(message_id)) as received:
             held, raw, message = next(received)
             (message,) = self._with_outcomes([message])
             if message.action and not message.is_repaired and not force:

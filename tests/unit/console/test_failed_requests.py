@@ -2,11 +2,14 @@
 
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from threading import Event
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from console import failed_requests
 from console.aws import Aws
 from console.failed_messages import Action, FailedMessage
 from console.failed_requests import FailedRequests, MessageNotFound, NotRemoved, Replayed, Result
@@ -67,6 +70,28 @@ def test_looking_hides_no_message(stage: Deployed, failed: FailedRequests) -> No
         send(stage.unrouted_queue_url, unrouted_body(number))
     assert len(listed(failed)) == len(listed(failed)) == 6
     assert [one.result for one in failed.replay()] == [Result.REPLAYED] * 6
+
+
+def test_a_replay_waits_for_the_reading_of_the_list(
+    stage: Deployed, failed: FailedRequests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(stage.unrouted_queue_url, unrouted_body())
+    holds, may_end, parse = Event(), Event(), failed_requests.parse_unrouted
+
+    def parse_slowly(*arguments: Any) -> FailedMessage:
+        holds.set()
+        assert may_end.wait(30)
+        return parse(*arguments)
+
+    monkeypatch.setattr("console.failed_requests.parse_unrouted", parse_slowly)
+    with ThreadPoolExecutor(2) as pool:
+        reading = pool.submit(failed.list_both)
+        assert holds.wait(30)
+        replaying = pool.submit(failed.replay)
+        wait([replaying], timeout=0.5)  # without waiting it would end now, without having seen the message
+        may_end.set()
+        assert [one.result for one in replaying.result()] == [Result.REPLAYED]
+        assert len(reading.result()[1]) == 1
 
 
 def test_a_message_is_visible_again_after_an_error(
