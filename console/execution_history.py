@@ -10,6 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from console.aws import Aws
+from console.aws_errors import explain
 from deploy.outputs import Deployed
 from functions.shared.aws import error_code
 
@@ -59,6 +60,16 @@ class ExecutionHistory:
             if error_code(error) in {"ExecutionDoesNotExist", "InvalidArn"}:
                 return []
             raise
+
+    def find_steps(self, execution: str) -> tuple[list[Step], str]:
+        """Return what `read_steps` does, and why AWS does not return it; one of both is empty.
+
+        Reviewers may not read the executions of every workflow, such as the batch that recorded a photo.
+        """
+        try:
+            return self.read_steps(execution), ""
+        except ClientError as error:
+            return [], explain(error)
 
     def read_log_lines(self, photo_id: str, around: datetime) -> list[LogLine]:
         """Return the log lines of the functions about a photo, from a day before `around` on, oldest first."""

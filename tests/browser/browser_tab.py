@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from tests.browser.conftest import RunningConsole
 
@@ -35,9 +35,7 @@ class BrowserTab:
         self.errors: list[str] = []
         self.foreign_requests: list[str] = []
         self.page.set_default_timeout(15_000)
-        self.page.on(
-            "console", lambda message: message.type in ("error", "warning") and self.errors.append(message.text)
-        )
+        self.page.on("console", self._record_message)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("request", lambda request: self._record_request(request.url))
         if signed_in:
@@ -45,6 +43,10 @@ class BrowserTab:
             self.context.add_cookies(
                 [{"name": console.logins.session_cookie, "value": str(session), "url": console.address}]
             )
+
+    def _record_message(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.errors.append(f"{message.text} {message.location.get('url', '')}".strip())
 
     def _record_request(self, url: str) -> None:
         if not url.startswith((self.address, f"blob:{self.address}")):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from botocore.exceptions import ClientError
@@ -18,6 +19,8 @@ from deploy.outputs import Deployed
 from deploy.target import Target
 from functions.shared.errors import EventNotPublished
 from functions.shared.events import EventBus
+from functions.shared.label_requests import LabelRequests, new_request
+from functions.shared.photo import Photo
 from local import users
 from tests.browser.deployed_stage import Stage, draw_photo
 from tests.support import embedded_aws
@@ -61,6 +64,20 @@ def test_a_reviewer_may_do_what_the_pages_do(enforced: Stage, ana: Aws) -> None:
         (message,) = re.findall(r'data-message="([^"]+)"', browser.get("/dead-letters").text)
         assert browser.post("/api/redrive", ids=[message]).json()["summary"] == "1 stayed."
         assert browser.post("/api/failed/remove", id=message).json() == {"id": message}
+
+
+def test_a_reviewer_opens_a_photo_that_only_a_batch_has_seen(enforced: Stage, ana: Aws) -> None:
+    photo = Photo(enforced.deployed.uploads_bucket, "batches/yard/1.jpg", "1" * 32, 1000)
+    at = datetime.now(UTC)
+    execution = f"{enforced.deployed.classify_batch_arn.replace(':stateMachine:', ':execution:')}:yard"
+    classification = {"vehicle": "bicycle", "confidence": 0.6, "model_version": "v1"}
+    LabelRequests(enforced.deployed.photo_table, enforced.aws.dynamodb).create(
+        photo, new_request(photo, "LowConfidence", at), execution, at, classification=classification, threshold=0.9
+    )
+    with BrowserClient(enforced.deployed, ana) as browser:
+        page = browser.get(f"/photos/{photo.photo_id}")
+    assert page.status_code == 200
+    assert "AccessDenied" in page.text.partition("Execution history")[2]
 
 
 def test_a_reviewer_labels_under_their_own_identity_only(enforced: Stage, ana: Aws) -> None:

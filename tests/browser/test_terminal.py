@@ -83,7 +83,7 @@ def terminal(stage: Stage, undo_s: float) -> Iterator[PseudoTerminal]:
     os.close(slave)
     try:
         yield PseudoTerminal(master)
-        process.wait(timeout=15)
+        process.wait(timeout=60)
         assert process.returncode == 0
     finally:
         process.kill()

@@ -1,13 +1,10 @@
 """The Model page."""
 
-from botocore.exceptions import ClientError
 from fastapi import APIRouter, Depends, HTTPException, Response
 from fastapi.responses import HTMLResponse
 
 from console import drawing, monitoring, tradeoff_chart
-from console.aws_errors import explain
 from console.comparison import comparisons
-from console.execution_history import Step
 from console.explorer import explore
 from console.identity import Reviewer
 from console.measurements import measurements
@@ -103,7 +100,7 @@ def rollback_page(name: str, services: CurrentServices, reviewer: CurrentReviewe
 
 def _render_run(title: str, run: Run, services: Services, reviewer: Reviewer) -> HTMLResponse:
     report, report_problem = services.retrainings.report(run)
-    steps, steps_problem = _read_steps(services, run.arn)
+    steps, steps_problem = services.history.find_steps(run.arn)
     return services.pages.render(
         "run",
         reviewer,
@@ -125,14 +122,6 @@ def _parse_threshold(text: str) -> tuple[float | None, str]:
     except ValueError:  # refused below
         value = None
     return value, "" if value is not None else "A threshold is a number from 0 to 1, such as 0.95."
-
-
-def _read_steps(services: Services, execution: str) -> tuple[list[Step], str]:
-    """Return the states of an execution and why they cannot be shown; one of both is empty."""
-    try:
-        return services.history.read_steps(execution), ""
-    except ClientError as error:
-        return [], explain(error)
 
 
 @router.get("/model/{name}/card.png")

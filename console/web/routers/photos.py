@@ -58,12 +58,14 @@ def photo_page(photo_id: str, services: CurrentServices, reviewer: CurrentReview
     if record is None:
         raise HTTPException(404, "This photo is unknown: it has no record in the photo table.")
     photo = views.photo(record)
+    steps, steps_problem = services.history.find_steps(record.execution)
     return services.pages.render(
         "photo",
         reviewer,
         photo=photo,
         story=photo_views.story(record),
-        steps=services.history.read_steps(record.execution),
+        steps=steps,
+        steps_problem=steps_problem,
         lines=services.history.read_log_lines(photo_id, photo["first_seen_at"]),
     )
 
