@@ -42,7 +42,9 @@ def execution_name(stage: Stage, workflow: str) -> str:
 
 
 PARAMETERS: dict[str, Callable[[Stage], str]] = {
-    "/photos/{photo_id}": lambda stage: next(iter(stage.decisions())),
+    "/photos/{photo_id}": lambda stage: next(
+        photo_id for photo_id, one in stage.decisions().items() if one["decided_by"] == "reviewer"
+    ),
     "/model/runs/{name}": lambda stage: execution_name(stage, stage.deployed.retrain_model_arn),
     "/model/rollbacks/{name}": lambda stage: execution_name(stage, stage.deployed.rollback_model_arn),
 }
