@@ -5,8 +5,9 @@
     .venv/bin/python -m benchmarks.scale_check --rates 5,10,15 --seconds 60
 
 The embedded AWS runs everything on the cores of this machine, so its model has one instance with that many cores. A
-slow stream calibrates how long a photo occupies a core until it is decided, and a stream above what the machine can
-carry how long in all: what follows the decision does not delay the photo itself, but the next ones. Then photos are
+slow stream calibrates how long a photo occupies a core until it is decided, and a stream at the limit of the machine
+how long in all: what follows the decision does not delay the photo itself, but the next ones. An overload finds where
+the limit is; below it, the machine carries less, because uploads arrive as fast as photos leave. Then photos are
 sent at each rate at random intervals, and their p50 and p95 are compared with those that the simulation predicts from
 the calibration. With LOCAL_AWS_SAVE_S=0 the embedded AWS does not save its state, for which it stops every 20 s.
 """
@@ -37,6 +38,7 @@ SHARES = (0.2, 0.4, 0.6)
 SECONDS = 60.0
 CALIBRATION = load.Plan(rate=2, count=80)
 OVERLOAD = load.Plan(rate=40, count=600)
+LIMIT_SECONDS = 30.0
 WARM_UP = load.Plan(rate=5, count=40)
 TOLERANCE = 0.25
 SEEDS = 20
@@ -47,7 +49,7 @@ SEED = 1
 def embedded(latencies_s: Floats, throughput: float, cores: int) -> System:
     """Return the model of the embedded AWS from a calibration.
 
-    `latencies_s` are those of photos that met no other one, `throughput` is the photos per second of an overload.
+    `latencies_s` are those of photos that met no other one, `throughput` is the photos per second at the limit.
     """
     held = max(0.0, cores / throughput - float(latencies_s.mean()))
     return System(Scaling(1, 1), resample(latencies_s), workers=cores, holding=lambda rng, count: np.full(count, held))
@@ -86,13 +88,15 @@ def compare(rate: float, measured: Mapping[str, float], predicted: Mapping[str, 
 def run(deployed: Deployed, rates: Sequence[float], seconds: float, report: Path) -> dict[str, Any]:
     """Calibrate, measure and compare; write and return the report.
 
-    Without `rates`, they are SHARES of what an overload shows that this machine carries. Raises CommandError when a
+    Without `rates`, they are SHARES of what this machine carries. Raises CommandError when a
     photo is lost.
     """
     folder, before = report.parent, os.getloadavg()[0]
     load.run(deployed, WARM_UP, folder / "load.json")
     # The overload comes first, because a new stage becomes faster with its first hundreds of photos.
-    throughput = float(load.run(deployed, OVERLOAD, folder / "load.json")["steady_outcomes_per_s"])
+    limit = load.run(deployed, OVERLOAD, folder / "load.json")["steady_outcomes_per_s"]
+    at_limit = load.Plan(rate=limit, count=round(limit * LIMIT_SECONDS))
+    throughput = float(load.run(deployed, at_limit, folder / "load.json")["steady_outcomes_per_s"])
     slow = load.run(deployed, CALIBRATION, folder / "load.json")
     model = embedded(np.array(slow["latencies_ms"]) / 1000, throughput, os.cpu_count() or 1)
     rows = []
@@ -102,7 +106,12 @@ def run(deployed: Deployed, rates: Sequence[float], seconds: float, report: Path
         rows.append(compare(rate, measured, predict(model, plan)))
     figures = {
         "machine": {"cpus": os.cpu_count(), "load_before": before, "load_after": os.getloadavg()[0]},
-        "calibration": {"rate": CALIBRATION.rate, **summary(slow["latencies_ms"]), "overload_per_s": throughput},
+        "calibration": {
+            "rate": CALIBRATION.rate,
+            **summary(slow["latencies_ms"]),
+            "overload_per_s": limit,
+            "limit_per_s": throughput,
+        },
         "tolerance": TOLERANCE,
         "rates": rows,
     }

@@ -42,17 +42,17 @@ def test_random_intervals_have_the_rate_and_the_spread_of_independent_drivers() 
     assert stdev(gaps) == pytest.approx(0.1, rel=0.05)
 
 
-def test_the_steady_rate_leaves_out_the_first_and_the_last_outcomes() -> None:
+def test_the_steady_rate_leaves_out_the_first_outcomes_and_those_after_the_last_upload() -> None:
     account = account_of(*(str(number) for number in range(100)))
     account.latencies_ms = {str(number): 50.0 * number for number in range(100)}
-    account.latencies_ms |= {"0": -60_000.0, "99": 60_000.0}
-    assert account.steady_rate() == 20
+    account.latencies_ms |= {"0": -60_000.0, **{str(number): 3000.0 for number in range(60, 100)}}
+    assert account.steady_rate(sent_until=1_000_000_002.99) == 20
 
 
 def test_there_is_no_steady_rate_of_few_photos() -> None:
     account = account_of("a")
     account.latencies_ms = {"a": 1.0}
-    assert account.steady_rate() is None
+    assert account.steady_rate(sent_until=1_000_000_009.0) is None
 
 
 @pytest.mark.parametrize(
