@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 FOLDER = "backtests"
 DAYS = 28
+# As long as photos are kept.
+MAX_DAYS = 365
 MOST_PHOTOS = 2000
 THREADS = 8
 POLL_S = 1.0
@@ -63,6 +65,8 @@ def run(
     `most` photos are compared, drawn at random. `at` is the threshold, by default that of the model. Raises
     CommandError.
     """
+    if not 0 < days <= MAX_DAYS:
+        raise CommandError(f"DAYS is {days}. Photos are kept for {MAX_DAYS} days: use a number from 1 to {MAX_DAYS}.")
     tested = find_model(deployed, model)
     name = f"vehicles-{deployed.stage}-backtest-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     records = find_records(deployed, days, most)

@@ -9,8 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import boto3
+from botocore.exceptions import ClientError
 
 from deploy.outputs import Deployed
+from functions.shared.aws import error_code
 from functions.shared.batch import CSV, FOLDER, INVENTORY, JSONL, PREFIX
 from functions.shared.s3 import list_keys, list_objects, parse_uri
 from operate.errors import CommandError
@@ -55,11 +57,7 @@ def prepare_folder(deployed: Deployed, path: Path, batch_id: str, progress: Prog
     Raises CommandError.
     """
     path = path.expanduser()
-    try:
-        found = find_photos(path if path.is_dir() else path.parent)
-    except PhotoFolderError as error:
-        raise CommandError(f"{error}.") from error
-    photos = [photo for photo in found.photos if path.is_dir() or photo.path == path]
+    photos, left_out = _find_photos(path)
     if not photos:
         raise CommandError(f"There is no JPEG, PNG, WebP, HEIC or AVIF file in {printable(path)}.")
     batch_id = batch_id or _folder_id(path, photos)
@@ -74,8 +72,21 @@ def prepare_folder(deployed: Deployed, path: Path, batch_id: str, progress: Prog
             s3.upload_fileobj(file, deployed.uploads_bucket, key, {"ContentType": photo.media_type})
 
     _in_threads(put, iter(sorted(missing)), len(keys) - len(missing), len(keys), progress)
-    left_out = found.left_out if path.is_dir() else ()
     return Source(batch_id, PREFIX, f"s3://{deployed.uploads_bucket}/{prefix}", left_out)
+
+
+def _find_photos(path: Path) -> tuple[list[FoundPhoto], tuple[LeftOut, ...]]:
+    """Return the photos of a folder and the files that are none, or one photo. Raises CommandError."""
+    if path.is_file():
+        is_photo = path.suffix.lower() in MEDIA_TYPES
+        return ([FoundPhoto(path, printable(path.name), None)] if is_photo else []), ()
+    if not path.exists():
+        raise CommandError(f"There is no photo or folder {printable(path)}. Pass PHOTOS=<file, folder or s3://…>.")
+    try:
+        found = find_photos(path)
+    except PhotoFolderError as error:
+        raise CommandError(f"{error}.") from error
+    return list(found.photos), found.left_out
 
 
 def prepare_address(deployed: Deployed, address: str, batch_id: str, progress: Progress) -> Source:
@@ -95,11 +106,16 @@ def prepare_address(deployed: Deployed, address: str, batch_id: str, progress: P
         raise CommandError(f"The list is in another bucket. Copy it to s3://{deployed.uploads_bucket}/{FOLDER}/ first.")
     s3: S3Client = boto3.client("s3")
     prefix = f"{FOLDER}/{batch_id}/"
-    wanted = {
-        f"{prefix}{_digest(listed['Key'])}-{key_name(PurePosixPath(listed['Key']).name)}": listed["Key"]
-        for listed in list_objects(s3, bucket, key)
-        if PurePosixPath(listed["Key"]).suffix.lower() in MEDIA_TYPES
-    }
+    try:
+        wanted = {
+            f"{prefix}{_digest(listed['Key'])}-{key_name(PurePosixPath(listed['Key']).name)}": listed["Key"]
+            for listed in list_objects(s3, bucket, key)
+            if PurePosixPath(listed["Key"]).suffix.lower() in MEDIA_TYPES
+        }
+    except ClientError as error:
+        raise CommandError(
+            f"{address} cannot be listed ({error_code(error)}). Check its name, and your permission to list it."
+        ) from error
     if not wanted:
         raise CommandError(f"There is no JPEG, PNG, WebP, HEIC or AVIF file under {address}.")
     missing = {one: wanted[one] for one in wanted.keys() - set(list_keys(s3, deployed.uploads_bucket, prefix))}

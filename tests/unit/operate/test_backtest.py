@@ -146,6 +146,12 @@ def test_the_answer_of_a_reviewer_is_read_from_the_record(changed: dict[str, Any
     assert (found.answer, found.sample) == expected
 
 
+@pytest.mark.parametrize("days", [-1, 0, 366])
+def test_days_without_photos_are_refused(deployed: Deployed, tmp_path: Any, days: int) -> None:
+    with pytest.raises(CommandError, match=f"DAYS is {days}"):
+        backtest.run(deployed, "any", tmp_path, days=days)
+
+
 def test_without_past_photos_the_command_says_what_to_do(deployed: Deployed, tmp_path: Any) -> None:
     with pytest.raises(CommandError, match="Set DAYS="):
         backtest.run(deployed, "s3://somewhere/model.tar.gz", tmp_path)

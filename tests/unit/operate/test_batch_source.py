@@ -48,6 +48,22 @@ def uploaded(deployed: Deployed) -> dict[str, bytes]:
     return {key: s3.get_object(Bucket=deployed.uploads_bucket, Key=key)["Body"].read() for key in keys}
 
 
+def test_a_path_that_does_not_exist_is_refused_and_nothing_else_is_searched(
+    deployed: Deployed, yard: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("operate.batch_source.find_photos", lambda root: pytest.fail(f"searched {root}"))
+    with pytest.raises(CommandError, match="There is no photo or folder"):
+        folder(deployed, yard / "missing")
+    assert folder(deployed, yard / "b.PNG").kind == "prefix"
+    with pytest.raises(CommandError, match="There is no JPEG"):
+        folder(deployed, yard / "notes.txt")
+
+
+def test_a_bucket_that_cannot_be_listed_is_named(deployed: Deployed) -> None:
+    with pytest.raises(CommandError, match=r"s3://no-such-bucket-1/yard/ cannot be listed \(NoSuchBucket\)"):
+        address(deployed, "s3://no-such-bucket-1/yard/")
+
+
 def test_a_folder_is_uploaded_below_a_prefix_that_starts_nothing(deployed: Deployed, yard: Path) -> None:
     progress = Progress()
     source = folder(deployed, yard, "yard", progress)
