@@ -234,15 +234,15 @@ class Stage:
         self.aws.s3.put_object(Bucket=self.deployed.ml_bucket, Key=key, Body=artifact.getvalue())
         role = Stack(f"{self.deployed.app_name}-data").outputs()["EndpointRoleArn"]
         sagemaker = self.aws.sagemaker
-        sagemaker.create_model(
-            ModelName=name,
-            ExecutionRoleArn=role,
-            PrimaryContainer={"Image": self.deployed.image, "ModelDataUrl": f"s3://{self.deployed.ml_bucket}/{key}"},
-        )
+        container = {"Image": self.deployed.image, "ModelDataUrl": f"s3://{self.deployed.ml_bucket}/{key}"}
         variant = {"VariantName": "AllTraffic", "ModelName": name, "InstanceType": "ml.m5.large"}
-        sagemaker.create_endpoint_config(
-            EndpointConfigName=name, ProductionVariants=[{**variant, "InitialInstanceCount": 1}]
-        )
+        # Both stay when a test deletes the endpoint, or when it cannot be created.
+        if not sagemaker.list_models(NameContains=name)["Models"]:
+            sagemaker.create_model(ModelName=name, ExecutionRoleArn=role, PrimaryContainer=container)
+        if not sagemaker.list_endpoint_configs(NameContains=name)["EndpointConfigs"]:
+            sagemaker.create_endpoint_config(
+                EndpointConfigName=name, ProductionVariants=[{**variant, "InitialInstanceCount": 1}]
+            )
         sagemaker.create_endpoint(EndpointName=self.deployed.endpoint_name, EndpointConfigName=name)
 
     def _create_state_machine(self) -> str:

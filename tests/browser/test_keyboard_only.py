@@ -9,7 +9,7 @@ from tests.browser.browser_tab import BrowserTab
 from tests.browser.conftest import RunningConsole, serve_console
 from tests.browser.deployed_stage import Stage
 from tests.browser.test_failed_requests import fail
-from tests.browser.test_photos import reject_yesterday
+from tests.browser.test_photos import reject_earlier
 
 FOCUS_IS_VISIBLE = """() => {
     const style = getComputedStyle(document.activeElement);
@@ -37,7 +37,7 @@ def move_to(page: Page, selector: str) -> None:
 
 
 def test_the_help_desk_finds_out_why_a_driver_got_no_bay(stage: Stage, tab: BrowserTab) -> None:
-    photo = reject_yesterday(stage, "driver-keys", 1)
+    photo = reject_earlier(stage, "driver-keys", 1)
     page = tab.open("/now")
     move_to(page, "a[href='/photos']")
     page.keyboard.press("Enter")

@@ -1,6 +1,7 @@
 """The Model page in Chromium: decide about the threshold, start a dry run, read the plots on a phone."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -27,6 +28,13 @@ def with_model(session_stage: Stage) -> Stage:
     return stage
 
 
+@pytest.fixture(scope="module")
+def console(with_model: Stage) -> Iterator[RunningConsole]:
+    """A console of these tests: that of the others may show photos in production as it read them before."""
+    with serve_console(with_model) as running:
+        yield running
+
+
 def record_decision(stage: Stage, number: int, confidence: float) -> None:
     """Record that the model decided about a photo."""
     photo = Photo(stage.deployed.uploads_bucket, f"uploads/driver-{number}/model-{number}.jpg", f"{number:032x}", 1000)
@@ -46,22 +54,22 @@ def record_decision(stage: Stage, number: int, confidence: float) -> None:
     table.record_outcome(photo, ROUTED, "arn:any", NOW, outcome=outcome)
 
 
-def test_whether_to_raise_the_threshold_is_decided_in_three_actions(with_model: Stage, chromium: Browser) -> None:
-    # The console of the other tests may show photos that it read before.
-    with serve_console(with_model) as console:
-        tab = BrowserTab(chromium, console, (1366, 768))
-        page = tab.open("/now")
-        page.locator(".bar nav").get_by_role("link", name="Model").click()
-        page.locator("#threshold").fill("0.97")
-        page.locator("#threshold").press("Enter")
-        effect = page.locator(".explored")
-        expect(effect).to_be_in_viewport()
-        expect(effect.locator("tr").nth(1)).to_contain_text("Reviews per 1,000 photos, expected")
-        expect(effect.locator("tr").nth(2)).to_contain_text("Errors per 1,000 photos, expected")
-        expect(page.locator("#affected")).to_contain_text("drivers would have waited for a reviewer with")
-        assert tab.violations() == []
-        tab.context.close()
-        assert tab.errors == []
+def test_whether_to_raise_the_threshold_is_decided_in_three_actions(
+    with_model: Stage, chromium: Browser, console: RunningConsole
+) -> None:
+    tab = BrowserTab(chromium, console, (1366, 768))
+    page = tab.open("/now")
+    page.locator(".bar nav").get_by_role("link", name="Model").click()
+    page.locator("#threshold").fill("0.97")
+    page.locator("#threshold").press("Enter")
+    effect = page.locator(".explored")
+    expect(effect).to_be_in_viewport()
+    expect(effect.locator("tr").nth(1)).to_contain_text("Reviews per 1,000 photos, expected")
+    expect(effect.locator("tr").nth(2)).to_contain_text("Errors per 1,000 photos, expected")
+    expect(page.locator("#affected")).to_contain_text("drivers would have waited for a reviewer with")
+    assert tab.violations() == []
+    tab.context.close()
+    assert tab.errors == []
 
 
 def test_an_operator_starts_a_dry_run_and_sees_its_progress(with_model: Stage, chromium: Browser) -> None:

@@ -27,10 +27,10 @@ def tab(chromium: Browser, console: RunningConsole) -> Iterator[BrowserTab]:
     assert [error for error in tab.errors if "404" not in error] == []
 
 
-def reject_yesterday(stage: Stage, driver: str, number: int) -> Photo:
-    """Record a photo that was rejected a day ago."""
+def reject_earlier(stage: Stage, driver: str, number: int, days_ago: int = 1) -> Photo:
+    """Record a photo that was rejected some days ago."""
     photo = Photo(stage.deployed.uploads_bucket, f"uploads/{driver}/bike-{number}.jpg", f"{number:032x}", 100)
-    at = now() - timedelta(days=1)
+    at = now() - timedelta(days=days_ago)
     outcome = {
         "photo": photo.as_state(),
         "driver_id": driver,
@@ -44,8 +44,8 @@ def reject_yesterday(stage: Stage, driver: str, number: int) -> Photo:
 
 
 def test_why_driver_17_got_no_bay_yesterday_takes_four_actions(stage: Stage, tab: BrowserTab) -> None:
-    photo = reject_yesterday(stage, "driver-17", 1)
-    reject_yesterday(stage, "driver-170", 2)
+    photo = reject_earlier(stage, "driver-17", 1)
+    reject_earlier(stage, "driver-170", 2)
     page = tab.open("/now")
     page.get_by_role("link", name="Photos").click()
     page.get_by_label("Driver, file or photo id").fill("driver-17")
@@ -74,7 +74,7 @@ def test_photos_are_filtered_by_status_bay_and_decider(stage: Stage, tab: Browse
     page = tab.open("/photos")
     page.get_by_text("More filters").click()
     page.get_by_label("Decided by").select_option("fallback")
-    page.get_by_role("button", name="Search").click()
+    page.get_by_role("button", name="Search", exact=True).click()
     expect(page.locator(".tag").first).to_have_text("timed out")
     assert set(page.locator(".card .tag").all_text_contents()) == {"timed out"}
     page.goto(tab.address + "/photos?bay=Bay+A")
@@ -89,7 +89,7 @@ def test_a_search_that_takes_long_goes_on_by_itself_until_no_older_photos_are_le
 ) -> None:
     monkeypatch.setattr(photo_finder, "SEARCH_S", 0)  # one query for each request
     monkeypatch.setattr(photo_finder, "RETENTION", timedelta(days=5))
-    photo = reject_yesterday(stage, "driver-searched", 1)
+    photo = reject_earlier(stage, "driver-searched", 1)
     page = tab.open("/photos?q=iver-searched&reason=UnreadablePhoto")
     expect(page.locator("#rest")).to_have_text("; there are no older ones")
     expect(page.locator("#count")).to_have_text("1 photo")
@@ -103,9 +103,10 @@ def test_a_search_that_takes_long_goes_on_by_itself_until_no_older_photos_are_le
 def test_the_list_of_all_photos_goes_back_over_days_without_photos_by_itself(
     stage: Stage, tab: BrowserTab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    photo = reject_yesterday(stage, "driver-listed", 1)
+    photo = reject_earlier(stage, "driver-listed", 1, days_ago=28)
     monkeypatch.setattr(photo_finder, "SEARCH_S", 0)
-    page = tab.open("/photos")
+    # Before the photos of other tests.
+    page = tab.open(f"/photos?until={now().date() - timedelta(days=20)}")
     expect(page.locator(f".card[href='/photos/{photo.photo_id}']")).to_be_visible()
 
 
@@ -136,7 +137,7 @@ def test_a_search_is_stopped_with_a_button(stage: Stage, tab: BrowserTab, monkey
 
 
 def test_every_photo_is_on_a_page_and_the_keyboard_moves_between_them(stage: Stage, tab: BrowserTab) -> None:
-    added = {reject_yesterday(stage, "driver-88", number).photo_id for number in range(10, 63)}
+    added = {reject_earlier(stage, "driver-88", number).photo_id for number in range(10, 63)}
     page = tab.open("/photos?q=driver-88")
     shown: list[str] = []
     while True:
