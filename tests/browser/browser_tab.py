@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from playwright.sync_api import Browser, ConsoleMessage, Page
 
@@ -14,7 +14,10 @@ WIDTHS = {"desktop": (1280, 860), "phone": (390, 844)}
 
 
 class BrowserTab:
-    """A tab of the console. It records errors of the page and requests to other sites."""
+    """A tab of the console. It records errors of the page and requests to other sites.
+
+    The fixture `chromium` closes it after the test. Enter it as a context manager when its console stops before that.
+    """
 
     def __init__(
         self,
@@ -43,6 +46,12 @@ class BrowserTab:
             self.context.add_cookies(
                 [{"name": console.logins.session_cookie, "value": str(session), "url": console.address}]
             )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.context.close()
 
     def _record_message(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):

@@ -84,8 +84,16 @@ def enforced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             yield stage
 
 
+@pytest.fixture
+def chromium(running_chromium: Browser) -> Iterator[Browser]:
+    """A Chromium whose windows are closed after the test, also after one that fails: an open one takes photos."""
+    yield running_chromium
+    for context in running_chromium.contexts:
+        context.close()
+
+
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
+def running_chromium() -> Iterator[Browser]:
     """The Chromium that the variable CHROMIUM names or that PATH contains; without one the test is skipped."""
     executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if not executable:

@@ -25,7 +25,6 @@ from tests.support.waiting import eventually
 def tab(chromium: Browser, console: RunningConsole) -> Iterator[BrowserTab]:
     tab = BrowserTab(chromium, console)
     yield tab
-    tab.context.close()
     assert (tab.foreign_requests, tab.errors) == ([], [])
 
 
@@ -88,23 +87,19 @@ def test_a_drift_is_said_beside_the_photo_and_moves_no_answer(stage: Stage, chro
     drift = Drift(at, at, at, at, 412, (compared,), required=100, labels=31, share="0.2")
     table = DriftTable(stage.deployed.model_table, stage.aws.dynamodb)
     places = "[...document.querySelectorAll('.answer')].map(one => one.getBoundingClientRect().y)"
-    with serve_console(stage) as running:
-        tab = BrowserTab(chromium, running, (360, 640), phone=True)
+    with serve_console(stage) as running, BrowserTab(chromium, running, (360, 640), phone=True) as tab:
         page = tab.open("/")
         expect(page.locator("#empty-title")).to_have_text("The queue is empty")
         before = page.evaluate(places)
-        tab.context.close()
     ModelTable(stage.deployed.model_table, stage.aws.dynamodb).promote(Champion("v1", "v1", "s3://a/b", promoted_at=at))
     table.write(DriftState("v1", 0.93, at, at, drift=drift))
     try:
-        with serve_console(stage) as running:
-            tab = BrowserTab(chromium, running, (360, 640), phone=True)
+        with serve_console(stage) as running, BrowserTab(chromium, running, (360, 640), phone=True) as tab:
             page = tab.open("/")
             expect(page.locator("#attention")).to_contain_text("The photos have changed since 2026-11-26 10:00 UTC")
             expect(page.locator("#attention")).to_be_in_viewport()
             assert page.evaluate(places) == before
             assert tab.violations() == []
-            tab.context.close()
     finally:
         items = stage.aws.dynamodb.scan(TableName=stage.deployed.model_table)["Items"]
         for item in items:

@@ -119,8 +119,7 @@ def test_a_closed_browser_returns_its_photo_to_the_queue(
 def test_the_photo_of_a_browser_that_sends_no_requests_returns_to_the_queue(stage: Stage, chromium: Browser) -> None:
     stage.request_reviews()
     stage.wait_for_requests(1)
-    with serve_console(stage, tab_timeout_s=1.5) as running:
-        offline = BrowserTab(chromium, running)
+    with serve_console(stage, tab_timeout_s=1.5) as running, BrowserTab(chromium, running) as offline:
         taken = photo_on_screen(offline.open("/"))
         offline.context.set_offline(True)
         online = BrowserTab(chromium, running)

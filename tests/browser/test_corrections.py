@@ -17,7 +17,6 @@ MOST_ACTIONS = 4
 def tab(chromium: Browser, console: RunningConsole) -> Iterator[BrowserTab]:
     tab = BrowserTab(chromium, console)
     yield tab
-    tab.context.close()
     assert (tab.foreign_requests, tab.errors) == ([], [])
 
 

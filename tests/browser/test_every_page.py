@@ -95,7 +95,6 @@ def test_every_page_fits_every_size_without_errors_and_accessibility_violations(
     settle(page, path)
     if violations := tab.violations():
         found["dark"] = violations
-    tab.context.close()
     assert found == {}
     assert tab.foreign_requests == []
     assert [error for error in tab.errors if "404" not in error or path != "/no-such-page"] == []
@@ -127,7 +126,6 @@ def test_the_trade_off_is_drawn_and_its_text_can_be_read(
             return inner.left >= outer.left && inner.right <= outer.right;
         }))"""
     )
-    tab.context.close()
     assert min(heights) >= 11
     assert inside
 
@@ -152,4 +150,3 @@ def test_stage_pages_and_reviewer_fit_beside_each_other_at_every_size(
         overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert overflow == 0, path
         screenshot(page, path.strip("/"), f"{size[0]}")
-    tab.context.close()

@@ -15,7 +15,6 @@ from tests.browser.deployed_stage import Stage
 def tab(chromium: Browser, console: RunningConsole) -> Iterator[BrowserTab]:
     tab = BrowserTab(chromium, console)
     yield tab
-    tab.context.close()
     assert tab.foreign_requests == []
     assert tab.errors == []
 

@@ -22,7 +22,6 @@ MOST_STOPS = 80
 def tab(chromium: Browser, console: RunningConsole) -> Iterator[BrowserTab]:
     tab = BrowserTab(chromium, console, (1366, 768))
     yield tab
-    tab.context.close()
     assert (tab.foreign_requests, tab.errors) == ([], [])
 
 
@@ -54,13 +53,11 @@ def test_the_help_desk_finds_out_why_a_driver_got_no_bay(stage: Stage, tab: Brow
 
 def test_an_operator_replays_a_failed_request(stage: Stage, chromium: Browser) -> None:
     fail(stage, 1)
-    with serve_console(stage, stage.aws, operator=True) as console:
-        tab = BrowserTab(chromium, console, (1366, 768))
+    with serve_console(stage, stage.aws, operator=True) as console, BrowserTab(chromium, console, (1366, 768)) as tab:
         page = tab.open("/dead-letters")
         move_to(page, ".redrive-one")
         page.keyboard.press("Enter")
         expect(page.locator(".redrive-done")).to_contain_text("Execution redrive-")
-        tab.context.close()
     assert tab.errors == []
 
 

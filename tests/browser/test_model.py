@@ -68,15 +68,13 @@ def test_whether_to_raise_the_threshold_is_decided_in_three_actions(
     expect(effect.locator("tr").nth(2)).to_contain_text("Errors per 1,000 photos, expected")
     expect(page.locator("#affected")).to_contain_text("drivers would have waited for a reviewer with")
     assert tab.violations() == []
-    tab.context.close()
     assert tab.errors == []
 
 
 def test_an_operator_starts_a_dry_run_and_sees_its_progress(with_model: Stage, chromium: Browser) -> None:
     stage = with_model
     states, machine = stage.aws.stepfunctions, stage.deployed.retrain_model_arn
-    with serve_console(stage, stage.aws, operator=True) as console:
-        tab = BrowserTab(chromium, console)
+    with serve_console(stage, stage.aws, operator=True) as console, BrowserTab(chromium, console) as tab:
         page = tab.open("/model")
         page.get_by_role("button", name="Dry run…").click()
         assert tab.violations() == []
@@ -88,7 +86,6 @@ def test_an_operator_starts_a_dry_run_and_sees_its_progress(with_model: Stage, c
         assert tab.violations() == []
         page.locator(".crumb a").click()
         expect(page.locator(".runs")).to_contain_text("manual")
-        tab.context.close()
     assert tab.errors == []
     listed = states.list_executions(stateMachineArn=machine)["executions"]
     (execution,) = [one["executionArn"] for one in listed if one["name"].startswith("dry-run-")]
@@ -127,7 +124,6 @@ def test_the_plots_can_be_read_at_every_width(
     assert tab.violations() == []
     plots.first.locator("a").first.dispatch_event("click")
     page.wait_for_url("**/photos/*")
-    tab.context.close()
     assert (outside, overlapping, overflow) == ([], [], 0)
     assert min(heights) >= 11
     assert set(keys) == {16}

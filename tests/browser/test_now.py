@@ -30,8 +30,7 @@ def without_endpoint(stage: Stage) -> Iterator[Stage]:
 def test_the_endpoint_that_is_gone_is_put_back_in_three_actions(without_endpoint: Stage, chromium: Browser) -> None:
     stage = without_endpoint
     states, machine = stage.aws.stepfunctions, stage.deployed.retrain_model_arn
-    with serve_console(stage, stage.aws, operator=True) as console:
-        tab = BrowserTab(chromium, console)
+    with serve_console(stage, stage.aws, operator=True) as console, BrowserTab(chromium, console) as tab:
         page = tab.open("/upload")
         expect(page.locator("#strip")).to_contain_text("is gone, so every photo goes to review", timeout=20_000)
         expect(page).to_have_title("Act now · Upload · Scones test")
@@ -40,7 +39,6 @@ def test_the_endpoint_that_is_gone_is_put_back_in_three_actions(without_endpoint
         page.locator("#repair").get_by_role("button", name="Put it back").click()
         expect(page.locator("#repair-progress")).to_contain_text("Started.")
         assert tab.violations() == []
-        tab.context.close()
     assert tab.errors == []
     listed = states.list_executions(stateMachineArn=machine)["executions"]
     (execution,) = [one["executionArn"] for one in listed if one["name"].startswith("repair-")]

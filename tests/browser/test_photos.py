@@ -22,7 +22,6 @@ from tests.support.waiting import eventually
 def tab(chromium: Browser, console: RunningConsole) -> Iterator[BrowserTab]:
     tab = BrowserTab(chromium, console)
     yield tab
-    tab.context.close()
     assert tab.foreign_requests == []
     assert [error for error in tab.errors if "404" not in error] == []
 
@@ -124,7 +123,6 @@ def test_a_search_that_loses_the_connection_says_so_and_goes_on_when_it_is_back(
     monkeypatch.setattr(photo_finder, "RETENTION", timedelta(days=5))
     page.get_by_role("link", name="Search on among older photos").click()
     expect(page.locator("#rest")).to_have_text("; there are no older ones")
-    tab.context.close()
 
 
 def test_a_search_is_stopped_with_a_button(stage: Stage, tab: BrowserTab, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,17 @@ OVERFLOW = """() => {
     const { scrollWidth, scrollHeight } = document.documentElement;
     return [scrollWidth - innerWidth, scrollHeight - innerHeight];
 }"""
+LARGEST_FIGURES = """() => {
+    for (const name of ["waiting", "drivers", "audits", "today", "dead"]) {
+        document.getElementById(`figure-${name}`).textContent = "12345";
+    }
+    document.getElementById("figure-oldest").textContent = "23 h 59 min";
+    document.getElementById("figure-dead-box").hidden = false;
+}"""
+FIGURES_OUTSIDE = """() => [...document.querySelectorAll(".figures > div")].filter(element => {
+    const box = element.getBoundingClientRect();
+    return box.width && (box.left < 0 || box.right > innerWidth);
+}).map(element => element.textContent)"""
 SCROLLED = "() => [scrollY, ...[...document.querySelectorAll('main, .side')].map(element => element.scrollTop)]"
 
 
@@ -75,7 +86,20 @@ def test_every_answer_is_in_reach_and_nothing_that_appears_moves_it(
     page.locator("[data-vehicle=other]").click()
     expect(page.locator("#empty-title")).to_have_text("The queue is empty")
     assert page.evaluate(PLACES) == before
-    tab.context.close()
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_figures_that_grow_and_failed_requests_move_nothing(
+    stage: Stage, chromium: Browser, console: RunningConsole, size: tuple[int, int]
+) -> None:
+    stage.request_reviews(1)
+    stage.wait_for_requests(1)
+    page = BrowserTab(chromium, console, size, phone=size[0] < 768).open("/")
+    wait_for_photo(page)
+    steps = ", ".join((PLACES, LARGEST_FIGURES, PLACES, FIGURES_OUTSIDE))
+    before, _, after, outside = page.evaluate(f"[{steps}].map(step => step())")  # no response comes in between
+    assert after == before
+    assert outside == []
 
 
 @pytest.mark.parametrize("size", [(360, 640), (640, 360)], ids=["portrait", "landscape"])
@@ -101,7 +125,6 @@ def test_thirty_photos_are_reviewed_on_a_phone_without_scrolling(
         assert not page.evaluate("window.scrolled")
         assert set(page.evaluate(SCROLLED)) == {0}
     expect(page.locator("#empty-title")).to_have_text("The queue is empty")
-    tab.context.close()
 
     def labelled() -> dict[str, Any]:
         labels = stage.labels().values()
@@ -127,7 +150,6 @@ def test_a_tapped_answer_does_not_keep_the_colours_of_a_pointer_over_it(
     page.wait_for_function("shown => document.getElementById('photo').getAttribute('src') !== shown", arg=shown)
     wait_for_photo(page)
     assert other.evaluate(colours) == before
-    tab.context.close()
 
 
 def _middle(page: Page, selector: str) -> tuple[float, float]:

@@ -19,7 +19,6 @@ CONTROLS = "main button:enabled:visible, main summary:visible, main a:visible, .
 def tab(chromium: Browser, console: RunningConsole) -> Iterator[BrowserTab]:
     tab = BrowserTab(chromium, console)
     yield tab
-    tab.context.close()
     assert (tab.foreign_requests, tab.errors) == ([], [])
 
 

@@ -32,7 +32,6 @@ def test_the_accessibility_tree_of_the_review_page_is_that_of_the_transcript(
     expect(page.locator("body:not(.fresh) #photo-box")).to_be_visible()
     expect(page.locator("#figure-waiting")).not_to_have_text("–")
     found = transcript(page.locator("main").aria_snapshot())
-    tab.context.close()
     if os.environ.get("TRANSCRIPT") == "write":
         TRANSCRIPT.write_text(found)
     assert found == TRANSCRIPT.read_text()

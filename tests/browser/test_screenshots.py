@@ -106,7 +106,6 @@ def test_the_pictures_of_the_documentation_are_small(
             "one => one.contains(document.elementFromPoint(60, one.getBoundingClientRect().top + 8))"
         )
     picture = Image.open(io.BytesIO(page.screenshot(scale="css")))
-    tab.context.close()
     FOLDER.mkdir(parents=True, exist_ok=True)
     file = FOLDER / f"console-{name}-{width}.png"
     picture.convert("RGB").quantize(COLOURS).save(file, optimize=True)

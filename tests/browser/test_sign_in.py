@@ -1,12 +1,11 @@
 """Sign in with the start address, and the pages of a browser that is not signed in or when AWS does not respond."""
 
-from collections.abc import Iterator
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from console.aws import Aws
 from tests.browser.browser_tab import WIDTHS, BrowserTab, screenshot
@@ -15,11 +14,17 @@ from tests.browser.deployed_stage import Stage
 
 
 @pytest.fixture
-def stranger(chromium: Browser, console: RunningConsole) -> Iterator[BrowserTab]:
+def stranger(chromium: Browser, console: RunningConsole) -> BrowserTab:
     """A browser that is not signed in."""
-    tab = BrowserTab(chromium, console, signed_in=False)
-    yield tab
-    tab.context.close()
+    return BrowserTab(chromium, console, signed_in=False)
+
+
+def sign_in(page: Page, console: RunningConsole) -> str:
+    """Open the start address, which leads to the Review page by itself; return it."""
+    address = console.logins.start_address
+    page.goto(address)
+    expect(page.locator("#reviewer-name")).to_have_text("Ada")
+    return address
 
 
 def test_the_start_address_signs_a_browser_in_once(
@@ -27,9 +32,7 @@ def test_the_start_address_signs_a_browser_in_once(
 ) -> None:
     page = stranger.open("/")
     expect(page.locator("h1")).to_have_text("This browser is not signed in")
-    address = console.logins.start_address
-    page.goto(address)
-    expect(page.locator("#reviewer-name")).to_have_text("Ada")
+    address = sign_in(page, console)
     expect(page.locator("footer")).to_contain_text("AWS identity AIDA")
     assert page.url == f"{console.address}/"
     assert page.evaluate("document.cookie") == ""
@@ -40,14 +43,12 @@ def test_the_start_address_signs_a_browser_in_once(
     other = BrowserTab(chromium, console, signed_in=False)
     other.page.goto(address)
     expect(other.page.locator("h1")).to_have_text("This start address is not valid any more")
-    other.page.goto(console.logins.start_address)
-    expect(other.page.locator("#reviewer-name")).to_have_text("Ada")
-    other.context.close()
+    sign_in(other.page, console)
 
 
 def test_a_link_from_another_site_needs_one_more_click(console: RunningConsole, stranger: BrowserTab) -> None:
     page = stranger.page
-    page.goto(console.logins.start_address)
+    sign_in(page, console)
     site = "http://other.example/"
     page.route(
         site, lambda route: route.fulfill(body=f'<a href="{console.address}/model">model</a>', content_type="text/html")
@@ -76,7 +77,7 @@ def test_a_page_that_was_open_when_the_console_restarted_says_what_to_do(
     stage: Stage, chromium: Browser, console: RunningConsole, stranger: BrowserTab
 ) -> None:
     page = stranger.page
-    page.goto(console.logins.start_address)
+    sign_in(page, console)
     expect(page.locator("#empty-title")).to_have_text("The queue is empty")
     # As after a restart: no session of before is known.
     stranger.context.clear_cookies()
@@ -91,7 +92,6 @@ def test_the_page_without_a_session_is_readable(chromium: Browser, console: Runn
         screenshot(page, name, width)
         assert tab.violations() == []
         assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
-    tab.context.close()
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -103,8 +103,7 @@ def test_a_page_that_aws_does_not_answer_tries_again_until_aws_does(
     def fail(*_: object, **__: object) -> Any:
         raise EndpointConnectionError(endpoint_url="http://127.0.0.1:4566")
 
-    with serve_console(stage, aws) as console:
-        tab = BrowserTab(chromium, console, width)
+    with serve_console(stage, aws) as console, BrowserTab(chromium, console, width) as tab:
         with patch.object(aws.dynamodb, "query", fail):
             page = tab.open("/photos")
             expect(page.locator("h1")).to_have_text("AWS does not answer as expected")
@@ -113,4 +112,3 @@ def test_a_page_that_aws_does_not_answer_tries_again_until_aws_does(
             screenshot(page, "aws-down", width)
             assert tab.violations() == []
         expect(page.locator("h1")).to_have_text("Photos", timeout=20_000)
-        tab.context.close()

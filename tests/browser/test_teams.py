@@ -22,7 +22,6 @@ def test_an_event_is_copied(session_stage: Stage, chromium: Browser, console: Ru
     event = json.loads(page.evaluate("navigator.clipboard.readText()"))
     assert event["detail-type"] == "Driver Routed"
     assert event["detail"]["photo"]["bucket"] == session_stage.deployed.uploads_bucket
-    tab.context.close()
     assert tab.errors == []
 
 
@@ -36,7 +35,6 @@ def test_without_the_clipboard_the_text_is_selected(chromium: Browser, console: 
     page.get_by_role("button", name="Copy Event bus, ARN").click()
     expect(page.locator("dd", has=page.locator("#name-2")).get_by_role("status")).to_contain_text("Selected; copy it")
     assert page.evaluate("getSelection().toString()") == page.locator("#name-2").text_content()
-    tab.context.close()
 
 
 def test_an_operator_sends_a_test_event_to_a_rule_of_another_team(session_stage: Stage, chromium: Browser) -> None:
@@ -49,8 +47,7 @@ def test_an_operator_sends_a_test_event_to_a_rule_of_another_team(session_stage:
     stage.aws.events.put_rule(**rule, EventPattern='{"source": ["scones.vehicles.test"]}')
     stage.aws.events.put_targets(Rule=rule["Name"], EventBusName=bus, Targets=[{"Id": "1", "Arn": arn}])
     before = executions(stage)
-    with serve_console(stage, stage.aws, operator=True) as console:
-        tab = BrowserTab(chromium, console)
+    with serve_console(stage, stage.aws, operator=True) as console, BrowserTab(chromium, console) as tab:
         page = tab.open("/teams")
         section = page.locator("#event-retraining_needed")
         section.locator("summary").click()
@@ -59,7 +56,6 @@ def test_an_operator_sends_a_test_event_to_a_rule_of_another_team(session_stage:
         page.locator("#test-event").get_by_role("button", name="Send it").click()
         expect(section.get_by_role("status").last).to_contain_text("Sent from scones.vehicles.test, id ")
         sent = str(section.get_by_role("status").last.text_content()).rpartition(" ")[2]
-        tab.context.close()
     assert tab.errors == []
     (message,) = eventually(lambda: stage.aws.sqs.receive_message(QueueUrl=queue).get("Messages"))
     event = json.loads(message["Body"])
@@ -74,8 +70,10 @@ def executions(stage: Stage) -> list[Any]:
 
 @pytest.mark.parametrize("width", [320, 360, 768, 1366])
 def test_the_pages_can_be_read_at_every_width(chromium: Browser, session_stage: Stage, width: int) -> None:
-    with serve_console(session_stage, session_stage.aws, operator=True) as console:
-        tab = BrowserTab(chromium, console, (width, 740))
+    with (
+        serve_console(session_stage, session_stage.aws, operator=True) as console,
+        BrowserTab(chromium, console, (width, 740)) as tab,
+    ):
         for path, name in (("/teams", "teams"), ("/teams/api", "teams-api")):
             page = tab.open(path)
             page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
@@ -87,5 +85,4 @@ def test_the_pages_can_be_read_at_every_width(chromium: Browser, session_stage: 
         links = page.locator(".bar nav a")
         seen = links.evaluate_all("all => all.map(one => one.getBoundingClientRect().right <= innerWidth)")
         assert all(seen), "a link of the navigation is cut off"
-        tab.context.close()
     assert tab.errors == []
