@@ -5,7 +5,8 @@ import signal
 import sys
 from types import FrameType
 
-PROGRAMS = ("train", "compare", "predict", "serve")
+PROCESSING = ("compare", "predict")
+PROGRAMS = ("train", *PROCESSING, "serve")
 
 
 def main(arguments: list[str]) -> int:
@@ -16,7 +17,11 @@ def main(arguments: list[str]) -> int:
     # The first process of a container gets no signal that it does not handle.
     signal.signal(signal.SIGTERM, _stop)
     # The server is imported without the libraries of training, which would take memory.
-    status: int = importlib.import_module(f"container.{arguments[0]}").main(arguments[1:])
+    program, *rest = arguments
+    if program in PROCESSING:
+        status: int = importlib.import_module("container.processing").main(program, rest)
+    else:
+        status = importlib.import_module(f"container.{program}").main(rest)
     return status
 
 

@@ -23,7 +23,7 @@ OUTPUTS = {
 }
 CONTEXT = {"container/Dockerfile": b"FROM scratch"}
 DIGEST = "sha256:" + "a" * 64
-PROGRAMS = ("container.__main__", "container.train", "container.compare", "container.predict", "container.serve")
+PROGRAMS = ("container.__main__", "container.train", "container.processing", "container.serve")
 
 
 def imported_modules(name: str) -> set[str]:
