@@ -67,6 +67,10 @@ def run(
     """
     if not 0 < days <= MAX_DAYS:
         raise CommandError(f"DAYS is {days}. Photos are kept for {MAX_DAYS} days: use a number from 1 to {MAX_DAYS}.")
+    if most < 1:
+        raise CommandError(f"MOST is {most}. Use a number of photos from 1 up, such as MOST={MOST_PHOTOS}.")
+    if at is not None and not 0 <= at <= 1:
+        raise CommandError(f"AT is {at:g}. Use a threshold from 0 to 1, such as AT=0.95.")
     tested = find_model(deployed, model)
     name = f"vehicles-{deployed.stage}-backtest-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     records = find_records(deployed, days, most)
@@ -78,17 +82,18 @@ def run(
     finally:
         _delete(deployed, name)
     answers = {record.photo.photo_id: predicted.get(record.photo.key, {"error": "NotReturned"}) for record in records}
-    unreadable = sum("error" in answer for answer in answers.values())
-    threshold = (
-        at if at is not None else next((one["threshold"] for one in predicted.values() if "error" not in one), 0)
-    )
+    readable = [answer for answer in answers.values() if "error" not in answer]
+    if not readable:
+        reasons = ", ".join(sorted({answer["error"] for answer in answers.values()}))
+        raise CommandError(f"The model read none of the {len(records):,} photos ({reasons}), so nothing is compared.")
+    threshold = readable[0]["threshold"] if at is None else at
     compared = compare([PastPhoto.of(record) for record in records], answers, threshold)
     report = {
         "model_version": tested.model_version,
         "artifact": tested.artifact,
         "threshold": threshold,
         "days": days,
-        "unreadable": unreadable,
+        "unreadable": len(answers) - len(readable),
         **summarize(compared),
     }
     folder.mkdir(parents=True, exist_ok=True)

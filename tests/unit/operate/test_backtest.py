@@ -146,10 +146,30 @@ def test_the_answer_of_a_reviewer_is_read_from_the_record(changed: dict[str, Any
     assert (found.answer, found.sample) == expected
 
 
-@pytest.mark.parametrize("days", [-1, 0, 366])
-def test_days_without_photos_are_refused(deployed: Deployed, tmp_path: Any, days: int) -> None:
-    with pytest.raises(CommandError, match=f"DAYS is {days}"):
-        backtest.run(deployed, "any", tmp_path, days=days)
+@pytest.mark.parametrize(
+    ("option", "value", "name"),
+    [
+        *(("days", days, "DAYS") for days in (-1, 0, 366)),
+        *(("most", most, "MOST") for most in (-1, 0)),
+        *(("at", at, "AT") for at in (-0.1, 1.5, float("nan"))),
+    ],
+)
+def test_an_option_outside_its_range_is_refused(
+    deployed: Deployed, tmp_path: Any, option: str, value: Any, name: str
+) -> None:
+    with pytest.raises(CommandError, match=f"{name} is {value}"):
+        backtest.run(deployed, "any", tmp_path, **{option: value})
+
+
+@pytest.mark.parametrize("at", [None, 0.9])
+def test_a_model_that_reads_no_photo_is_not_compared(
+    deployed: Deployed, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, at: float | None
+) -> None:
+    photo = put(deployed, "new.jpg", datetime.now(UTC))
+    monkeypatch.setattr(backtest, "_predict", lambda *_: {photo.key: {"error": "UnreadablePhoto"}})
+    with pytest.raises(CommandError, match=r"read none of the 1 photos \(UnreadablePhoto\)"):
+        backtest.run(deployed, "s3://somewhere/model.tar.gz", tmp_path, at=at)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_past_photos_the_command_says_what_to_do(deployed: Deployed, tmp_path: Any) -> None:
