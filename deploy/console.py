@@ -82,8 +82,10 @@ def deploy_console(target: Target, progress: Progress = print, approve: Approve 
     stack, template = Stack(target.console_stack, progress), load_template("console")
     stack.check_deployable()
     settings = given_settings(template, stack.present_parameters(), target.stage)
-    people, data = Stack(target.people_stack).present_outputs(), Stack(target.data_stack).present_outputs()
-    if "ReviewerPolicyArn" not in people or not Stack(target.app_stack).is_created():
+    people, data, app = (
+        Stack(name).present_outputs() for name in (target.people_stack, target.data_stack, target.app_stack)
+    )
+    if "ReviewerPolicyArn" not in people or "AlertTopicArn" not in app:
         raise DeployError(
             f"Stage {target.stage} or its policies for people are not deployed. Run `make people`, then `make deploy`."
         )
@@ -92,6 +94,7 @@ def deploy_console(target: Target, progress: Progress = print, approve: Approve 
         "Stage": target.stage,
         "Image": image,
         **{name: people[name] for name in ("ReviewerPolicyArn", "OperatorPolicyArn")},
+        "AlertTopicArn": app["AlertTopicArn"],
         **settings,
     }
     stack.deploy(template, parameters, data["ArtifactsBucket"], approve)

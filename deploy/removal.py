@@ -57,6 +57,7 @@ def destroy(target: Target, *, with_data: bool, progress: Progress = print) -> N
         # The physical id of a rule on a custom bus is `bus|rule`.
         rules = [rule.rpartition("|")[2] for rule in app.resources("AWS::Events::Rule").values()]
         check_foreign_rules(target.app_stack, rules)
+        _refuse_console(target)
         if with_data:
             _refuse_protected_table(data)
             if target.is_local:
@@ -105,6 +106,15 @@ def _remove_people(target: Target, progress: Progress) -> None:
         remove_people(target, progress)
     elif Stack(target.people_stack).status() is not None:
         progress(f"{target.people_stack} is kept: an administrator removes it with `make people REMOVE=yes`.")
+
+
+def _refuse_console(target: Target) -> None:
+    """Raise DeployError while the stage has a console behind a load balancer, which would run on without the stage."""
+    if Stack(target.console_stack).status() is not None:
+        raise DeployError(
+            f"The console of stage {target.stage} still exists (stack {target.console_stack}). First let an "
+            "administrator run `make console REMOVE=yes`."
+        )
 
 
 def _refuse_protected_table(data: Stack) -> None:
