@@ -27,6 +27,7 @@ from functions.shared.champion import ModelTable
 from functions.shared.sagemaker import is_missing
 
 if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
@@ -119,6 +120,7 @@ def deploy(
     """
     planned = Deployment.prepare(target, progress)
     data, app, accepting = planned.data, planned.app, planned.accepting
+    is_new = not app.is_created()
     if target.is_local:
         deploy_people(target, progress)
     changed = data.deploy(load_template("data"), planned.data_parameters, approve=approve)
@@ -131,6 +133,8 @@ def deploy(
         parameters = planned.app_parameters(data_outputs, packaged, image)
         with silenced(target.stage, progress):
             changed |= app.deploy(planned.template, parameters, data_outputs["ArtifactsBucket"], approve)
+            if is_new:
+                _run_drift_watch(app)
         if not accepting:
             if not target.is_local:
                 _wait_for_events(data.created_at(), progress)
@@ -148,6 +152,13 @@ def deploy(
     outputs = app.outputs()
     _restore_endpoint(outputs, progress)
     return outputs
+
+
+def _run_drift_watch(app: Stack) -> None:
+    """Run the drift watch once, whose schedule first runs after an hour: its alarm takes missing data for a fault."""
+    lambda_: LambdaClient = boto3.client("lambda")
+    name = app.resources("AWS::Lambda::Function")["WatchQualityFunction"]
+    lambda_.invoke(FunctionName=name, InvocationType="Event", Payload=b"{}")
 
 
 def keep_job_logs(days: int) -> None:

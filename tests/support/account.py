@@ -13,7 +13,7 @@ from moto import mock_aws
 
 from tests.support.cloudformation_templates import REGION
 from tests.support.fake_cloudformation import FakeCloudFormation
-from tests.support.stubbed_services import Quotas
+from tests.support.stubbed_services import Functions, Quotas
 
 _TABLE = ("TableName", "BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
 
@@ -24,6 +24,7 @@ class EmptyAccount:
 
     cloudformation: FakeCloudFormation
     quotas: Quotas
+    functions: Functions
 
 
 @contextmanager
@@ -41,9 +42,10 @@ def empty_account() -> Iterator[EmptyAccount]:
         cloudformation = FakeCloudFormation()
         cloudformation.on_create, cloudformation.on_delete = _create, _delete
         block.enter_context(cloudformation.installed())
-        quotas = Quotas()
+        quotas, functions = Quotas(), Functions()
         quotas.install()
-        yield EmptyAccount(cloudformation, quotas)
+        functions.install()
+        yield EmptyAccount(cloudformation, quotas, functions)
 
 
 def _create(kind: str, properties: dict[str, Any]) -> None:

@@ -68,6 +68,8 @@ def needs_of_call(service: str, operation: str, params: Mapping[str, Any]) -> It
         yield Need(f"cloudformation:{operation}", name if name.startswith("arn:") else arn(service, f"stack/{name}/1"))
     elif service == "s3":
         yield from _needs_of_s3(operation, params)
+    elif (service, operation) == ("lambda", "Invoke"):
+        yield Need("lambda:InvokeFunction", arn(service, f"function:{params['FunctionName']}"))
     elif operation == "PutMetricData":
         yield Need("cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": params["Namespace"]})
     else:

@@ -30,6 +30,7 @@ class Account:
     def __init__(self, empty: EmptyAccount, build: Path) -> None:
         self.cloudformation = empty.cloudformation
         self.quotas = empty.quotas
+        self.functions = empty.functions
         self.lines: list[str] = []
         self.denied: list[Need] = []
         self._build = build

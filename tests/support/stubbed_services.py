@@ -60,3 +60,23 @@ class Quotas:
     def _account(self, model: Any, **_: Any) -> Reply:
         limit = {"ConcurrentExecutions": self.concurrency, "UnreservedConcurrentExecutions": self.unreserved}
         return checked(model, {"AccountLimit": limit})
+
+
+class Functions:
+    """The functions of an account, none of which runs; `invoked` are the names of those that were invoked, in order."""
+
+    def __init__(self) -> None:
+        self.invoked: list[str] = []
+
+    def install(self) -> None:
+        """Answer the clients of the default session."""
+        events = boto3.DEFAULT_SESSION.events
+        events.register("before-parameter-build.lambda.Invoke", self._record)
+        events.register("before-call.lambda.Invoke", self._accept)
+
+    def _record(self, params: Any, **_: Any) -> None:
+        assert params["InvocationType"] == "Event"
+        self.invoked.append(params["FunctionName"])
+
+    def _accept(self, model: Any, **_: Any) -> Reply:
+        return checked(model, {"StatusCode": 202})

@@ -28,6 +28,8 @@ def test_deploying_again_changes_nothing(deployed: Account) -> None:
     deployed.deploy()
     assert {name: stack.events for name, stack in deployed.cloudformation.stacks.items()} == before
     assert "Stage dev is unchanged: nothing to deploy." in deployed.lines
+    # The drift watch ran once: its schedule would run it only an hour after the first deployment.
+    assert deployed.functions.invoked == ["scones-dev-watch-quality"]
 
 
 def test_a_deployment_removes_old_artefacts_and_keeps_those_in_use(
