@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -67,14 +68,20 @@ class _Started:
     retraining: bool = False
 
 
+@cache
+def _receiving(_queue_url: str) -> threading.Lock:
+    """Return the lock of a stage, named by one of its queues, that is held while messages are."""
+    return threading.Lock()
+
+
 class FailedRequests:
     """The two queues of failed requests of one stage.
 
     A message is replayed before it is deleted: a failure in between replays it twice but does not lose it. Two
     executions for one photo have one outcome.
 
-    A method that receives messages hides them from others, so one such method of an object runs at a time: a replay
-    waits for the reading of the list. Its methods can be called from any thread.
+    A method that receives messages hides them from others, so one such method runs at a time in a process, also of the
+    objects of two people: a replay waits for the reading of the list. Methods can be called from any thread.
     """
 
     def __init__(self, deployed: Deployed, aws: Aws, *, wait_s: int | None = None) -> None:
@@ -83,7 +90,7 @@ class FailedRequests:
         self._aws = aws
         self._wait_s = WAIT_S if wait_s is None else wait_s
         self._photos = PhotoTable(deployed.photo_table, aws.dynamodb)
-        self._receives = threading.Lock()  # held while messages are
+        self._receives = _receiving(deployed.unrouted_queue_url)
 
     def list_both(self) -> tuple[list[FailedMessage], list[FailedMessage]]:
         """Return the messages of the review dead-letter queue and those of the unrouted queue, oldest first.

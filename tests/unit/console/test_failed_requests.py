@@ -72,9 +72,11 @@ def test_looking_hides_no_message(stage: Deployed, failed: FailedRequests) -> No
     assert [one.result for one in failed.replay()] == [Result.REPLAYED] * 6
 
 
+@pytest.mark.parametrize("of_another_person", [False, True])
 def test_a_replay_waits_for_the_reading_of_the_list(
-    stage: Deployed, failed: FailedRequests, monkeypatch: pytest.MonkeyPatch
+    stage: Deployed, failed: FailedRequests, monkeypatch: pytest.MonkeyPatch, of_another_person: bool
 ) -> None:
+    operator = FailedRequests(stage, Aws(), wait_s=0) if of_another_person else failed
     send(stage.unrouted_queue_url, unrouted_body())
     holds, may_end, parse = Event(), Event(), failed_requests.parse_unrouted
 
@@ -87,7 +89,7 @@ def test_a_replay_waits_for_the_reading_of_the_list(
     with ThreadPoolExecutor(2) as pool:
         reading = pool.submit(failed.list_both)
         assert holds.wait(30)
-        replaying = pool.submit(failed.replay)
+        replaying = pool.submit(operator.replay)
         wait([replaying], timeout=0.5)  # without waiting it would end now, without having seen the message
         may_end.set()
         assert [one.result for one in replaying.result()] == [Result.REPLAYED]
