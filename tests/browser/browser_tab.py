@@ -10,6 +10,14 @@ from tests.browser.conftest import RunningConsole
 
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text()
 SCREENSHOTS = os.environ.get("SCREENSHOTS")
+# Pairs of texts in the header that cover each other.
+COVERED = """() => {
+    const parts = [...document.querySelectorAll(".where > span, .reviewer")];
+    const boxes = parts.map(part => [part.textContent, part.getBoundingClientRect()]).filter(([, box]) => box.width);
+    return boxes.flatMap(([one, a], at) => boxes.slice(at + 1)
+        .filter(([, b]) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1)
+        .map(([other]) => [one, other]));
+}"""
 WIDTHS = {"desktop": (1280, 860), "phone": (390, 844)}
 
 

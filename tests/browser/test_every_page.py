@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 from playwright.sync_api import Browser, Page, expect
 
 from console.web.app import PAGES
-from tests.browser.browser_tab import WIDTHS, BrowserTab, screenshot
+from tests.browser.browser_tab import COVERED, WIDTHS, BrowserTab, screenshot
 from tests.browser.conftest import RunningConsole
 from tests.browser.deployed_stage import Stage
 from tests.support.waiting import eventually
@@ -87,8 +87,8 @@ def test_every_page_fits_every_size_without_errors_and_accessibility_violations(
     for width, height in SIZES:
         page.set_viewport_size({"width": width, "height": height})
         settle(page, path)
-        problems = [page.evaluate(OVERFLOW), page.evaluate(CUT_OFF), tab.violations()]
-        if problems != [0, [], []]:
+        problems = [*map(page.evaluate, (OVERFLOW, CUT_OFF, COVERED)), tab.violations()]
+        if problems != [0, [], [], []]:
             found[f"{width}x{height}"] = problems
         screenshot(page, path.strip("/").replace("/", "-") or "review", f"{width}x{height}")
     page.emulate_media(color_scheme="dark")

@@ -24,7 +24,7 @@ from deploy.stack import Stack
 from deploy.templates import load_template
 from local import users
 from local.credentials import AccessKey
-from tests.browser.browser_tab import AXE
+from tests.browser.browser_tab import AXE, COVERED
 from tests.browser.deployed_stage import Stage as DeployedStage
 from tests.support.front import COOKIE, Front, serve_front
 from tests.support.load_balancer import CLIENT, ISSUER, Signer, serve_keys
@@ -216,14 +216,15 @@ def test_somebody_without_a_role_in_this_stage_is_told_whom_to_ask(browser: Brow
 
 
 def test_signing_out_ends_the_session_of_the_browser(browser: BrowserContext, front: Front) -> None:
-    page = sign_in(browser, front, "ada")
-    expect(page.locator("#reviewer-name")).to_have_text("Ada")
+    page = sign_in(browser, front, "grace")
+    expect(page.locator("#reviewer-name")).to_have_text("Grace")
     assert COOKIE in {cookie["name"] for cookie in browser.cookies()}
-    for width, height in ((1366, 768), (320, 568)):
+    for width, height in ((1366, 768), (768, 1024), (640, 360), (360, 640), (320, 568)):
         page.set_viewport_size({"width": width, "height": height})
         # Visible words: a name alone does not say that it signs out.
         expect(page.get_by_text("Sign out", exact=True)).to_be_in_viewport(ratio=1)
         assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+        assert page.evaluate(COVERED) == []
     page.get_by_role("link", name="Sign out").click()
     expect(page.locator("h1")).to_have_text("You are signed out of the console")
     assert browser.cookies() == []

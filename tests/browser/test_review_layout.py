@@ -38,7 +38,7 @@ LARGEST_FIGURES = """() => {
 }"""
 FIGURES_OUTSIDE = """() => [...document.querySelectorAll(".figures > div")].filter(element => {
     const box = element.getBoundingClientRect();
-    return box.width && (box.left < 0 || box.right > innerWidth);
+    return box.width && (box.left < 0 || box.right > document.documentElement.clientWidth);
 }).map(element => element.textContent)"""
 SCROLLED = "() => [scrollY, ...[...document.querySelectorAll('main, .side')].map(element => element.scrollTop)]"
 
