@@ -12,7 +12,7 @@ from unittest.mock import patch
 import boto3
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 import local
 from console.answers import choices
@@ -40,6 +40,10 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+# Four groups of tests share the processors of CI.
+expect.set_options(timeout=15_000)
 
 
 @pytest.fixture(scope="session")
