@@ -61,10 +61,11 @@ def test_without_a_model_a_photo_is_retried_then_reviewed_then_routed_by_the_rev
 def test_a_model_server_that_ends_is_restarted_and_no_photo_is_lost(upload_stage: UploadStage) -> None:
     import psutil
 
+    # Not the supervisor, which ends what is left of the process group.
     servers = [
         process
         for process in psutil.process_iter(["cmdline"])
-        if "-m container serve" in " ".join(process.info["cmdline"] or [])
+        if (process.info["cmdline"] or [])[1:] == ["-m", "container", "serve"]
         and upload_stage.deployed.endpoint_name in process.environ().get("ML_ROOT", "")
     ]
     assert servers

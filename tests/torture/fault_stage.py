@@ -131,14 +131,12 @@ class FaultStage:
         return found
 
     def processes(self, module: str) -> list[psutil.Process]:
-        """The processes of this embedded AWS whose command line contains `module`."""
+        """The processes of this embedded AWS whose command line contains `module`, without supervisors."""
         server = local.running(self.settings)
         assert server, "the embedded AWS is not running"
-        return [
-            child
-            for child in psutil.Process(server.pid).children(recursive=True)
-            if module in " ".join(_command_line(child))
-        ]
+        children = psutil.Process(server.pid).children(recursive=True)
+        commands = [(child, " ".join(_command_line(child))) for child in children]
+        return [child for child, command in commands if module in command and "supervisor.py" not in command]
 
     def restart(self, *, kill: bool) -> None:
         """Stop the embedded AWS, by SIGKILL with `kill`, and start it again on its port."""

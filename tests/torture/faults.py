@@ -88,16 +88,21 @@ def kill_model_server(stage: FaultStage, stream: Stream) -> None:
     """Kill the processes of the model server twice."""
     for _ in range(2):
         time.sleep(2)
-        kill(stage.processes("container serve"))
+        servers = stage.processes("-m container serve")
+        assert servers, "no model server runs"
+        kill(servers)
 
 
 def kill_workers(stage: FaultStage, stream: Stream) -> None:
     """Kill a Lambda worker every half second: most are in a call."""
     generator = random.Random(0)  # noqa: S311  # which worker, no secret
+    killed = 0
     for _ in range(int(SHORT_S / 0.5)):
         time.sleep(0.5)
-        if workers := stage.processes("lambdas.worker"):
+        if workers := stage.processes("lambdas/worker.py"):
             kill([generator.choice(workers)])
+            killed += 1
+    assert killed, "no worker ran"
 
 
 def delete_queue(stage: FaultStage, stream: Stream) -> None:
