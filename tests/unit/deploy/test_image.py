@@ -23,7 +23,11 @@ OUTPUTS = {
 }
 CONTEXT = {"container/Dockerfile": b"FROM scratch"}
 DIGEST = "sha256:" + "a" * 64
-PROGRAMS = ("container.__main__", "container.train", "container.processing", "container.serve")
+# container/ imports these by name.
+PROGRAMS = (
+    *("container.__main__", "container.train", "container.processing", "container.serve"),
+    *("training.compare", "training.predict"),
+)
 
 
 def imported_modules(name: str) -> set[str]:
