@@ -70,14 +70,9 @@ class Desk:
         self.photos = Photos(deployed, aws)
         self._records = PhotoRecords(deployed, aws)
         self._leases = Leases(deployed, aws.sqs, lease_s)
+        bus = EventBus(deployed.event_bus, aws.events)
         self._delivery = Delivery(
-            self.reviews,
-            self.photos,
-            self._leases,
-            self._records,
-            aws.stepfunctions,
-            EventBus(deployed.event_bus, aws.events),
-            self.choices,
+            self.reviews, self.photos, self._leases, self._records, aws.stepfunctions, bus, self.choices
         )
         self._sessions: list[Session] = []
         self._unaccepted: dict[str, _Unaccepted] = {}  # by the id of the photo
@@ -131,9 +126,12 @@ class Desk:
     def take(self, session: Session, *, ahead: int = 2) -> list[Lease]:
         """Return the session's current request and the ones after it, `ahead` in all if the queues have as many.
 
-        Requests of the audit queue are for the time in which no driver waits: they go back as soon as one does.
+        Requests of the audit queue are for the time in which no driver waits: they go back as soon as one does. A
+        closed session has none: the request of a page can arrive after that the page was left.
         """
         with session.lock:
+            if session.closed:
+                return []
             self._finish_restarted()
             audits = [lease for lease in session.leased if lease.request.is_without_driver]
             while len(session.leased) - len(audits) < ahead and (lease := self._next_lease()):
@@ -153,6 +151,8 @@ class Desk:
         Raises NotChosen when another session or process holds it, or it is not among the first MOST_SEARCHED messages.
         """
         with session.lock:
+            if session.closed:
+                raise NotChosen("This page was closed.")
             if session.move_to_front(photo_id):
                 return
             if self.find_request(photo_id):
@@ -183,7 +183,7 @@ class Desk:
     def undo(self, session: Session) -> Lease | None:
         """Undo the last answer in its undo window and return its lease, now the current one; None when too late."""
         with session.lock:
-            for answer in reversed(session.answers):
+            for answer in [] if session.closed else reversed(session.answers):
                 if answer.can_be_undone(time.monotonic()):
                     session.answers.remove(answer)
                     session.leased.insert(0, answer.lease)

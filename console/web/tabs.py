@@ -1,4 +1,4 @@
-"""The sessions of browser tabs, which are closed when a tab stops sending requests."""
+"""The sessions of browser tabs, which are closed with the tab, or when it stops sending requests."""
 
 import re
 import threading
@@ -19,14 +19,18 @@ class Tabs:
         """Start a thread that closes sessions after `timeout_s` without a request."""
         self._desk = desk
         self._timeout_s = timeout_s
-        self._sessions: dict[str, tuple[Session, float]] = {}  # the session and the time of the last request
+        # The session and the time of the last request. A closed one stays: requests that were sent before may follow.
+        self._sessions: dict[str, tuple[Session, float]] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._close_timed_out, name="tabs", daemon=True)
         self._thread.start()
 
     def session(self, tab: str, reviewer: Reviewer) -> Session:
-        """Return the session of a tab, a new one for a new tab. Raises ValueError when `tab` is not an identifier."""
+        """Return the session of a tab, a new one for a new tab, a closed one for a tab that was just closed.
+
+        Raises ValueError when `tab` is not an identifier.
+        """
         if not re.fullmatch(r"[0-9a-f]{32}", tab):
             raise ValueError("a tab is identified by 32 hexadecimal digits")
         with self._lock:
@@ -36,12 +40,9 @@ class Tabs:
             self._sessions[tab] = (session, time.monotonic())
             return session
 
-    def close_session(self, tab: str) -> None:
-        """Close the session of a tab, if it has one."""
-        with self._lock:
-            found = self._sessions.pop(tab, None)
-        if found:
-            self._desk.close_session(found[0])
+    def close_session(self, tab: str, reviewer: Reviewer) -> None:
+        """Close the session of a tab."""
+        self._desk.close_session(self.session(tab, reviewer))
 
     def close(self) -> None:
         """Stop the thread."""
@@ -53,5 +54,6 @@ class Tabs:
             now = time.monotonic()
             with self._lock:
                 timed_out = [tab for tab, (_, seen) in self._sessions.items() if now - seen > self._timeout_s]
-            for tab in timed_out:
-                self.close_session(tab)
+                sessions = [self._sessions.pop(tab)[0] for tab in timed_out]
+            for session in sessions:
+                self._desk.close_session(session)

@@ -87,9 +87,9 @@ def undo(body: TabRequest, services: CurrentServices, reviewer: CurrentReviewer)
 
 
 @router.post("/api/close-session")
-def close_session(body: TabRequest, services: CurrentServices) -> dict[str, bool]:
+def close_session(body: TabRequest, services: CurrentServices, reviewer: CurrentReviewer) -> dict[str, bool]:
     """Close the session of a tab."""
-    services.tabs.close_session(body.tab)
+    services.tabs.close_session(body.tab, reviewer)
     return {"closed": True}
 
 

@@ -19,6 +19,12 @@ from tests.unit.model_stage import NOW
 DAY = timedelta(days=1)
 
 
+@pytest.fixture(autouse=True)
+def days(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Search 12 days: a search without any reads every day that photos are kept, one after the other."""
+    monkeypatch.setattr(photo_finder, "RETENTION", 12 * DAY)
+
+
 @pytest.fixture
 def finder(stage: Deployed) -> PhotoFinder:
     return PhotoFinder(PhotoReader(stage.photo_table, Aws().dynamodb))
@@ -133,11 +139,8 @@ class Clock:
         return self.time
 
 
-def test_a_search_that_takes_long_stops_and_goes_on_where_it_stopped(
-    stage: Deployed, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_search_that_takes_long_stops_and_goes_on_where_it_stopped(stage: Deployed) -> None:
     finder = PhotoFinder(PhotoReader(stage.photo_table, Aws().dynamodb), Clock(photo_finder.SEARCH_S / 5.5))
-    monkeypatch.setattr(photo_finder, "RETENTION", 12 * DAY)
     old = NOW - 10 * DAY
     model_stage.classified(1, at=old)
     first, *rest = pages(finder, Search(least="0.1"), 5)

@@ -4,6 +4,7 @@ import pytest
 
 from console.answers import choices
 from console.desk import Desk
+from console.session import NotChosen
 from console.web.tabs import Tabs
 from deploy.outputs import Deployed
 from tests.support.reviewers import reviewer as named
@@ -19,9 +20,38 @@ def test_a_tab_keeps_its_session_until_it_is_closed(stage: Deployed) -> None:
         session = tabs.session(TAB, named("ada"))
         assert tabs.session(TAB, named("ben")) is session
         assert session.reviewer.id == "ben"
-        tabs.close_session(TAB)
+        tabs.close_session(TAB, named("ben"))
         assert session.closed
-        assert tabs.session(TAB, named("ben")) is not session
+        tabs.close()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_request_that_arrives_after_its_tab_was_closed_holds_no_photo(stage: Deployed, known: bool) -> None:
+    waiting = send(stage, 1)
+    with Desk(stage, FakeAws(), choices(), undo_s=60) as desk:
+        tabs = Tabs(desk)
+        if known:
+            (lease,) = desk.take(tabs.session(TAB, named("ada")), ahead=1)
+            desk.answer(tabs.session(TAB, named("ada")), lease.id, "bicycle")
+            waiting = send(stage, 2)
+            assert desk.take(tabs.session(TAB, named("ada")), ahead=1)
+        tabs.close_session(TAB, named("ada"))
+        late = tabs.session(TAB, named("ada"))
+        assert desk.take(late) == []
+        assert desk.undo(late) is None
+        with pytest.raises(NotChosen, match="was closed"):
+            desk.choose(late, waiting)
+        other = tabs.session("1" * 32, named("ben"))
+        assert [held.request.photo.photo_id for held in desk.take(other)] == [waiting]
+        tabs.close()
+
+
+def test_a_tab_that_comes_back_after_its_time_has_a_new_session(stage: Deployed) -> None:
+    with Desk(stage, FakeAws(), choices()) as desk:
+        tabs = Tabs(desk, timeout_s=0.3)
+        first = tabs.session(TAB, named("ada"))
+        eventually(lambda: first.closed)
+        assert not tabs.session(TAB, named("ada")).closed
         tabs.close()
 
 
