@@ -23,7 +23,7 @@ LAST = "test_permissions_used.py"
 # The first file of the second half of tests/system, in the order of their names.
 SECOND_HALF = "test_promote.py"
 # The folders of tests/unit that take as long as all other tests in process.
-FIRST_UNITS = {"console", "deploy"}
+FIRST_UNITS = {"console", "deploy", "operate"}
 
 
 @dataclass
