@@ -58,8 +58,9 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
         os.environ.update(settings.as_environment())
         boto3.setup_default_session()
         deployed = Deployed.of(system.deploy(Target("local", "test"), progress=lambda line: None))
-        # It would send the requests again that `Stage.purge_queues` deletes.
-        boto3.client("events").disable_rule(Name=f"{deployed.app_name}-reconcile-photos")
+        # They run every 15 minutes and would send the requests again that `Stage.purge_queues` deletes.
+        for function in ("audit-decisions", "reconcile-photos"):
+            boto3.client("events").disable_rule(Name=f"{deployed.app_name}-{function}")
         yield deployed
 
 
