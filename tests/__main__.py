@@ -1,6 +1,6 @@
 """`python -m tests`: every test, in processes side by side; `--coverage`: with branch coverage of all.
 
-Tests on an embedded AWS wait more than they compute, so five processes take about as long as the longest of them. They
+Tests on an embedded AWS wait more than they compute, so four processes take about as long as the longest of them. They
 share nothing but the record of calls, which a test evaluates after all others.
 """
 
@@ -17,13 +17,10 @@ from tests.support import uncalled_operations
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
-UNIT = ROOT / "tests" / "unit"
 SYSTEM = ROOT / "tests" / "system"
 LAST = "test_permissions_used.py"
 # The first file of the second half of tests/system, in the order of their names.
 SECOND_HALF = "test_promote.py"
-# The folders of tests/unit that take as long as all other tests in process.
-FIRST_UNITS = {"console", "deploy", "operate"}
 
 
 @dataclass
@@ -98,14 +95,8 @@ def groups() -> list[Group]:
     """Return the groups that run side by side. Every folder and file with tests is in one of them."""
     files = sorted(file for file in SYSTEM.glob("test_*.py") if file.name != LAST)
     halves = [file for file in files if file.name < SECOND_HALF], [file for file in files if file.name >= SECOND_HALF]
-    units = [path for path in sorted(UNIT.iterdir()) if path.name.startswith("test_") or any(path.glob("test_*.py"))]
-    first, others = (
-        tuple(str(path.relative_to(ROOT)) for path in units if (path.name in FIRST_UNITS) is is_first)
-        for is_first in (True, False)
-    )
     found = [
-        Group("in process 1", first),
-        Group("in process 2", (*others, "tests/contracts", "tests/container", "tests/workflow")),
+        Group("in process", ("tests/unit", "tests/contracts", "tests/container", "tests/workflow")),
         Group("of the embedded AWS and in a browser", ("tests/local", "tests/browser")),
     ]
     for number, half in enumerate(halves, 1):
