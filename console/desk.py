@@ -127,7 +127,7 @@ class Desk:
         """Return the session's current request and the ones after it, `ahead` in all if the queues have as many.
 
         Requests of the audit queue are for the time in which no driver waits: they go back as soon as one does. A
-        closed session has none: the request of a page can arrive after that the page was left.
+        closed session has none: the request of a page can arrive after the page was left.
         """
         with session.lock:
             if session.closed:
@@ -183,7 +183,9 @@ class Desk:
     def undo(self, session: Session) -> Lease | None:
         """Undo the last answer in its undo window and return its lease, now the current one; None when too late."""
         with session.lock:
-            for answer in [] if session.closed else reversed(session.answers):
+            if session.closed:
+                return None
+            for answer in reversed(session.answers):
                 if answer.can_be_undone(time.monotonic()):
                     session.answers.remove(answer)
                     session.leased.insert(0, answer.lease)

@@ -70,7 +70,7 @@ class _Started:
 
 @cache
 def _receiving(_queue_url: str) -> threading.Lock:
-    """Return the lock of a stage, named by one of its queues, that is held while messages are."""
+    """Return the lock under which this process receives the failed requests of a stage, named by one of its queues."""
     return threading.Lock()
 
 

@@ -55,6 +55,7 @@ class Deployment:
     template: dict[str, Any]
     present: Mapping[str, str]
     settings: Mapping[str, str]
+    is_new: bool
     accepting: bool
 
     @classmethod
@@ -69,9 +70,10 @@ class Deployment:
         settings = given_settings(target, template, present)
         if not target.is_local:
             check_account(settings, present, progress)
+        is_new = not app.is_created()
         # An earlier version has no such parameter and always accepts uploads.
-        accepting = app.is_created() and data.parameters().get(ACCEPT_UPLOADS, "yes") == "yes"
-        return cls(target, data, app, template, present, settings, accepting)
+        accepting = not is_new and data.parameters().get(ACCEPT_UPLOADS, "yes") == "yes"
+        return cls(target, data, app, template, present, settings, is_new, accepting)
 
     @property
     def require_tls(self) -> str:
@@ -120,7 +122,6 @@ def deploy(
     """
     planned = Deployment.prepare(target, progress)
     data, app, accepting = planned.data, planned.app, planned.accepting
-    is_new = not app.is_created()
     if target.is_local:
         deploy_people(target, progress)
     changed = data.deploy(load_template("data"), planned.data_parameters, approve=approve)
@@ -133,7 +134,7 @@ def deploy(
         parameters = planned.app_parameters(data_outputs, packaged, image)
         with silenced(target.stage, progress):
             changed |= app.deploy(planned.template, parameters, data_outputs["ArtifactsBucket"], approve)
-            if is_new:
+            if planned.is_new:
                 _run_drift_watch(app)
         if not accepting:
             if not target.is_local:

@@ -156,12 +156,10 @@ def run(deployed: Deployed, plan: Plan, report: Path) -> dict[str, Any]:
         photos = islice(unique_photos(run_name), plan.total)
         started, stopped = time.time(), threading.Event()
         with ThreadPoolExecutor(1) as pool:
-            sent: list[float] = []
             sending = pool.submit(_send, s3, deployed.uploads_bucket, photos, plan, run_name, account, started, stopped)
-            sending.add_done_callback(lambda _: sent.append(time.time()))
             try:
                 _receive(listener, account, plan, sending, show)
-                sending.result()
+                sent_until = sending.result()
             finally:
                 stopped.set()
         seconds = time.time() - started
@@ -174,7 +172,7 @@ def run(deployed: Deployed, plan: Plan, report: Path) -> dict[str, Any]:
         "drivers": run_name,
         "seconds": round(seconds, 1),
         "outcomes_per_s": round(len(account.latencies_ms) / seconds, 2),
-        "steady_outcomes_per_s": account.steady_rate(sent[0]),
+        "steady_outcomes_per_s": account.steady_rate(sent_until),
         **account.figures(),
     }
     report.parent.mkdir(parents=True, exist_ok=True)
@@ -194,8 +192,11 @@ def _send(
     account: Account,
     started: float,
     stopped: threading.Event,
-) -> None:
-    """Upload each photo at its due time until `stopped` is set; `started` is due time 0 in epoch seconds."""
+) -> float:
+    """Upload each photo at its due time until `stopped` is set; return when that ended, in epoch seconds.
+
+    `started` is due time 0 in epoch seconds.
+    """
 
     def put(key: str, source: Source, due: float) -> None:
         account.late_ms.append(max(0.0, time.time() - due) * 1000)
@@ -207,7 +208,7 @@ def _send(
             due = started + due_s
             if stopped.wait(max(0.0, due - time.time())):
                 pool.shutdown(cancel_futures=True)
-                return
+                return time.time()
             key = f"uploads/{run_name}-{number // PHOTOS_PER_DRIVER:04}/{number:05}-{source.name}"
             # Before the upload, because the event may arrive before the response.
             account.results[key] = UploadResult(source, Photo(bucket, key), due)
@@ -215,10 +216,11 @@ def _send(
         for key, sent in pending:
             if error := sent.exception():
                 account.errors.append(f"{key}: {error}")
+    return time.time()
 
 
 def _receive(
-    listener: EventListener, account: Account, plan: Plan, sending: Future[None], show: Callable[[Account], None]
+    listener: EventListener, account: Account, plan: Plan, sending: Future[float], show: Callable[[Account], None]
 ) -> None:
     """Receive events until every photo has an outcome, or none has arrived for EVENT_TIMEOUT_S after the sending."""
     last_arrival = time.monotonic()
